@@ -1,0 +1,12 @@
+//! rpytest: the parallel pytest runner.
+//!
+//! Data flows one way: CLI → plan → pool → ring → worker → ring → report. The Python extension is built from [`ring`] alone.
+
+pub mod ring;
+
+#[cfg(feature = "cli")]
+pub mod event;
+#[cfg(feature = "cli")]
+pub mod plan;
+#[cfg(feature = "cli")]
+pub mod report;

@@ -1,0 +1,1 @@
+//! Tests and their durations to an immutable plan.

@@ -1,0 +1,1 @@
+//! Run events to text and files.

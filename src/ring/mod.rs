@@ -1,0 +1,1 @@
+//! Shared memory: segment, claims, record rings.
