@@ -45,7 +45,7 @@ def inventory(items: list[pytest.Item]) -> bytes:
     class_numbers: dict[tuple[int, int], int] = {}
     for item in items:
         ids.append(item.nodeid)
-        module = item.getparent(pytest.File)
+        module = item.getparent(pytest.File)  # type: ignore[type-abstract]
         cls = item.getparent(pytest.Class)
         key = id(module)
         modules.append(module_numbers.setdefault(key, len(module_numbers)))

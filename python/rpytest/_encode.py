@@ -66,7 +66,7 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
     caller = getattr(config.hook, hook, None)
     found = []
     for impl in caller.get_hookimpls() if caller is not None else ():
-        module = getattr(impl.plugin, "__module__", None) or getattr(impl.plugin, "__name__", "")
+        module = str(getattr(impl.plugin, "__module__", None) or getattr(impl.plugin, "__name__", ""))
         if module.split(".")[0] in ("_pytest", "rpytest") or module == "xdist":
             continue
         if argument is None or argument in impl.argnames:
@@ -179,7 +179,7 @@ def skip_reason(report: pytest.TestReport) -> str:
 
 def encode_warning(message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> bytes:
     """Encode the arguments of `pytest_warning_recorded`."""
-    warning = message.message
+    warning: Any = message.message
     is_warning = isinstance(warning, Warning)
     return _record.dump(
         {

@@ -27,8 +27,10 @@ _PRINTING = ("collectonly", "showfixtures", "show_fixtures_per_test", "markers",
 
 
 def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
-    if value == "auto" or value == "logical":
-        return value
+    if value == "auto":
+        return "auto"
+    if value == "logical":
+        return "logical"
     try:
         number = int(value)
     except ValueError:

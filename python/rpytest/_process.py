@@ -33,12 +33,13 @@ def remember_exit_functions() -> None:
     """Make `atexit.register` keep a reference of its own, so that forks can disarm callbacks without dropping them."""
     original = atexit.register
 
-    @functools.wraps(original)
     def register(func: _F, /, *args: Any, **kwargs: Any) -> _F:
         _kept.append((func, args, kwargs))
-        return original(func, *args, **kwargs)
+        original(func, *args, **kwargs)
+        return func
 
-    atexit.register = register  # type: ignore[assignment]
+    functools.update_wrapper(register, original)
+    setattr(atexit, "register", register)  # noqa: B010 - to a type checker it is a function, not an attribute
 
 
 def adopt_streams(fds: Sequence[int]) -> None:
@@ -129,15 +130,15 @@ def disarm_inherited() -> None:
             if held:
                 _kept.append(held.copy())
                 held.clear()
-    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
     if tracker is not None:
         # Its pipe and process belong to the parent; a fresh tracker starts when this process needs one.
-        _kept.append(tracker._resource_tracker)  # type: ignore[attr-defined]
-        fresh = tracker.ResourceTracker()  # type: ignore[attr-defined]
-        tracker._resource_tracker = fresh  # type: ignore[attr-defined]
+        _kept.append(tracker._resource_tracker)
+        fresh = tracker.ResourceTracker()
+        tracker._resource_tracker = fresh
         for name in ("ensure_running", "register", "unregister", "getfd"):
             setattr(tracker, name, getattr(fresh, name))
-    numpy_random = sys.modules.get("numpy.random")
+    numpy_random: Any = sys.modules.get("numpy.random")
     if numpy_random is not None:
         # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
         with contextlib.suppress(Exception):
@@ -148,10 +149,10 @@ def run_exit_functions() -> None:
     """Do what the end of the interpreter would do, for what this process itself has registered."""
     with contextlib.suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]
-    util = sys.modules.get("multiprocessing.util")
+    util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:
         with contextlib.suppress(BaseException):
-            util._exit_function()  # type: ignore[attr-defined]
+            util._exit_function()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     flush_streams()

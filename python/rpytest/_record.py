@@ -65,9 +65,12 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         items = (plain_values(item) for item in value)
         return frozenset(items) if isinstance(value, frozenset) else set(items)
-    for base in (bool, int, float, str, bytes):
+    # Subclasses (enums, numpy's scalars) travel as the plain value that they are.
+    for base in (int, float, str):
         if isinstance(value, base):
             return base(value)
+    if isinstance(value, bytes):
+        return bytes(value)
     try:
         return repr(value)
     except Exception as error:

@@ -201,7 +201,7 @@ def _interrupt_location() -> str:
     return f"{crash.path}:{crash.lineno}" if crash is not None else ""
 
 
-class _WorkerTemp(TempPathFactory):
+class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
     """A temp path factory that asks the host for the run's base directory when it is first needed."""
 
     _birth: Birth
