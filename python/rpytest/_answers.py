@@ -58,6 +58,7 @@ class LocalAnswers:
 
     def finish(self, status: int) -> None:
         """See :class:`Answers`."""
+        self.summary.cache.save(self.collected.session)
         if self._temp is not None:
             config: Any = self.collected.config
             config._tmp_path_factory = self._temp

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _identity, _plugin, _process, _wire
+from rpytest import _fixtures, _identity, _plugin, _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
@@ -118,7 +118,7 @@ class BareWorker(Role):
         status = 3
         try:
             surface = _plugin.Surface(self.request, self.decide, self.loop)
-            status = int(run_pytest(list(self.request["argv"]), [surface, Hooks(self)]))
+            status = int(run_pytest(list(self.request["argv"]), [surface, _fixtures, Hooks(self)]))
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) and error.code else 3
         except BaseException:

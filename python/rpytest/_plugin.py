@@ -6,9 +6,8 @@ Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plu
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -124,18 +123,6 @@ class Surface:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Hand the collected session to its role; ``None`` lets pytest's own loop run."""
         return self._loop(session)
-
-    @pytest.fixture(scope="session")
-    def worker_id(self, request: pytest.FixtureRequest) -> str:
-        """Name of the worker (``gw0``, ``gw1``, …), or ``master`` when tests are not distributed."""
-        workerinput: dict[str, Any] | None = getattr(request.config, "workerinput", None)
-        return "master" if workerinput is None else str(workerinput["workerid"])
-
-    @pytest.fixture(scope="session")
-    def testrun_uid(self, request: pytest.FixtureRequest) -> str:
-        """An id that all workers of one run share and no other run has."""
-        workerinput: dict[str, Any] | None = getattr(request.config, "workerinput", None)
-        return uuid.uuid4().hex if workerinput is None else str(workerinput["testrunuid"])
 
 
 def wants_plain(config: pytest.Config) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
 from rpytest import _record
+from rpytest._cache import Cache
 from rpytest._encode import Encoder, decode_warning, third_party
 
 #: Before each body in the memfd of a `report` request: test, record flags, slot, length of the body in bytes.
@@ -111,6 +113,7 @@ class Summary:
         self.config = config
         self.session = session
         self.terminal = terminal
+        self.cache = Cache(config)
 
     def restart_clock(self) -> None:
         """Let the duration in the final line begin now (a reused session was started long ago)."""
@@ -135,14 +138,10 @@ class Summary:
         reporter = self.terminal.reporter
         if reporter is None:
             return
-        everything = _needs_every_report(self.config, self.terminal)
+        everything = self.cache.has_failures() or _needs_every_report(self.config, self.terminal)
         passed = 0
-        at = 0
-        while at < len(bodies):
-            test, flags, _slot, length = BODY_HEAD.unpack_from(bodies, at)
-            at += BODY_HEAD.size
-            body = bodies[at : at + length]
-            at += length
+        # In collection order, as a serial run has it.
+        for test, flags, body in sorted(_split(bodies), key=lambda record: record[0]):
             plain = bool(flags & _record.PLAIN)
             if plain and not everything:
                 passed += 1
@@ -165,6 +164,7 @@ class Summary:
                 passed += name == "call"
                 continue
             reporter.pytest_runtest_logreport(report)
+            self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
         return passed
@@ -195,6 +195,15 @@ class Summary:
         with contextlib.suppress(StopIteration):
             finish.send(_NoResult())
         return int(session.exitstatus), self.terminal.take()
+
+
+def _split(bodies: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    at = 0
+    while at < len(bodies):
+        test, flags, _slot, length = BODY_HEAD.unpack_from(bodies, at)
+        at += BODY_HEAD.size
+        yield test, flags, bodies[at : at + length]
+        at += length
 
 
 def _exit_code(status: int) -> int | pytest.ExitCode:

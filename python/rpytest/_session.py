@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _identity, _plugin, _process, _wire
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
 from rpytest._answers import LocalAnswers
@@ -59,7 +59,7 @@ class Session(Role):
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop)
-        status = run_pytest(list(request["argv"]), [surface, Hooks(self)])
+        status = run_pytest(list(request["argv"]), [surface, _fixtures, Hooks(self)])
         if self.worker is not None:
             self.worker.goodbye(int(status))
         if self.terminal is not None:
@@ -93,6 +93,7 @@ class Session(Role):
             # pytest's own loop says what is to be said.
             return None
         self.watch.active = False
+        self.dependencies.stop_watching()
         if self.watch.reader is not None:
             self._fall_back(self.watch.reader)
         threads = _process.python_threads()
@@ -193,9 +194,13 @@ class Session(Role):
             _process.adopt_environment(environment)
             _process.adopt_affinity(self.request["affinity"])
         answers = LocalAnswers(collected)
+        announcement = collected.announcement("collected", None, warm)
         if warm:
             answers.summary.restart_clock()
-        announcement = collected.announcement("collected", None, warm)
+            answers.summary.cache.reload()
+        if answers.summary.cache.has_failures():
+            # Passing tests must be taken out of pytest's cache.
+            announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, collected.inventory, answers, lambda birth: self._become_worker(collected, birth))
         birth = host.run()
         assert host.segment is not None

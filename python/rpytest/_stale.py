@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from rpytest._cache import reads_cache
+
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset({"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"})
 _SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
@@ -67,13 +69,17 @@ class Dependencies:
             if isinstance(path, (str, bytes)):
                 self._listed.add(os.path.abspath(os.fsdecode(path)))
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
+            # Fails safe: whatever it printed or wrote may be part of what was collected.
             self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
 
-    def complete(self, config: pytest.Config, session: pytest.Session) -> None:
-        """Stop observing and take the state of everything that was seen."""
+    def stop_watching(self) -> None:
+        """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
+
+    def complete(self, config: pytest.Config, session: pytest.Session) -> None:
+        """Take the state of everything that was seen."""
         files = self._opened - self._written
         for module in list(sys.modules.values()):
             name = getattr(module, "__file__", None)
@@ -110,8 +116,7 @@ class Dependencies:
     @staticmethod
     def _cache_folder(config: pytest.Config) -> str | None:
         """The cache directory, unless this selection was read from it."""
-        option = config.option
-        if any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise", "sw_skip")):
+        if reads_cache(config):
             return None
         cache: Any = getattr(config, "cache", None)
         return None if cache is None else str(cache._cachedir)
