@@ -205,6 +205,11 @@ class BareHost(Host):
         self.expected = 1
         super().__init__(conn, {"options": {"testrunuid": None}}, b"", RemoteAnswers(conn), self._be_worker)
 
+    def _forked(self, child: Child) -> None:
+        """The first workers are announced when all have collected, replacements at once."""
+        if self.segment is not None:
+            self._born(child)
+
     def _be_worker(self, birth: Birth) -> None:
         _process.default_signals()
         if self.answering is not None:

@@ -152,8 +152,12 @@ class Host:
         theirs.close()
         pidfd = os.pidfd_open(pid)
         self.children[slot] = Child(birth, pid, pidfd)
-        self._born(self.children[slot])
+        self._forked(self.children[slot])
         return None
+
+    def _forked(self, child: Child) -> None:
+        """A worker was forked; the command line hears of it at once."""
+        self._born(child)
 
     def _born(self, child: Child) -> None:
         birth = child.birth
