@@ -7,10 +7,8 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 from __future__ import annotations
 
 import os
-import select
 import socket
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -19,12 +17,12 @@ from _pytest.config import ExitCode
 from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
-from rpytest._answers import LocalAnswers
-from rpytest._collected import Collected, describe
+from rpytest._collected import describe
 from rpytest._host import Host
 from rpytest._reporter import Terminal
+from rpytest._serve import Server
 from rpytest._stale import Dependencies
-from rpytest._worker import Birth, Worker
+from rpytest._worker import Worker
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -51,7 +49,6 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
-        self._last_host = 0
 
     # pytest's life cycle
 
@@ -100,9 +97,9 @@ class Session(Role):
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
         self.workers = min(self.workers, len(session.items))
-        self._serve(self._collected(config, session))
-        worker = self.worker
-        assert worker is not None
+        assert self.terminal is not None
+        collected = describe(config, session, self.terminal, self.xml, self.workers)
+        worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()
         worker.enter(config, session, self.xml)
         worker.run()
         return True
@@ -113,110 +110,6 @@ class Session(Role):
         _process.run_exit_functions()
         _wire.send(self.control, {"ev": "bare", "reason": reason})
         os._exit(0)
-
-    # Serving
-
-    def _collected(self, config: pytest.Config, session: pytest.Session) -> Collected:
-        assert self.terminal is not None
-        return describe(config, session, self.terminal, self.xml, self.workers)
-
-    def _serve(self, collected: Collected) -> None:
-        """Fork a host for each run; returns only in a worker."""
-        stop_capture(collected.config)
-        _process.freeze()
-        if self._host(collected, warm=False):
-            return
-        self.conn.close()
-        _process.detach_streams()
-        self.dependencies.complete(collected.config, collected.session)
-        hosts: list[int] = []
-        runs = 1
-        self._inform(collected, runs)
-        poll = select.poll()
-        poll.register(self.control, select.POLLIN)
-        if self._last_host:
-            hosts.append(self._last_host)
-            poll.register(self._last_host, select.POLLIN)
-        while True:
-            ready = [fd for fd, _ in poll.poll()]
-            for fd in ready:
-                if fd in hosts:
-                    poll.unregister(fd)
-                    os.waitid(os.P_PIDFD, fd, os.WEXITED)
-                    os.close(fd)
-                    hosts.remove(fd)
-            if self.control.fileno() not in ready:
-                continue
-            try:
-                message, fds = _wire.receive(self.control)
-            except _wire.Closed:
-                break
-            if message["op"] == "retire":
-                break
-            reason = self.dependencies.changed(collected.config)
-            if reason is not None:
-                _wire.close_all(fds)
-                _wire.send(self.control, {"ev": "stale", "reason": reason})
-                break
-            self.request = message
-            self.conn = socket.socket(fileno=fds[0])
-            if self._host(collected, warm=True, fds=fds[1:4]):
-                return
-            self.conn.close()
-            _wire.close_all(fds[1:])
-            if self._last_host:
-                hosts.append(self._last_host)
-                poll.register(self._last_host, select.POLLIN)
-            runs += 1
-            self._inform(collected, runs)
-        for fd in hosts:
-            os.waitid(os.P_PIDFD, fd, os.WEXITED)
-        _process.run_exit_functions()
-        os._exit(0)
-
-    def _host(self, collected: Collected, warm: bool, fds: list[int] | None = None) -> bool:
-        """Fork the host of one run; true in a worker, false in the session."""
-        self._last_host = 0
-        _wire.send(self.control, {"ev": "accepted"})
-        _process.flush_streams()
-        pid = os.fork()
-        if pid:
-            self._last_host = os.pidfd_open(pid)
-            return False
-        self.control.close()
-        _process.disarm_inherited()
-        if fds is not None:
-            _process.adopt_streams(fds)
-            environment = dict(self.request["env"])
-            for name in (_identity.ENV_WORKER, _identity.ENV_COUNT, _identity.ENV_UID, "PYTEST_VERSION"):
-                if name in os.environ:
-                    environment[name] = os.environ[name]
-            _process.adopt_environment(environment)
-            _process.adopt_affinity(self.request["affinity"])
-        answers = LocalAnswers(collected)
-        announcement = collected.announcement("collected", None, warm)
-        if warm:
-            answers.summary.restart_clock()
-            answers.summary.cache.reload()
-        if answers.summary.cache.has_failures():
-            # Passing tests must be taken out of pytest's cache.
-            announcement["options"]["needs_report"] = True
-        host = Host(self.conn, announcement, collected.inventory, answers, lambda birth: self._become_worker(collected, birth))
-        birth = host.run()
-        assert host.segment is not None
-        self.worker = Worker(birth, host.segment)
-        return True
-
-    def _become_worker(self, collected: Collected, birth: Birth) -> None:
-        _process.disarm_inherited()
-        _process.default_signals()
-        restart_capture(collected.config)
-        restart_faulthandler(collected.config, birth.crash)
-        restart_log_file(collected.config)
-        collected.terminal.silence_hooks()
-
-    def _inform(self, collected: Collected, runs: int) -> None:
-        _wire.send(self.control, {"ev": "info", "tests": len(collected.session.items), "root": str(collected.config.rootpath), "runs": runs, "method": "collected", "last": time.time()})
 
 
 class Hooks:

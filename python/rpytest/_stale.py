@@ -37,6 +37,7 @@ class Dependencies:
         self._written: set[str] = set()
         self._watching = False
         self._installed = False
+        self._complete = False
         self.started_ns = 0
         self.effects: str | None = None
         self._files: dict[str, FileState | None] = {}
@@ -79,7 +80,13 @@ class Dependencies:
         self._watching = False
 
     def complete(self, config: pytest.Config, session: pytest.Session) -> None:
-        """Take the state of everything that was seen."""
+        """Take the state of everything that was seen, once.
+
+        May be late: what changed since collection began is recognised by its time stamps.
+        """
+        if self._complete:
+            return
+        self._complete = True
         files = self._opened - self._written
         for module in list(sys.modules.values()):
             name = getattr(module, "__file__", None)
@@ -121,7 +128,7 @@ class Dependencies:
         cache: Any = getattr(config, "cache", None)
         return None if cache is None else str(cache._cachedir)
 
-    def changed(self, config: pytest.Config) -> str | None:
+    def changed(self) -> str | None:
         """Why the session can't be used again, or ``None``."""
         if self.effects is not None:
             return self.effects
