@@ -93,8 +93,6 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if config.option.durations is not None or getattr(config.option, "pastebin", None):
         return True
-    if getattr(config.option, "xmlpath", None) and config.option.verbose >= 0:
-        return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
     return bool(third_party(config, "pytest_terminal_summary"))
