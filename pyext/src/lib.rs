@@ -1,0 +1,1 @@
+//! `rpytest._native`.
