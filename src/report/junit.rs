@@ -209,6 +209,3 @@ fn timestamp(seconds: f64, zone: TimeZone) -> String {
     };
     zoned.strftime(format).to_string()
 }
-
-#[cfg(test)]
-mod tests;

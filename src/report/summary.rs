@@ -243,6 +243,3 @@ fn duration(seconds: f64) -> String {
     };
     format!("{seconds:.2}s ({days}{hours}:{minutes:02}:{rest:02})")
 }
-
-#[cfg(test)]
-mod tests;
