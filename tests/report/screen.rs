@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use rpytest::event::RunEvent;
-use rpytest::report::{ReportError, Reporter, Screen, ScreenOptions};
+use rpytest::event::{JunitOptions, RunEvent, RunStart};
+use rpytest::report::{ReportError, Reporter, Reporters, Screen, ScreenOptions};
 
 use crate::{Out, end, failed, passed, reporters, start};
 
@@ -73,17 +73,45 @@ fn many_lines_are_few_writes() {
     assert!((20..30).contains(&writes.get()), "{} writes", writes.get());
 }
 
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_closed_pipe_does_not_cost_the_junit_file() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("report.xml");
+    let junit = JunitOptions {
+        path: path.clone(),
+        ..JunitOptions::default()
+    };
+    let begin = RunStart {
+        junit: Some(junit),
+        ..start(1, 0)
+    };
+    let mut all = Reporters::standard(&Screen::new(Box::new(Closed), OPTIONS));
+    all.event(&RunEvent::Started(&begin))
+        .expect_err("nobody reads");
+    all.event(&RunEvent::Finished {
+        nodeid: "test_a.py::test_1",
+        result: &passed(0),
+    })
+    .expect("it was said once");
+    all.event(&RunEvent::Ended(&end(1.0)))
+        .expect("it was said once");
+    assert!(path.exists());
+}
+
 #[test]
 fn a_closed_pipe_is_an_error_once() {
-    struct Closed;
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let mut all = reporters(&Screen::new(Box::new(Closed), OPTIONS));
     let error = all
         .event(&RunEvent::Started(&start(1, 0)))
