@@ -5,6 +5,8 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
+pub mod decode;
+#[cfg(feature = "cli")]
 pub mod event;
 #[cfg(feature = "cli")]
 pub mod plan;
