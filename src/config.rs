@@ -217,7 +217,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
 
 /// Line and column of the byte at `offset`, from 1; columns count characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
+    let before = String::from_utf8_lossy(&text.as_bytes()[..offset.min(text.len())]);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
     (line, before[line_start..].chars().count() + 1)

@@ -9,6 +9,8 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
 #[cfg(feature = "cli")]
+pub mod cpus;
+#[cfg(feature = "cli")]
 pub mod env;
 #[cfg(feature = "cli")]
 pub mod error;
