@@ -5,9 +5,21 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
-pub mod decode;
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod config;
+#[cfg(feature = "cli")]
+pub mod cpus;
+#[cfg(feature = "cli")]
+pub mod env;
+#[cfg(feature = "cli")]
+pub mod error;
 #[cfg(feature = "cli")]
 pub mod event;
+#[cfg(feature = "cli")]
+pub mod exit;
+#[cfg(feature = "cli")]
+pub mod interpreter;
 #[cfg(feature = "cli")]
 pub mod plan;
 #[cfg(feature = "cli")]
