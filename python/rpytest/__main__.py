@@ -17,7 +17,7 @@ def main() -> int:
         program = find_program()
     except ProgramNotFound as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.stderr.write("hint: install it again: `python -m pip install --force-reinstall rpytest`\n")
+        sys.stderr.write("hint: reinstall it: `python -m pip install --force-reinstall rpytest`\n")
         return BROKEN_INSTALLATION
     environment = dict(os.environ, RPYTEST_PYTHON=sys.executable)
     # `python -m pytest` has the current directory on sys.path, unless -P or -I say otherwise.
