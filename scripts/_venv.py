@@ -47,8 +47,7 @@ class Venv:
                 return
             if Path(sys.prefix).resolve() == self.path.resolve():
                 raise SetupError(
-                    f"`{self.path}` must be made anew, but it is what runs this script\n"
-                    "hint: `deactivate` first"
+                    f"`{self.path}` must be made anew, but it is what runs this script\nhint: `deactivate` first"
                 )
             shutil.rmtree(self.path)
         print(f"== making a virtual environment: {self.path}", flush=True)
@@ -88,9 +87,7 @@ class Venv:
         return env
 
     def _works(self) -> bool:
-        done = subprocess.run(
-            [self.python, "-m", "pip", "--version"], capture_output=True, check=False
-        )
+        done = subprocess.run([self.python, "-m", "pip", "--version"], capture_output=True, check=False)
         return done.returncode == 0
 
     def _read_stamp(self) -> dict[str, str]:
@@ -109,9 +106,7 @@ def _create(venv: Venv) -> None:
     tried: list[str] = []
 
     def attempt(*command: str) -> bool:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode == 0:
             return True
         last = (done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]

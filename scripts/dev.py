@@ -25,12 +25,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="build, install, run the example suite", prog="scripts/demo")
     test = commands.add_parser("test", help="build, install, run all tests", prog="scripts/test")
-    test.add_argument(
-        "only", nargs="?", choices=["rust", "python"], help="run only this half of the tests"
-    )
-    test.add_argument(
-        "rest", nargs=argparse.REMAINDER, help="passed on to that half's `cargo test` or `pytest`"
-    )
+    test.add_argument("only", nargs="?", choices=["rust", "python"], help="run only this half of the tests")
+    test.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to that half's `cargo test` or `pytest`")
     commands.add_parser("lint", help="check formatting, lints and types", prog="scripts/lint")
     arguments = parser.parse_args()
 
@@ -164,9 +160,7 @@ def find_toolchain() -> None:
     if done.returncode or not found:
         raise SetupError(f"`cargo --version` failed: {done.stderr.strip()}")
     if wanted and numbers(found[1]) < numbers(wanted[1]):
-        raise SetupError(
-            f"cargo {found[1]} is too old, rpytest needs {wanted[1]}\nhint: `rustup update stable`"
-        )
+        raise SetupError(f"cargo {found[1]} is too old, rpytest needs {wanted[1]}\nhint: `rustup update stable`")
 
 
 def numbers(version: str) -> list[int]:

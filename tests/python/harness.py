@@ -158,9 +158,7 @@ class Project:
                 variables.pop(name, None)
             else:
                 variables[name] = value
-        running = Running(
-            command, cwd=cwd or self.path, env=variables, tty=tty, tree=self.processes
-        )
+        running = Running(command, cwd=cwd or self.path, env=variables, tty=tty, tree=self.processes)
         self._started.append(running)
         return running
 
@@ -215,9 +213,7 @@ class Project:
             if seen.get(id) != wanted.get(id)
         ]
         if differences:
-            pytest.fail(
-                "\n".join(["rpytest and pytest differ:", *differences, str(actual), str(expected)])
-            )
+            pytest.fail("\n".join(["rpytest and pytest differ:", *differences, str(actual), str(expected)]))
         return actual
 
     def _run(
@@ -250,11 +246,7 @@ class Project:
         found = [f"process left: {processes.describe(pid)}" for pid in self.processes()]
         pids = [running.pid for running in self._started]
         found += [f"shared memory left: {path}" for path in processes.segments_of(pids)]
-        found += [
-            f"socket left: {path}"
-            for path in self.runtime_dir.rglob("*")
-            if stat.S_ISSOCK(path.lstat().st_mode)
-        ]
+        found += [f"socket left: {path}" for path in self.runtime_dir.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]
         return found
 
     def stop_daemon(self) -> Result:

@@ -23,8 +23,7 @@ WATCHDOG_SECONDS = 300.0
 
 # Makes the terminal on descriptor 0 the controlling one, so that ^C in it is a SIGINT.
 _WITH_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -88,9 +87,7 @@ class Running:
             }
         self.pid = self._process.pid
         self._sources = sources
-        self._readers = [
-            threading.Thread(target=self._read, args=item, daemon=True) for item in sources.items()
-        ]
+        self._readers = [threading.Thread(target=self._read, args=item, daemon=True) for item in sources.items()]
         for reader in self._readers:
             reader.start()
 
@@ -173,10 +170,7 @@ class Running:
         self._process.wait()
 
     def __str__(self) -> str:
-        return (
-            f"$ {' '.join(self.command)}\n"
-            f"---- stdout\n{self.stdout}\n---- stderr\n{self.stderr}\n----"
-        )
+        return f"$ {' '.join(self.command)}\n---- stdout\n{self.stdout}\n---- stderr\n{self.stderr}\n----"
 
     # -- inside
 
