@@ -101,9 +101,17 @@ pub enum RunEvent<'a> {
     /// A worker took a test; sent for the status line only and may be skipped.
     Running(&'a [RunningTest<'a>]),
     /// A test has its final result.
-    Finished { nodeid: &'a str, result: &'a TestResult },
+    Finished {
+        nodeid: &'a str,
+        result: &'a TestResult,
+    },
     /// A worker died. `test` is the node id of the test that it took with it.
-    Crashed { slot: Slot, cause: &'a str, test: Option<&'a str>, replaced: bool },
+    Crashed {
+        slot: Slot,
+        cause: &'a str,
+        test: Option<&'a str>,
+        replaced: bool,
+    },
     /// Something that the user should know, one line or more, printed at once.
     Notice(&'a str),
     /// The run is over; nothing follows.

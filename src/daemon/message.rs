@@ -43,7 +43,9 @@ impl Serialize for SystemText {
             }
         }
         json.push('"');
-        RawValue::from_string(json).map_err(S::Error::custom)?.serialize(serializer)
+        RawValue::from_string(json)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
     }
 }
 
@@ -98,8 +100,14 @@ pub struct PlainRequest {
 }
 
 impl PlainRequest {
-    pub const STATUS: Self = Self { op: "status", protocol: PROTOCOL };
-    pub const STOP: Self = Self { op: "stop", protocol: PROTOCOL };
+    pub const STATUS: Self = Self {
+        op: "status",
+        protocol: PROTOCOL,
+    };
+    pub const STOP: Self = Self {
+        op: "stop",
+        protocol: PROTOCOL,
+    };
 }
 
 /// Answer to `status`.
@@ -153,12 +161,24 @@ pub struct SessionStatus {
 pub enum HostEvent {
     Collected(Box<Collected>),
     Exit(Exit),
-    Plain { pid: i32 },
+    Plain {
+        pid: i32,
+    },
     Attached,
-    Born { slot: u16, incarnation: u16, pid: i32 },
+    Born {
+        slot: u16,
+        incarnation: u16,
+        pid: i32,
+    },
     Died(Died),
-    Record { test: u32, len: u64 },
-    Summary { status: i32, len: u64 },
+    Record {
+        test: u32,
+        len: u64,
+    },
+    Summary {
+        status: i32,
+        len: u64,
+    },
     Replace {
         #[serde(default)]
         reason: String,
@@ -240,9 +260,21 @@ pub struct Junit {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum HostRequest<'a> {
-    Go { segment: &'a str, slots: u16 },
-    Spawn { slot: u16, incarnation: u16 },
-    Crashed { test: u32, message: &'a str, when: &'static str, duration: f64, slot: u16 },
+    Go {
+        segment: &'a str,
+        slots: u16,
+    },
+    Spawn {
+        slot: u16,
+        incarnation: u16,
+    },
+    Crashed {
+        test: u32,
+        message: &'a str,
+        when: &'static str,
+        duration: f64,
+        slot: u16,
+    },
     Report {
         status: i32,
         interrupted: Option<&'a str>,
@@ -273,10 +305,17 @@ mod tests {
         let born = r#"{"ev":"born","slot":1,"incarnation":2,"pid":3,"colour":"red"}"#;
         assert!(matches!(
             serde_json::from_str(born).unwrap(),
-            HostEvent::Born { slot: 1, incarnation: 2, pid: 3 }
+            HostEvent::Born {
+                slot: 1,
+                incarnation: 2,
+                pid: 3
+            }
         ));
         let newer = r#"{"ev":"weather","sun":true}"#;
-        assert!(matches!(serde_json::from_str(newer).unwrap(), HostEvent::Unknown));
+        assert!(matches!(
+            serde_json::from_str(newer).unwrap(),
+            HostEvent::Unknown
+        ));
         assert!(serde_json::from_str::<HostEvent>(r#"{"ev":"born","slot":-1}"#).is_err());
     }
 
@@ -286,7 +325,9 @@ mod tests {
             r#"{"ev":"collected","options":{"workers":4,"verbose":-1,"max_worker_restart":null},"tests":2,"inventory_len":9}"#,
         )
         .unwrap();
-        let HostEvent::Collected(collected) = collected else { panic!("{collected:?}") };
+        let HostEvent::Collected(collected) = collected else {
+            panic!("{collected:?}")
+        };
         assert_eq!(collected.options.workers, 4);
         assert_eq!(collected.options.verbose, -1);
         assert_eq!(collected.options.max_worker_restart, None);
@@ -295,12 +336,18 @@ mod tests {
 
     #[test]
     fn requests_look_as_the_protocol_says() {
-        let go = HostRequest::Go { segment: "/rpytest-1-2", slots: 4 };
+        let go = HostRequest::Go {
+            segment: "/rpytest-1-2",
+            slots: 4,
+        };
         assert_eq!(
             serde_json::to_string(&go).unwrap(),
             r#"{"op":"go","segment":"/rpytest-1-2","slots":4}"#
         );
-        assert_eq!(serde_json::to_string(&HostRequest::Interrupt).unwrap(), r#"{"op":"interrupt"}"#);
+        assert_eq!(
+            serde_json::to_string(&HostRequest::Interrupt).unwrap(),
+            r#"{"op":"interrupt"}"#
+        );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
             r#"{"op":"stop","protocol":1}"#

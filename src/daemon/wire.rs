@@ -54,12 +54,55 @@ impl Packet {
     /// # Errors
     /// [`WireError::Malformed`] with the beginning of the text.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, WireError> {
-        serde_json::from_slice(&self.json).map_err(|error| {
-            let text = String::from_utf8_lossy(&self.json);
+        parse_json(&self.json)
+    }
+}
+
+/// Reads a JSON text from Python, in which a lone surrogate (an undecodable byte of a path) becomes U+FFFD.
+///
+/// # Errors
+/// [`WireError::Malformed`] with the beginning of the text.
+pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, WireError> {
+    serde_json::from_slice(json)
+        .or_else(|error| match without_lone_surrogates(json) {
+            Some(cleaned) => serde_json::from_slice(&cleaned),
+            None => Err(error),
+        })
+        .map_err(|error| {
+            let text = String::from_utf8_lossy(json);
             let start: String = text.chars().take(120).collect();
             WireError::Malformed(format!("{error} in `{start}`"))
         })
+}
+
+/// The text with every escape of a lone surrogate replaced by that of U+FFFD; `None` when there is none.
+fn without_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut cleaned = Vec::with_capacity(json.len());
+    let mut changed = false;
+    let mut at = 0;
+    while at < json.len() {
+        let step = match unit(at) {
+            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdfff) => {
+                cleaned.extend_from_slice(b"\\ufffd");
+                changed = true;
+                at += 6;
+                continue;
+            }
+            Some(_) => 6,
+            // The character after a backslash begins no escape of its own.
+            None if json[at] == b'\\' => 2,
+            None => 1,
+        };
+        let end = json.len().min(at + step);
+        cleaned.extend_from_slice(&json[at..end]);
+        at = end;
     }
+    changed.then_some(cleaned)
 }
 
 /// What stands in the packet when the message itself is in a memfd.
@@ -91,17 +134,15 @@ impl Connection {
     ///
     /// # Errors
     /// `EPIPE` or `ECONNRESET` when the peer is gone.
-    pub fn send(
-        &self,
-        message: &impl Serialize,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<(), WireError> {
+    pub fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<(), WireError> {
         let json = serde_json::to_vec(message).map_err(io::Error::from)?;
         if json.len() <= INLINE_LIMIT {
             return self.send_packet(&json, fds);
         }
         let memfd = memfd_with("rpytest-message", &[&json])?;
-        let pointer = InMemfd { memfd: json.len() as u64 };
+        let pointer = InMemfd {
+            memfd: json.len() as u64,
+        };
         let pointer = serde_json::to_vec(&pointer).map_err(io::Error::from)?;
         let mut all = fds.to_vec();
         all.push(memfd.as_fd());
@@ -109,7 +150,10 @@ impl Connection {
     }
 
     fn send_packet(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), WireError> {
-        assert!(fds.len() <= MAX_FDS, "more descriptors than one packet may carry");
+        assert!(
+            fds.len() <= MAX_FDS,
+            "more descriptors than one packet may carry"
+        );
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
@@ -157,13 +201,20 @@ impl Connection {
         if received.bytes == 0 {
             return Ok(None);
         }
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        if received
+            .flags
+            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+        {
             return Err(WireError::Malformed("a message was cut off".into()));
         }
         bytes.truncate(received.bytes);
         // The usual message is not looked at twice: only a short one can announce a memfd.
         if bytes.len() < 64 && bytes.starts_with(b"{\"memfd\"") {
-            let announced: InMemfd = Packet { json: bytes, fds: Vec::new() }.parse()?;
+            let announced: InMemfd = Packet {
+                json: bytes,
+                fds: Vec::new(),
+            }
+            .parse()?;
             let memfd = fds
                 .pop()
                 .ok_or_else(|| WireError::Malformed("a memfd was announced, none came".into()))?;
@@ -231,14 +282,21 @@ mod tests {
         let (a, b) = pair();
         let first = memfd_with("first", &[b"one"]).unwrap();
         let second = memfd_with("second", &[b"tw", b"o!"]).unwrap();
-        a.send(&json!({"op": "x"}), &[first.as_fd(), second.as_fd()]).unwrap();
+        a.send(&json!({"op": "x"}), &[first.as_fd(), second.as_fd()])
+            .unwrap();
         let mut packet = b.recv().unwrap().unwrap();
         assert_eq!(packet.parse::<Value>().unwrap(), json!({"op": "x"}));
         assert_eq!(packet.fds.len(), 2);
         let flags = rustix::io::fcntl_getfd(&packet.fds[0]).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
-        assert_eq!(read_announced(packet.fds.pop().unwrap(), 4).unwrap(), b"two!");
-        assert_eq!(read_announced(packet.fds.pop().unwrap(), 3).unwrap(), b"one");
+        assert_eq!(
+            read_announced(packet.fds.pop().unwrap(), 4).unwrap(),
+            b"two!"
+        );
+        assert_eq!(
+            read_announced(packet.fds.pop().unwrap(), 3).unwrap(),
+            b"one"
+        );
     }
 
     #[test]
@@ -247,11 +305,25 @@ mod tests {
         let passenger = memfd_with("passenger", &[b"p"]).unwrap();
         for length in [INLINE_LIMIT - 16, INLINE_LIMIT, INLINE_LIMIT + 1, 3 << 20] {
             let text = "ü".repeat(length / 2);
-            a.send(&json!({"text": text}), &[passenger.as_fd()]).unwrap();
+            a.send(&json!({"text": text}), &[passenger.as_fd()])
+                .unwrap();
             let packet = b.recv().unwrap().unwrap();
             assert_eq!(packet.parse::<Value>().unwrap(), json!({"text": text}));
             assert_eq!(packet.fds.len(), 1);
         }
+    }
+
+    #[test]
+    fn lone_surrogates_are_replaced_and_pairs_kept() {
+        let parse = |json: &str| parse_json::<Vec<String>>(json.as_bytes());
+        assert_eq!(
+            parse(r#"["\udce4\ud83d\ude00\\udce4"]"#).unwrap(),
+            ["\u{fffd}\u{1f600}\\udce4"]
+        );
+        assert_eq!(parse(r#"["\ud83dx"]"#).unwrap(), ["\u{fffd}x"]);
+        assert!(parse(r#"["\udce4"#).is_err());
+        assert!(parse(r#"["\uzzzz"]"#).is_err());
+        assert!(parse("[\"\\").is_err());
     }
 
     #[test]
@@ -270,9 +342,13 @@ mod tests {
         a.send(&json!({"memfd": 10}), &[]).unwrap();
         assert!(matches!(b.recv(), Err(WireError::Malformed(_))));
         let short = memfd_with("short", &[b"123"]).unwrap();
-        a.send(&json!({"memfd": u64::MAX}), &[short.as_fd()]).unwrap();
+        a.send(&json!({"memfd": u64::MAX}), &[short.as_fd()])
+            .unwrap();
         assert!(matches!(b.recv(), Err(WireError::Malformed(_))));
-        assert!(matches!(read_announced(short, 4), Err(WireError::Malformed(_))));
+        assert!(matches!(
+            read_announced(short, 4),
+            Err(WireError::Malformed(_))
+        ));
         let huge = vec![b'x'; 2 * INLINE_LIMIT + 1];
         rustix::net::send(&a, &huge, SendFlags::empty()).unwrap();
         assert!(matches!(b.recv(), Err(WireError::Malformed(_))));
