@@ -5,7 +5,13 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
+pub mod env;
+#[cfg(feature = "cli")]
+pub mod error;
+#[cfg(feature = "cli")]
 pub mod event;
+#[cfg(feature = "cli")]
+pub mod exit;
 #[cfg(feature = "cli")]
 pub mod plan;
 #[cfg(feature = "cli")]
