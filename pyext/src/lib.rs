@@ -1,1 +1,1 @@
-
+//! `rpytest._native`.
