@@ -5,6 +5,12 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod config;
+#[cfg(feature = "cli")]
+pub mod cpus;
+#[cfg(feature = "cli")]
 pub mod env;
 #[cfg(feature = "cli")]
 pub mod error;
@@ -12,6 +18,8 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "cli")]
 pub mod exit;
+#[cfg(feature = "cli")]
+pub mod interpreter;
 #[cfg(feature = "cli")]
 pub mod plan;
 #[cfg(feature = "cli")]
