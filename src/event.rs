@@ -142,6 +142,8 @@ pub struct RunStart {
     pub method: String,
     pub why: Option<String>,
     pub deselected: usize,
+    /// Modules skipped while collecting; pytest counts them as skipped in its final line.
+    pub collection_skips: usize,
     /// `--junitxml`.
     pub junit: Option<JunitOptions>,
     /// Tests write to the terminal themselves (`-s`): no status line.
@@ -154,6 +156,9 @@ pub struct RunStart {
 pub struct JunitOptions {
     pub path: std::path::PathBuf,
     pub suite_name: String,
+    /// `<testcase>` elements of modules skipped while collecting, which stand before all tests.
+    pub collection: String,
+    pub collection_counts: JunitCounts,
 }
 
 /// How the run ended.

@@ -15,6 +15,10 @@ pub mod env;
 #[cfg(feature = "cli")]
 pub mod error;
 #[cfg(feature = "cli")]
+pub mod daemon;
+#[cfg(feature = "cli")]
+pub mod decode;
+#[cfg(feature = "cli")]
 pub mod event;
 #[cfg(feature = "cli")]
 pub mod exit;
