@@ -212,7 +212,11 @@ mod tests {
     fn interpreter(dir: &Path, script: &str) -> PathBuf {
         let path = dir.join("python");
         let write = r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#;
-        let status = Command::new("sh").args(["-c", write, "sh"]).arg(&path).arg(script).status();
+        let status = Command::new("sh")
+            .args(["-c", write, "sh"])
+            .arg(&path)
+            .arg(script)
+            .status();
         assert!(status.unwrap().success());
         path
     }

@@ -161,6 +161,9 @@ pub struct SessionStatus {
 pub enum HostEvent {
     Collected(Box<Collected>),
     Exit(Exit),
+    Collecting {
+        pid: i32,
+    },
     Plain {
         pid: i32,
     },
@@ -174,6 +177,9 @@ pub enum HostEvent {
     Record {
         test: u32,
         len: u64,
+        /// Another one follows.
+        #[serde(default)]
+        more: bool,
     },
     Summary {
         status: i32,
@@ -243,8 +249,10 @@ pub struct Options {
     pub stats: bool,
     pub testrunuid: String,
     pub rootdir: PathBuf,
-    pub deselected: usize,
-    pub collected: usize,
+    /// Errors while collecting, when the run goes on all the same.
+    pub collect_errors: u64,
+    /// What collection put into the final line's counts.
+    pub counts: BTreeMap<String, usize>,
 }
 
 /// `--junitxml` and what belongs to it.
@@ -253,7 +261,10 @@ pub struct Options {
 pub struct Junit {
     pub path: PathBuf,
     pub suite_name: String,
-    pub prefix: String,
+    /// Elements of modules that were skipped or broken while collecting, and their counts: passed, failure, error, skipped,
+    /// double failures.
+    pub collected: String,
+    pub counts: Vec<u64>,
 }
 
 /// What the CLI tells the host during a run.
@@ -278,12 +289,15 @@ pub enum HostRequest<'a> {
     Report {
         status: i32,
         interrupted: Option<&'a str>,
+        location: &'a str,
         stop: Option<&'a str>,
         duration: f64,
         len: u64,
     },
     Interrupt,
-    Stop,
+    Stop {
+        status: i32,
+    },
 }
 
 #[cfg(test)]
