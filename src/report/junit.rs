@@ -101,7 +101,7 @@ impl Junit {
             .chain(cases)
             .filter(|cases| !cases.is_empty());
 
-        // Not an event of the writer: its declaration has no line break of pytest's choice either, but other quotes.
+        // The writer could make the declaration too; pytest's is a constant and so is this.
         out.write_all(br#"<?xml version="1.0" encoding="utf-8"?>"#)?;
         let mut xml = Writer::new(out);
         xml.config_mut().add_space_before_slash_in_empty_elements = true;
@@ -193,15 +193,16 @@ fn escaped(value: &str) -> Cow<'_, str> {
 
 /// Python's `datetime.isoformat` of an aware time: microseconds unless they are zero, then the offset.
 fn timestamp(seconds: f64, zone: TimeZone) -> String {
-    // Rounding to whole microseconds as `datetime.fromtimestamp` does; a time that can't be one shows as the epoch.
+    // Whole microseconds, as `datetime.fromtimestamp` makes them.
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "saturates, and then it is out of jiff's range"
+        reason = "it saturates to what jiff refuses"
     )]
     let micros = (seconds * 1e6).round_ties_even() as i64;
-    let zoned = Timestamp::from_microsecond(micros)
-        .unwrap_or_default()
-        .to_zoned_datetime(zone);
+    // A clock that can't be read shows as the epoch.
+    let (stamp, micros) = Timestamp::from_microsecond(micros)
+        .map_or_else(|_| Default::default(), |stamp| (stamp, micros));
+    let zoned = stamp.to_zoned_datetime(zone);
     let format = if micros % 1_000_000 == 0 {
         "%Y-%m-%dT%H:%M:%S%:z"
     } else {
@@ -211,4 +212,38 @@ fn timestamp(seconds: f64, zone: TimeZone) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use jiff::tz::{TimeZone, offset};
+
+    use super::{escaped, timestamp};
+
+    #[test]
+    fn timestamps_are_pythons_isoformat() {
+        let zone = || TimeZone::fixed(offset(-3));
+        assert_eq!(
+            timestamp(1_767_225_600.5, zone()),
+            "2025-12-31T21:00:00.500000-03:00"
+        );
+        assert_eq!(
+            timestamp(1_767_225_600.0, zone()),
+            "2025-12-31T21:00:00-03:00"
+        );
+        assert_eq!(
+            timestamp(f64::NAN, TimeZone::UTC),
+            "1970-01-01T00:00:00+00:00"
+        );
+        assert_eq!(
+            timestamp(f64::INFINITY, TimeZone::UTC),
+            "1970-01-01T00:00:00+00:00"
+        );
+    }
+
+    #[test]
+    fn values_are_escaped_as_elementtree_does() {
+        assert_eq!(escaped("it's"), "it's");
+        assert_eq!(
+            escaped("<a&\"b\">\r\n\t"),
+            "&lt;a&amp;&quot;b&quot;&gt;&#13;&#10;&#09;"
+        );
+    }
+}

@@ -36,10 +36,11 @@ struct Line {
 }
 
 impl Progress {
-    /// Draws on standard output if that is a terminal.
+    /// Draws on standard output if that is a terminal that can move its cursor.
     #[must_use]
     pub fn new(screen: Screen) -> Self {
-        let terminal = std::io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = std::io::stdout().is_terminal() && !dumb;
         let target = terminal.then(|| ProgressDrawTarget::stdout_with_hz(HERTZ));
         Self {
             screen,

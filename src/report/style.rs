@@ -75,3 +75,32 @@ pub fn separator(fill: char, title: &str, width: usize, hidden: usize) -> String
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{painted, separator};
+
+    #[test]
+    fn escape_sequences_are_pytests() {
+        assert_eq!(
+            painted("x", &["green", "bold"], true),
+            "\x1b[32m\x1b[1mx\x1b[0m"
+        );
+        assert_eq!(
+            painted("x", &["Red", "light", "invert", "blink"], true),
+            "\x1b[41m\x1b[2m\x1b[7m\x1b[5mx\x1b[0m"
+        );
+        assert_eq!(painted("x", &["no such colour"], true), "x");
+        assert_eq!(painted("x", &["green"], false), "x");
+    }
+
+    #[test]
+    fn separators_fill_the_width_or_give_up() {
+        assert_eq!(separator('=', "ab", 10, 0), "=== ab ===");
+        assert_eq!(separator('=', "ab", 11, 0), "=== ab ====");
+        assert_eq!(
+            separator('=', "a title that is too long", 10, 0),
+            "= a title that is too long ="
+        );
+    }
+}

@@ -245,4 +245,16 @@ fn duration(seconds: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_are_rounded_but_their_clock_is_not() {
+        assert_eq!(duration(59.999), "60.00s");
+        assert_eq!(duration(119.999), "120.00s (0:01:59)");
+        assert_eq!(
+            duration(86400.0 * 3.0 + 1.0),
+            "259201.00s (3 days, 0:00:01)"
+        );
+    }
+}

@@ -69,8 +69,11 @@ impl Terminal {
     }
 
     fn letter(&self, report: &Report) {
+        if report.letter.is_empty() {
+            return;
+        }
         let width = report.letter.width();
-        if width > 0 && self.screen.column() + width > self.screen.options().width {
+        if self.screen.column() + width > self.screen.options().width {
             self.screen.newline();
         }
         self.screen.write(&report.letter, &markup(report));
