@@ -29,9 +29,10 @@ impl Inventory {
                 "{tests} tests were announced, the inventory has {count}"
             )));
         }
-        for (name, list) in
-            [("modules", &mut inventory.modules), ("classes", &mut inventory.classes)]
-        {
+        for (name, list) in [
+            ("modules", &mut inventory.modules),
+            ("classes", &mut inventory.classes),
+        ] {
             if list.is_empty() {
                 list.resize(count, 0);
             } else if list.len() != count {

@@ -14,7 +14,9 @@ pub(super) struct Bodies {
 impl Bodies {
     pub fn push(&mut self, kind: u8, flags: u8, test: u32, slot: u16, body: &[u8]) {
         // A body comes from a ring or a spill file, whose lengths are far below 4 GiB; a longer one could not be announced.
-        let Ok(length) = u32::try_from(body.len()) else { return };
+        let Ok(length) = u32::try_from(body.len()) else {
+            return;
+        };
         self.bytes.extend_from_slice(&test.to_le_bytes());
         self.bytes.extend_from_slice(&[flags, kind]);
         self.bytes.extend_from_slice(&slot.to_le_bytes());
@@ -24,7 +26,10 @@ impl Bodies {
 
     /// A memfd with all of it, and its length in bytes.
     pub fn memfd(&self) -> io::Result<(OwnedFd, u64)> {
-        Ok((memfd_with("rpytest-bodies", &[&self.bytes])?, self.bytes.len() as u64))
+        Ok((
+            memfd_with("rpytest-bodies", &[&self.bytes])?,
+            self.bytes.len() as u64,
+        ))
     }
 }
 

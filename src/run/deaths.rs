@@ -35,8 +35,7 @@ impl Run<'_> {
 
     /// The interrupt that was sent to all workers ended it: no crash.
     fn was_interrupted(&self, death: Option<&Death>) -> bool {
-        let by_interrupt =
-            death.is_some_and(|death| death.signal() == Some(Signal::INT.as_raw()));
+        let by_interrupt = death.is_some_and(|death| death.signal() == Some(Signal::INT.as_raw()));
         self.interrupts > 1 || (self.interrupts == 1 && by_interrupt)
     }
 
@@ -72,7 +71,9 @@ impl Run<'_> {
 
     fn crashed(&mut self, slot: u16, lane: &Lane, death: Option<&Death>, in_flight: Option<Lost>) {
         let cause = match (&lane.corrupt, death) {
-            (Some(what), _) => format!("its result ring was overwritten ({what}), so it was killed"),
+            (Some(what), _) => {
+                format!("its result ring was overwritten ({what}), so it was killed")
+            }
             (None, None) => "the run's host process died".to_owned(),
             (None, Some(death)) if death.is_clean() && in_flight.is_some() => {
                 "exit status 0 before the test was finished".to_owned()
@@ -86,7 +87,12 @@ impl Run<'_> {
         let replaced = self.replace(slot);
         let inventory = self.inventory;
         let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
-        self.tell(&RunEvent::Crashed { slot, cause: &cause, test: nodeid, replaced });
+        self.tell(&RunEvent::Crashed {
+            slot,
+            cause: &cause,
+            test: nodeid,
+            replaced,
+        });
         match in_flight {
             // Without a host all missing tests are counted together: `Cause::HostDied`.
             Some(lost) if death.is_some() => {
@@ -132,11 +138,16 @@ impl Run<'_> {
         if !self.connected {
             self.settle_without_host();
         }
-        if !self.pool.any_occupied() && !self.verdict.is_stopped() && self.ledger.missing().next().is_some() {
+        if !self.pool.any_occupied()
+            && !self.verdict.is_stopped()
+            && self.ledger.missing().next().is_some()
+        {
             self.nobody_left();
         }
         while self.asked.len() < ASKED_LIMIT {
-            let Some(lost) = self.lost.pop_front() else { break };
+            let Some(lost) = self.lost.pop_front() else {
+                break;
+            };
             self.send(&HostRequest::Crashed {
                 test: lost.test,
                 message: &lost.message,
@@ -178,14 +189,22 @@ impl Run<'_> {
         for test in missing {
             let message = format!("'{}' did not run: {why}", self.inventory.id(test));
             self.ledger.ask(test);
-            self.lost.push_back(Lost { test, slot: 0, when: "setup", duration: 0.0, message });
+            self.lost.push_back(Lost {
+                test,
+                slot: 0,
+                when: "setup",
+                duration: 0.0,
+                message,
+            });
         }
     }
 
     /// Nobody reaps the killed workers or makes reports.
     fn settle_without_host(&mut self) {
         self.drain_all();
-        let patient = self.disconnected_at.is_some_and(|since| since.elapsed() < PATIENCE);
+        let patient = self
+            .disconnected_at
+            .is_some_and(|since| since.elapsed() < PATIENCE);
         for slot in 0..self.pool.len() {
             let running = self.pool.worker(slot).is_some_and(|worker| !worker.ended);
             // One that the dead host was asked for will never come.

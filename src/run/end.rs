@@ -28,13 +28,17 @@ impl Run<'_> {
         let flushed = self.reporters.flush();
         self.told(flushed);
         let mut status = end.status;
-        if let Some(error) = self.output_error.take().filter(|error| !error.is_broken_pipe()) {
+        if let Some(error) = self
+            .output_error
+            .take()
+            .filter(|error| !error.is_broken_pipe())
+        {
             status = exit::INTERNAL_ERROR;
             self.error.get_or_insert(Error::Internal(error.to_string()));
         }
         Finished {
             status,
-            timings: std::mem::take(&mut self.timings),
+            samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
             complete: self.ledger.unfinished() == 0,
         }
@@ -53,7 +57,8 @@ impl Run<'_> {
         let (memfd, len) = match self.bodies.memfd() {
             Ok(bodies) => bodies,
             Err(error) => {
-                self.error.get_or_insert(Error::os("make a file in memory", error));
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
                 return;
             }
         };
@@ -75,7 +80,10 @@ impl Run<'_> {
     /// The host tears shared fixtures down before it goes.
     fn stop_host(&mut self) {
         self.stopping = true;
-        let status = self.summary.as_ref().map_or_else(|| self.status(), |(status, _)| *status);
+        let status = self
+            .summary
+            .as_ref()
+            .map_or_else(|| self.status(), |(status, _)| *status);
         self.send(&HostRequest::Stop { status });
         self.wait_for(|run| run.late_record && run.summary.is_none());
     }
@@ -107,7 +115,11 @@ impl Run<'_> {
             stopped: self.verdict.describe(),
             summary,
             suite_properties: std::mem::take(&mut self.properties),
-            notes: self.stats.as_ref().map(super::Stats::notes).unwrap_or_default(),
+            notes: self
+                .stats
+                .as_ref()
+                .map(super::Stats::notes)
+                .unwrap_or_default(),
         }
     }
 }

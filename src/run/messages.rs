@@ -28,7 +28,8 @@ impl Run<'_> {
 
     /// The host says things that make no sense: it can't be relied on for the rest of the run.
     fn broken(&mut self, error: &WireError) {
-        self.error.get_or_insert(Error::protocol("host", error.to_string()));
+        self.error
+            .get_or_insert(Error::protocol("host", error.to_string()));
         self.end_of_file();
     }
 
@@ -42,12 +43,24 @@ impl Run<'_> {
         match event {
             // The host and its forks have it mapped: nobody needs the name any more.
             HostEvent::Attached => self.segment.unlink(),
-            HostEvent::Born { slot, incarnation, pid } => {
-                let worker = Worker { pid, pidfd: fd()?, spill: fd()?, ended: false };
+            HostEvent::Born {
+                slot,
+                incarnation,
+                pid,
+            } => {
+                let worker = Worker {
+                    pid,
+                    pidfd: fd()?,
+                    spill: fd()?,
+                    ended: false,
+                };
                 self.born(slot, incarnation, worker)?;
             }
             HostEvent::Died(died) => {
-                let death = Death { status: died.status, stack: died.stack };
+                let death = Death {
+                    status: died.status,
+                    stack: died.stack,
+                };
                 self.died(died.slot, died.incarnation, &death)?;
             }
             HostEvent::Record { test, len, more } => self.host_record(test, fd()?, len, more)?,
@@ -70,7 +83,9 @@ impl Run<'_> {
             | HostEvent::Collecting { .. }
             | HostEvent::Plain { .. }
             | HostEvent::Replace { .. } => {
-                return Err(WireError::Malformed("it announced a run in the middle of one".into()));
+                return Err(WireError::Malformed(
+                    "it announced a run in the middle of one".into(),
+                ));
             }
         }
         Ok(())

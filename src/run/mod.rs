@@ -24,8 +24,9 @@ use rustix::process::Signal;
 use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
-use crate::event::{Outcome, RunEvent, RunStart, RunningTest};
+use crate::event::{RunEvent, RunStart, RunningTest};
 use crate::inventory::Inventory;
+use crate::plan::history::Sample;
 use crate::pool::{Pool, Received, Signals, Watched, stop_self, wait};
 use crate::report::{ReportError, Reporter};
 use crate::ring::{RecordHead, Segment, Waker};
@@ -69,24 +70,12 @@ pub struct Setup<'a> {
 pub struct Finished {
     /// Exit status.
     pub status: i32,
-    /// Durations of the tests that ran to their end.
-    pub timings: Vec<Timing>,
+    /// What was measured of the tests that have a result of their own, for the duration history.
+    pub samples: Vec<(u32, Sample)>,
     /// Something that went wrong outside of the tests, to be shown to the user.
     pub error: Option<Error>,
     /// Every planned test has a result of its own.
     pub complete: bool,
-}
-
-/// How long a test took.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
-    pub test: u32,
-    /// Seconds.
-    pub setup: f64,
-    pub call: f64,
-    pub teardown: f64,
-    /// The worst of its phases'.
-    pub outcome: Outcome,
 }
 
 /// What is known about the worker in a slot beside its process.
@@ -130,7 +119,7 @@ struct Run<'a> {
     ledger: Ledger,
     verdict: Verdict,
     bodies: Bodies,
-    timings: Vec<Timing>,
+    samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
@@ -195,9 +184,10 @@ impl<'a> Run<'a> {
             lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
             ledger: Ledger::new(setup.inventory.len(), setup.planned),
             inventory: setup.inventory,
-            verdict: Verdict::default(),
+            // pytest's own counter for `--maxfail` includes them.
+            verdict: Verdict::new(setup.options.collect_errors),
             bodies: Bodies::default(),
-            timings: Vec::new(),
+            samples: Vec::new(),
             properties: Vec::new(),
             lost: VecDeque::new(),
             asked: Vec::new(),
@@ -224,7 +214,10 @@ impl<'a> Run<'a> {
             self.segment.assign_event(slot, 0, slot.into());
         }
         let segment = Arc::clone(&self.segment);
-        let request = HostRequest::Go { segment: segment.name(), slots: self.pool.len() };
+        let request = HostRequest::Go {
+            segment: segment.name(),
+            slots: self.pool.len(),
+        };
         self.send_with(&request, |run| vec![run.bell.as_fd()]);
     }
 
@@ -261,7 +254,8 @@ impl<'a> Run<'a> {
         self.segment.disarm();
         let ready = ready.unwrap_or_else(|error| {
             // Out of memory for the list: try again a little later rather than losing the run.
-            self.error.get_or_insert(Error::os("wait for events", error));
+            self.error
+                .get_or_insert(Error::os("wait for events", error));
             std::thread::sleep(TICK);
             crate::pool::Ready::default()
         });
@@ -288,7 +282,11 @@ impl<'a> Run<'a> {
     }
 
     fn limit(&self) -> Duration {
-        let tick = if self.pool.any_occupied() { TICK } else { SLOW_TICK };
+        let tick = if self.pool.any_occupied() {
+            TICK
+        } else {
+            SLOW_TICK
+        };
         self.reporters.due().map_or(tick, |due| due.min(tick))
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use super::stats::now_ns;
-use super::{Run, Timing};
+use super::Run;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
-use crate::event::{Outcome, RunEvent, TestResult, When};
+use crate::event::{RunEvent, TestResult};
+use crate::plan::history::Sample;
 use crate::ring::{RecordHead, spill};
 
 /// Records read from one ring before the next one has its turn.
@@ -87,7 +88,10 @@ impl Run<'_> {
         // Memory that can't be given back now is given back when the file is closed.
         let _ = spill::release(worker.spill.as_fd(), head);
         if let Err(error) = read {
-            self.corrupt(slot, &format!("the body of a record can't be read ({error})"));
+            self.corrupt(
+                slot,
+                &format!("the body of a record can't be read ({error})"),
+            );
             return false;
         }
         true
@@ -118,16 +122,20 @@ impl Run<'_> {
                 if !self.ledger.finish(head.test) {
                     return self.corrupt(slot, "a second result of a test");
                 }
-                self.bodies.push(head.kind, head.flags, head.test, slot, body);
+                self.bodies
+                    .push(head.kind, head.flags, head.test, slot, body);
+                self.samples.push((result.test, Sample::of(&result)));
                 self.result(&result);
             }
             Record::Bye(bye) => {
-                self.bodies.push(head.kind, head.flags, head.test, slot, body);
+                self.bodies
+                    .push(head.kind, head.flags, head.test, slot, body);
                 self.bye(slot, bye);
             }
             Record::Stop(stop) => self.stop(&stop),
             Record::Note(note) => {
-                self.bodies.push(head.kind, head.flags, head.test, slot, body);
+                self.bodies
+                    .push(head.kind, head.flags, head.test, slot, body);
                 self.needs_report |= note.warnings > 0;
             }
         }
@@ -135,14 +143,20 @@ impl Run<'_> {
 
     /// A test has its result, or the host has added to it.
     pub(super) fn result(&mut self, result: &TestResult) {
-        let failures = result.reports.iter().filter(|report| report.is_failure).count();
+        let failures = result
+            .reports
+            .iter()
+            .filter(|report| report.is_failure)
+            .count();
         self.verdict.failures += failures as u64;
         self.needs_report |= failures > 0
             || result.warnings > 0
             || result.reports.iter().any(|report| report.in_summary);
-        self.timings.push(timing(result));
         let inventory = self.inventory;
-        self.tell(&RunEvent::Finished { nodeid: inventory.id(result.test), result });
+        self.tell(&RunEvent::Finished {
+            nodeid: inventory.id(result.test),
+            result,
+        });
         let limit = u64::from(self.options.maxfail);
         if limit > 0 && failures > 0 && self.verdict.failures >= limit {
             self.verdict.max_failures();
@@ -174,24 +188,5 @@ impl Run<'_> {
                 .collect();
             self.tell(&RunEvent::Notice(&lines.join("\n")));
         }
-    }
-}
-
-fn timing(result: &TestResult) -> Timing {
-    let spent = |when| {
-        let reports = result.reports.iter().filter(|report| report.when == when);
-        reports.map(|report| report.duration).sum()
-    };
-    let outcomes = || result.reports.iter().map(|report| report.outcome);
-    let outcome = [Outcome::Failed, Outcome::Other, Outcome::Skipped]
-        .into_iter()
-        .find(|&worst| outcomes().any(|outcome| outcome == worst))
-        .unwrap_or(Outcome::Passed);
-    Timing {
-        test: result.test,
-        setup: spent(When::Setup),
-        call: spent(When::Call),
-        teardown: spent(When::Teardown),
-        outcome,
     }
 }

@@ -23,12 +23,20 @@ impl Stats {
     pub fn new() -> Self {
         // 1 ns to about an hour, two significant digits: the constants are within what the constructor accepts.
         let latency = Histogram::new_with_bounds(1, 1 << 42, 2).expect("valid bounds");
-        Self { latency, spilled: 0, bytes: 0, wakes: 0, bells: 0, full: 0 }
+        Self {
+            latency,
+            spilled: 0,
+            bytes: 0,
+            wakes: 0,
+            bells: 0,
+            full: 0,
+        }
     }
 
     /// A record of `bytes` bytes was read; `committed` and `now` are `CLOCK_MONOTONIC` ns.
     pub fn record(&mut self, committed: u64, now: u64, bytes: usize) {
-        self.latency.saturating_record(now.saturating_sub(committed).max(1));
+        self.latency
+            .saturating_record(now.saturating_sub(committed).max(1));
         self.bytes += bytes as u64;
     }
 
@@ -75,7 +83,10 @@ mod tests {
         stats.record(5, 4, 1);
         stats.wakes = 3;
         let notes = stats.notes();
-        assert!(notes[0].starts_with("records: 2, 11 bytes, 0 spilled; latency p50 0.00 ms, p99 2.0"), "{notes:?}");
+        assert!(
+            notes[0].starts_with("records: 2, 11 bytes, 0 spilled; latency p50 0.00 ms, p99 2.0"),
+            "{notes:?}"
+        );
         assert!(notes[1].contains("line: 3, 0 by workers"), "{notes:?}");
         assert!(now_ns() <= now_ns());
     }

@@ -9,7 +9,11 @@ use crate::exit;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// As pytest's `KeyboardInterrupt` and what derives from it: Ctrl-C, `pytest.exit`, `session.shouldstop`.
-    Interrupted { text: String, location: String, status: i32 },
+    Interrupted {
+        text: String,
+        location: String,
+        status: i32,
+    },
     /// `-x`, `--maxfail`, `session.shouldfail`.
     Failures { text: String },
     /// An exception escaped from a hook in a worker.
@@ -30,9 +34,12 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Why the run was stopped, if it was.
-    pub fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+    /// `failures`: what pytest's counter for `--maxfail` begins with.
+    pub fn new(failures: u64) -> Self {
+        Self {
+            failures,
+            ..Self::default()
+        }
     }
 
     /// Whether tests may be left without a result: the user is told that, and how many.
@@ -45,7 +52,11 @@ impl Verdict {
         match (&mut self.cause, &cause) {
             (None, _) | (_, Cause::HostDied) => self.cause = Some(cause),
             (
-                Some(Cause::Interrupted { text: known, location: unknown, .. }),
+                Some(Cause::Interrupted {
+                    text: known,
+                    location: unknown,
+                    ..
+                }),
                 Cause::Interrupted { text, location, .. },
             ) if unknown.is_empty() && known == text => unknown.clone_from(location),
             _ => {}
@@ -60,13 +71,21 @@ impl Verdict {
             Signal::HUP => "Interrupted: SIGHUP".to_owned(),
             other => format!("Interrupted: signal {}", other.as_raw()),
         };
-        self.stop(Cause::Interrupted { text, location: String::new(), status: exit::INTERRUPTED });
+        self.stop(Cause::Interrupted {
+            text,
+            location: String::new(),
+            status: exit::INTERRUPTED,
+        });
     }
 
     /// Nobody reads the output any more.
     pub fn output_closed(&mut self) {
         let text = "Interrupted: standard output was closed".to_owned();
-        self.stop(Cause::Interrupted { text, location: String::new(), status: exit::INTERRUPTED });
+        self.stop(Cause::Interrupted {
+            text,
+            location: String::new(),
+            status: exit::INTERRUPTED,
+        });
     }
 
     /// A worker wants the run to end.
@@ -77,16 +96,17 @@ impl Verdict {
             status: stop.status.unwrap_or(exit::INTERRUPTED),
         };
         // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that pytest itself would see.
-        self.stop(match stop.why {
+        let cause = match stop.why {
             StopReason::KeyboardInterrupt => interrupted("KeyboardInterrupt".to_owned()),
             StopReason::Exit => interrupted(format!("_pytest.outcomes.Exit: {}", stop.text)),
             StopReason::ShouldStop => interrupted(format!("Interrupted: {}", stop.text)),
-            StopReason::ShouldFail => Cause::Failures { text: stop.text.clone() },
-            StopReason::InternalError => {
-                self.internal_error = true;
-                Cause::InternalError
-            }
-        });
+            StopReason::ShouldFail => Cause::Failures {
+                text: stop.text.clone(),
+            },
+            StopReason::InternalError => Cause::InternalError,
+        };
+        self.internal_error |= cause == Cause::InternalError;
+        self.stop(cause);
     }
 
     /// `--maxfail` is reached; the text is pytest's.
@@ -151,7 +171,12 @@ mod tests {
     use super::*;
 
     fn stop(why: StopReason, status: Option<i32>, text: &str, location: &str) -> Stop {
-        Stop { why, status, text: text.into(), location: location.into() }
+        Stop {
+            why,
+            status,
+            text: text.into(),
+            location: location.into(),
+        }
     }
 
     #[test]
@@ -170,7 +195,10 @@ mod tests {
         assert_eq!(status(Verdict::internal_error, 1), 3);
         assert_eq!(status(Verdict::host_died, 1), 3);
         let by = |why, asked| {
-            let mut verdict = Verdict { failures: 1, ..Verdict::default() };
+            let mut verdict = Verdict {
+                failures: 1,
+                ..Verdict::default()
+            };
             verdict.worker_stop(&stop(why, asked, "t", ""));
             verdict.status(1)
         };
@@ -199,8 +227,14 @@ mod tests {
     fn texts_are_those_of_pytests_line() {
         let mut verdict = Verdict::default();
         verdict.worker_stop(&stop(StopReason::Exit, None, "enough", ""));
-        assert_eq!(verdict.interrupted(), Some(("_pytest.outcomes.Exit: enough", "")));
-        let mut verdict = Verdict { failures: 2, ..Verdict::default() };
+        assert_eq!(
+            verdict.interrupted(),
+            Some(("_pytest.outcomes.Exit: enough", ""))
+        );
+        let mut verdict = Verdict {
+            failures: 2,
+            ..Verdict::default()
+        };
         verdict.max_failures();
         assert_eq!(verdict.stop_text(), Some("stopping after 2 failures"));
     }
