@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rpytest::plan::history::{History, LastOutcome, Sample, Warning};
+use rpytest::plan::inventory::Inventory;
 use tempfile::TempDir;
 
 /// A project and a cache directory of its own.
@@ -350,4 +351,24 @@ fn the_cache_directory_is_the_users() {
         Some("/h/.cache/rpytest/durations")
     );
     assert_eq!(file(&[]), None);
+}
+
+#[test]
+fn the_inventory_shows_what_is_known() {
+    let project = Project::new();
+    project.run(&[("a.py::f", 10), ("a.py::slow", 2000)], true);
+    project.run(&[("a.py::f", 30)], false);
+    let history = project.open();
+    let text = Inventory::new(&history).text(true);
+    assert!(
+        text.contains("2 known, measured 3 times, 0 failed the last time"),
+        "{text}"
+    );
+    assert!(text.contains("2.00s  a.py::slow\n"), "{text}");
+    let lines: Vec<&str> = text.lines().rev().take(2).collect();
+    assert!(
+        lines[0].ends_with("a.py::f") && lines[0].contains("0.0200s"),
+        "{text}"
+    );
+    assert!(lines[1].ends_with("a.py::slow"), "{text}");
 }
