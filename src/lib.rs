@@ -5,6 +5,8 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
+pub mod app;
+#[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;

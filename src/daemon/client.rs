@@ -59,6 +59,16 @@ impl Link {
         self.log.as_deref()
     }
 
+    /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
+    /// `give_up` is asked ten times a second.
+    pub fn leave(self, mut give_up: impl FnMut() -> bool) {
+        drop(self.connection);
+        let Some(started) = self.started.filter(|_| self.log.is_none()) else {
+            return;
+        };
+        while !started.has_ended(Duration::from_millis(100)) && !give_up() {}
+    }
+
     /// The error for a daemon that closed the connection before its first message.
     #[must_use]
     pub fn explain_end(self) -> Error {

@@ -129,6 +129,15 @@ impl Started {
         explain(&self.python, &tail, status, self.log_path)
     }
 
+    /// Whether the process ends within `limit`.
+    pub fn has_ended(&self, limit: Duration) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+            Ok(pidfd) => readable(&pidfd, limit).unwrap_or(true),
+            Err(_) => true,
+        }
+    }
+
     /// The connection has ended, so the process is ending; it can't be waited for without a limit, though.
     fn wait_a_little(&mut self) -> Option<ExitStatus> {
         for _ in 0..200 {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 
-use super::stats::now_ns;
 use super::Run;
+use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult};
 use crate::plan::history::Sample;
