@@ -5,11 +5,17 @@
 pub mod ring;
 
 #[cfg(feature = "cli")]
+pub mod app;
+#[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
 #[cfg(feature = "cli")]
 pub mod cpus;
+#[cfg(feature = "cli")]
+pub mod daemon;
+#[cfg(feature = "cli")]
+pub mod decode;
 #[cfg(feature = "cli")]
 pub mod env;
 #[cfg(feature = "cli")]
@@ -21,6 +27,12 @@ pub mod exit;
 #[cfg(feature = "cli")]
 pub mod interpreter;
 #[cfg(feature = "cli")]
+pub mod inventory;
+#[cfg(feature = "cli")]
 pub mod plan;
 #[cfg(feature = "cli")]
+pub mod pool;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod run;
