@@ -3,6 +3,7 @@
 //! A history is a help, never a condition: without a cache directory, with a damaged file or one of another version there are
 //! just no estimates.
 
+mod builder;
 mod format;
 mod hash;
 mod merge;
@@ -96,10 +97,6 @@ impl Sample {
 
     fn micros(&self) -> [f32; 3] {
         [self.setup, self.call, self.teardown].map(|phase| phase.as_secs_f32() * 1e6)
-    }
-
-    fn is_failure(&self) -> bool {
-        self.outcome == LastOutcome::Failed
     }
 }
 
@@ -239,7 +236,7 @@ impl History {
     #[must_use]
     pub fn estimate(&self, nodeid: &str) -> Option<Duration> {
         let table = self.table.as_ref()?;
-        if let Some(entry) = table.find(nodeid.as_bytes()) {
+        if let Some(entry) = table.find(hash::hash(nodeid.as_bytes())) {
             return Some(duration(entry.total()));
         }
         let functions = self.functions.get_or_init(|| functions(table));
@@ -249,7 +246,7 @@ impl History {
 
     /// Remembers what a test took, for [`History::save`]; estimates don't change in this run.
     pub fn record(&mut self, nodeid: &str, sample: Sample) {
-        self.recorded.push(nodeid.as_bytes(), sample);
+        self.recorded.push(nodeid.as_bytes(), &sample);
     }
 
     /// Adds what was recorded to the file, as it is by now: runs at the same time lose nothing. `whole_suite` says that the run
@@ -259,7 +256,7 @@ impl History {
     ///
     /// # Errors
     /// A full disk, or another process that keeps the lock; the file is then as it was.
-    pub fn save(mut self, whole_suite: bool) -> std::io::Result<()> {
+    pub fn save(self, whole_suite: bool) -> std::io::Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -270,8 +267,11 @@ impl History {
         let result = place::lock(file).and_then(|lock| {
             // Another run may have replaced the file since `open`.
             let table = Table::open(file, root).ok().and_then(Result::ok);
-            let bytes = merge::merge(table.as_ref(), &mut self.recorded, root, whole_suite);
-            place::replace(file, &bytes, &lock)
+            let table = table.as_ref();
+            let builder = merge::merge(table, &self.recorded, whole_suite);
+            place::replace(file, &lock, |out| {
+                builder.write(root, merge::next_run(table), out)
+            })
         });
         match result {
             Err(error) if place::means_no_cache(&error) => Ok(()),
