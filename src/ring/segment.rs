@@ -46,7 +46,6 @@ pub struct SegmentSpec {
 ///
 /// The parent makes it, workers open it or inherit it by fork. In each process it holds a private copy of everything
 /// that says where things are, so no later change of the shared bytes can lead out of the segment.
-#[derive(Debug)]
 pub struct Segment {
     memory: Memory,
     geometry: Geometry,
@@ -336,6 +335,16 @@ impl Segment {
 
     pub(super) fn stealing(&self, slot: u16) -> &AtomicU32 {
         self.memory.word32(self.geometry.stealing(slot))
+    }
+}
+
+impl std::fmt::Debug for Segment {
+    /// Without the plan, which may be long.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("memory", &self.memory)
+            .field("spec", self.spec())
+            .finish_non_exhaustive()
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Counters {
     pub rings: u64,
     /// Times the ring was full and the worker slept.
     pub waits: u64,
+    /// Such sleeps that the parent did not end.
+    pub timeouts: u64,
 }
 
 impl WorkerEnd {
@@ -175,7 +177,8 @@ impl WorkerEnd {
         // Even if the parent seems awake: a full ring is worth a system call.
         self.ring();
         let segment = self.handle.segment();
-        event::wait(segment.memory(), self.event);
+        let woken = event::wait(segment.memory(), self.event);
+        self.counters.timeouts += u64::from(!woken);
         self.writer.end_wait(segment);
         Ok(())
     }
