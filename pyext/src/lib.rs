@@ -159,9 +159,9 @@ fn segment_error(error: SegmentError) -> PyErr {
         SegmentError::Os { source, .. } | SegmentError::NoSpace { source, .. } => {
             os_error(&source, text)
         }
-        SegmentError::Invalid { .. } | SegmentError::NotAssigned { .. } => {
-            PyValueError::new_err(text)
-        }
+        SegmentError::Invalid { .. }
+        | SegmentError::NoSlot { .. }
+        | SegmentError::NotAssigned { .. } => PyValueError::new_err(text),
         SegmentError::Foreign { .. } => PyRuntimeError::new_err(text),
     }
 }
