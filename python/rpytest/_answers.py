@@ -1,0 +1,65 @@
+"""What only a configured pytest can answer in a run: text for crashes, the summary, the run's base temp directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from _pytest import tmpdir
+from _pytest.tmpdir import TempPathFactory
+
+from rpytest._collected import Collected
+from rpytest._encode import Encoder
+from rpytest._reporter import Summary
+from rpytest._wire import Message
+
+
+class Answers(Protocol):
+    """How a host gets at a configured pytest: in its own process, or in another one."""
+
+    def base_temp(self) -> Path:
+        """The run's base temp directory, created when first asked for; raises `OSError`."""
+
+    def crashed(self, message: Message, stack: str) -> bytes:
+        """The record of a test that ended without a result."""
+
+    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+        """Exit status and pytest's text at the end of the run."""
+
+    def finish(self, status: int) -> None:
+        """The run is over: clean up as pytest does at the end of a session."""
+
+
+class LocalAnswers:
+    """Answers from this process."""
+
+    def __init__(self, collected: Collected) -> None:
+        self.collected = collected
+        self.summary = Summary(collected.config, collected.session, collected.terminal)
+        self._encoder: Encoder | None = None
+        self._temp: TempPathFactory | None = None
+
+    def base_temp(self) -> Path:
+        """See :class:`Answers`."""
+        if self._temp is None:
+            self._temp = TempPathFactory.from_config(self.collected.config, _ispytest=True)
+        return self._temp.getbasetemp()
+
+    def crashed(self, message: Message, stack: str) -> bytes:
+        """See :class:`Answers`."""
+        if self._encoder is None:
+            self._encoder = Encoder(self.collected.config, self.collected.xml)
+        return self.summary.crashed(int(message["test"]), str(message["message"]), stack, float(message.get("duration") or 0.0), self._encoder)
+
+    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+        """See :class:`Answers`."""
+        self.summary.replay(memoryview(bodies))
+        return self.summary.text(int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop"))
+
+    def finish(self, status: int) -> None:
+        """See :class:`Answers`."""
+        self.summary.cache.save(self.collected.session)
+        if self._temp is not None:
+            config: Any = self.collected.config
+            config._tmp_path_factory = self._temp
+            tmpdir.pytest_sessionfinish(self.collected.session, status)

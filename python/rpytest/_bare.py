@@ -1,0 +1,342 @@
+"""The `bare` start method: every worker is forked from the daemon, configures and collects by itself, in pytest-xdist's order.
+
+Slower than forking a collected session and the same as what pytest-xdist does: the way out for suites that look at a worker's identity while
+they are collected, or that have threads by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from rpytest import _fixtures, _identity, _plugin, _process, _wire
+from rpytest._answers import LocalAnswers
+from rpytest._collected import Collected, describe
+from rpytest._fork import restart_faulthandler, stop_capture
+from rpytest._host import Child, Host
+from rpytest._reporter import Terminal
+from rpytest._session import Hooks, Role, enter, run_pytest
+from rpytest._wire import Message
+from rpytest._worker import Birth, Worker
+
+if TYPE_CHECKING:
+    from rpytest import _native
+
+_SHOWN_DIFFERENCES = 10
+
+
+class RemoteAnswers:
+    """Answers from a process that worker 0 forked when it had collected; see :class:`rpytest._answers.Answers`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def _ask(self, message: Message, body: bytes | None = None) -> tuple[Message, bytes]:
+        fds = [] if body is None else [_wire.memfd("rpytest-bodies", body)]
+        _wire.send(self.sock, message, fds)
+        _wire.close_all(fds)
+        answer, fds = _wire.receive(self.sock)
+        data = _wire.read_all(fds[0], int(answer["len"])) if fds else b""
+        _wire.close_all(fds)
+        return answer, data
+
+    def base_temp(self) -> Path:
+        """See :class:`rpytest._answers.Answers`."""
+        answer, _ = self._ask({"op": "basetemp"})
+        if "error" in answer:
+            raise OSError(answer["error"])
+        return Path(answer["path"])
+
+    def crashed(self, message: Message, stack: str) -> bytes:
+        """See :class:`rpytest._answers.Answers`."""
+        return self._ask({**message, "op": "crashed", "stack": stack})[1]
+
+    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+        """See :class:`rpytest._answers.Answers`."""
+        answer, text = self._ask({**message, "op": "report", "len": len(bodies)}, bodies)
+        return int(answer["status"]), text.decode("utf-8", "replace")
+
+    def finish(self, status: int) -> None:
+        """See :class:`rpytest._answers.Answers`."""
+        with contextlib.suppress(_wire.Closed):
+            self._ask({"op": "finish", "status": status})
+
+
+def answer_remotely(sock: socket.socket, answers: LocalAnswers) -> NoReturn:
+    """Serve a :class:`RemoteAnswers` until it is told to finish or goes away."""
+    with contextlib.suppress(_wire.Closed):
+        while True:
+            message, fds = _wire.receive(sock)
+            answer: Message = {}
+            data = b""
+            match message["op"]:
+                case "basetemp":
+                    try:
+                        answer = {"path": str(answers.base_temp())}
+                    except OSError as error:
+                        answer = {"error": str(error)}
+                case "crashed":
+                    data = answers.crashed(message, message["stack"])
+                case "report":
+                    status, text = answers.report(message, _wire.read_all(fds[0], int(message["len"])))
+                    answer, data = {"status": status}, text.encode("utf-8", "backslashreplace")
+                case "finish":
+                    answers.finish(int(message["status"]))
+                    _process.run_exit_functions()
+                    _wire.send(sock, {})
+                    os._exit(0)
+            _wire.close_all(fds)
+            body = _wire.memfd("rpytest-answer", data)
+            _wire.send(sock, {**answer, "len": len(data)}, [body])
+            os.close(body)
+    os._exit(0)
+
+
+class BareWorker(Role):
+    """A worker that configures and collects by itself, then waits for the segment."""
+
+    def __init__(self, birth: Birth, request: Message, reason: str, segment: _native.Segment | None) -> None:
+        super().__init__()
+        self.birth = birth
+        self.request = request
+        self.reason = reason
+        # A replacement inherits the host's mapping; the first workers exist before there is a segment.
+        self.segment = segment
+        self.watch = _identity.Watch()
+        self.watch.active = False
+
+    def main(self) -> NoReturn:
+        """Run pytest; the role's hooks do the rest."""
+        status = 3
+        try:
+            surface = _plugin.Surface(self.request, self.decide, self.loop)
+            status = int(run_pytest(list(self.request["argv"]), [surface, _fixtures, Hooks(self)]))
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) and error.code else 3
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        if self.worker is not None:
+            self.worker.goodbye(status)
+        if self.terminal is not None and self.birth.slot == 0:
+            self.terminal.release()
+        _process.run_exit_functions()
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.birth.host, {"op": "ended", "status": status})
+        os._exit(0)
+
+    def decide(self, config: pytest.Config) -> None:
+        """`pytest_cmdline_main`: tell the host how many workers there are, and be one."""
+        self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
+        if self.workers == 0:
+            return
+        uid = config.option.testrunuid or self.birth.uid
+        _wire.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
+        self.birth.count, self.birth.uid = self.workers, uid
+        _identity.set_environment(self.birth.name, self.workers, uid)
+        _plugin.become_worker_config(config, _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch))
+
+    def loop(self, session: pytest.Session) -> bool | None:
+        """`pytest_runtestloop`: report what was collected, wait, run."""
+        from rpytest import _native
+
+        config = session.config
+        errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
+        if self.workers == 0 or errors or not session.items:
+            return None
+        assert self.terminal is not None
+        collected = describe(config, session, self.terminal, self.xml, min(self.workers, len(session.items)))
+        host = self.birth.host
+        # Every id, not a digest: unequal lists are shown.
+        body = _wire.memfd("rpytest-inventory", collected.inventory)
+        if self.birth.slot == 0 and self.birth.incarnation == 0:
+            answers = self._fork_answers(collected)
+            announcement = collected.announcement("bare", self.reason, False)
+            _wire.send(host, {"op": "collected", "announcement": announcement, "len": len(collected.inventory)}, [answers.fileno(), body])
+            answers.close()
+        else:
+            _wire.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
+        os.close(body)
+        message, fds = _wire.receive(host)
+        if message["op"] != "go":
+            return True
+        (self.birth.bell,) = fds
+        segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
+        self.worker = Worker(self.birth, segment)
+        _wire.send(host, {"op": "attached"})
+        restart_faulthandler(config, self.birth.crash)
+        self.terminal.silence_hooks()
+        self.worker.enter(config, session, self.xml)
+        self.worker.run()
+        return True
+
+    def _fork_answers(self, collected: Collected) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        _process.flush_streams()
+        if os.fork() == 0:
+            ours.close()
+            self.birth.host.close()
+            _process.disarm_inherited()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            stop_capture(collected.config)
+            answer_remotely(theirs, LocalAnswers(collected))
+        theirs.close()
+        return ours
+
+
+class BareHost(Host):
+    """A host that is not configured itself: its workers are, each for itself."""
+
+    def __init__(self, conn: socket.socket, request: Message, reason: str) -> None:
+        self.request = request
+        self.reason = reason
+        self.lists: dict[int, bytes] = {}
+        self.ended: int | None = None
+        self.answering: socket.socket | None = None
+        self.expected = 1
+        super().__init__(conn, {"options": {"testrunuid": None}}, b"", RemoteAnswers(conn), self._be_worker)
+
+    def _forked(self, child: Child) -> None:
+        """The first workers are announced when all have collected, replacements at once."""
+        if self.segment is not None:
+            self._born(child)
+
+    def _be_worker(self, birth: Birth) -> None:
+        _process.default_signals()
+        if self.answering is not None:
+            self.answering.close()
+        birth.count, birth.uid = self.expected, self.uid
+        BareWorker(birth, self.request, self.reason, self.segment).main()
+
+    def announce(self) -> None:
+        """Let worker 0 say how many there are, fork the others, and wait until all have collected."""
+        self._spawn(0, 0)
+        while self.ended is None and len(self.lists) < self.expected:
+            self._wait_for_workers()
+        if self.ended is not None:
+            self._give_up(self.ended, "")
+        first = self.lists[0]
+        for slot, other in sorted(self.lists.items()):
+            if other != first:
+                self._give_up(2, _difference(0, first, slot, other))
+        count = int(self.announcement["options"]["workers"])
+        for slot in range(count, self.expected):
+            child = self.children.pop(slot)
+            _wire.send(child.birth.host, {"op": "quit"})
+            os.waitpid(child.pid, 0)
+            os.close(child.pidfd)
+            child.birth.host.close()
+        self.inventory = first
+        super().announce()
+
+    def _wait_for_workers(self) -> None:
+        poll = select.poll()
+        poll.register(self.conn, select.POLLIN)
+        for child in self.children.values():
+            poll.register(child.pidfd, select.POLLIN)
+            if child.talks:
+                poll.register(child.birth.host, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        if self.conn.fileno() in ready:
+            # Nothing but the end can come before `collected`.
+            _wire.receive(self.conn)
+            raise _wire.Closed
+        for child in list(self.children.values()):
+            if child.birth.host.fileno() in ready:
+                self._answer(child)
+            elif child.pidfd in ready:
+                _, status = os.waitpid(child.pid, 0)
+                del self.children[child.birth.slot]
+                if self.ended is None:
+                    cause = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.waitstatus_to_exitcode(status)}"
+                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n")
+
+    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+        match message["op"]:
+            case "resolved" if child.birth.slot == 0 and child.birth.incarnation == 0:
+                self.expected = int(message["workers"])
+                self.uid = message["uid"]
+                for slot in range(1, self.expected):
+                    self._spawn(slot, 0)
+            case "resolved":
+                pass
+            case "collected":
+                self._collected(child, message, fds)
+            case "ended":
+                self.ended = int(message["status"])
+            case "attached":
+                pass
+            case _:
+                super()._heard(child, message, fds)
+
+    def _collected(self, child: Child, message: Message, fds: list[int]) -> None:
+        ids = _wire.read_all(fds[-1], int(message["len"]))
+        os.close(fds[-1])
+        slot = child.birth.slot
+        if "announcement" in message:
+            self.answering = socket.socket(fileno=fds[0])
+            self.answers = RemoteAnswers(self.answering)
+            self.announcement = message["announcement"]
+            self.announcement["options"]["testrunuid"] = self.uid
+        if self.segment is None:
+            self.lists[slot] = ids
+        elif ids != self.inventory:
+            # A replacement that collected something else can't take part; its death is reported as any other.
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        else:
+            _wire.send(child.birth.host, {"op": "go", "segment": ""}, [self.bell])
+
+    def _go(self, segment: str) -> Birth | None:
+        from rpytest import _native
+
+        self.segment = _native.Segment.open(segment)
+        for child in self.children.values():
+            _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+        for child in self.children.values():
+            with contextlib.suppress(_wire.Closed):
+                _wire.receive(child.birth.host)
+        _wire.send(self.conn, {"ev": "attached"})
+        for slot in range(self.slots):
+            self._born(self.children[slot])
+        return None
+
+    def _give_up(self, status: int, text: str) -> NoReturn:
+        self._kill_children()
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
+        os._exit(0)
+
+
+def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
+    import json
+
+    a, b = json.loads(first)["ids"], json.loads(second)["ids"]
+    lines = [f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected {len(b)}, in another order or not the same"]
+    only_a = [name for name in a if name not in set(b)]
+    only_b = [name for name in b if name not in set(a)]
+    for worker, names in ((one, only_a), (two, only_b)):
+        lines += [f"  only gw{worker}: {name}" for name in names[:_SHOWN_DIFFERENCES]]
+        if len(names) > _SHOWN_DIFFERENCES:
+            lines.append(f"  … and {len(names) - _SHOWN_DIFFERENCES} more")
+    if not only_a and not only_b:
+        at = next(index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+        lines.append(f"  the order differs first at number {at}: {a[at]} and {b[at]}")
+    lines.append("hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ")
+    return "\n".join(lines) + "\n"
+
+
+def bare_main(conn: socket.socket, request: Message, fds: list[int], reason: str) -> NoReturn:
+    """Entry of a host that the daemon forked for one run."""
+    _process.disarm_inherited()
+    enter(request, fds, conn)
+    BareHost(conn, request, reason).run()
+    raise AssertionError("a bare host's workers don't come back")

@@ -1,0 +1,56 @@
+"""pytest's cache at the end of a run: `lastfailed`, `nodeids`, `stepwise`.
+
+pytest writes it in the controller and never in a worker; a session is configured as a worker, so the host does what the controller would.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
+
+
+def reads_cache(config: pytest.Config) -> bool:
+    """Whether what was selected depends on the cache."""
+    option = config.option
+    return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip"))
+
+
+class Cache:
+    """The cache plugins of a session, used once for one run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.plugins: list[Any] = [plugin for plugin in map(config.pluginmanager.getplugin, _PLUGINS) if plugin is not None]
+
+    def reload(self) -> None:
+        """In a reused session: other runs may have written since it was collected."""
+        plugin: Any = self.config.pluginmanager.getplugin("lfplugin")
+        if plugin is not None and not reads_cache(self.config):
+            plugin.lastfailed = type(plugin)(self.config).lastfailed
+
+    def has_failures(self) -> bool:
+        """Whether a passing test may have to be removed from `lastfailed`: then passing reports matter, too."""
+        return any(getattr(plugin, "lastfailed", None) or getattr(getattr(plugin, "cached_info", None), "last_failed", None) for plugin in self.plugins)
+
+    def report(self, report: pytest.TestReport) -> None:
+        """Take one report, as the plugins' hook would."""
+        for plugin in self.plugins:
+            hook = getattr(plugin, "pytest_runtest_logreport", None)
+            if hook is not None:
+                hook(report)
+
+    def save(self, session: pytest.Session) -> None:
+        """Write what changed."""
+        config: Any = self.config
+        workerinput = config.workerinput
+        # Its absence is what tells the plugins that this is not a worker.
+        del config.workerinput
+        try:
+            for plugin in self.plugins:
+                hook = plugin.pytest_sessionfinish
+                hook(session) if hook.__func__.__code__.co_argcount > 1 else hook()
+        finally:
+            config.workerinput = workerinput

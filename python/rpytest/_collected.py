@@ -1,0 +1,87 @@
+"""What a session knows once it is collected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rpytest._encode import CollectingXML
+from rpytest._reporter import Terminal, needs_report
+from rpytest._wire import Message
+
+
+class Collected:
+    """What a session knows once it is collected: all that its hosts need."""
+
+    def __init__(self, config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> None:
+        self.config = config
+        self.session = session
+        self.terminal = terminal
+        self.xml = xml
+        self.workers = workers
+        self.header = ""
+        self.options: dict[str, Any] = {}
+        self.inventory = b""
+
+    def announcement(self, method: str, why: str | None, warm: bool) -> Message:
+        """The `collected` message, without the length of its attachment."""
+        return {
+            "ev": "collected",
+            "options": {**self.options, "workers": self.workers},
+            "header": self.header,
+            "tests": len(self.session.items),
+            "warm": warm,
+            "method": method,
+            "why": why,
+        }
+
+
+def inventory(items: list[pytest.Item]) -> bytes:
+    """The `collected` message's attachment: node ids, and numbers that are equal for neighbours of one module and of one class."""
+    ids, modules, classes = [], [], []
+    module_numbers: dict[int, int] = {}
+    class_numbers: dict[tuple[int, int], int] = {}
+    for item in items:
+        ids.append(item.nodeid)
+        module = item.getparent(pytest.File)  # type: ignore[type-abstract]
+        cls = item.getparent(pytest.Class)
+        key = id(module)
+        modules.append(module_numbers.setdefault(key, len(module_numbers)))
+        classes.append(class_numbers.setdefault((key, id(cls)), len(class_numbers)))
+    return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
+    """Gather what the command line must know about a collected session."""
+    collected = Collected(config, session, terminal, xml, workers)
+    collected.header = terminal.take()
+    collected.inventory = inventory(session.items)
+    option = config.option
+    junit = None
+    if xml is not None:
+        # Skipped or broken modules are test cases of their own.
+        elements, counts = xml.take()
+        junit = {"path": xml.logfile, "suite_name": xml.suite_name, "collected": elements, "counts": list(counts)}
+    restarts = option.maxworkerrestart
+    reporter = terminal.reporter
+    stats = reporter.stats if reporter is not None else {}
+    collected.options = {
+        "verbose": option.verbose,
+        "maxfail": int(option.maxfail or 0),
+        "junit": junit,
+        "capture": option.capture,
+        "color": terminal.has_color(),
+        "max_worker_restart": None if restarts is None else int(restarts),
+        "needs_report": needs_report(config, terminal),
+        "no_summary": bool(option.no_summary),
+        "no_header": bool(option.no_header),
+        "stats": bool(option.rpytest_stats),
+        "testrunuid": option.testrunuid,
+        "rootdir": str(config.rootpath),
+        "collect_errors": session.testsfailed,
+        # What collection itself put into the final line: deselected tests, skipped modules.
+        "counts": {name: len(reports) for name, reports in stats.items() if name},
+    }
+    return collected

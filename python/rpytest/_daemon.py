@@ -1,0 +1,407 @@
+"""The daemon: a warm, single-threaded interpreter with pytest imported. It forks sessions and never runs a test itself."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from rpytest import __version__, _process, _wire
+from rpytest._wire import Message
+
+#: More warm sessions than this, and the least recently used one goes.
+MAX_SESSIONS = 8
+
+#: Arguments that may differ without making another session.
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass
+class Pending:
+    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
+
+    request: Message
+    conn: socket.socket
+    fds: list[int]
+
+    def close(self) -> None:
+        """Let go of the connection and of the run's streams."""
+        self.conn.close()
+        _wire.close_all(self.fds)
+        self.fds = []
+
+
+@dataclass
+class Warm:
+    """A session's process as the daemon sees it."""
+
+    key: str
+    pid: int
+    control: socket.socket
+    since: float
+    pending: list[Pending] = field(default_factory=list)
+    info: Message = field(default_factory=dict)
+    used: float = 0.0
+
+
+class Daemon:
+    """Accepts connections and hands runs to sessions."""
+
+    def __init__(self, listener: socket.socket | None, path: str | None, idle: float) -> None:
+        self.listener = listener
+        self.path = path
+        self.idle = idle
+        self.started = time.time()
+        self.last_use = time.monotonic()
+        self.waiting: dict[int, socket.socket] = {}
+        self.sessions: dict[int, Warm] = {}
+        self.last_reason: str | None = None
+        self.bare: dict[str, str] = {}
+        self.stopping = False
+
+    # The loop
+
+    def serve(self, first: socket.socket) -> None:
+        """Serve until told to stop, or idle for too long; without a listener, until the first run has ended."""
+        self.waiting[first.fileno()] = first
+        while not self.stopping:
+            if self.listener is None and not self.waiting and not self.sessions:
+                return
+            poll = select.poll()
+            for fd in [*self.waiting, *self.sessions]:
+                poll.register(fd, select.POLLIN)
+            if self.listener is not None:
+                poll.register(self.listener, select.POLLIN)
+            for fd, _ in poll.poll(1000):
+                if self.listener is not None and fd == self.listener.fileno():
+                    self._accept(self.listener)
+                elif fd in self.waiting:
+                    self._request(self.waiting.pop(fd))
+                elif fd in self.sessions:
+                    self._hear(self.sessions[fd])
+            self._reap()
+            if self._idle_for() > self.idle or self._replaced():
+                return
+
+    def _idle_for(self) -> float:
+        if any(warm.pending or not warm.info for warm in self.sessions.values()):
+            self.last_use = time.monotonic()
+        return time.monotonic() - self.last_use
+
+    def _replaced(self) -> bool:
+        """Whether the socket's name is gone or belongs to another daemon: nobody can reach this one."""
+        if self.listener is None or self.path is None:
+            return False
+        try:
+            return os.stat(self.path).st_ino != self._inode
+        except OSError:
+            return True
+
+    def listen_inode(self) -> None:
+        """Remember which file the socket's name stands for."""
+        assert self.path is not None
+        self._inode = os.stat(self.path).st_ino
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            conn, _ = listener.accept()
+            _pid, uid, _gid = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            if uid != os.getuid():
+                conn.close()
+                return
+            self.waiting[conn.fileno()] = conn
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    # Requests
+
+    def _request(self, conn: socket.socket) -> None:
+        self.last_use = time.monotonic()
+        try:
+            message, fds = _wire.receive(conn)
+        except (_wire.Closed, ValueError, OSError):
+            conn.close()
+            return
+        try:
+            self._dispatch(message, conn, fds)
+        except (_wire.Closed, KeyError, TypeError, ValueError) as error:
+            log(f"a request could not be served: {error!r}")
+            _wire.close_all(fds)
+            conn.close()
+
+    def _dispatch(self, message: Message, conn: socket.socket, fds: list[int]) -> None:
+        operation = message["op"]
+        if operation == "stop":
+            self.stopping = True
+            _wire.send(conn, {"stopped": True})
+            conn.close()
+        elif operation == "status":
+            _wire.send(conn, self._status())
+            conn.close()
+        elif message["protocol"] != _wire.PROTOCOL or message["build"] != __version__:
+            _wire.close_all(fds)
+            _wire.send(conn, {"ev": "replace", "reason": f"this daemon is rpytest {__version__}, protocol {_wire.PROTOCOL}"})
+            conn.close()
+        elif operation == "run":
+            self._run(Pending(message, conn, fds))
+        else:
+            raise ValueError(f"unknown request {operation!r}")
+
+    def _run(self, pending: Pending) -> None:
+        key = session_key(pending.request)
+        if key in self.bare:
+            self._start_bare(pending, self.bare[key])
+            return
+        for warm in self.sessions.values():
+            if warm.key == key:
+                self._hand_over(warm, pending)
+                return
+        self._start(key, pending)
+
+    def _hand_over(self, warm: Warm, pending: Pending) -> None:
+        warm.pending.append(pending)
+        warm.used = time.monotonic()
+        # A broken session is noticed as an end of file, and the run goes to a fresh one.
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds])
+
+    def _start(self, key: str, pending: Pending) -> None:
+        self._make_room()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._enter_child()
+            from rpytest._session import session_main
+
+            session_main(theirs, pending.conn, pending.request, pending.fds)
+        theirs.close()
+        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), [pending], used=time.monotonic())
+
+    def _start_bare(self, pending: Pending, reason: str) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._enter_child()
+            from rpytest._bare import bare_main
+
+            bare_main(pending.conn, pending.request, pending.fds, reason)
+        pending.close()
+
+    def _enter_child(self) -> None:
+        """In a fork: let go of everything that belongs to the daemon or to other runs."""
+        if self.listener is not None:
+            self.listener.close()
+        for warm in self.sessions.values():
+            warm.control.close()
+            for pending in warm.pending:
+                pending.close()
+        for conn in self.waiting.values():
+            conn.close()
+        self.sessions.clear()
+
+    def _make_room(self) -> None:
+        idle = sorted((warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used)
+        while len(self.sessions) >= MAX_SESSIONS and idle:
+            warm = idle.pop(0)
+            log(f"session {warm.pid} goes: more than {MAX_SESSIONS} are warm")
+            self._forget(warm)
+
+    # Sessions
+
+    def _hear(self, warm: Warm) -> None:
+        self.last_use = time.monotonic()
+        try:
+            message, fds = _wire.receive(warm.control)
+            _wire.close_all(fds)
+        except (_wire.Closed, OSError):
+            self._lost(warm)
+            return
+        match message["ev"]:
+            case "accepted" | "done":
+                if warm.pending:
+                    warm.pending.pop(0).close()
+            case "info":
+                warm.info = message
+                if self.listener is None:
+                    # One run only: the session ends when its host has.
+                    self._forget(warm)
+            case "stale":
+                self.last_reason = message["reason"]
+                log(f"session {warm.pid} is not reused: {self.last_reason}")
+                self._restart(warm)
+            case "bare":
+                reason = message["reason"]
+                log(f"session {warm.pid} can't be forked: {reason}")
+                pending, warm.pending = warm.pending, []
+                self._forget(warm)
+                if reason != "asked for":
+                    self.bare[warm.key] = reason
+                for run in pending:
+                    self._start_bare(run, reason)
+
+    def _restart(self, warm: Warm) -> None:
+        pending, warm.pending = warm.pending, []
+        self._forget(warm)
+        for run in pending:
+            self._run(run)
+
+    def _lost(self, warm: Warm) -> None:
+        if warm.info and warm.pending:
+            # It was warm and died before it took the run: a fresh one takes it.
+            self.last_reason = "the session's process died"
+            self._restart(warm)
+            return
+        # It died while it collected: the command line sees the end of file and says so.
+        for pending in warm.pending:
+            pending.close()
+        warm.pending = []
+        self._forget(warm)
+
+    def _forget(self, warm: Warm) -> None:
+        self.sessions.pop(warm.control.fileno(), None)
+        warm.control.close()
+
+    def _status(self) -> Message:
+        sessions = [
+            {
+                "pid": warm.pid,
+                "root": warm.info.get("root", ""),
+                "args": warm.key.partition("\0")[0].split("\n")[1:],
+                "tests": warm.info.get("tests", 0),
+                "since": warm.since,
+                "runs": warm.info.get("runs", 0),
+                "rss_kb": _resident_kb(warm.pid),
+                "method": warm.info.get("method", "collected"),
+            }
+            for warm in self.sessions.values()
+        ]
+        return {
+            "pid": os.getpid(),
+            "protocol": _wire.PROTOCOL,
+            "build": __version__,
+            "python": sys.version.split()[0],
+            "pytest": _pytest_version(),
+            "started": self.started,
+            "idle_timeout": self.idle,
+            "sessions": sessions,
+            "last_reason": self.last_reason,
+        }
+
+
+def session_key(request: Message) -> str:
+    """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
+    environment = sorted(f"{name}={value}" for name, value in request["env"].items() if name not in _process.NOISE)
+    rest = [str(request["umask"]), str(request["cpus"]), str(request.get("default_workers")), str(request.get("start_method")), str(request["tty"]), str(request.get("cwd_on_path")), request["prog"]]
+    return "\n".join([request["cwd"], *request["argv"]]) + "\0" + "\n".join([*rest, *environment])
+
+
+def _resident_kb(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _pytest_version() -> str:
+    import pytest
+
+    return pytest.__version__
+
+
+def log(text: str) -> None:
+    """Write a line to the daemon's log (its standard error)."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    with contextlib.suppress(OSError, ValueError):
+        os.write(2, f"{stamp} [{os.getpid()}] {text}\n".encode("utf-8", "backslashreplace"))
+
+
+def _preload(conn: socket.socket) -> None:
+    """Import pytest with its default plugins, so that no session has to; say so clearly when there is none."""
+    import importlib
+
+    try:
+        from _pytest import config
+
+        for name in config.default_plugins:
+            importlib.import_module(f"_pytest.{name}")
+        for name in ("_native", "_session", "_host", "_worker", "_bare"):
+            importlib.import_module(f"rpytest.{name}")
+    except ImportError as error:
+        missing = error.name or str(error)
+        text = f"error: `{missing}` can't be imported by {sys.executable}: {error}\n"
+        if missing.split(".")[0] in ("pytest", "_pytest", "pluggy"):
+            text += f"hint: install pytest there: {sys.executable} -m pip install pytest\n"
+        else:
+            text += "hint: install rpytest into the environment whose Python runs the tests\n"
+        with contextlib.suppress(_wire.Closed):
+            # The run's request carries descriptors: take it, so that the answer is not lost with an unread socket.
+            _, fds = _wire.receive(conn)
+            _wire.close_all(fds)
+            _wire.send(conn, {"ev": "exit", "status": 4, "out": "", "err": text})
+        sys.exit(4)
+
+
+def main() -> NoReturn:
+    """Entry: ``--conn FD`` is the first client; ``--socket PATH`` is where others find this daemon."""
+    parser = argparse.ArgumentParser(prog="rpytest-daemon")
+    parser.add_argument("--conn", type=int, required=True)
+    parser.add_argument("--socket")
+    parser.add_argument("--idle", type=float, default=900.0)
+    parser.add_argument("--once", action="store_true")
+    options = parser.parse_args()
+    conn = socket.socket(fileno=options.conn)
+    conn.set_inheritable(False)
+    if sys.path and sys.path[0] == "":
+        # From `python -c`: the daemon has no directory of its own.
+        del sys.path[0]
+    _process.remember_exit_functions()
+    listener = None
+    if options.socket and not options.once:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(options.socket)
+        listener.bind(options.socket)
+        os.chmod(options.socket, 0o600)
+        listener.listen(64)
+    _preload(conn)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    daemon = Daemon(listener, options.socket if listener else None, options.idle)
+    if listener is not None:
+        daemon.listen_inode()
+    _process.freeze()
+    try:
+        daemon.serve(conn)
+    finally:
+        if listener is not None and not daemon._replaced():
+            with contextlib.suppress(OSError):
+                os.unlink(options.socket)
+        for warm in list(daemon.sessions.values()):
+            warm.control.close()
+    # For one run the command line waits for this process, and so for all below it.
+    _wait_for_children(float("inf") if options.once else 5)
+    sys.exit(0)
+
+
+def _wait_for_children(seconds: float) -> None:
+    """Sessions end when their control socket closes; give those that clean up this long, then go."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                time.sleep(0.01)
+
+

@@ -1,0 +1,228 @@
+"""From pytest's reports of one test to the record that goes into the ring."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from _pytest.junitxml import LogXML, xml_key
+
+from rpytest import _record
+from rpytest._record import Entry
+
+_JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
+
+
+class CollectingXML(LogXML):
+    """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
+
+    Only the fixtures reach it through ``config.stash``; as a plugin it just announces the file at the end, as pytest's does.
+    """
+
+    pytest_runtest_logreport_direct = LogXML.pytest_runtest_logreport
+    pytest_collectreport_direct = LogXML.pytest_collectreport
+    pytest_sessionfinish_direct = LogXML.pytest_sessionfinish
+    # pluggy registers routines only: as `None` these are no hooks.
+    pytest_runtest_logreport = None  # type: ignore[assignment]
+    pytest_internalerror = None  # type: ignore[assignment]
+    pytest_sessionfinish = None  # type: ignore[assignment]
+
+    def take(self) -> tuple[str, tuple[int, ...]]:
+        """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
+        text = "".join(ElementTree.tostring(node.to_xml(), encoding="unicode") for node in self.node_reporters_ordered)
+        counts = (*(self.stats[name] for name in _JUNIT_COUNTS), self.cnt_double_fail_tests)
+        self.node_reporters_ordered.clear()
+        self.node_reporters.clear()
+        self.open_reports.clear()
+        self.stats = dict.fromkeys(self.stats, 0)
+        self.cnt_double_fail_tests = 0
+        return text, counts
+
+
+def install_junit(config: pytest.Config) -> CollectingXML | None:
+    """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
+    path = getattr(config.option, "xmlpath", None)
+    if not path or config.pluginmanager.is_blocked("junitxml"):
+        return None
+    xml = CollectingXML(
+        path,
+        config.option.junitprefix,
+        config.getini("junit_suite_name"),
+        config.getini("junit_logging"),
+        config.getini("junit_duration_report"),
+        config.getini("junit_family"),
+        config.getini("junit_log_passing_tests"),
+    )
+    config.stash[xml_key] = xml
+    config.pluginmanager.register(xml)
+    return xml
+
+
+def third_party(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
+    """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that take it."""
+    caller = getattr(config.hook, hook, None)
+    found = []
+    for impl in caller.get_hookimpls() if caller is not None else ():
+        module = str(getattr(impl.plugin, "__module__", None) or getattr(impl.plugin, "__name__", ""))
+        if module.split(".")[0] in ("_pytest", "rpytest") or module == "xdist":
+            continue
+        if argument is None or argument in impl.argnames:
+            found.append(impl)
+    return found
+
+
+class Encoder:
+    """Encodes the reports of one test at a time."""
+
+    def __init__(self, config: pytest.Config, xml: CollectingXML | None) -> None:
+        self.config = config
+        self.xml = xml
+        self._ask_status = bool(third_party(config, "pytest_report_teststatus"))
+        sample = pytest.TestReport("sample", ("sample", 0, "sample"), {}, "passed", None, "call")
+        self._plain_keys = sample.__dict__.keys()
+        terminal = config.pluginmanager.getplugin("terminalreporter")
+        self._report_characters: str = getattr(terminal, "reportchars", "")
+        self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
+
+    def is_plain(self, report: pytest.TestReport) -> bool:
+        """Whether the report says no more than that its phase passed."""
+        return (
+            type(report) is pytest.TestReport
+            and report.outcome == "passed"
+            and not report.sections
+            and not report.user_properties
+            and report.__dict__.keys() == self._plain_keys
+        )
+
+    def test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> tuple[int, bytes, bool]:
+        """Encode one test: record flags, body, and whether the command line should look at it at once."""
+        junit, counts = "", _record.NO_COUNTS
+        if self.xml is not None:
+            for report in reports:
+                self.xml.pytest_runtest_logreport_direct(report)
+            junit, counts = self.xml.take()  # type: ignore[assignment]
+        if len(reports) == 3 and not recorded and not self._ask_status and all(map(self.is_plain, reports)):
+            setup, call, teardown = reports
+            if (setup.when, call.when, teardown.when) == ("setup", "call", "teardown"):
+                return _record.PLAIN, _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts), False
+        entries = [self._entry(report) for report in reports]
+        urgent = any(entry.bits & _record.IS_FAILURE for entry in entries)
+        return 0, _record.full_test(entries, recorded, junit, counts), urgent
+
+    def _entry(self, report: pytest.TestReport) -> Entry:
+        when = _record.WHEN.get(str(report.when), 3)
+        plain = self.is_plain(report)
+        markup = ""
+        if plain and not self._ask_status:
+            category, letter, word = ("passed", ".", "PASSED") if when == 1 else ("", "", "")
+        else:
+            category, letter, status = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+            if isinstance(status, tuple):
+                word, colours = status
+                markup = ",".join(name for name, on in colours.items() if on)
+            else:
+                word = status
+        bits = 0
+        xfail = hasattr(report, "wasxfail")
+        if report.outcome == "failed" and not xfail:
+            bits |= _record.IS_FAILURE
+        if self._in_summary(category, report):
+            bits |= _record.IN_SUMMARY
+        reason = ""
+        if not plain and (xfail or report.outcome == "skipped"):
+            reason = skip_reason(report)
+        blob = b""
+        if not plain:
+            data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            blob = _record.dump(data)
+        return Entry(
+            when,
+            _record.OUTCOME.get(report.outcome, 3),
+            bits,
+            float(getattr(report, "start", 0.0)),
+            float(getattr(report, "duration", 0.0)),
+            str(category),
+            str(letter),
+            str(word),
+            markup,
+            reason,
+            blob,
+        )
+
+    def _in_summary(self, category: str, report: pytest.TestReport) -> bool:
+        shown = self._report_characters
+        match category:
+            case "" | "passed":
+                return "p" in shown or ("P" in shown and bool(report.sections))
+            case "skipped":
+                return "s" in shown
+            case "xfailed":
+                return "x" in shown or self._xfail_tb
+            case "xpassed":
+                return "X" in shown
+            case _:
+                return True
+
+
+def skip_reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped or expected to fail, without pytest's prefixes."""
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail).removeprefix("reason: ")
+    if isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2])
+        return "" if reason == "Skipped" else reason.removeprefix("Skipped: ")
+    return ""
+
+
+def encode_warning(message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> bytes:
+    """Encode the arguments of `pytest_warning_recorded`."""
+    warning: Any = message.message
+    is_warning = isinstance(warning, Warning)
+    return _record.dump(
+        {
+            "text": str(warning),
+            "args": _record.plain_values(warning.args) if is_warning else None,
+            "class": (type(warning).__module__, type(warning).__qualname__) if is_warning else None,
+            "category": (message.category.__module__, message.category.__qualname__),
+            "filename": message.filename,
+            "lineno": message.lineno,
+            "line": message.line,
+            "when": when,
+            "nodeid": nodeid,
+            "location": location,
+            "source": None,
+        }
+    )
+
+
+def decode_warning(blob: bytes) -> tuple[warnings.WarningMessage, str, str, tuple[str, int, str] | None]:
+    """Rebuild the arguments of `pytest_warning_recorded`."""
+    data = _record.load(blob)
+    category = _warning_class(*data["category"])
+    kind = _warning_class(*data["class"]) if data["class"] else category
+    try:
+        message = kind(*data["args"])
+        if str(message) != data["text"]:
+            raise ValueError("the arguments don't make the same text")
+    except Exception:
+        # A class whose constructor wants something else: same name, same text.
+        message = type(kind.__name__, (Warning,), {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__})(data["text"])
+    record = warnings.WarningMessage(message, category, data["filename"], data["lineno"], line=data["line"])
+    return record, data["when"], data["nodeid"], data["location"]
+
+
+def _warning_class(module: str, name: str) -> type[Warning]:
+    import importlib
+
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        if isinstance(found, type) and issubclass(found, Warning):
+            return found
+    except Exception:  # noqa: S110 - a module that can't be imported here; its name is all that is shown
+        pass
+    return type(name.rpartition(".")[2], (Warning,), {"__module__": module})

@@ -1,0 +1,236 @@
+"""The host: one per run. Forks the workers, reaps them, and answers what only a configured pytest can answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import _process, _wire
+from rpytest._answers import Answers
+from rpytest._worker import Birth
+
+if TYPE_CHECKING:
+    from rpytest import _native
+    from rpytest._wire import Message
+
+#: Most bytes of a dead worker's stack dump that are passed on.
+_STACK_LIMIT = 64 * 1024
+
+
+class Child:
+    """A live worker as the host sees it."""
+
+    def __init__(self, birth: Birth, pid: int, pidfd: int) -> None:
+        self.birth = birth
+        self.pid = pid
+        self.pidfd = pidfd
+        #: Its end of the socket is open.
+        self.talks = True
+
+
+class Host:
+    """Serves one run until the command line says `stop` or goes away.
+
+    ``run`` returns only in a forked worker, with its :class:`Birth`; the host itself ends inside.
+    """
+
+    def __init__(self, conn: socket.socket, announcement: Message, inventory: bytes, answers: Answers, prepare: Callable[[Birth], None]) -> None:
+        self.conn = conn
+        self.announcement = announcement
+        self.inventory = inventory
+        self.answers = answers
+        self.prepare = prepare
+        self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
+        announcement["options"]["testrunuid"] = self.uid
+        self.children: dict[int, Child] = {}
+        self.segment: _native.Segment | None = None
+        self.bell = -1
+        self.slots = 0
+        self.stacks: dict[int, str] = {}
+
+    def run(self) -> Birth:
+        """Announce the tests, then serve; see the class."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.announce()
+            return self._serve()
+        except _wire.Closed:
+            self._abandon()
+
+    def announce(self) -> None:
+        """Send `collected`."""
+        body = _wire.memfd("rpytest-inventory", self.inventory)
+        _wire.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
+        os.close(body)
+
+    # The loop
+
+    def _serve(self) -> Birth:
+        while True:
+            poll = select.poll()
+            poll.register(self.conn, select.POLLIN)
+            for child in self.children.values():
+                poll.register(child.pidfd, select.POLLIN)
+                if child.talks:
+                    poll.register(child.birth.host, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll()}
+            for child in list(self.children.values()):
+                if child.birth.host.fileno() in ready:
+                    self._answer(child)
+                if child.pidfd in ready:
+                    self._reap(child)
+            if self.conn.fileno() in ready:
+                birth = self._command()
+                if birth is not None:
+                    return birth
+
+    def _command(self) -> Birth | None:
+        message, fds = _wire.receive(self.conn)
+        match message["op"]:
+            case "go":
+                (self.bell,) = fds
+                self.slots = int(message["slots"])
+                return self._go(message["segment"])
+            case "spawn":
+                return self._spawn(int(message["slot"]), int(message["incarnation"]))
+            case "crashed":
+                self._crashed(message)
+            case "report":
+                (fd,) = fds
+                self._report(message, fd)
+            case "stop":
+                self._end(int(message.get("status", 0)))
+            case other:
+                raise ValueError(f"unknown request {other!r}")
+        return None
+
+    # Workers
+
+    def _go(self, segment: str) -> Birth | None:
+        """Map the segment and fork the first workers, which inherit the mapping."""
+        from rpytest import _native
+
+        self.segment = _native.Segment.open(segment)
+        _wire.send(self.conn, {"ev": "attached"})
+        for slot in range(self.slots):
+            birth = self._spawn(slot, 0)
+            if birth is not None:
+                return birth
+        return None
+
+    def _spawn(self, slot: int, incarnation: int) -> Birth | None:
+        spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
+        crash = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, crash, ours)
+        _process.flush_streams()
+        host = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            from rpytest import _native
+
+            _native.die_with_parent()
+            if os.getppid() != host:
+                os._exit(1)
+            ours.close()
+            birth.host = theirs
+            self.conn.close()
+            for child in self.children.values():
+                for fd in (child.pidfd, child.birth.spill, child.birth.crash):
+                    if fd >= 0:
+                        os.close(fd)
+                child.birth.host.close()
+            self.children.clear()
+            self.prepare(birth)
+            return birth
+        theirs.close()
+        pidfd = os.pidfd_open(pid)
+        self.children[slot] = Child(birth, pid, pidfd)
+        self._forked(self.children[slot])
+        return None
+
+    def _forked(self, child: Child) -> None:
+        """A worker was forked; the command line hears of it at once."""
+        self._born(child)
+
+    def _born(self, child: Child) -> None:
+        birth = child.birth
+        _wire.send(self.conn, {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid}, [child.pidfd, birth.spill])
+        os.close(birth.spill)
+        birth.spill = -1
+
+    def _reap(self, child: Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        size = min(os.fstat(child.birth.crash).st_size, _STACK_LIMIT)
+        stack = os.pread(child.birth.crash, size, 0).decode("utf-8", "replace") if size else ""
+        os.close(child.pidfd)
+        os.close(child.birth.crash)
+        child.birth.host.close()
+        del self.children[child.birth.slot]
+        self.stacks[child.birth.slot] = stack
+        _wire.send(self.conn, {"ev": "died", "slot": child.birth.slot, "incarnation": child.birth.incarnation, "status": status, "stack": stack})
+
+    def _answer(self, child: Child) -> None:
+        try:
+            message, fds = _wire.receive(child.birth.host)
+            self._heard(child, message, fds)
+        except _wire.Closed:
+            # Its end of the socket is closed; the pidfd tells the rest.
+            child.talks = False
+
+    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+        """Answer a worker's request."""
+        _wire.close_all(fds)
+        if message["op"] != "basetemp":
+            raise ValueError(f"unknown request {message['op']!r} of a worker")
+        try:
+            answer = {"path": str(self.answers.base_temp())}
+        except OSError as error:
+            answer = {"error": str(error)}
+        _wire.send(child.birth.host, answer)
+
+    # Answers
+
+    def _crashed(self, message: Message) -> None:
+        body = self.answers.crashed(message, self.stacks.get(int(message.get("slot", -1)), ""))
+        fd = _wire.memfd("rpytest-record", body)
+        _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body)}, [fd])
+        os.close(fd)
+
+    def _report(self, message: Message, fd: int) -> None:
+        bodies = _wire.read_all(fd, int(message["len"]))
+        os.close(fd)
+        status, text = self.answers.report(message, bodies)
+        data = text.encode("utf-8", "backslashreplace")
+        answer = _wire.memfd("rpytest-summary", data)
+        _wire.send(self.conn, {"ev": "summary", "status": status, "len": len(data)}, [answer])
+        os.close(answer)
+
+    # Ends
+
+    def _end(self, status: int) -> NoReturn:
+        self._kill_children()
+        self.answers.finish(status)
+        _process.run_exit_functions()
+        os._exit(0)
+
+    def _abandon(self) -> NoReturn:
+        """The command line is gone: so is the run."""
+        self._kill_children()
+        self.answers.finish(2)
+        _process.run_exit_functions()
+        os._exit(1)
+
+    def _kill_children(self) -> None:
+        for child in self.children.values():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        for child in self.children.values():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)

@@ -1,0 +1,97 @@
+"""Who a worker is, told so that a reader is noticed.
+
+A session is collected before its workers exist. A plugin or conftest that *looks* at the worker's name while it is imported, configured
+or collected would see the wrong one; it is recognised here, and the run then starts its workers in the `bare` way.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+ENV_WORKER = "PYTEST_XDIST_WORKER"
+ENV_COUNT = "PYTEST_XDIST_WORKER_COUNT"
+ENV_UID = "PYTEST_XDIST_TESTRUNUID"
+
+
+class Watch:
+    """Notes the first place that read a worker's identity; switched off once workers exist."""
+
+    def __init__(self) -> None:
+        self.active = True
+        self.reader: str | None = None
+
+    def noticed(self, what: str) -> None:
+        """Record that ``what`` was read, with the innermost frame outside of this package and of the standard library."""
+        if not self.active or self.reader is not None:
+            return
+        for frame in reversed(traceback.extract_stack()[:-2]):
+            if frame.filename != __file__ and not frame.filename.endswith(("os.py", "_collections_abc.py")):
+                self.reader = f"{what} is read by {frame.filename}:{frame.lineno}"
+                return
+        self.reader = f"{what} is read"
+
+
+class WorkerInput(dict[str, Any]):
+    """`config.workerinput`: a dict that notices when a worker's own values are read."""
+
+    OWN = frozenset({"workerid"})
+
+    def __init__(self, values: dict[str, Any], watch: Watch) -> None:
+        super().__init__(values)
+        self._watch = watch
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.OWN:
+            self._watch.noticed(f"`config.workerinput[{key!r}]`")
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As `dict.get`."""
+        return self[key] if key in self else default
+
+
+class _Environ(dict[bytes, bytes]):
+    """The mapping under `os.environ` that notices when the worker's name is looked up (and not just copied)."""
+
+    def __init__(self, values: dict[bytes, bytes], watch: Watch) -> None:
+        super().__init__(values)
+        self._watch = watch
+        self._yielded: bytes | None = None
+
+    def __iter__(self) -> Any:
+        for key in super().__iter__():
+            self._yielded = key
+            yield key
+
+    def __getitem__(self, key: bytes) -> bytes:
+        if key == _ENV_WORKER_BYTES and self._watch.active:
+            if self._yielded == key:
+                # `dict(os.environ)`, `os.environ.copy()`: the key was handed out by iteration a moment ago.
+                self._yielded = None
+            else:
+                self._watch.noticed(f"${ENV_WORKER}")
+        return super().__getitem__(key)
+
+
+_ENV_WORKER_BYTES = os.fsencode(ENV_WORKER)
+
+
+def watch_environment(watch: Watch) -> None:
+    """Put the noticing mapping under `os.environ`."""
+    environ: Any = os.environ
+    environ._data = _Environ(environ._data, watch)
+
+
+def worker_input(config_args: list[str], worker: str, count: int, uid: str, watch: Watch) -> WorkerInput:
+    """Build `config.workerinput` as pytest-xdist does."""
+    values = {"workerid": worker, "workercount": count, "testrunuid": uid, "mainargv": config_args}
+    return WorkerInput(values, watch)
+
+
+def set_environment(worker: str, count: int, uid: str) -> None:
+    """Export a worker's identity as pytest-xdist does."""
+    os.environ[ENV_WORKER] = worker
+    os.environ[ENV_COUNT] = str(count)
+    os.environ[ENV_UID] = uid

@@ -1,0 +1,171 @@
+"""What a forked process takes over from the command line, and what it must not share with its siblings.
+
+The traps are listed in ``docs/design/processes.md``. Everything here runs in a process with one thread, right after `os.fork`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+#: Callbacks and objects that were registered for the end of another process: kept alive, never called. Dropping the last
+#: reference to a generator or an object with ``__del__`` would run the very clean-up that belongs to that process.
+_kept: list[object] = []
+
+#: Environment variables that differ between two shells and change nothing that a test run reads.
+NOISE = frozenset({"SHLVL", "_", "OLDPWD", "WINDOWID", "TERM_SESSION_ID", "SHELL_SESSION_ID", "TMUX_PANE", "STY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "LINES"})
+
+
+def remember_exit_functions() -> None:
+    """Make `atexit.register` keep a reference of its own, so that forks can disarm callbacks without dropping them."""
+    original = atexit.register
+
+    def register(func: _F, /, *args: Any, **kwargs: Any) -> _F:
+        _kept.append((func, args, kwargs))
+        original(func, *args, **kwargs)
+        return func
+
+    replacement: Any = register
+    functools.update_wrapper(replacement, original)
+    atexit.register = replacement
+
+
+def adopt_streams(fds: Sequence[int]) -> None:
+    """Make ``fds`` this process's standard input, output and error, and close them."""
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target, inheritable=True)
+    for fd in fds:
+        if fd > 2:
+            os.close(fd)
+    _rebuild_streams()
+
+
+def detach_streams() -> None:
+    """Point the standard streams at ``/dev/null``: a kept process must not hold a terminal or a pipe of a run that has ended."""
+    flush_streams()
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for target in range(3):
+        os.dup2(null, target, inheritable=True)
+    if null > 2:
+        os.close(null)
+    _rebuild_streams()
+
+
+def _rebuild_streams() -> None:
+    # The old objects stay referenced (somebody may hold them) but must not close the descriptors when they are collected.
+    encoding = "utf-8" if sys.flags.utf8_mode else None
+    errors = getattr(sys.__stdout__, "errors", None) or "strict"
+    _kept.append((sys.stdin, sys.stdout, sys.stderr))
+    named = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    if named[0]:
+        encoding = named[0]
+    if named[2]:
+        errors = named[2]
+    with contextlib.suppress(OSError):
+        sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
+    raw = open(1, "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
+    raw = open(2, "wb", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)  # type: ignore[misc]
+
+
+def flush_streams() -> None:
+    """Flush `sys.stdout` and `sys.stderr`; a closed or broken stream is nobody's problem here."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def adopt_environment(environment: Mapping[str, str]) -> None:
+    """Make `os.environ` equal to ``environment``, touching only what differs."""
+    for name in [name for name in os.environ if name not in environment]:
+        del os.environ[name]
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    time.tzset()
+
+
+def adopt_affinity(cpus: Sequence[int]) -> None:
+    """Run on the processors that the command line may run on; a refusal is not an error."""
+    with contextlib.suppress(OSError, ValueError):
+        os.sched_setaffinity(0, cpus)
+
+
+def default_signals() -> None:
+    """Give signals the dispositions of a fresh interpreter in the foreground."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def disarm_inherited() -> None:
+    """Make this fork forget every clean-up that another process has to do; what it registers from now on is its own."""
+    atexit._clear()
+    # Absent in some builds, renamed in others: then there is nothing to disarm.
+    registry: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
+    for finalizer in list(registry):
+        _kept.append(finalizer.detach())
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    for name in ("multiprocessing.util", "multiprocessing.process"):
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        for attribute in ("_finalizer_registry", "_children"):
+            held = getattr(module, attribute, None)
+            if held:
+                _kept.append(held.copy())
+                held.clear()
+    tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker is not None:
+        # Its pipe and process belong to the parent; a fresh tracker starts when this process needs one.
+        _kept.append(tracker._resource_tracker)
+        fresh = tracker.ResourceTracker()
+        tracker._resource_tracker = fresh
+        for name in ("ensure_running", "register", "unregister", "getfd"):
+            setattr(tracker, name, getattr(fresh, name))
+    numpy_random: Any = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
+        with contextlib.suppress(Exception):
+            numpy_random.seed()
+
+
+def run_exit_functions() -> None:
+    """Do what the end of the interpreter would do, for what this process itself has registered."""
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        with contextlib.suppress(BaseException):
+            util._exit_function()
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    flush_streams()
+
+
+def freeze() -> None:
+    """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
+    gc.collect()
+    gc.freeze()
+
+
+def python_threads() -> list[str]:
+    """Names of Python threads besides the current one: a process with one can't be forked safely."""
+    current = threading.current_thread()
+    return [thread.name for thread in threading.enumerate() if thread is not current and thread.is_alive()]

@@ -1,0 +1,236 @@
+"""pytest's own text at the end of a run.
+
+The command line counts and streams; what only pytest can say (failures with tracebacks, warnings, the short summary, what hooks add) is written by
+its own terminal reporter, in the host: the reports are replayed into it, then it is asked for its summary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _pytest import timing
+from _pytest.terminal import TerminalReporter
+
+from rpytest import _record
+from rpytest._cache import Cache
+from rpytest._encode import Encoder, decode_warning, third_party
+
+#: Before each body in the memfd of a `report` request: test, record flags, slot, length of the body in bytes.
+BODY_HEAD = struct.Struct("<IHHI")
+
+
+class _Passed:
+    """Stands for a passed test where only the number of them matters."""
+
+    count_towards_summary = True
+
+
+class Buffer(io.StringIO):
+    """Takes the terminal reporter's text; says what the real stream said about being a terminal."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """As the command line's standard output."""
+        return self._is_terminal
+
+    def take(self) -> str:
+        """Return the text written since the last call; of a line that rewrote itself, what remained visible."""
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return "".join(line.rpartition("\r")[2] for line in text.splitlines(keepends=True)) if "\r" in text else text
+
+
+class Terminal:
+    """pytest's terminal reporter with its text redirected into a buffer."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.reporter: TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
+        self.buffer = Buffer(False)
+        if self.reporter is not None:
+            writer: Any = self.reporter._tw
+            self.buffer = Buffer(bool(writer._file.isatty()))
+            self.stream = writer._file
+            writer._file = self.buffer
+
+    def take(self) -> str:
+        """Return and forget what was written."""
+        return self.buffer.take()
+
+    def release(self) -> None:
+        """Write what is pending to the real stream and let the reporter use it from now on."""
+        if self.reporter is not None:
+            self.stream.write(self.take())
+            self.reporter._tw._file = self.stream
+
+    def silence_hooks(self) -> None:
+        """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""
+        if self.reporter is not None:
+            manager = self.config.pluginmanager
+            manager.unregister(self.reporter)
+            manager._name2plugin["terminalreporter"] = self.reporter
+
+    def has_color(self) -> bool:
+        """pytest's decision about colours for this output."""
+        return bool(self.reporter is not None and self.reporter.hasmarkup)
+
+
+def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
+    """Whether a run of which every test passes still has something that only pytest can say."""
+    reporter = terminal.reporter
+    if reporter is None:
+        return True
+    if reporter.stats.get("warnings") or reporter.stats.get("error"):
+        return True
+    if config.option.durations is not None or getattr(config.option, "pastebin", None):
+        return True
+    if getattr(config.option, "max_warnings", None) is not None:
+        return True
+    return bool(third_party(config, "pytest_terminal_summary"))
+
+
+def _needs_every_report(config: pytest.Config, terminal: Terminal) -> bool:
+    reporter = terminal.reporter
+    shown = reporter.reportchars if reporter is not None else ""
+    return bool(config.option.durations is not None or "p" in shown or "P" in shown or third_party(config, "pytest_terminal_summary") or third_party(config, "pytest_report_teststatus"))
+
+
+class Summary:
+    """Replays a run into pytest's terminal reporter."""
+
+    def __init__(self, config: pytest.Config, session: pytest.Session, terminal: Terminal) -> None:
+        self.config = config
+        self.session = session
+        self.terminal = terminal
+        self.cache = Cache(config)
+
+    def restart_clock(self) -> None:
+        """Let the duration in the final line begin now (a reused session was started long ago)."""
+        reporter: Any = self.terminal.reporter
+        if reporter is not None:
+            # pytest before 8.4 had plain times.
+            clock = getattr(timing, "Instant", None)
+            name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
+            setattr(reporter, name, clock() if clock is not None else timing.time())
+
+    def crashed(self, test: int, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
+        """Make the record of a test that ended without a result."""
+        item = self.session.items[test]
+        report = self._report(item, "call", "failed", message, 0.0, duration)
+        if stack:
+            report.sections.append(("Captured stack of the worker", stack))
+        _, body, _ = encoder.test([report], ())
+        return body
+
+    def replay(self, bodies: memoryview) -> None:
+        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks."""
+        reporter = self.terminal.reporter
+        if reporter is None:
+            return
+        everything = self.cache.has_failures() or _needs_every_report(self.config, self.terminal)
+        passed = 0
+        # In collection order, as a serial run has it.
+        for test, flags, body in sorted(_split(bodies), key=lambda record: record[0]):
+            plain = bool(flags & _record.PLAIN)
+            if plain and not everything:
+                passed += 1
+                continue
+            passed += self._replay_test(reporter, self.session.items[test], _record.decode_test(body, plain), everything)
+        if passed:
+            reporter._add_stats("passed", [_Passed()] * passed)
+            reporter._tests_ran = True
+        self.terminal.take()
+
+    def _replay_test(self, reporter: TerminalReporter, item: pytest.Item, decoded: _record.Decoded, everything: bool) -> int:
+        passed = 0
+        for when, start, duration, blob in decoded.reports:
+            name = _record.WHEN_NAMES[when]
+            if blob:
+                report = self.config.hook.pytest_report_from_serializable(config=self.config, data=_record.load(blob))
+            elif everything:
+                report = self._report(item, name, "passed", None, start, duration)
+            else:
+                passed += name == "call"
+                continue
+            reporter.pytest_runtest_logreport(report)
+            self.cache.report(report)
+        for blob in decoded.warnings:
+            self.add_warning(blob)
+        return passed
+
+    def add_warning(self, blob: bytes) -> None:
+        """Show a warning that a worker recorded."""
+        if self.terminal.reporter is not None:
+            message, _when, nodeid, _location = decode_warning(blob)
+            self.terminal.reporter.pytest_warning_recorded(warning_message=message, nodeid=nodeid)
+
+    def _report(self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float) -> pytest.TestReport:
+        return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), outcome, longrepr, when, (), duration, start, start + duration)
+
+    def text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
+        """Return the exit status that pytest ends with, and everything it prints after the last test."""
+        session, reporter = self.session, self.terminal.reporter
+        session.exitstatus = _exit_code(status)
+        session.shouldfail = stop or False
+        if reporter is None:
+            return status, ""
+        if interrupted is not None:
+            reporter._keyboardinterrupt_memo = _Interrupted(interrupted, location)  # type: ignore[assignment]
+        elif status == 2:
+            reporter._keyboardinterrupt_memo = _Interrupted("KeyboardInterrupt", "")  # type: ignore[assignment]
+        finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
+        # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
+        next(finish)
+        with contextlib.suppress(StopIteration):
+            finish.send(_NoResult())
+        return int(session.exitstatus), self.terminal.take()
+
+
+def _split(bodies: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    at = 0
+    while at < len(bodies):
+        test, flags, _slot, length = BODY_HEAD.unpack_from(bodies, at)
+        at += BODY_HEAD.size
+        yield test, flags, bodies[at : at + length]
+        at += length
+
+
+def _exit_code(status: int) -> int | pytest.ExitCode:
+    try:
+        return pytest.ExitCode(status)
+    except ValueError:
+        return status
+
+
+class _NoResult:
+    """What a hook wrapper of the old style expects from its `yield`."""
+
+    def get_result(self) -> None:
+        return None
+
+    def force_result(self, result: object) -> None:
+        pass
+
+
+class _Interrupted:
+    """Looks like the representation of the exception that ended the run."""
+
+    def __init__(self, message: str, location: str) -> None:
+        self.message = message
+        self.location = location
+        self.reprcrash = self
+
+    def toterminal(self, writer: Any) -> None:
+        if self.location:
+            path, _, line = self.location.rpartition(":")
+            writer.write(path, bold=True, red=True)
+            writer.line(f":{line}: {self.message}")

@@ -1,0 +1,155 @@
+"""A collected session at work: for each run it forks a host, in between it prepares the next run."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rpytest import _identity, _process, _wire
+from rpytest._answers import LocalAnswers
+from rpytest._collected import Collected
+from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
+from rpytest._host import Host
+from rpytest._stale import Dependencies
+from rpytest._worker import Birth, Worker
+
+if TYPE_CHECKING:
+    from rpytest._wire import Message
+
+#: Items prepared between two looks at the control socket.
+_SLICE = 50
+
+
+class Server:
+    """Serves runs until the daemon lets go of the session or something it depends on has changed."""
+
+    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, collected: Collected, dependencies: Dependencies) -> None:
+        self.control = control
+        self.conn = conn
+        self.request = request
+        self.collected = collected
+        self.dependencies = dependencies
+        #: pidfds of the hosts that are still running.
+        self.hosts: list[int] = []
+        self.runs = 0
+
+    def serve(self) -> Worker:
+        """Fork a host for each run; returns only in a worker, which a host has forked."""
+        stop_capture(self.collected.config)
+        _process.freeze()
+        worker = self._fork_host(warm=False, fds=[])
+        if worker is not None:
+            return worker
+        _process.detach_streams()
+        idle = self._prepare()
+        while True:
+            self._wait(idle)
+            try:
+                message, fds = _wire.receive(self.control)
+            except _wire.Closed:
+                break
+            if message["op"] == "retire":
+                break
+            self.dependencies.complete(self.collected.config, self.collected.session)
+            reason = self.dependencies.changed()
+            if reason is not None:
+                _wire.close_all(fds)
+                _wire.send(self.control, {"ev": "stale", "reason": reason})
+                break
+            self.request = message
+            self.conn = socket.socket(fileno=fds[0])
+            worker = self._fork_host(warm=True, fds=fds[1:])
+            if worker is not None:
+                return worker
+        for fd in self.hosts:
+            os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        _process.run_exit_functions()
+        os._exit(0)
+
+    def _wait(self, idle: Iterator[None]) -> None:
+        """Return when the control socket has something; reap hosts and, while nothing runs, prepare."""
+        busy = True
+        while True:
+            poll = select.poll()
+            poll.register(self.control, select.POLLIN)
+            for fd in self.hosts:
+                poll.register(fd, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(0 if busy and not self.hosts else None)}
+            for fd in ready & set(self.hosts):
+                os.waitid(os.P_PIDFD, fd, os.WEXITED)
+                os.close(fd)
+                self.hosts.remove(fd)
+            if self.control.fileno() in ready:
+                return
+            if not self.hosts:
+                busy = next(idle, False) is None
+
+    def _prepare(self) -> Iterator[None]:
+        """What every run would have to do is done once, between runs, a little at a time."""
+        self.dependencies.complete(self.collected.config, self.collected.session)
+        yield
+        for index, item in enumerate(self.collected.session.items):
+            # Cached by the item: a fifth of pytest's protocol for a trivial test.
+            _ = item.location
+            if index % _SLICE == 0:
+                yield
+        _process.freeze()
+
+    def _fork_host(self, warm: bool, fds: list[int]) -> Worker | None:
+        """Fork the host of one run: a worker in the worker, `None` in the session."""
+        _wire.send(self.control, {"ev": "accepted"})
+        _process.flush_streams()
+        pid = os.fork()
+        if pid:
+            self.hosts.append(os.pidfd_open(pid))
+            self.conn.close()
+            _wire.close_all(fds)
+            self.runs += 1
+            session = self.collected.session
+            root = str(self.collected.config.rootpath)
+            _wire.send(self.control, {"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
+            return None
+        self.control.close()
+        _wire.close_all(self.hosts)
+        _process.disarm_inherited()
+        if warm:
+            self._adopt(fds)
+        return self._be_host(warm)
+
+    def _adopt(self, fds: list[int]) -> None:
+        """Take over what may differ between two runs of one session."""
+        _process.adopt_streams(fds)
+        environment = dict(self.request["env"])
+        for name in (_identity.ENV_WORKER, _identity.ENV_COUNT, _identity.ENV_UID, "PYTEST_VERSION"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        _process.adopt_environment(environment)
+        _process.adopt_affinity(self.request["affinity"])
+
+    def _be_host(self, warm: bool) -> Worker:
+        answers = LocalAnswers(self.collected)
+        announcement = self.collected.announcement("collected", None, warm)
+        if warm:
+            answers.summary.restart_clock()
+            answers.summary.cache.reload()
+        if answers.summary.cache.has_failures():
+            # Passing tests must be taken out of pytest's cache.
+            announcement["options"]["needs_report"] = True
+        host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker)
+        birth = host.run()
+        assert host.segment is not None
+        return Worker(birth, host.segment)
+
+    def _become_worker(self, birth: Birth) -> None:
+        """In a forked worker: nothing is shared with its siblings that must not be."""
+        _process.disarm_inherited()
+        _process.default_signals()
+        config = self.collected.config
+        restart_capture(config)
+        restart_faulthandler(config, birth.crash)
+        restart_log_file(config)
+        self.collected.terminal.silence_hooks()

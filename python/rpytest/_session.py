@@ -1,0 +1,193 @@
+"""A session: pytest configured as a worker and collected once, kept warm, forked into a host for each run.
+
+The process is a fork of the daemon. It calls pytest's own main function; the plugin's hooks decide the role, and the session lives *inside*
+`pytest_runtestloop`: a forked worker continues from there as an ordinary pytest process would.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from _pytest.config import ExitCode
+
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
+from rpytest._encode import CollectingXML, install_junit
+from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
+from rpytest._collected import describe
+from rpytest._host import Host
+from rpytest._reporter import Terminal
+from rpytest._serve import Server
+from rpytest._stale import Dependencies
+from rpytest._worker import Worker
+
+if TYPE_CHECKING:
+    from rpytest._wire import Message
+
+
+class Role:
+    """What a process in the worker role has while pytest runs in it."""
+
+    def __init__(self) -> None:
+        self.terminal: Terminal | None = None
+        self.xml: CollectingXML | None = None
+        self.worker: Worker | None = None
+        #: Workers that were asked for.
+        self.workers = 0
+
+
+class Session(Role):
+    """One collected session, in a process of its own."""
+
+    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies) -> None:
+        super().__init__()
+        self.control = control
+        self.conn = conn
+        self.request = request
+        self.dependencies = dependencies
+        self.watch = _identity.Watch()
+
+    # pytest's life cycle
+
+    def main(self) -> NoReturn:
+        """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
+        request = self.request
+        surface = _plugin.Surface(request, self.decide, self.loop)
+        status = run_pytest(list(request["argv"]), [surface, _fixtures, Hooks(self)])
+        if self.worker is not None:
+            self.worker.goodbye(int(status))
+        if self.terminal is not None:
+            self.terminal.release()
+        finish_plain(self.conn, self.control, int(status))
+
+    def decide(self, config: pytest.Config) -> None:
+        """Take the worker role, or leave everything to pytest."""
+        if _plugin.wants_plain(config):
+            return
+        self.workers = _plugin.workers(config, self.request)
+        if self.workers == 0:
+            return
+        method = config.option.start_method or self.request.get("start_method")
+        if method == "bare":
+            self._fall_back("asked for")
+        uid = config.option.testrunuid or "0"
+        # Until workers exist the identity is a placeholder; who looks at it is noticed.
+        _identity.set_environment("gw0", self.workers, uid)
+        _identity.watch_environment(self.watch)
+        workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
+        _plugin.become_worker_config(config, workerinput)
+
+    def loop(self, session: pytest.Session) -> bool | None:
+        """`pytest_runtestloop`: serve runs; returns in a worker when it has run its tests."""
+        config = session.config
+        if not hasattr(config, "workerinput"):
+            return None
+        errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
+        if errors or not session.items:
+            # pytest's own loop says what is to be said.
+            return None
+        self.watch.active = False
+        self.dependencies.stop_watching()
+        if self.watch.reader is not None:
+            self._fall_back(self.watch.reader)
+        threads = _process.python_threads()
+        if threads:
+            self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        self.workers = min(self.workers, len(session.items))
+        assert self.terminal is not None
+        collected = describe(config, session, self.terminal, self.xml, self.workers)
+        worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()
+        worker.enter(config, session, self.xml)
+        worker.run()
+        return True
+
+    def _fall_back(self, reason: str) -> NoReturn:
+        """This session can't be forked into workers: they must be started in the `bare` way."""
+        # Not an exception: pytest would report it as an internal error.
+        _process.run_exit_functions()
+        _wire.send(self.control, {"ev": "bare", "reason": reason})
+        os._exit(0)
+
+
+class Hooks:
+    """The hooks of a process in the worker role before it works."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """After pytest's own plugins: redirect the terminal reporter, create the junit writer."""
+        if hasattr(config, "workerinput"):
+            self.role.terminal = Terminal(config)
+            self.role.xml = install_junit(config)
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Modules that are skipped or broken are test cases of the junit file."""
+        if self.role.xml is not None and not report.passed:
+            self.role.xml.pytest_collectreport_direct(report)
+
+
+def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
+    """`pytest.main` under the name of our program."""
+    import _pytest.config as implementation
+
+    if {"--version", "-V"} & set(args):
+        sys.stdout.write(f"rpytest {__version__}\n")
+        sys.stdout.flush()
+    main: Any = getattr(implementation, "_main", None)
+    if main is not None:
+        return main(args=args, plugins=plugins, prog="rpytest")  # type: ignore[no-any-return]
+    return pytest.main(args, plugins=plugins)
+
+
+def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
+    """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
+    import contextlib
+
+    _process.run_exit_functions()
+    with contextlib.suppress(_wire.Closed):
+        _wire.send(control, {"ev": "done"})
+    with contextlib.suppress(_wire.Closed):
+        _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+    os._exit(0)
+
+
+def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
+    """Entry of a process that the daemon forked for one (root, arguments, environment)."""
+    dependencies = Dependencies()
+    enter(request, fds, conn)
+    dependencies.watch()
+    session = Session(control, conn, request, dependencies)
+    try:
+        session.main()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+        finish_plain(conn, control, code if code else 3)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        finish_plain(conn, control, 3)
+
+
+def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
+    """Take over the command line's environment, directory and streams."""
+    os.umask(int(request["umask"]))
+    os.chdir(request["cwd"])
+    _process.adopt_environment(request["env"])
+    _process.adopt_streams(fds)
+    _process.adopt_affinity(request["affinity"])
+    _process.default_signals()
+    sys.argv = [request["prog"], *request["argv"]]
+    # As for a console script: the folder of the program; as for `python -m`: the current one.
+    sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
+    if request.get("cwd_on_path"):
+        sys.path[0] = os.getcwd()
+    pidfd = os.pidfd_open(os.getpid())
+    _wire.send(conn, {"ev": "collecting", "pid": os.getpid()}, [pidfd])
+    os.close(pidfd)

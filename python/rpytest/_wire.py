@@ -1,0 +1,97 @@
+"""The control channel: JSON messages with file descriptors over a `SOCK_SEQPACKET` socket.
+
+One packet is one message. See ``docs/design/protocol.md``; the Rust twin is ``src/daemon/wire.rs``.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+PROTOCOL = 1
+
+#: A message whose JSON is longer than this many bytes travels in a memfd.
+INLINE_LIMIT = 32 * 1024
+_MAX_FDS = 16
+
+Message = dict[str, Any]
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+def memfd(name: str, data: bytes | bytearray | memoryview) -> int:
+    """Return a descriptor of an anonymous file that holds ``data``; its offset is 0."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def read_all(fd: int, length: int) -> bytes:
+    """Read exactly ``length`` bytes from the start of ``fd``; shorter files raise ``ValueError``."""
+    parts = []
+    done = 0
+    while done < length:
+        part = os.pread(fd, min(length - done, 1 << 24), done)
+        if not part:
+            raise ValueError(f"a message of {length} bytes ends after {done}")
+        parts.append(part)
+        done += len(part)
+    return b"".join(parts)
+
+
+def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message; raises :class:`Closed` when the other side is gone."""
+    data = json.dumps(message, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    body = None
+    try:
+        if len(data) > INLINE_LIMIT:
+            body = memfd("rpytest-message", data)
+            data = json.dumps({"memfd": len(data)}).encode()
+            fds = [*fds, body]
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        try:
+            sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Closed from error
+    finally:
+        if body is not None:
+            os.close(body)
+
+
+def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
+    """Receive one message and its descriptors (close-on-exec); raises :class:`Closed` at end of file."""
+    try:
+        data, ancillary, _, _ = sock.recvmsg(INLINE_LIMIT + 4096, socket.CMSG_SPACE(_MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError as error:
+        raise Closed from error
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    received = list(fds)
+    if not data:
+        close_all(received)
+        raise Closed
+    message = json.loads(data.decode("utf-8", "surrogatepass"))
+    if "memfd" in message:
+        body = received.pop()
+        try:
+            message = json.loads(read_all(body, int(message["memfd"])).decode("utf-8", "surrogatepass"))
+        finally:
+            os.close(body)
+    return message, received
+
+
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors that came with a message and are not needed."""
+    for fd in fds:
+        os.close(fd)

@@ -1,0 +1,228 @@
+"""A worker: takes tests from the segment, runs them with pytest, writes one record for each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import call_and_report
+from _pytest.tmpdir import TempPathFactory
+
+from rpytest import _identity, _process, _record, _wire
+from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
+
+if TYPE_CHECKING:
+    import warnings
+    from pathlib import Path
+
+    from rpytest import _native
+
+_UNKNOWN = -2
+_NOTHING = -1
+
+
+class Birth:
+    """What a worker is given when it is forked."""
+
+    def __init__(self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket) -> None:
+        self.slot = slot
+        self.incarnation = incarnation
+        self.count = count
+        self.uid = uid
+        #: Descriptors: doorbell eventfd, spill memfd, memfd for what a crash writes.
+        self.bell = bell
+        self.spill = spill
+        self.crash = crash
+        self.host = host
+
+    @property
+    def name(self) -> str:
+        """pytest-xdist's name of this worker."""
+        return f"gw{self.slot}"
+
+
+class Worker:
+    """Runs the claimed tests inside `pytest_runtestloop`, then says goodbye."""
+
+    def __init__(self, birth: Birth, segment: _native.Segment) -> None:
+        from rpytest import _native
+
+        self.birth = birth
+        self.native = _native.Worker(segment, birth.slot, birth.incarnation, birth.bell, birth.spill)
+        self.config: pytest.Config
+        self.session: pytest.Session
+        self.encoder: Encoder
+        self.xml: CollectingXML | None = None
+        self.index = _NOTHING
+        self.following = _NOTHING
+        self.claims_early = False
+        self.reports: list[pytest.TestReport] = []
+        self.warnings: list[bytes] = []
+
+    # Life
+
+    def enter(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
+        """Make the (forked) configuration this worker's own."""
+        self.config, self.session, self.xml = config, session, xml
+        birth = self.birth
+        _identity.set_environment(birth.name, birth.count, birth.uid)
+        workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+        workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
+        config.workeroutput = {}  # type: ignore[attr-defined]
+        use_host_basetemp(config, birth)
+        self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
+        self.encoder = Encoder(config, xml)
+        config.pluginmanager.register(self, "rpytest-worker")
+
+    def run(self) -> None:
+        """Run claimed tests until there are none; ends early as pytest's own loop does."""
+        items = self.session.items
+        hook = self.config.hook.pytest_runtest_protocol
+        native = self.native
+        current = native.claim()
+        try:
+            while current != _NOTHING:
+                self.index = current
+                self.following = native.claim() if self.claims_early else _UNKNOWN
+                native.begin(current)
+                item = items[current]
+                hook(item=item, nextitem=items[self.following] if self.following >= 0 else None)
+                self._commit()
+                if self.session.shouldfail:
+                    self._stop(_record.WHY_SHOULDFAIL, -1, str(self.session.shouldfail))
+                    raise self.session.Failed(self.session.shouldfail)
+                if self.session.shouldstop:
+                    self._stop(_record.WHY_SHOULDSTOP, -1, str(self.session.shouldstop))
+                    raise self.session.Interrupted(self.session.shouldstop)
+                current = self._next()
+            self.index = _NOTHING
+        except pytest.exit.Exception as error:
+            status = -1 if error.returncode is None else error.returncode
+            self._stop(_record.WHY_EXIT, status, str(error.msg))
+            raise
+        except (self.session.Interrupted, self.session.Failed):
+            raise
+        except KeyboardInterrupt:
+            self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
+            raise
+
+    def goodbye(self, exitstatus: int) -> None:
+        """Write the last record, run what this process registered for its end, and leave."""
+        properties: list[tuple[str, str]] = []
+        if self.xml is not None:
+            properties = [(str(name), str(value)) for name, value in self.xml.global_properties]
+        output = _record.dump(self.config.workeroutput)  # type: ignore[attr-defined]
+        # From here an interrupt would only spoil a finished worker.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _process.run_exit_functions()
+        self.native.idle()
+        self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
+        os._exit(0)
+
+    # The loop's parts
+
+    def _next(self) -> int:
+        if self.following == _UNKNOWN:
+            self.following = self.native.claim()
+        return self.following
+
+    def _commit(self) -> None:
+        reports, self.reports = self.reports, []
+        recorded, self.warnings = self.warnings, []
+        flags, body, urgent = self.encoder.test(reports, recorded)
+        self.native.push(_record.TEST, flags, self.index, body, urgent)
+        self.index = _NOTHING
+
+    def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
+        self.native.stop()
+        test = self.index if self.index >= 0 else _record.NO_TEST
+        self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
+
+    # Hooks
+
+    @pytest.hookimpl
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """pytest's protocol, but the next test is claimed after the call phase.
+
+        pytest must be told the next test before teardown, and no earlier: claimed at the start, it would wait behind a slow test
+        while other workers are idle (pytest-xdist issue 339).
+        """
+        native = self.native
+        hook = item.ihook
+        # Tests outside of Python have no request object.
+        node: Any = item
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        has_request = hasattr(item, "_request")
+        if has_request and not node._request:
+            node._initrequest()
+        try:
+            report = call_and_report(item, "setup")
+            if report.passed:
+                native.phase(1)
+                call_and_report(item, "call")
+            if not self.claims_early:
+                # With a failure that ends the session everything is torn down, as at its end.
+                ending = self.session.shouldfail or self.session.shouldstop
+                self.following = _NOTHING if ending else native.claim()
+                nextitem = self.session.items[self.following] if self.following >= 0 else None
+            native.phase(2)
+            call_and_report(item, "teardown", nextitem=nextitem)
+        finally:
+            if has_request:
+                node._request = False
+                node.funcargs = None
+        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the reports of the running test."""
+        self.reports.append(report)
+
+    @pytest.hookimpl
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> None:
+        """Keep the warnings of the running test (or, outside of tests, of the session's end)."""
+        self.warnings.append(encode_warning(warning_message, when, nodeid, location))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: object) -> bool:
+        """Send an exception that escaped from a hook to the command line, which prints it as pytest does."""
+        self._stop(_record.WHY_INTERNAL, 3, str(excrepr))
+        return True
+
+
+def _interrupt_location() -> str:
+    """Where the interrupt was raised, as pytest shows it: `path:line`."""
+    excinfo = pytest.ExceptionInfo.from_current()
+    crash = getattr(excinfo.getrepr(), "reprcrash", None)
+    return f"{crash.path}:{crash.lineno}" if crash is not None else ""
+
+
+class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
+    """A temp path factory that asks the host for the run's base directory when it is first needed."""
+
+    _birth: Birth
+
+    def getbasetemp(self) -> Path:
+        """The worker's own directory, `popen-gwN`, in the run's base directory."""
+        if self._basetemp is None and self._given_basetemp is None:
+            from pathlib import Path
+
+            _wire.send(self._birth.host, {"op": "basetemp"})
+            answer, _ = _wire.receive(self._birth.host)
+            if "error" in answer:
+                raise OSError(answer["error"])
+            self._given_basetemp = Path(answer["path"]) / f"popen-{self._birth.name}"
+        return super().getbasetemp()
+
+
+def use_host_basetemp(config: pytest.Config, birth: Birth) -> None:
+    """Make the configuration's temp path factory ask the host."""
+    factory: Any = getattr(config, "_tmp_path_factory", None)
+    if factory is not None:
+        factory.__class__ = _WorkerTemp
+        factory._birth = birth
+        factory._given_basetemp = factory._basetemp = None
