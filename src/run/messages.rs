@@ -146,7 +146,7 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if !self.stopping && self.exit_status.is_none() && self.interrupts < 2 {
+        if !self.stopping && self.exit_status.is_none() && self.interrupts == 0 {
             self.verdict.host_died();
             self.error.get_or_insert(Error::WentAway {
                 who: "run's host process",
