@@ -139,6 +139,14 @@ impl Worker {
     }
 }
 
+/// Asks the kernel to kill this process when the one that forked it ends, however it ends.
+///
+/// The parent may be gone already: the caller compares `os.getppid()` afterwards.
+#[pyfunction]
+fn die_with_parent() -> PyResult<()> {
+    ring::die_with_parent().map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
 /// Never waits for another thread: it may be the one that waits for room with the interpreter's lock released, and a
 /// signal handler of this very thread may call back into the worker.
 fn exclusive(end: &Mutex<WorkerEnd>) -> PyResult<std::sync::MutexGuard<'_, WorkerEnd>> {
@@ -186,5 +194,6 @@ fn os_error(source: &std::io::Error, text: String) -> PyErr {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Segment>()?;
-    module.add_class::<Worker>()
+    module.add_class::<Worker>()?;
+    module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

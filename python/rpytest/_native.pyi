@@ -4,6 +4,9 @@ from typing import Final, final
 
 __version__: Final[str]
 
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent ends; whether it has is to be checked afterwards."""
+
 @final
 class Segment:
     """The shared memory of one run, as it was made by the program. Inherited by forked processes."""

@@ -1,7 +1,7 @@
 //! Groups of tests that are planned as one: neighbours of a module stay together, because they share its fixtures and imports.
 //!
 //! Only a module that is too heavy to be balanced is split: by classes, and a class that is still too heavy by tests. Too heavy
-//! is more than a [`UNITS_PER_WORKER`]th of a worker's fair share.
+//! is more than a `UNITS_PER_WORKER`th of a worker's fair share.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

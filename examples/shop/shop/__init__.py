@@ -1,0 +1,1 @@
+"""A little shop: prices, a cart, shipping, stock and receipts."""

@@ -1,0 +1,42 @@
+"""Fixtures for the tests of the installed program."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before the modules are imported: their assertions are part of the tests.
+pytest.register_assert_rewrite("harness", "processes", "running")
+
+import processes
+from harness import Project
+from running import WATCHDOG_SECONDS
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty project with a daemon, caches and temporary files of its own.
+
+    At the end the daemon is stopped, and the test fails if a process, a shared memory entry or a
+    socket is left.
+    """
+    project = Project(tmp_path)
+    watchdog = threading.Timer(4 * WATCHDOG_SECONDS, _end_hang, [project])
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield project
+    finally:
+        watchdog.cancel()
+        project.close()
+
+
+def _end_hang(project: Project) -> None:
+    """Tell what the test's processes are doing and end them: what waits for them goes on."""
+    report = "\n".join(processes.describe(pid) for pid in project.processes())
+    print(f"the test hangs, its processes are killed\n{report}", file=sys.stderr, flush=True)
+    project.kill_all()
