@@ -101,9 +101,17 @@ pub enum RunEvent<'a> {
     /// A worker took a test; sent for the status line only and may be skipped.
     Running(&'a [RunningTest<'a>]),
     /// A test has its final result.
-    Finished { nodeid: &'a str, result: &'a TestResult },
+    Finished {
+        nodeid: &'a str,
+        result: &'a TestResult,
+    },
     /// A worker died. `test` is the node id of the test that it took with it.
-    Crashed { slot: Slot, cause: &'a str, test: Option<&'a str>, replaced: bool },
+    Crashed {
+        slot: Slot,
+        cause: &'a str,
+        test: Option<&'a str>,
+        replaced: bool,
+    },
     /// Something that the user should know, one line or more, printed at once.
     Notice(&'a str),
     /// The run is over; nothing follows.
@@ -134,6 +142,8 @@ pub struct RunStart {
     pub method: String,
     pub why: Option<String>,
     pub deselected: usize,
+    /// Modules skipped while collecting; pytest counts them as skipped in its final line.
+    pub collection_skips: usize,
     /// `--junitxml`.
     pub junit: Option<JunitOptions>,
     /// Tests write to the terminal themselves (`-s`): no status line.
@@ -146,6 +156,9 @@ pub struct RunStart {
 pub struct JunitOptions {
     pub path: std::path::PathBuf,
     pub suite_name: String,
+    /// `<testcase>` elements of modules skipped while collecting, which stand before all tests.
+    pub collection: String,
+    pub collection_counts: JunitCounts,
 }
 
 /// How the run ended.

@@ -1,0 +1,199 @@
+//! `rpytest._native`: a worker's end of the segment, for Python.
+//!
+//! Thin on purpose: everything that can be wrong about shared memory is in `rpytest::ring`. Here it is only made
+//! callable, with the interpreter's lock held in the usual case (taking it again costs more than writing a record) and
+//! released while a worker waits for room.
+
+use std::sync::{Arc, Mutex, TryLockError};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd};
+
+/// The shared memory of one run.
+#[pyclass(frozen, module = "rpytest._native")]
+struct Segment {
+    segment: Arc<ring::Segment>,
+}
+
+#[pymethods]
+impl Segment {
+    /// Opens the segment named `name`.
+    #[staticmethod]
+    fn open(py: Python<'_>, name: &str) -> PyResult<Self> {
+        let segment = py
+            .detach(|| ring::Segment::open(name))
+            .map_err(segment_error)?;
+        Ok(Self {
+            segment: Arc::new(segment),
+        })
+    }
+
+    /// Its name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.segment.name()
+    }
+}
+
+/// A worker's end of a segment. Its methods may be called from any thread, `claim` and `push` from one at a time.
+#[pyclass(frozen, module = "rpytest._native")]
+struct Worker {
+    end: Mutex<WorkerEnd>,
+    handle: SlotHandle,
+}
+
+#[pymethods]
+impl Worker {
+    #[new]
+    fn new(
+        segment: &Segment,
+        slot: u16,
+        incarnation: u16,
+        bell: i32,
+        spill: i32,
+    ) -> PyResult<Self> {
+        let end = WorkerEnd::attach(segment.segment.clone(), slot, incarnation, bell, spill)
+            .map_err(segment_error)?;
+        Ok(Self {
+            handle: end.handle().clone(),
+            end: Mutex::new(end),
+        })
+    }
+
+    /// Takes a test; −1 when there is none left or the run was stopped.
+    fn claim(&self) -> PyResult<i64> {
+        Ok(exclusive(&self.end)?.claim().map_or(-1, i64::from))
+    }
+
+    /// The test is in flight from now on, in setup.
+    fn begin(&self, test: u32) {
+        self.handle.begin(test);
+    }
+
+    /// The test in flight is in its setup (0), call (1) or teardown (2).
+    fn phase(&self, phase: u8) -> PyResult<()> {
+        let phase = Phase::from_number(phase)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no phase {phase}")))?;
+        self.handle.phase(phase);
+        Ok(())
+    }
+
+    /// No test is in flight.
+    fn idle(&self) {
+        self.handle.idle();
+    }
+
+    /// Writes a record; waits while the ring is full.
+    #[pyo3(signature = (kind, flags, test, body, urgent, attempt=0))]
+    #[allow(clippy::too_many_arguments, reason = "in Python they are one record")]
+    fn push(
+        &self,
+        py: Python<'_>,
+        kind: u8,
+        flags: u8,
+        test: u32,
+        body: &[u8],
+        urgent: bool,
+        attempt: u16,
+    ) -> PyResult<()> {
+        let record = Outgoing {
+            kind,
+            flags,
+            test,
+            attempt,
+            body,
+            urgent,
+        };
+        let mut end = exclusive(&self.end)?;
+        while !end.try_push(&record).map_err(push_error)? {
+            let end = &mut *end;
+            py.detach(|| end.wait_for_space(&record))
+                .map_err(push_error)?;
+            // Signal handlers run here, so Ctrl-C ends the wait.
+            py.check_signals()?;
+        }
+        Ok(())
+    }
+
+    /// Nobody, in no worker, claims a test any more.
+    fn stop(&self) {
+        self.handle.stop();
+    }
+
+    /// Whether the program or any worker stopped the run.
+    fn stopped(&self) -> bool {
+        self.handle.stopped()
+    }
+
+    /// What it counted so far: claims, records, spills, rings of the bell, waits for room.
+    fn counters(&self) -> PyResult<(u64, u64, u64, u64, u64)> {
+        let counted = exclusive(&self.end)?.counters();
+        Ok((
+            counted.claims,
+            counted.records,
+            counted.spills,
+            counted.rings,
+            counted.waits,
+        ))
+    }
+}
+
+/// Asks the kernel to kill this process when the one that forked it ends, however it ends.
+///
+/// The parent may be gone already: the caller compares `os.getppid()` afterwards.
+#[pyfunction]
+fn die_with_parent() -> PyResult<()> {
+    ring::die_with_parent().map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
+/// Never waits for another thread: it may be the one that waits for room with the interpreter's lock released, and a
+/// signal handler of this very thread may call back into the worker.
+fn exclusive(end: &Mutex<WorkerEnd>) -> PyResult<std::sync::MutexGuard<'_, WorkerEnd>> {
+    match end.try_lock() {
+        Ok(end) => Ok(end),
+        // What a panic left half done is at most an uncommitted record.
+        Err(TryLockError::Poisoned(end)) => Ok(end.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
+            "`claim` or `push` was called while another call of the same worker was running",
+        )),
+    }
+}
+
+fn segment_error(error: SegmentError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        SegmentError::Os { source, .. } | SegmentError::NoSpace { source, .. } => {
+            os_error(&source, text)
+        }
+        SegmentError::Invalid { .. } | SegmentError::NotAssigned { .. } => {
+            PyValueError::new_err(text)
+        }
+        SegmentError::Foreign { .. } => PyRuntimeError::new_err(text),
+    }
+}
+
+fn push_error(error: PushError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        PushError::Spill { source, .. } => os_error(&source, text),
+        PushError::Interrupted | PushError::Damaged { .. } => PyRuntimeError::new_err(text),
+    }
+}
+
+/// With an error number Python makes it the right subclass, `FileNotFoundError` for one.
+fn os_error(source: &std::io::Error, text: String) -> PyErr {
+    match source.raw_os_error() {
+        Some(code) => PyOSError::new_err((code, text)),
+        None => PyOSError::new_err(text),
+    }
+}
+
+/// The worker's side of rpytest's shared memory.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Segment>()?;
+    module.add_class::<Worker>()?;
+    module.add_function(wrap_pyfunction!(die_with_parent, module)?)
+}

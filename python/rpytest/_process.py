@@ -38,8 +38,9 @@ def remember_exit_functions() -> None:
         original(func, *args, **kwargs)
         return func
 
-    functools.update_wrapper(register, original)
-    setattr(atexit, "register", register)  # noqa: B010 - to a type checker it is a function, not an attribute
+    replacement: Any = register
+    functools.update_wrapper(replacement, original)
+    atexit.register = replacement
 
 
 def adopt_streams(fds: Sequence[int]) -> None:

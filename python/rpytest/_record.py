@@ -176,6 +176,16 @@ def decode_test(body: memoryview, plain: bool) -> Decoded:
     return Decoded(reports, warnings)
 
 
+def decode_warnings(body: memoryview, kind: int) -> list[bytes]:
+    """The warnings' blobs of a BYE or NOTE body."""
+    reader = _Reader(body)
+    if kind == BYE:
+        reader.at = 1
+        for _ in range(2 * reader.number(_U16)):
+            reader.blob()
+    return [bytes(reader.blob()) for _ in range(reader.number(_U16))]
+
+
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self.data = data

@@ -20,8 +20,8 @@ from rpytest import _record
 from rpytest._cache import Cache
 from rpytest._encode import Encoder, decode_warning, third_party
 
-#: Before each body in the memfd of a `report` request: test, record flags, slot, length of the body in bytes.
-BODY_HEAD = struct.Struct("<IHHI")
+#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, length of the body in bytes.
+BODY_HEAD = struct.Struct("<IBBHI")
 
 
 class _Passed:
@@ -93,8 +93,6 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if config.option.durations is not None or getattr(config.option, "pastebin", None):
         return True
-    if getattr(config.option, "xmlpath", None) and config.option.verbose >= 0:
-        return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
     return bool(third_party(config, "pytest_terminal_summary"))
@@ -141,7 +139,11 @@ class Summary:
         everything = self.cache.has_failures() or _needs_every_report(self.config, self.terminal)
         passed = 0
         # In collection order, as a serial run has it.
-        for test, flags, body in sorted(_split(bodies), key=lambda record: record[0]):
+        for test, flags, kind, body in sorted(_split(bodies), key=lambda record: record[0]):
+            if kind != _record.TEST:
+                for blob in _record.decode_warnings(body, kind):
+                    self.add_warning(blob)
+                continue
             plain = bool(flags & _record.PLAIN)
             if plain and not everything:
                 passed += 1
@@ -197,12 +199,12 @@ class Summary:
         return int(session.exitstatus), self.terminal.take()
 
 
-def _split(bodies: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
     at = 0
     while at < len(bodies):
-        test, flags, _slot, length = BODY_HEAD.unpack_from(bodies, at)
+        test, flags, kind, _slot, length = BODY_HEAD.unpack_from(bodies, at)
         at += BODY_HEAD.size
-        yield test, flags, bodies[at : at + length]
+        yield test, flags, kind, bodies[at : at + length]
         at += length
 
 

@@ -65,10 +65,9 @@ class Session(Role):
 
     def decide(self, config: pytest.Config) -> None:
         """Take the worker role, or leave everything to pytest."""
-        if _plugin.wants_plain(config):
-            return
-        self.workers = _plugin.workers(config, self.request)
+        self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
+            announce_process(self.conn, "plain")
             return
         method = config.option.start_method or self.request.get("start_method")
         if method == "bare":
@@ -188,6 +187,11 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
     if request.get("cwd_on_path"):
         sys.path[0] = os.getcwd()
+    announce_process(conn, "collecting")
+
+
+def announce_process(conn: socket.socket, event: str) -> None:
+    """Tell the command line which process interrupts should go to."""
     pidfd = os.pidfd_open(os.getpid())
-    _wire.send(conn, {"ev": "collecting", "pid": os.getpid()}, [pidfd])
+    _wire.send(conn, {"ev": event, "pid": os.getpid()}, [pidfd])
     os.close(pidfd)

@@ -1,0 +1,66 @@
+"""A worker's end of the shared memory. Implemented in Rust (`pyext/`)."""
+
+from typing import Final, final
+
+__version__: Final[str]
+
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent ends; whether it has is to be checked afterwards."""
+
+@final
+class Segment:
+    """The shared memory of one run, as it was made by the program. Inherited by forked processes."""
+
+    @staticmethod
+    def open(name: str) -> Segment:
+        """Maps the segment named `name`.
+
+        Raises OSError when there is none, RuntimeError when it is not of this build.
+        """
+
+    @property
+    def name(self) -> str: ...
+
+@final
+class Worker:
+    """One worker process at work; made once per process, after the fork."""
+
+    def __new__(
+        cls, segment: Segment, slot: int, incarnation: int, bell: int, spill: int
+    ) -> Worker:
+        """Attaches to a slot.
+
+        `bell` is the descriptor of the program's eventfd, `spill` that of an empty file of this worker alone, for
+        large bodies. Raises ValueError when there is no such slot, or it belongs to another incarnation.
+        """
+
+    def claim(self) -> int:
+        """Takes a test; -1 when there is nothing left to take, or the run was stopped. -1 is final."""
+
+    def begin(self, test: int) -> None:
+        """`test` is in flight from now on, in setup."""
+
+    def phase(self, phase: int) -> None:
+        """The test in flight is in its setup (0), call (1) or teardown (2)."""
+
+    def idle(self) -> None:
+        """No test is in flight."""
+
+    def push(
+        self, kind: int, flags: int, test: int, body: bytes, urgent: bool, attempt: int = 0
+    ) -> None:
+        """Writes a record; wakes the program if it sleeps and the record is urgent, or the ring is half full.
+
+        While the ring is full it waits, with the GIL released, and lets signal handlers run about every second; what
+        they raise ends the wait, and nothing was written then. Raises OSError when a large body cannot be kept, and
+        RuntimeError when a test has written over the shared memory.
+        """
+
+    def stop(self) -> None:
+        """No worker claims a test from now on."""
+
+    def stopped(self) -> bool:
+        """Whether the program or any worker stopped the run."""
+
+    def counters(self) -> tuple[int, int, int, int, int]:
+        """Counts of: claims, records, spilled bodies, rings of the bell, waits for room."""

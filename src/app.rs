@@ -1,0 +1,322 @@
+//! The command: from the arguments to the exit status.
+
+mod collect;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::cli::{self, Action, InventoryFormat, Invocation};
+use crate::config::{self, Settings};
+use crate::daemon::message::{
+    BUILD, Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty,
+};
+use crate::daemon::{self, Link, umask};
+use crate::error::{Error, Result};
+use crate::event::{JunitCounts, JunitOptions, RunStart};
+use crate::inventory::Inventory;
+use crate::plan::history::History;
+use crate::plan::{Plan, Tests};
+use crate::pool::{Pool, Signals};
+use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
+use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
+use crate::{cpus, env, exit, interpreter, run};
+use collect::{Answer, collect, print};
+
+/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
+/// `/dev/shm` by default.
+const RING_BYTES: u32 = 256 << 10;
+/// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
+const RESTARTS_PER_WORKER: u32 = 4;
+
+/// Does what the arguments (without the program's name) ask for; returns the exit status.
+///
+/// # Errors
+/// Whatever keeps it from doing so; nothing has been printed about it yet.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
+    let clock = Clock::start();
+    let invocation = cli::parse(argv)?;
+    let action = invocation.action()?;
+    let cwd =
+        std::env::current_dir().map_err(|error| Error::os("find the current directory", error))?;
+    let python = || -> Result<PathBuf> {
+        let places = interpreter::Places::of_process(&env::process, &cwd);
+        Ok(interpreter::find(&places, interpreter::is_executable)?.python)
+    };
+    match action {
+        Action::Run => run_tests(&invocation, &cwd, python()?, &clock),
+        Action::DaemonStatus => {
+            print(io::stdout().lock(), &daemon::status(&python()?)?);
+            Ok(exit::OK)
+        }
+        Action::DaemonStop => {
+            print(io::stdout().lock(), &daemon::stop(&python()?)?);
+            Ok(exit::OK)
+        }
+        Action::Inventory { format, verbose } => {
+            show_inventory(&cwd, format, verbose);
+            Ok(exit::OK)
+        }
+    }
+}
+
+/// When the command was started.
+struct Clock {
+    began: Instant,
+    /// Seconds since the epoch.
+    epoch: f64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            began: Instant::now(),
+            epoch: epoch.map_or(0.0, |since| since.as_secs_f64()),
+        }
+    }
+}
+
+fn show_inventory(cwd: &Path, format: InventoryFormat, verbose: bool) {
+    use crate::plan::inventory::Inventory;
+
+    let root = History::nearest_root(cwd, &env::process).unwrap_or_else(|| cwd.to_owned());
+    let history = open_history(&root);
+    let inventory = Inventory::new(&history);
+    let text = match format {
+        InventoryFormat::Text => inventory.text(verbose),
+        InventoryFormat::Json => inventory.json(verbose),
+    };
+    print(io::stdout().lock(), &text);
+}
+
+fn open_history(root: &Path) -> History {
+    let (history, warning) = History::open(root, &env::process);
+    if let Some(warning) = warning {
+        print(io::stderr().lock(), &format!("warning: {warning}\n"));
+    }
+    history
+}
+
+fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock) -> Result<i32> {
+    let settings = config::load(cwd)?;
+    let ci = is_set("CI");
+    let idle = invocation.options.daemon_idle_timeout.map(u64::from);
+    let options = daemon::Options {
+        python,
+        idle: idle.map_or_else(|| settings.idle_timeout(), Duration::from_secs),
+        once: invocation.options.no_daemon || ci || is_set(env::NO_DAEMON),
+    };
+    let request = request(invocation, &settings, cwd, ci);
+    // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
+    let mut link = daemon::connect(&options)?;
+    let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
+    let mut attempts = 0;
+    let (collected, inventory) = loop {
+        match collect(&mut link, &request, &mut signals)? {
+            Answer::Ready {
+                collected,
+                inventory,
+            } => break (collected, inventory),
+            Answer::Ended(status) => {
+                let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
+                if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
+                    print(io::stdout().lock(), &format!("\n{}", cli::help()));
+                }
+                return Ok(status);
+            }
+            Answer::Replace if attempts == 0 => link = daemon::replace(&options)?,
+            Answer::Replace => {
+                return Err(Error::protocol(
+                    "daemon",
+                    "a new one is of another build, too",
+                ));
+            }
+            // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
+            Answer::Gone if attempts == 0 && !link.is_new() => link = daemon::connect(&options)?,
+            Answer::Gone => return Err(link.explain_end()),
+        }
+        attempts += 1;
+    };
+    let job = Job {
+        invocation,
+        link: &link,
+        collected: &collected,
+        inventory: &inventory,
+        clock,
+    };
+    let status = job.run(&mut signals);
+    link.leave(|| !signals.pending().is_empty());
+    status
+}
+
+/// Whether a variable is set to something that means yes.
+fn is_set(name: &str) -> bool {
+    env::process(name).is_some_and(|value| value != "0" && value != "false")
+}
+
+fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
+    let mut environment = Environment::current();
+    // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
+    let cwd_on_path = environment.0.remove(env::CWD_ON_PATH).is_some();
+    let prog = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpytest"));
+    RunRequest {
+        op: "run",
+        protocol: PROTOCOL,
+        build: BUILD,
+        argv: invocation.pytest.iter().map(SystemText::from).collect(),
+        cwd: SystemText::from(cwd),
+        env: environment,
+        prog: SystemText::from(&prog),
+        cwd_on_path,
+        umask: umask(),
+        affinity: cpus::affinity(),
+        cpus: cpus::available(),
+        default_workers: settings.default_workers.map(|workers| workers.to_string()),
+        tty: Tty {
+            stdout: io::stdout().is_terminal(),
+            columns: u16::try_from(terminal_width()).unwrap_or(u16::MAX),
+        },
+        ci,
+        start_method: settings
+            .start_method
+            .map(|method| method.as_str().to_owned()),
+    }
+}
+
+/// A run whose tests are known.
+struct Job<'a> {
+    invocation: &'a Invocation,
+    link: &'a Link,
+    collected: &'a Collected,
+    inventory: &'a Inventory,
+    clock: &'a Clock,
+}
+
+impl Job<'_> {
+    fn run(&self, signals: &mut Signals) -> Result<i32> {
+        let options = &self.collected.options;
+        let mut history = open_history(&options.rootdir);
+        let plan = self.plan(&history)?;
+        let slots = u16::try_from(plan.workers())
+            .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
+        let max_restarts = options
+            .max_worker_restart
+            .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
+        let segment = self.segment(&plan, slots, max_restarts)?;
+        let screen = Screen::stdout(ScreenOptions {
+            color: options.color,
+            width: terminal_width(),
+        });
+        let finished = run::execute(run::Setup {
+            connection: &self.link.connection,
+            segment: Arc::new(segment),
+            inventory: self.inventory,
+            planned: plan.entries().iter().map(|entry| entry.test).collect(),
+            options,
+            slots,
+            max_restarts,
+            start: self.start(slots),
+            began: self.clock.began,
+            began_epoch: self.clock.epoch,
+            signals,
+            reporters: &mut Reporters::standard(&screen),
+            log: self.link.log().map(Path::to_owned),
+        })?;
+        for (test, sample) in &finished.samples {
+            history.record(self.inventory.id(*test), *sample);
+        }
+        if let Err(error) = history.save(finished.complete && self.is_whole_suite()) {
+            let text = format!("warning: the durations could not be saved: {error}\n");
+            print(io::stderr().lock(), &text);
+        }
+        if let Some(error) = finished.error {
+            print(io::stderr().lock(), &error.render());
+        }
+        Ok(finished.status)
+    }
+
+    fn plan(&self, history: &History) -> Result<Plan> {
+        let ids = self.inventory.ids.iter();
+        let durations: Vec<Option<Duration>> = ids.map(|id| history.estimate(id)).collect();
+        let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
+            .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
+        Ok(Plan::new(&tests, self.collected.options.workers.into()))
+    }
+
+    fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
+        let table = PlanTable {
+            entries: plan
+                .entries()
+                .iter()
+                .map(|entry| PlanEntry {
+                    test: entry.test,
+                    cost_us: entry.cost_us,
+                    unit: entry.unit,
+                })
+                .collect(),
+            parts: plan.parts().to_vec(),
+        };
+        let spec = SegmentSpec {
+            slots,
+            tests: self.collected.tests,
+            ring_bytes: RING_BYTES,
+            incarnations: Pool::incarnations_for(slots, max_restarts),
+        };
+        Segment::sweep();
+        Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))
+    }
+
+    fn start(&self, slots: u16) -> RunStart {
+        let Collected { options, .. } = self.collected;
+        let counted = |name| options.counts.get(name).copied().unwrap_or(0);
+        RunStart {
+            tests: self.inventory.len(),
+            workers: slots.into(),
+            header: self.collected.header.clone(),
+            verbosity: options.verbose,
+            warm: self.collected.warm,
+            method: self.collected.method.clone(),
+            why: self.collected.why.clone(),
+            deselected: counted("deselected"),
+            collection_skips: counted("skipped"),
+            junit: options.junit.as_ref().map(|junit| JunitOptions {
+                path: junit.path.clone(),
+                suite_name: junit.suite_name.clone(),
+                collection: junit.collected.clone(),
+                collection_counts: junit_counts(&junit.counts),
+            }),
+            live_output: options.capture == "no",
+            no_summary: options.no_summary,
+        }
+    }
+
+    /// Whether no test was left out: then one that the history knows and this run didn't have may be gone.
+    fn is_whole_suite(&self) -> bool {
+        let names_a_path = |token: &OsString| {
+            let token = token.to_string_lossy();
+            let path = token.split("::").next().unwrap_or_default();
+            !path.is_empty() && Path::new(path).exists()
+        };
+        let options = &self.collected.options;
+        options
+            .counts
+            .get("deselected")
+            .is_none_or(|&count| count == 0)
+            && options.collect_errors == 0
+            && !self.invocation.pytest.iter().any(names_a_path)
+    }
+}
+
+fn junit_counts(counts: &[u64]) -> JunitCounts {
+    let at = |index: usize| counts.get(index).copied().unwrap_or(0);
+    JunitCounts {
+        passed: at(0),
+        failure: at(1),
+        error: at(2),
+        skipped: at(3),
+        double: at(4),
+    }
+}

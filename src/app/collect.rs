@@ -1,0 +1,203 @@
+//! From the request to the collected tests: waiting for the session, on the user's terminal.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::Signal;
+
+use crate::daemon::Link;
+use crate::daemon::exchange_error;
+use crate::daemon::message::{Collected, HostEvent, HostRequest, RunRequest};
+use crate::daemon::wire::{Packet, WireError, read_announced};
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::inventory::Inventory;
+use crate::pool::{Received, Signals, Watched, stop_self, wait};
+
+/// How a request was answered.
+pub(super) enum Answer {
+    /// The tests are known and a host waits.
+    Ready {
+        collected: Box<Collected>,
+        inventory: Inventory,
+    },
+    /// pytest has said all there is to say; its exit status.
+    Ended(i32),
+    /// The daemon is of another build.
+    Replace,
+    /// The daemon went before it said anything: it was about to end.
+    Gone,
+}
+
+/// The conversation until the tests are known.
+struct Waiting<'a> {
+    link: &'a mut Link,
+    signals: &'a mut Signals,
+    /// The process that configures and collects, once it has introduced itself.
+    collector: Option<OwnedFd>,
+    spoke: bool,
+    interrupts: u32,
+}
+
+/// Sends the request with this process's standard streams and waits for the answer. Signals go to the process that
+/// collects: it may be anything from an import to a debugger.
+pub(super) fn collect(
+    link: &mut Link,
+    request: &RunRequest,
+    signals: &mut Signals,
+) -> Result<Answer> {
+    let streams = (io::stdin(), io::stdout(), io::stderr());
+    let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
+    match link.connection.send(request, &fds) {
+        Ok(()) => {}
+        // It ends as it is asked: what it said before is still to be read.
+        Err(WireError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(exchange_error("the run was asked for", link.log(), error)),
+    }
+    let mut waiting = Waiting {
+        link,
+        signals,
+        collector: None,
+        spoke: false,
+        interrupts: 0,
+    };
+    loop {
+        if let Some(answer) = waiting.step()? {
+            return Ok(answer);
+        }
+    }
+}
+
+impl Waiting<'_> {
+    fn step(&mut self) -> Result<Option<Answer>> {
+        let watched = Watched {
+            control: Some(self.link.connection.as_fd()),
+            signals: self.signals.as_fd(),
+            bell: None,
+            workers: Vec::new(),
+        };
+        let ready =
+            wait(&watched, None).map_err(|error| Error::os("wait for the daemon", error))?;
+        if ready.signals {
+            for signal in self.signals.pending() {
+                self.signal(signal);
+            }
+            if self.interrupts > 1 && self.collector.is_none() {
+                // Nobody there to pass it on to, and the user insists.
+                return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
+            }
+        }
+        if !ready.control {
+            return Ok(None);
+        }
+        let received = self.link.connection.recv();
+        match received.map_err(|error| self.failed(error))? {
+            Some(packet) => {
+                self.spoke = true;
+                self.link.spoke();
+                self.message(packet)
+            }
+            None => self.end_of_file().map(Some),
+        }
+    }
+
+    fn failed(&self, error: WireError) -> Error {
+        exchange_error("the tests were collected", self.link.log(), error)
+    }
+
+    fn message(&mut self, packet: Packet) -> Result<Option<Answer>> {
+        let event = packet.parse().map_err(|error| self.failed(error))?;
+        let fd = packet.fds.into_iter().next();
+        match event {
+            HostEvent::Collecting { .. } | HostEvent::Plain { .. } => {
+                self.collector = fd;
+                if self.interrupts > 0 {
+                    self.forward(Signal::INT);
+                }
+                Ok(None)
+            }
+            HostEvent::Collected(collected) => {
+                let inventory = self.inventory(&collected, fd)?;
+                if self.interrupts > 0 {
+                    return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
+                }
+                Ok(Some(Answer::Ready {
+                    collected,
+                    inventory,
+                }))
+            }
+            HostEvent::Exit(exit) => {
+                print(io::stdout().lock(), &exit.out);
+                print(io::stderr().lock(), &exit.err);
+                Ok(Some(Answer::Ended(exit.status)))
+            }
+            HostEvent::Replace { .. } => Ok(Some(Answer::Replace)),
+            HostEvent::Unknown => Ok(None),
+            HostEvent::Attached
+            | HostEvent::Born { .. }
+            | HostEvent::Died(_)
+            | HostEvent::Record { .. }
+            | HostEvent::Summary { .. } => Err(Error::protocol(
+                "session",
+                "it spoke of a run that has not begun",
+            )),
+        }
+    }
+
+    fn inventory(&self, collected: &Collected, memfd: Option<OwnedFd>) -> Result<Inventory> {
+        let missing = || WireError::Malformed("the inventory is missing".into());
+        let parsed = memfd
+            .ok_or_else(missing)
+            .and_then(|memfd| read_announced(memfd, collected.inventory_len))
+            .and_then(|json| Inventory::parse(&json, collected.tests));
+        parsed.map_err(|error| self.failed(error))
+    }
+
+    fn end_of_file(&mut self) -> Result<Answer> {
+        if self.interrupts > 0 {
+            return Ok(Answer::Ended(exit::INTERRUPTED));
+        }
+        if !self.spoke {
+            return Ok(Answer::Gone);
+        }
+        Err(Error::WentAway {
+            who: "session's process",
+            doing: "the tests were collected".into(),
+            log: self.link.log().map(Into::into),
+        })
+    }
+
+    fn signal(&mut self, signal: Received) {
+        match signal {
+            Received::Resize => self.forward(Signal::WINCH),
+            Received::Suspend => {
+                // Not SIGTSTP: in a session of its own the process would not be stopped by it.
+                self.forward(Signal::STOP);
+                stop_self();
+                self.forward(Signal::CONT);
+            }
+            Received::End(signal) => {
+                self.interrupts += 1;
+                if self.collector.is_some() {
+                    self.forward(signal);
+                } else {
+                    // A daemon that is gone is noticed by the end of the connection.
+                    let _ = self.link.connection.send(&HostRequest::Interrupt, &[]);
+                }
+            }
+        }
+    }
+
+    fn forward(&self, signal: Signal) {
+        if let Some(collector) = &self.collector {
+            // Ended in the meantime: then the connection tells the rest.
+            let _ = rustix::process::pidfd_send_signal(collector, signal);
+        }
+    }
+}
+
+/// Writes a text that is somebody else's; a reader that is gone does not want it.
+pub(super) fn print(mut to: impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
+    let _ = to.flush();
+}

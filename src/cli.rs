@@ -1,0 +1,425 @@
+//! The command line: which tokens are ours, and what they mean. Types only; nothing here acts.
+//!
+//! rpytest itself interprets only what needs no run. Every other token is pytest's, untouched and in its order: `-n`, `-v`,
+//! `--help`, paths, `--`. They are resolved by pytest's own parser, where `addopts`, ini files and plugins have their say.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Parser, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// rpytest's own options; all others are pytest's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
+#[command(
+    name = "rpytest",
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub struct Options {
+    /// Run without a daemon: nothing is kept warm and nothing stays behind.
+    #[arg(long)]
+    pub no_daemon: bool,
+
+    /// Show the daemon of this interpreter and the sessions that it keeps, and exit.
+    #[arg(long, conflicts_with_all = ["no_daemon", "daemon_stop", "inventory_status"])]
+    pub daemon_status: bool,
+
+    /// Stop the daemon of this interpreter and its sessions, and exit.
+    #[arg(long, conflicts_with_all = ["no_daemon", "inventory_status"])]
+    pub daemon_stop: bool,
+
+    /// A daemon that this run starts ends after being idle for this long.
+    ///
+    /// Comes before `idle_timeout` in `[tool.rpytest]`; the default is 900.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status"])]
+    pub daemon_idle_timeout: Option<u32>,
+
+    /// Show what is known about the durations of this project's tests, and exit; with `-v` for every test.
+    #[arg(long, conflicts_with = "no_daemon")]
+    pub inventory_status: bool,
+
+    /// How `--inventory-status` shows it.
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "inventory_status")]
+    pub inventory_format: Option<InventoryFormat>,
+}
+
+/// How the duration history is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum InventoryFormat {
+    /// A table for people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// A whole command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    pub options: Options,
+    /// pytest's arguments, as they were given.
+    pub pytest: Vec<OsString>,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run tests; also everything else that pytest does (`--help`, `--collect-only`, …).
+    Run,
+    DaemonStatus,
+    DaemonStop,
+    Inventory {
+        format: InventoryFormat,
+        /// A line for every test.
+        verbose: bool,
+    },
+}
+
+/// One of our flags as it is written on the command line.
+struct Flag {
+    name: &'static str,
+    takes_value: bool,
+}
+
+/// What [`split`] looks for. A test holds it equal to [`Options`].
+const FLAGS: [Flag; 6] = [
+    Flag {
+        name: "--no-daemon",
+        takes_value: false,
+    },
+    Flag {
+        name: "--daemon-status",
+        takes_value: false,
+    },
+    Flag {
+        name: "--daemon-stop",
+        takes_value: false,
+    },
+    Flag {
+        name: "--daemon-idle-timeout",
+        takes_value: true,
+    },
+    Flag {
+        name: "--inventory-status",
+        takes_value: false,
+    },
+    Flag {
+        name: "--inventory-format",
+        takes_value: true,
+    },
+];
+
+/// Parts the tokens after the program's name into ours and pytest's; both keep their order.
+///
+/// A token is ours when it is exactly one of our long flags, or `--flag=value`, before a lone `--`; where a flag takes a value
+/// and has no `=`, the token after it is ours too. Abbreviations are not ours: pytest might know a longer name. A value of one
+/// of pytest's options can't be taken by mistake: argparse accepts none that begins with `--`.
+#[must_use]
+pub fn split(argv: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut ours, mut pytest) = (Vec::new(), Vec::new());
+    let mut argv = argv.into_iter();
+    while let Some(token) = argv.next() {
+        if token == "--" {
+            pytest.push(token);
+            pytest.extend(argv);
+            break;
+        }
+        match our_flag(&token) {
+            Some((flag, has_value)) => {
+                ours.push(token);
+                if flag.takes_value && !has_value {
+                    ours.extend(argv.next());
+                }
+            }
+            None => pytest.push(token),
+        }
+    }
+    (ours, pytest)
+}
+
+/// The flag that `token` is, and whether it brings its value along.
+fn our_flag(token: &OsStr) -> Option<(&'static Flag, bool)> {
+    let bytes = token.as_encoded_bytes();
+    let equals = bytes.iter().position(|&byte| byte == b'=');
+    let name = &bytes[..equals.unwrap_or(bytes.len())];
+    FLAGS
+        .iter()
+        .find(|flag| flag.name.as_bytes() == name)
+        .map(|flag| (flag, equals.is_some()))
+}
+
+/// Understands the tokens after the program's name.
+///
+/// # Errors
+/// [`Error::BadOption`] for a wrong or missing value, and for options that exclude each other.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation> {
+    let (ours, pytest) = split(argv);
+    // clap takes its time to build the parser; the usual command line has nothing for it.
+    let options = if ours.is_empty() {
+        Options::default()
+    } else {
+        let program = OsString::from("rpytest");
+        Options::try_parse_from(std::iter::once(program).chain(ours))
+            .map_err(|error| bad_option(&error))?
+    };
+    Ok(Invocation { options, pytest })
+}
+
+/// clap's complaint in our form: its first line, without prefix and with our quotes.
+fn bad_option(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let mut message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    let details: Vec<&str> = lines
+        .take_while(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .collect();
+    if !details.is_empty() {
+        message = format!("{message} {}", details.join(" "));
+    }
+    Error::BadOption {
+        message: message.replace('\'', "`"),
+        hint: None,
+    }
+}
+
+impl Invocation {
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// [`Error::BadOption`] for arguments that the action has no use for: an option that can't be honoured is never ignored.
+    pub fn action(&self) -> Result<Action> {
+        if self.options.daemon_status {
+            self.allow("--daemon-status", |_| false)?;
+            Ok(Action::DaemonStatus)
+        } else if self.options.daemon_stop {
+            self.allow("--daemon-stop", |_| false)?;
+            Ok(Action::DaemonStop)
+        } else if self.options.inventory_status {
+            self.allow("--inventory-status", is_verbose)?;
+            Ok(Action::Inventory {
+                format: self.options.inventory_format.unwrap_or_default(),
+                verbose: self.pytest.iter().any(|token| is_verbose(token)),
+            })
+        } else {
+            Ok(Action::Run)
+        }
+    }
+
+    fn allow(&self, action: &str, accepts: impl Fn(&OsStr) -> bool) -> Result<()> {
+        match self.pytest.iter().find(|token| !accepts(token)) {
+            None => Ok(()),
+            Some(token) => Err(Error::BadOption {
+                message: format!(
+                    "`{action}` runs no tests and has no use for `{}`",
+                    token.to_string_lossy()
+                ),
+                hint: Some(format!(
+                    "leave it out, or leave out `{action}` to run tests"
+                )),
+            }),
+        }
+    }
+}
+
+/// `--verbose`, `-v`, `-vv`, …
+fn is_verbose(token: &OsStr) -> bool {
+    token == "--verbose"
+        || token
+            .as_encoded_bytes()
+            .strip_prefix(b"-")
+            .is_some_and(|rest| !rest.is_empty() && rest.iter().all(|&byte| byte == b'v'))
+}
+
+/// Our options as a block of help text, for printing beside pytest's own help.
+#[must_use]
+pub fn help() -> String {
+    use clap::CommandFactory;
+    Options::command()
+        .help_template("rpytest:\n{options}\n")
+        .render_help()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn os(tokens: &[&str]) -> Vec<OsString> {
+        tokens.iter().map(OsString::from).collect()
+    }
+
+    fn parsed(tokens: &[&str]) -> Result<Invocation> {
+        parse(os(tokens))
+    }
+
+    fn complaint(tokens: &[&str]) -> String {
+        let error = parsed(tokens)
+            .and_then(|invocation| invocation.action())
+            .expect_err("should be refused");
+        assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
+        error.to_string()
+    }
+
+    #[test]
+    fn the_list_of_flags_is_claps() {
+        let mut ours: Vec<(String, bool)> = FLAGS
+            .iter()
+            .map(|flag| (flag.name.to_owned(), flag.takes_value))
+            .collect();
+        let mut claps: Vec<(String, bool)> = Options::command()
+            .get_arguments()
+            .map(|arg| {
+                let long = arg.get_long().expect("every flag of ours is long");
+                assert_eq!(arg.get_short(), None);
+                (format!("--{long}"), arg.get_action().takes_values())
+            })
+            .collect();
+        ours.sort();
+        claps.sort();
+        assert_eq!(ours, claps);
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn pytests_tokens_keep_their_order() {
+        let (ours, pytest) = split(os(&[
+            "tests/",
+            "-n",
+            "4",
+            "--no-daemon",
+            "-h",
+            "--help",
+            "--version",
+            "-vv",
+            "--daemon-idle-timeout",
+            "60",
+            "-k",
+            "a or b",
+            "--inventory-format=json",
+            "",
+        ]));
+        assert_eq!(
+            ours,
+            os(&[
+                "--no-daemon",
+                "--daemon-idle-timeout",
+                "60",
+                "--inventory-format=json"
+            ])
+        );
+        assert_eq!(
+            pytest,
+            os(&[
+                "tests/",
+                "-n",
+                "4",
+                "-h",
+                "--help",
+                "--version",
+                "-vv",
+                "-k",
+                "a or b",
+                ""
+            ])
+        );
+    }
+
+    #[test]
+    fn abbreviations_near_misses_and_what_follows_a_double_dash_are_pytests() {
+        let tokens = os(&[
+            "--no-daemo",
+            "--daemon",
+            "--no-daemonize",
+            "-no-daemon",
+            "no-daemon",
+            "--",
+            "--no-daemon",
+            "--daemon-stop",
+        ]);
+        let (ours, pytest) = split(tokens.clone());
+        assert_eq!(ours, os(&[]));
+        assert_eq!(pytest, tokens);
+    }
+
+    #[test]
+    fn tokens_that_are_not_unicode_pass_through() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = OsString::from_vec(vec![b't', 0xff, b'=', b'x']);
+        let (ours, pytest) = split([odd.clone()]);
+        assert!(ours.is_empty());
+        assert_eq!(pytest, [odd]);
+    }
+
+    #[test]
+    fn values_are_understood() {
+        let invocation = parsed(&["--daemon-idle-timeout=60", "-q"]).unwrap();
+        assert_eq!(invocation.options.daemon_idle_timeout, Some(60));
+        assert_eq!(invocation.action().unwrap(), Action::Run);
+        let action = |tokens: &[&str]| parsed(tokens).unwrap().action().unwrap();
+        assert_eq!(action(&["--daemon-status"]), Action::DaemonStatus);
+        assert_eq!(action(&["--daemon-stop"]), Action::DaemonStop);
+        assert_eq!(
+            action(&["--inventory-status", "-vv", "--inventory-format", "json"]),
+            Action::Inventory {
+                format: InventoryFormat::Json,
+                verbose: true
+            }
+        );
+        assert_eq!(
+            action(&["--inventory-status"]),
+            Action::Inventory {
+                format: InventoryFormat::Text,
+                verbose: false
+            }
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_our_words() {
+        assert_eq!(
+            complaint(&["--daemon-idle-timeout"]),
+            "a value is required for `--daemon-idle-timeout <SECONDS>` but none was supplied"
+        );
+        assert_eq!(
+            complaint(&["--daemon-idle-timeout=0"]),
+            "invalid value `0` for `--daemon-idle-timeout <SECONDS>`: 0 is not in 1..=4294967295"
+        );
+        assert_eq!(
+            complaint(&["--no-daemon=yes"]),
+            "unexpected value `yes` for `--no-daemon` found; no more were expected"
+        );
+        assert_eq!(
+            complaint(&["--daemon-stop", "--no-daemon"]),
+            "the argument `--daemon-stop` cannot be used with `--no-daemon`"
+        );
+        assert_eq!(
+            complaint(&["--inventory-format=json"]),
+            "the following required arguments were not provided: --inventory-status"
+        );
+        assert_eq!(
+            complaint(&["--inventory-format=xml", "--inventory-status"]),
+            "invalid value `xml` for `--inventory-format <FORMAT>` [possible values: text, json]"
+        );
+        assert_eq!(
+            complaint(&["--daemon-stop", "tests/"]),
+            "`--daemon-stop` runs no tests and has no use for `tests/`"
+        );
+        assert_eq!(
+            complaint(&["--inventory-status", "-vx"]),
+            "`--inventory-status` runs no tests and has no use for `-vx`"
+        );
+    }
+
+    #[test]
+    fn help_names_every_flag() {
+        let help = help();
+        for flag in &FLAGS {
+            assert!(help.contains(flag.name), "{help}");
+        }
+    }
+}

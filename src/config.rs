@@ -1,0 +1,370 @@
+//! `[tool.rpytest]` in `pyproject.toml`.
+//!
+//! The file is found as ruff and pytest find theirs: from the current directory upwards, the nearest `pyproject.toml` *that has
+//! the table*. One without it (a package inside a larger repository) doesn't end the search. Files are not merged.
+//!
+//! A file that never mentions rpytest costs one read and a byte search; what is wrong in it is pytest's business.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use crate::error::{Error, Result};
+
+const FILE: &str = "pyproject.toml";
+
+/// How long a daemon waits for the next run, unless told otherwise.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// What `[tool.rpytest]` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Number of workers when neither the command line nor `addopts` has `-n`.
+    #[serde(default)]
+    pub default_workers: Option<Workers>,
+    /// What workers are forked from, instead of the automatic choice.
+    #[serde(default)]
+    pub start_method: Option<StartMethod>,
+    /// Seconds, at least 1.
+    #[serde(default, deserialize_with = "seconds")]
+    idle_timeout: Option<u32>,
+    /// The file that these settings are from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// How long a daemon waits for the next run before it ends.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout.map_or(DEFAULT_IDLE_TIMEOUT, |seconds| {
+            Duration::from_secs(seconds.into())
+        })
+    }
+}
+
+/// A number of workers, as for `-n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One per usable CPU.
+    Auto,
+    /// One per usable logical CPU.
+    Logical,
+    Count(u32),
+}
+
+impl fmt::Display for Workers {
+    /// As `-n` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Workers::Auto => f.write_str("auto"),
+            Workers::Logical => f.write_str("logical"),
+            Workers::Count(count) => count.fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct WorkersVisitor;
+        impl Visitor<'_> for WorkersVisitor {
+            type Value = Workers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`default_workers` to be \"auto\", \"logical\" or a number, 0 or more")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> std::result::Result<Workers, E> {
+                u32::try_from(value)
+                    .map(Workers::Count)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> std::result::Result<Workers, E> {
+                match value {
+                    "auto" => Ok(Workers::Auto),
+                    "logical" => Ok(Workers::Logical),
+                    _ => value
+                        .parse()
+                        .map(Workers::Count)
+                        .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(WorkersVisitor)
+    }
+}
+
+/// What a worker is forked from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartMethod {
+    /// The collected session.
+    Collected,
+    /// The daemon, with nothing but pytest and plugins imported: each worker collects by itself.
+    Bare,
+}
+
+impl StartMethod {
+    /// The name in files and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StartMethod::Collected => "collected",
+            StartMethod::Bare => "bare",
+        }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<u32>, D::Error> {
+    let value = i64::deserialize(deserializer)?;
+    match u32::try_from(value) {
+        Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
+        _ => Err(de::Error::invalid_value(
+            de::Unexpected::Signed(value),
+            &"`idle_timeout` to be a number of seconds, 1 or more",
+        )),
+    }
+}
+
+/// The settings of the nearest `pyproject.toml` with the table, from `cwd` upwards; the defaults when there is none.
+///
+/// # Errors
+/// [`Error::ConfigUnreadable`] and [`Error::ConfigInvalid`].
+pub fn load(cwd: &Path) -> Result<Settings> {
+    for folder in cwd.ancestors() {
+        let path = folder.join(FILE);
+        if let Some(bytes) = read(&path)?
+            && let Some(settings) = parse(&path, &bytes)?
+        {
+            return Ok(settings);
+        }
+    }
+    Ok(Settings::default())
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        // pytest, too, takes only a file for a configuration file.
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | IsADirectory) => Ok(None),
+        Err(error) => Err(Error::ConfigUnreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    tool: Option<Tools>,
+}
+
+#[derive(Deserialize)]
+struct Tools {
+    rpytest: Option<Settings>,
+}
+
+/// `None`: the file has no table of ours.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Settings>> {
+    if !contains(bytes, b"rpytest") {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::ConfigUnreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    match toml::from_str::<Document>(text) {
+        Ok(document) => Ok(document
+            .tool
+            .and_then(|tools| tools.rpytest)
+            .map(|settings| Settings {
+                file: Some(path.to_owned()),
+                ..settings
+            })),
+        // rpytest may be mentioned as a dependency only; then the error is no concern of ours.
+        Err(_) if !contains(bytes, b"tool.rpytest") && is_no_toml(text) => Ok(None),
+        Err(error) => Err(invalid(path, text, &error)),
+    }
+}
+
+fn is_no_toml(text: &str) -> bool {
+    text.parse::<toml::Table>().is_err()
+}
+
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let (line, column) = error.span().map(|span| position(text, span.start)).unzip();
+    let hint = if is_no_toml(text) {
+        "the file is not valid TOML"
+    } else {
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method` and `idle_timeout`"
+    };
+    Error::ConfigInvalid {
+        path: path.to_owned(),
+        line,
+        column,
+        reason: error.message().trim().replace('\n', "; "),
+        hint: Some(hint.to_owned()),
+    }
+}
+
+/// Line and column of the byte at `offset`, from 1; columns count characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = String::from_utf8_lossy(&text.as_bytes()[..offset.min(text.len())]);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Option<Settings>> {
+        parse(Path::new("pyproject.toml"), text.as_bytes())
+    }
+
+    fn settings(table: &str) -> Settings {
+        parsed(&format!("[tool.rpytest]\n{table}"))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn complaint(text: &str) -> String {
+        let error = parsed(text).unwrap_err();
+        assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
+        assert!(error.hint().is_some());
+        error.to_string()
+    }
+
+    #[test]
+    fn every_key_is_understood() {
+        let settings =
+            settings("default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5");
+        assert_eq!(settings.default_workers, Some(Workers::Auto));
+        assert_eq!(settings.start_method.map(StartMethod::as_str), Some("bare"));
+        assert_eq!(settings.idle_timeout(), Duration::from_secs(5));
+        assert_eq!(settings.file.as_deref(), Some(Path::new("pyproject.toml")));
+    }
+
+    #[test]
+    fn workers_are_written_as_for_n() {
+        for (value, shown) in [
+            ("4", "4"),
+            ("'4'", "4"),
+            ("0", "0"),
+            ("'logical'", "logical"),
+        ] {
+            let workers = settings(&format!("default_workers = {value}")).default_workers;
+            assert_eq!(workers.unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_empty_table_means_the_defaults() {
+        let settings = settings("");
+        assert_eq!(settings.default_workers, None);
+        assert_eq!(settings.start_method, None);
+        assert_eq!(settings.idle_timeout(), DEFAULT_IDLE_TIMEOUT);
+    }
+
+    #[test]
+    fn all_spellings_of_the_table_are_found() {
+        for text in [
+            "tool.rpytest.default_workers = 3",
+            "[tool]\nrpytest = { default_workers = 3 }",
+            "[ tool . \"rpytest\" ]\ndefault_workers = 3",
+        ] {
+            let settings = parsed(text).unwrap().unwrap();
+            assert_eq!(settings.default_workers, Some(Workers::Count(3)), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_without_the_table_are_not_judged() {
+        for text in [
+            "this is = = no toml",
+            "dependencies = ['rpytest'\n= broken",
+            "[project]\ndependencies = ['rpytest']",
+            "",
+        ] {
+            assert_eq!(parsed(text).unwrap(), None, "{text}");
+        }
+        assert_eq!(parse(Path::new("p"), b"\xff\xfe").unwrap(), None);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        assert_eq!(
+            complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
+            "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
+             `start_method`, `idle_timeout`"
+        );
+        assert_eq!(
+            complaint("[tool.rpytest]\ndefault_workers = 'many'"),
+            "`pyproject.toml`, line 2, column 19: invalid value: string \"many\", expected `default_workers` to be \
+             \"auto\", \"logical\" or a number, 0 or more"
+        );
+        assert_eq!(
+            complaint("[tool.rpytest]\ndefault_workers = -1"),
+            "`pyproject.toml`, line 2, column 19: invalid value: integer `-1`, expected `default_workers` to be \
+             \"auto\", \"logical\" or a number, 0 or more"
+        );
+        assert_eq!(
+            complaint("[tool.rpytest]\nidle_timeout = 0"),
+            "`pyproject.toml`, line 2, column 16: invalid value: integer `0`, expected `idle_timeout` to be a number \
+             of seconds, 1 or more"
+        );
+        assert_eq!(
+            complaint("[tool.rpytest]\nstart_method = 'warm'"),
+            "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected `collected` or `bare`"
+        );
+        let text = complaint("[tool.rpytest]\ndefault_workers = \n");
+        assert!(
+            text.starts_with("`pyproject.toml`, line 2, column 19: "),
+            "{text}"
+        );
+        let text = complaint("[tool]\nrpytest = 3");
+        assert!(
+            text.starts_with("`pyproject.toml`, line 2, column 11: invalid type"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_unreadable() {
+        let error = parse(Path::new("p.toml"), b"[tool.rpytest]\n# \xff").unwrap_err();
+        assert!(matches!(error, Error::ConfigUnreadable { .. }));
+        assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
+    }
+
+    #[test]
+    fn the_nearest_file_with_the_table_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("a/b/c");
+        std::fs::create_dir_all(&inner).unwrap();
+        let write = |folder: &str, text: &str| {
+            std::fs::write(root.path().join(folder).join(FILE), text).unwrap();
+        };
+        write("", "[tool.rpytest]\ndefault_workers = 1");
+        write("a", "[tool.rpytest]\ndefault_workers = 2");
+        write("a/b", "[project]\nname = 'without'");
+        std::fs::create_dir(inner.join(FILE)).unwrap();
+        let settings = load(&inner).unwrap();
+        assert_eq!(settings.default_workers, Some(Workers::Count(2)));
+        assert_eq!(settings.file, Some(root.path().join("a").join(FILE)));
+    }
+}

@@ -1,0 +1,286 @@
+//! `--daemon-status` and `--daemon-stop`.
+
+use std::fmt::Write as _;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{PidfdFlags, Signal};
+
+use super::client::{exchange_error, reach};
+use super::launch::readable;
+use super::message::{BUILD, DaemonStatus, PlainRequest, SessionStatus};
+use super::place::Place;
+use super::wire::Connection;
+use crate::error::{Error, Result};
+
+/// How long a daemon may take to answer or to end before it is killed or reported as not answering.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The text for `--daemon-status`: every daemon of this interpreter.
+///
+/// # Errors
+/// When the runtime directory or a socket belongs to somebody else.
+pub fn status(python: &Path) -> Result<String> {
+    let place = Place::new(python)?;
+    let mut text = String::new();
+    for socket in place.siblings() {
+        let Some(connection) = reach(&socket)? else {
+            continue;
+        };
+        let current = socket == place.socket;
+        match ask(&connection) {
+            Ok(status) => text.push_str(&describe(&status, current, now())),
+            Err(error) => {
+                let _ = writeln!(text, "daemon at {}: no answer ({error})", socket.display());
+            }
+        }
+        let _ = writeln!(text, "  log: {}", socket.with_extension("log").display());
+    }
+    if text.is_empty() {
+        text = format!("no daemon is running for {}\n", python.display());
+    }
+    Ok(text)
+}
+
+/// Ends every daemon of this interpreter; returns what to print.
+///
+/// # Errors
+/// When one can't be ended.
+pub fn stop(python: &Path) -> Result<String> {
+    let place = Place::new(python)?;
+    let mut stopped = 0_usize;
+    for socket in place.siblings() {
+        stopped += usize::from(end(&socket)?);
+        // A daemon removes its own socket; one that was killed could not.
+        let _ = std::fs::remove_file(&socket);
+    }
+    Ok(match stopped {
+        0 => format!("no daemon is running for {}\n", python.display()),
+        1 => "daemon stopped\n".to_owned(),
+        n => format!("{n} daemons stopped\n"),
+    })
+}
+
+/// Ends the daemon that listens at `socket`: asks, waits, kills. `false` when nobody listens.
+pub(super) fn end(socket: &Path) -> Result<bool> {
+    let Some(connection) = reach(socket)? else {
+        return Ok(false);
+    };
+    let doing = "stopping it";
+    let peer = rustix::net::sockopt::socket_peercred(&connection)
+        .map_err(|errno| Error::os("ask for the daemon's process id", errno.into()))?;
+    let pidfd = rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok();
+    let asked = connection.send(&PlainRequest::STOP, &[]);
+    let deadline = Instant::now() + PATIENCE;
+    let ended = asked.is_ok() && closes(&connection, deadline);
+    let Some(pidfd) = pidfd else {
+        return if ended {
+            Ok(true)
+        } else {
+            Err(exchange_timeout(socket, doing))
+        };
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if ended && readable(&pidfd, left.max(Duration::from_millis(100))).unwrap_or(false) {
+        return Ok(true);
+    }
+    rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).or_else(|errno| match errno {
+        rustix::io::Errno::SRCH => Ok(()),
+        other => Err(Error::os("kill the daemon", other.into())),
+    })?;
+    match readable(&pidfd, PATIENCE) {
+        Ok(true) => Ok(true),
+        _ => Err(exchange_timeout(socket, doing)),
+    }
+}
+
+/// Reads until the connection ends; `false` when it is still open at `deadline`.
+fn closes(connection: &Connection, deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match readable(connection.as_fd(), left) {
+            Ok(true) => match connection.recv() {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return true,
+            },
+            Ok(false) if !left.is_zero() => {}
+            _ => return false,
+        }
+    }
+}
+
+fn ask(connection: &Connection) -> Result<DaemonStatus> {
+    let doing = "asking for its status";
+    let failed = |error| exchange_error(doing, None, error);
+    connection
+        .send(&PlainRequest::STATUS, &[])
+        .map_err(failed)?;
+    if !readable(connection.as_fd(), PATIENCE).unwrap_or(false) {
+        return Err(Error::WentAway {
+            who: "daemon",
+            doing: doing.into(),
+            log: None,
+        });
+    }
+    match connection.recv().map_err(failed)? {
+        Some(packet) => packet.parse().map_err(failed),
+        None => Err(Error::WentAway {
+            who: "daemon",
+            doing: doing.into(),
+            log: None,
+        }),
+    }
+}
+
+fn exchange_timeout(socket: &Path, doing: &str) -> Error {
+    let log: PathBuf = socket.with_extension("log");
+    Error::WentAway {
+        who: "daemon",
+        doing: doing.into(),
+        log: Some(log),
+    }
+}
+
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
+    let mut text = format!(
+        "daemon {} is running since {} (Python {}, pytest {}, rpytest {}{})\n",
+        status.pid,
+        age(now - status.started),
+        status.python,
+        status.pytest,
+        status.build,
+        if status.build == BUILD {
+            ""
+        } else {
+            ", another build"
+        },
+    );
+    if !current {
+        text.push_str(
+            "  it was started in another environment (`PYTHON*`, `LD_*`, locale, limits, build)\n",
+        );
+    }
+    let _ = writeln!(text, "  ends when unused for {}", age(status.idle_timeout));
+    if status.sessions.is_empty() {
+        text.push_str("  no warm session\n");
+    }
+    for session in &status.sessions {
+        describe_session(&mut text, session, now);
+    }
+    if let Some(reason) = &status.last_reason {
+        let _ = writeln!(text, "  the last session was not reused: {reason}");
+    }
+    text
+}
+
+fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
+    let args = if session.args.is_empty() {
+        String::new()
+    } else {
+        format!(" with `{}`", session.args.join(" "))
+    };
+    let _ = writeln!(text, "  session {}: {}{args}", session.pid, session.root);
+    let _ = writeln!(
+        text,
+        "    {} test{}, {} run{}, {} MiB, {} old, start method {}",
+        session.tests,
+        if session.tests == 1 { "" } else { "s" },
+        session.runs,
+        if session.runs == 1 { "" } else { "s" },
+        session.rss_kb.div_ceil(1024),
+        age(now - session.since),
+        if session.method.is_empty() {
+            "unknown"
+        } else {
+            &session.method
+        },
+    );
+}
+
+/// A duration in seconds as people say it: `42 s`, `3 min`, `2 h 5 min`.
+fn age(seconds: f64) -> String {
+    // Clocks may be set back; an age is never negative.
+    let seconds = seconds.max(0.0) as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, _) => format!("{minutes} min"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    use serde_json::json;
+
+    use super::*;
+
+    fn listen(path: &Path) -> std::os::fd::OwnedFd {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        rustix::net::listen(&socket, 4).unwrap();
+        socket
+    }
+
+    #[test]
+    fn status_is_asked_for_and_described() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("d.sock");
+        let listener = listen(&path);
+        let server = std::thread::spawn(move || {
+            let connection = Connection::new(rustix::net::accept(&listener).unwrap());
+            let request: serde_json::Value = connection.recv().unwrap().unwrap().parse().unwrap();
+            assert_eq!(request, json!({"op": "status", "protocol": 1}));
+            connection
+                .send(
+                    &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
+                        "idle_timeout": 900, "last_reason": "conftest.py changed", "sessions": [
+                        {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
+                         "rss_kb": 30001, "method": "collected"}]}),
+                    &[],
+                )
+                .unwrap();
+        });
+        let status = ask(&reach(&path).unwrap().unwrap()).unwrap();
+        server.join().unwrap();
+        assert_eq!(
+            describe(&status, true, 1000.0),
+            format!(
+                "daemon 7 is running since 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
+                 ends when unused for 15 min\n  session 8: /p with `-q`\n    \
+                 500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
+                 the last session was not reused: conftest.py changed\n"
+            )
+        );
+    }
+
+    #[test]
+    fn nobody_listens_at_a_missing_or_stale_socket() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("d.sock");
+        assert!(!end(&path).unwrap());
+        drop(listen(&path));
+        assert!(path.exists());
+        assert!(!end(&path).unwrap());
+    }
+
+    #[test]
+    fn ages_read_well() {
+        let texts = [-1.0, 59.9, 60.0, 3600.0, 7500.0].map(age);
+        assert_eq!(texts, ["0 s", "59 s", "1 min", "1 h", "2 h 5 min"]);
+    }
+}

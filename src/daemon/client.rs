@@ -1,0 +1,232 @@
+//! A connection to the daemon: found, or started.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::admin;
+use super::launch::{Launch, Started};
+use super::place::Place;
+use super::wire::{Connection, WireError};
+use crate::error::{Error, Result};
+
+/// How often a CLI looks whether the daemon that another one is starting listens already.
+const STARTING_POLL: Duration = Duration::from_millis(20);
+
+/// What decides about the daemon to use.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The interpreter.
+    pub python: PathBuf,
+    /// How long an unused daemon stays.
+    pub idle: Duration,
+    /// A process for this run only; nothing is left behind.
+    pub once: bool,
+}
+
+/// A connection to a daemon.
+#[derive(Debug)]
+pub struct Link {
+    pub connection: Connection,
+    started: Option<Started>,
+    log: Option<PathBuf>,
+    /// Held until the new daemon has spoken: then it listens.
+    lock: Option<File>,
+}
+
+impl Link {
+    /// Whether this process has started the daemon.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// To be called when the daemon's first message is there: others may look for its socket now.
+    pub fn spoke(&mut self) {
+        self.lock = None;
+    }
+
+    /// The daemon's log, for error messages.
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.log.as_deref()
+    }
+
+    /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
+    /// `give_up` is asked ten times a second.
+    pub fn leave(self, mut give_up: impl FnMut() -> bool) {
+        drop(self.connection);
+        let Some(started) = self.started.filter(|_| self.log.is_none()) else {
+            return;
+        };
+        while !started.has_ended(Duration::from_millis(100)) && !give_up() {}
+    }
+
+    /// The error for a daemon that closed the connection before its first message.
+    #[must_use]
+    pub fn explain_end(self) -> Error {
+        match self.started {
+            Some(started) => started.explain(),
+            None => Error::WentAway {
+                who: "daemon",
+                doing: "starting the run".into(),
+                log: self.log,
+            },
+        }
+    }
+}
+
+/// Connects to the daemon for `options`, starting it when there is none.
+///
+/// # Errors
+/// When the interpreter can't be started, or the runtime directory or socket belongs to somebody else.
+pub fn connect(options: &Options) -> Result<Link> {
+    if options.once {
+        return launch(options, None, None);
+    }
+    let place = Place::new(&options.python)?;
+    if let Some(connection) = reach(&place.socket)? {
+        return Ok(found(connection, &place));
+    }
+    let lock = loop {
+        if let Some(lock) = try_lock(&place.lock)? {
+            break lock;
+        }
+        std::thread::sleep(STARTING_POLL);
+        if let Some(connection) = reach(&place.socket)? {
+            return Ok(found(connection, &place));
+        }
+    };
+    // Whoever held the lock may have started one.
+    if let Some(connection) = reach(&place.socket)? {
+        return Ok(found(connection, &place));
+    }
+    launch(options, Some(&place), Some(lock))
+}
+
+/// Stops the daemon at `options`' place and starts another one: it is of another build.
+///
+/// # Errors
+/// As [`connect`]; also when the old one does not end.
+pub fn replace(options: &Options) -> Result<Link> {
+    let place = Place::new(&options.python)?;
+    admin::end(&place.socket)?;
+    connect(options)
+}
+
+fn found(connection: Connection, place: &Place) -> Link {
+    Link {
+        connection,
+        started: None,
+        log: Some(place.log.clone()),
+        lock: None,
+    }
+}
+
+fn launch(options: &Options, place: Option<&Place>, lock: Option<File>) -> Result<Link> {
+    let files = place.map(|place| (place.socket.as_path(), place.log.as_path()));
+    if let Some((socket, _)) = files {
+        // Under the lock and with nobody listening: a leftover of a daemon that was killed.
+        remove_stale(socket)?;
+    }
+    let launch = Launch {
+        python: &options.python,
+        idle: options.idle,
+        files,
+    };
+    let (connection, started) = launch.start()?;
+    let log = place.map(|place| place.log.clone());
+    Ok(Link {
+        connection,
+        started: Some(started),
+        log,
+        lock,
+    })
+}
+
+fn remove_stale(socket: &Path) -> Result<()> {
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove the old socket", socket, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The lock, or `None` while another process holds it.
+fn try_lock(path: &Path) -> Result<Option<File>> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io("open the lock", path, error))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(Error::io("lock", path, errno.into())),
+    }
+}
+
+/// Connects to a listening daemon of ours; `None` when nobody listens there.
+pub(super) fn reach(socket: &Path) -> Result<Option<Connection>> {
+    let os = |doing| move |errno: Errno| Error::os(doing, errno.into());
+    let address = SocketAddrUnix::new(socket).map_err(os("make a socket address"))?;
+    let connection: OwnedFd = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(os("make a socket"))?;
+    match rustix::io::retry_on_intr(|| rustix::net::connect(&connection, &address)) {
+        Ok(()) => {}
+        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTSOCK | Errno::PROTOTYPE) => {
+            return Ok(None);
+        }
+        Err(errno) => return Err(Error::io("connect to", socket, errno.into())),
+    }
+    let peer = rustix::net::sockopt::socket_peercred(&connection)
+        .map_err(os("ask who the daemon belongs to"))?;
+    if peer.uid != rustix::process::getuid() {
+        return Err(Error::BadOption {
+            message: format!(
+                "the daemon at `{}` belongs to user {}",
+                socket.display(),
+                peer.uid.as_raw()
+            ),
+            hint: Some(
+                "set `RPYTEST_RUNTIME_DIR` to a directory that only you can write to".into(),
+            ),
+        });
+    }
+    Ok(Some(Connection::new(connection)))
+}
+
+/// A failed exchange with the daemon as an error for the user.
+#[must_use]
+pub fn exchange_error(doing: &str, log: Option<&Path>, error: WireError) -> Error {
+    match error {
+        WireError::Malformed(what) => Error::protocol("daemon", what),
+        WireError::Io(source)
+            if matches!(
+                source.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Error::WentAway {
+                who: "daemon",
+                doing: doing.into(),
+                log: log.map(Into::into),
+            }
+        }
+        WireError::Io(source) => Error::os("talk to the daemon", source),
+    }
+}

@@ -1,0 +1,370 @@
+//! The messages of the control channel as types; `docs/design/protocol.md` describes each.
+//!
+//! Unknown fields and unknown events are accepted, so that a newer Python side can say more.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Version of the messages and records.
+pub const PROTOCOL: u32 = 1;
+/// Build of rpytest; a daemon of another one is replaced.
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone surrogates in the JSON,
+/// which is what Python's `surrogateescape` turns back into these bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SystemText(pub OsString);
+
+impl<T: AsRef<OsStr> + ?Sized> From<&T> for SystemText {
+    fn from(text: &T) -> Self {
+        Self(text.as_ref().to_owned())
+    }
+}
+
+impl Serialize for SystemText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+
+        if let Some(text) = self.0.to_str() {
+            return serializer.serialize_str(text);
+        }
+        let mut json = String::from("\"");
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            let quoted = serde_json::to_string(chunk.valid()).map_err(S::Error::custom)?;
+            json.push_str(&quoted[1..quoted.len() - 1]);
+            for byte in chunk.invalid() {
+                let _ = write!(json, "\\udc{byte:02x}");
+            }
+        }
+        json.push('"');
+        RawValue::from_string(json)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+/// What the CLI's terminal can do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tty {
+    pub stdout: bool,
+    pub columns: u16,
+}
+
+/// The first packet of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRequest {
+    pub op: &'static str,
+    pub protocol: u32,
+    pub build: &'static str,
+    pub argv: Vec<SystemText>,
+    pub cwd: SystemText,
+    pub env: Environment,
+    pub prog: SystemText,
+    pub cwd_on_path: bool,
+    pub umask: u32,
+    pub affinity: Vec<usize>,
+    pub cpus: usize,
+    pub default_workers: Option<String>,
+    pub tty: Tty,
+    pub ci: bool,
+    pub start_method: Option<String>,
+}
+
+/// Environment variables as a JSON object. A name that is no UTF-8 is left out: JSON keys can't carry it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Environment(pub BTreeMap<String, SystemText>);
+
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn current() -> Self {
+        let named = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, SystemText(value)))
+        };
+        Self(std::env::vars_os().filter_map(named).collect())
+    }
+}
+
+/// A request without data: `status` and `stop` to the daemon.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlainRequest {
+    pub op: &'static str,
+    pub protocol: u32,
+}
+
+impl PlainRequest {
+    pub const STATUS: Self = Self {
+        op: "status",
+        protocol: PROTOCOL,
+    };
+    pub const STOP: Self = Self {
+        op: "stop",
+        protocol: PROTOCOL,
+    };
+}
+
+/// Answer to `status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DaemonStatus {
+    pub pid: i32,
+    #[serde(default)]
+    pub build: String,
+    #[serde(default)]
+    pub python: String,
+    #[serde(default)]
+    pub pytest: String,
+    /// Seconds since the epoch.
+    #[serde(default)]
+    pub started: f64,
+    /// Seconds.
+    #[serde(default)]
+    pub idle_timeout: f64,
+    #[serde(default)]
+    pub sessions: Vec<SessionStatus>,
+    #[serde(default)]
+    pub last_reason: Option<String>,
+}
+
+/// One warm session in [`DaemonStatus`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct SessionStatus {
+    #[serde(default)]
+    pub pid: i32,
+    #[serde(default)]
+    pub root: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub tests: u64,
+    /// Seconds since the epoch.
+    #[serde(default)]
+    pub since: f64,
+    #[serde(default)]
+    pub runs: u64,
+    /// Resident memory, KiB.
+    #[serde(default)]
+    pub rss_kb: u64,
+    #[serde(default)]
+    pub method: String,
+}
+
+/// What host, session or daemon tell the CLI during a run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "ev", rename_all = "lowercase")]
+pub enum HostEvent {
+    Collected(Box<Collected>),
+    Exit(Exit),
+    Collecting {
+        pid: i32,
+    },
+    Plain {
+        pid: i32,
+    },
+    Attached,
+    Born {
+        slot: u16,
+        incarnation: u16,
+        pid: i32,
+    },
+    Died(Died),
+    Record {
+        test: u32,
+        len: u64,
+        /// Another one follows.
+        #[serde(default)]
+        more: bool,
+    },
+    Summary {
+        status: i32,
+        len: u64,
+    },
+    Replace {
+        #[serde(default)]
+        reason: String,
+    },
+    /// An event of a newer Python side.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Everything is collected; the inventory comes as a memfd of `inventory_len` bytes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Collected {
+    pub options: Options,
+    #[serde(default)]
+    pub header: String,
+    pub tests: u32,
+    #[serde(default)]
+    pub warm: bool,
+    #[serde(default)]
+    pub method: String,
+    #[serde(default)]
+    pub why: Option<String>,
+    pub inventory_len: u64,
+}
+
+/// The run ended without workers.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Exit {
+    pub status: i32,
+    #[serde(default)]
+    pub out: String,
+    #[serde(default)]
+    pub err: String,
+}
+
+/// A worker was reaped.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Died {
+    pub slot: u16,
+    pub incarnation: u16,
+    /// As from `waitpid`.
+    pub status: i32,
+    #[serde(default)]
+    pub stack: String,
+}
+
+/// pytest's resolved options, as far as the CLI needs them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    pub workers: u16,
+    pub verbose: i32,
+    /// 0: no limit.
+    pub maxfail: u32,
+    pub junit: Option<Junit>,
+    pub capture: String,
+    pub color: bool,
+    pub max_worker_restart: Option<u32>,
+    pub needs_report: bool,
+    pub no_summary: bool,
+    pub no_header: bool,
+    pub stats: bool,
+    pub testrunuid: String,
+    pub rootdir: PathBuf,
+    /// Errors while collecting, when the run goes on all the same.
+    pub collect_errors: u64,
+    /// What collection put into the final line's counts.
+    pub counts: BTreeMap<String, usize>,
+}
+
+/// `--junitxml` and what belongs to it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Junit {
+    pub path: PathBuf,
+    pub suite_name: String,
+    /// Elements of modules that were skipped or broken while collecting, and their counts: passed, failure, error, skipped,
+    /// double failures.
+    pub collected: String,
+    pub counts: Vec<u64>,
+}
+
+/// What the CLI tells the host during a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum HostRequest<'a> {
+    Go {
+        segment: &'a str,
+        slots: u16,
+    },
+    Spawn {
+        slot: u16,
+        incarnation: u16,
+    },
+    Crashed {
+        test: u32,
+        message: &'a str,
+        when: &'static str,
+        duration: f64,
+        slot: u16,
+    },
+    Report {
+        status: i32,
+        interrupted: Option<&'a str>,
+        location: &'a str,
+        stop: Option<&'a str>,
+        duration: f64,
+        len: u64,
+    },
+    Interrupt,
+    Stop {
+        status: i32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_utf8_become_lone_surrogates() {
+        let text = SystemText(OsString::from_vec(b"a\xff\"\xc3\xa4".to_vec()));
+        assert_eq!(serde_json::to_string(&text).unwrap(), "\"a\\udcff\\\"ä\"");
+        let plain = SystemText(OsString::from("a\"b"));
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#""a\"b""#);
+    }
+
+    #[test]
+    fn events_accept_more_than_they_know() {
+        let born = r#"{"ev":"born","slot":1,"incarnation":2,"pid":3,"colour":"red"}"#;
+        assert!(matches!(
+            serde_json::from_str(born).unwrap(),
+            HostEvent::Born {
+                slot: 1,
+                incarnation: 2,
+                pid: 3
+            }
+        ));
+        let newer = r#"{"ev":"weather","sun":true}"#;
+        assert!(matches!(
+            serde_json::from_str(newer).unwrap(),
+            HostEvent::Unknown
+        ));
+        assert!(serde_json::from_str::<HostEvent>(r#"{"ev":"born","slot":-1}"#).is_err());
+    }
+
+    #[test]
+    fn options_have_defaults() {
+        let collected: HostEvent = serde_json::from_str(
+            r#"{"ev":"collected","options":{"workers":4,"verbose":-1,"max_worker_restart":null},"tests":2,"inventory_len":9}"#,
+        )
+        .unwrap();
+        let HostEvent::Collected(collected) = collected else {
+            panic!("{collected:?}")
+        };
+        assert_eq!(collected.options.workers, 4);
+        assert_eq!(collected.options.verbose, -1);
+        assert_eq!(collected.options.max_worker_restart, None);
+        assert!(!collected.warm);
+    }
+
+    #[test]
+    fn requests_look_as_the_protocol_says() {
+        let go = HostRequest::Go {
+            segment: "/rpytest-1-2",
+            slots: 4,
+        };
+        assert_eq!(
+            serde_json::to_string(&go).unwrap(),
+            r#"{"op":"go","segment":"/rpytest-1-2","slots":4}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&HostRequest::Interrupt).unwrap(),
+            r#"{"op":"interrupt"}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&PlainRequest::STOP).unwrap(),
+            r#"{"op":"stop","protocol":1}"#
+        );
+    }
+}

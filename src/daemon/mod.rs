@@ -1,0 +1,12 @@
+//! The Python daemon: finding, starting, talking to and stopping it.
+
+mod admin;
+mod client;
+mod launch;
+pub mod message;
+mod place;
+pub mod wire;
+
+pub use admin::{status, stop};
+pub use client::{Link, Options, connect, exchange_error, replace};
+pub use place::{Place, umask};

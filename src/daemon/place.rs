@@ -1,0 +1,391 @@
+//! Where a daemon can be reached: the runtime directory, and the socket whose name says which daemon it is.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Resource;
+
+use super::message::{BUILD, PROTOCOL};
+use crate::error::{Error, Result};
+
+/// Longest socket path that the kernel takes, without the final zero byte.
+const SOCKET_PATH_MAX: usize = 107;
+/// Length of `/<8 digits>-<16 digits>.sock`.
+const NAME_LENGTH: usize = 1 + 8 + 1 + 16 + 5;
+/// What a forked process can't change any more: prefixes of variables that are read once, at the interpreter's start.
+const FIXED_PREFIXES: [&[u8]; 4] = [b"PYTHON", b"LD_", b"MALLOC_", b"LC_"];
+
+/// The files of one daemon. Another interpreter, build or unchangeable environment has other ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub socket: PathBuf,
+    /// What the daemon itself writes to its standard streams.
+    pub log: PathBuf,
+    /// Held (flock) while a daemon is being started.
+    pub lock: PathBuf,
+    dir: PathBuf,
+    /// Beginning of the names of all daemons of this interpreter.
+    prefix: String,
+}
+
+impl Place {
+    /// The place of the daemon for `python` in this process's environment. Makes the runtime directory.
+    ///
+    /// # Errors
+    /// When the directory can't be made or belongs to somebody else.
+    pub fn new(python: &Path) -> Result<Self> {
+        let uid = rustix::process::getuid().as_raw();
+        let dir = runtime_dir(|name| std::env::var_os(name), uid);
+        prepare(&dir, uid)?;
+        let identity = Identity::of_this_process(python)?;
+        Ok(Self::in_dir(dir, &identity))
+    }
+
+    fn in_dir(dir: PathBuf, identity: &Identity) -> Self {
+        let prefix = format!("{:08x}-", identity.interpreter as u32);
+        let name = format!("{prefix}{:016x}", identity.whole);
+        Self {
+            socket: dir.join(format!("{name}.sock")),
+            log: dir.join(format!("{name}.log")),
+            lock: dir.join(format!("{name}.lock")),
+            dir,
+            prefix,
+        }
+    }
+
+    /// Sockets of all daemons of this interpreter, those for other environments and builds included; sorted.
+    #[must_use]
+    pub fn siblings(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.dir) else {
+            return Vec::new();
+        };
+        let mut found: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|entry| {
+                let name = entry.file_name();
+                name.as_bytes().starts_with(self.prefix.as_bytes())
+                    && name.as_bytes().ends_with(b".sock")
+            })
+            .map(|entry| entry.path())
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+/// The directory for sockets: `RPYTEST_RUNTIME_DIR`, else `XDG_RUNTIME_DIR/rpytest`, else `/tmp/rpytest-<uid>`; the last
+/// one too when a socket's path in the others would be too long for the kernel.
+fn runtime_dir(variable: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) -> PathBuf {
+    let set = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("RPYTEST_RUNTIME_DIR")
+        .or_else(|| set("XDG_RUNTIME_DIR").map(|dir| dir.join("rpytest")))
+        .filter(|dir| dir.is_absolute() && dir.as_os_str().len() + NAME_LENGTH <= SOCKET_PATH_MAX)
+        .unwrap_or_else(|| PathBuf::from(format!("/tmp/rpytest-{uid}")))
+}
+
+/// Makes the directory with mode 0700, or verifies that it is ours alone: whoever can write there can give us a socket of
+/// their own.
+fn prepare(dir: &Path, uid: u32) -> Result<()> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Error::io("make the runtime directory", dir, error)),
+    }
+    let metadata = fs::symlink_metadata(dir).map_err(|error| Error::io("look at", dir, error))?;
+    let refused = |what: String| Error::BadOption {
+        message: format!("the runtime directory `{}` {what}", dir.display()),
+        hint: Some(
+            "remove it, or set `RPYTEST_RUNTIME_DIR` to a directory that only you can write to"
+                .into(),
+        ),
+    };
+    if !metadata.is_dir() {
+        return Err(refused("is not a directory".into()));
+    }
+    if metadata.uid() != uid {
+        return Err(refused(format!("belongs to user {}", metadata.uid())));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(refused(format!(
+            "can be written by others (mode {:o})",
+            metadata.mode() & 0o777
+        )));
+    }
+    Ok(())
+}
+
+/// Hashes of everything that makes a daemon unfit for another caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    interpreter: u64,
+    whole: u64,
+}
+
+impl Identity {
+    fn of_this_process(python: &Path) -> Result<Self> {
+        let metadata = fs::metadata(python).map_err(|error| Error::io("look at", python, error))?;
+        let canonical =
+            fs::canonicalize(python).map_err(|error| Error::io("look at", python, error))?;
+        let mut variables: Vec<_> = std::env::vars_os().collect();
+        variables.sort();
+        let fixed = variables
+            .iter()
+            .filter(|(name, _)| is_fixed(name))
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        Ok(Self::new(
+            python,
+            &canonical,
+            &metadata,
+            fixed,
+            &process_facts(),
+        ))
+    }
+
+    fn new<'a>(
+        python: &Path,
+        canonical: &Path,
+        metadata: &Metadata,
+        variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
+        facts: &[String],
+    ) -> Self {
+        let mut hash = Fnv::default();
+        hash.part(python.as_os_str().as_bytes());
+        let interpreter = hash.0;
+        hash.part(canonical.as_os_str().as_bytes());
+        for number in [
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            metadata.ino().cast_signed(),
+        ] {
+            hash.part(&number.to_le_bytes());
+        }
+        hash.part(BUILD.as_bytes());
+        hash.part(&PROTOCOL.to_le_bytes());
+        for (name, value) in variables {
+            hash.part(name.as_bytes());
+            hash.part(value.as_bytes());
+        }
+        for fact in facts {
+            hash.part(fact.as_bytes());
+        }
+        Self {
+            interpreter,
+            whole: hash.0,
+        }
+    }
+}
+
+fn is_fixed(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name == b"LANG" || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Facts that a process gets from its parent and can't take over from the CLI later: umask, limits, namespaces.
+fn process_facts() -> Vec<String> {
+    let mut facts = vec![format!("umask {:o}", umask())];
+    let limits = [
+        Resource::As,
+        Resource::Core,
+        Resource::Cpu,
+        Resource::Data,
+        Resource::Fsize,
+        Resource::Memlock,
+        Resource::Nofile,
+        Resource::Nproc,
+        Resource::Stack,
+    ];
+    for resource in limits {
+        let limit = rustix::process::getrlimit(resource);
+        facts.push(format!(
+            "{resource:?} {:?} {:?}",
+            limit.current, limit.maximum
+        ));
+    }
+    for namespace in ["mnt", "net", "pid", "user", "ipc"] {
+        if let Ok(target) = fs::read_link(format!("/proc/self/ns/{namespace}")) {
+            facts.push(target.to_string_lossy().into_owned());
+        }
+    }
+    facts
+}
+
+/// The file mode creation mask, read without changing it where `/proc` is there.
+#[must_use]
+pub fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    if let Some(mask) = line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()) {
+        return mask;
+    }
+    // No thread of ours makes files between these two calls.
+    let mask = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    rustix::process::umask(mask);
+    mask.bits() as u32
+}
+
+/// FNV-1a, 64 bit (Fowler, Noll, Vo): names need to differ, not to withstand an attacker, and must be the same in every
+/// build.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    /// Adds bytes and their length, so that neighbouring parts can't run into each other.
+    fn part(&mut self, bytes: &[u8]) {
+        for byte in (bytes.len() as u64).to_le_bytes().iter().chain(bytes) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn uid() -> u32 {
+        rustix::process::getuid().as_raw()
+    }
+
+    #[test]
+    fn runtime_directory_in_order_of_preference() {
+        let dir = |values: &[(&str, &str)]| {
+            runtime_dir(
+                |name| {
+                    values
+                        .iter()
+                        .find(|(key, _)| *key == name)
+                        .map(|(_, value)| value.into())
+                },
+                7,
+            )
+        };
+        let both = [("RPYTEST_RUNTIME_DIR", "/r"), ("XDG_RUNTIME_DIR", "/x")];
+        assert_eq!(dir(&both), Path::new("/r"));
+        assert_eq!(dir(&both[1..]), Path::new("/x/rpytest"));
+        assert_eq!(dir(&[]), Path::new("/tmp/rpytest-7"));
+        assert_eq!(
+            dir(&[("RPYTEST_RUNTIME_DIR", "")]),
+            Path::new("/tmp/rpytest-7")
+        );
+        assert_eq!(
+            dir(&[("RPYTEST_RUNTIME_DIR", "relative")]),
+            Path::new("/tmp/rpytest-7")
+        );
+    }
+
+    #[test]
+    fn socket_path_always_fits() {
+        for length in 1..150 {
+            let long = format!("/{}", "x".repeat(length));
+            let dir = runtime_dir(
+                |name| (name == "RPYTEST_RUNTIME_DIR").then(|| (&long).into()),
+                7,
+            );
+            let place = Place::in_dir(
+                dir,
+                &Identity {
+                    interpreter: u64::MAX,
+                    whole: u64::MAX,
+                },
+            );
+            assert!(
+                place.socket.as_os_str().len() <= SOCKET_PATH_MAX,
+                "{length}"
+            );
+        }
+    }
+
+    #[test]
+    fn directory_is_private_and_others_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("a/b");
+        prepare(&dir, uid()).unwrap();
+        prepare(&dir, uid()).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
+        assert!(
+            prepare(&dir, uid() + 1)
+                .unwrap_err()
+                .to_string()
+                .contains("belongs to user")
+        );
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(
+            prepare(&dir, uid())
+                .unwrap_err()
+                .to_string()
+                .contains("mode 770")
+        );
+        let link = temp.path().join("link");
+        std::os::unix::fs::symlink(temp.path(), &link).unwrap();
+        assert!(
+            prepare(&link, uid())
+                .unwrap_err()
+                .to_string()
+                .contains("not a directory")
+        );
+    }
+
+    #[test]
+    fn name_changes_with_everything_that_cannot_be_changed_later() {
+        let metadata = fs::metadata("/").unwrap();
+        let name = |python: &str, canonical: &str, value: &str, fact: &str| {
+            let variables = [(OsStr::new("PYTHONPATH"), OsStr::new(value))];
+            Identity::new(
+                Path::new(python),
+                Path::new(canonical),
+                &metadata,
+                variables.into_iter(),
+                &[fact.to_owned()],
+            )
+        };
+        let base = name("/p", "/q", "v", "f");
+        assert_eq!(base, name("/p", "/q", "v", "f"));
+        assert_ne!(base.interpreter, name("/p2", "/q", "v", "f").interpreter);
+        for other in [
+            name("/p", "/q2", "v", "f"),
+            name("/p", "/q", "v2", "f"),
+            name("/p", "/q", "v", "g"),
+        ] {
+            assert_eq!(base.interpreter, other.interpreter);
+            assert_ne!(base.whole, other.whole);
+        }
+        assert!(is_fixed(OsStr::new("LC_ALL")) && is_fixed(OsStr::new("LANG")));
+        assert!(!is_fixed(OsStr::new("LANGUAGE")) && !is_fixed(OsStr::new("PATH")));
+    }
+
+    #[test]
+    fn siblings_are_the_sockets_of_the_same_interpreter() {
+        let temp = tempfile::tempdir().unwrap();
+        let place = |interpreter, whole| {
+            Place::in_dir(temp.path().to_owned(), &Identity { interpreter, whole })
+        };
+        for place in [place(1, 2), place(1, 1), place(2, 1)] {
+            fs::write(&place.socket, "").unwrap();
+            fs::write(&place.log, "").unwrap();
+        }
+        assert_eq!(
+            place(1, 3).siblings(),
+            [place(1, 1).socket, place(1, 2).socket]
+        );
+    }
+
+    #[test]
+    fn umask_is_read_and_kept() {
+        assert_eq!(umask(), umask());
+        assert!(umask() <= 0o777);
+    }
+}

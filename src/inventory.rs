@@ -1,0 +1,83 @@
+//! The tests of a run, as the session tells them: the `collected` message's attachment.
+
+use serde::Deserialize;
+
+use crate::daemon::wire::{WireError, parse_json};
+
+/// Node ids and what is next to what. All lists have one entry per test, in pytest's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Inventory {
+    pub ids: Vec<String>,
+    /// Equal in neighbours of the same module.
+    #[serde(default)]
+    pub modules: Vec<u32>,
+    /// Equal in neighbours of the same class.
+    #[serde(default)]
+    pub classes: Vec<u32>,
+}
+
+impl Inventory {
+    /// Reads the attachment; `tests` is the number that the message announced.
+    ///
+    /// # Errors
+    /// When the text is no inventory or the lists differ in length.
+    pub fn parse(json: &[u8], tests: u32) -> Result<Self, WireError> {
+        let mut inventory: Self = parse_json(json)?;
+        let count = inventory.ids.len();
+        if count != tests as usize {
+            return Err(WireError::Malformed(format!(
+                "{tests} tests were announced, the inventory has {count}"
+            )));
+        }
+        for (name, list) in [
+            ("modules", &mut inventory.modules),
+            ("classes", &mut inventory.classes),
+        ] {
+            if list.is_empty() {
+                list.resize(count, 0);
+            } else if list.len() != count {
+                return Err(WireError::Malformed(format!(
+                    "the inventory has {count} ids and {} {name}",
+                    list.len()
+                )));
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Number of tests.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Node id of a test; empty for one that does not exist.
+    #[must_use]
+    pub fn id(&self, test: u32) -> &str {
+        self.ids.get(test as usize).map_or("", String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_belong_together() {
+        let json = br#"{"ids":["a::x","a::y"],"modules":[0,0],"classes":[0,1],"more":[]}"#;
+        let inventory = Inventory::parse(json, 2).unwrap();
+        assert_eq!(inventory.id(1), "a::y");
+        assert_eq!(inventory.id(2), "");
+        assert_eq!(inventory.classes, [0, 1]);
+        assert!(Inventory::parse(json, 3).is_err());
+        assert!(Inventory::parse(br#"{"ids":["a","b"],"modules":[1]}"#, 2).is_err());
+        assert!(Inventory::parse(b"[]", 0).is_err());
+        let bare = Inventory::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
+        assert_eq!(bare.modules, [0, 0]);
+    }
+}

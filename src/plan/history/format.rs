@@ -1,0 +1,347 @@
+//! The history file: a header, sorted hashes of node ids, an entry for each, the project root, the node ids.
+//!
+//! Little endian. Header, 64 bytes:
+//!
+//! | offset | type | |
+//! |---|---|---|
+//! | 0 | `[u8; 8]` | magic, `RPYTDUR\n` |
+//! | 8 | u32 | version |
+//! | 12 | u32 | CRC-32 of everything after it |
+//! | 16 | u64 | length of the file |
+//! | 24 | u32 | number of entries |
+//! | 28 | u32 | length of the project root |
+//! | 32 | u64 | length of all node ids |
+//! | 40 | u32 | runs recorded |
+//! | 44 | | zero |
+//!
+//! Then the hashes (u64) in ascending order, 40 bytes per [`Entry`] in the same order, the root, and the node ids end to end.
+//! The hashes are apart so that a lookup touches few pages and lines of the cache. A file is never changed, only replaced.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::{Mmap, MmapOptions};
+
+pub(super) const MAGIC: [u8; 8] = *b"RPYTDUR\n";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEADER: usize = 64;
+pub(super) const HASH: usize = 8;
+pub(super) const ENTRY: usize = 40;
+/// The CRC is of everything from here on.
+pub(super) const CRC_START: usize = 16;
+
+/// What is known about one test. Durations are means in microseconds, the newer runs weighing more.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Entry {
+    /// Of the node id.
+    pub hash: u64,
+    /// Where the node id is among all node ids, and its length in bytes.
+    pub id_start: u32,
+    pub id_len: u32,
+    pub setup: f32,
+    pub call: f32,
+    pub teardown: f32,
+    /// Mean absolute deviation of the total.
+    pub deviation: f32,
+    pub runs: u32,
+    pub failures: u32,
+    /// Number of the latest run that had the test.
+    pub last_run: u32,
+    /// [`super::LastOutcome`] as a number.
+    pub last_outcome: u16,
+    /// Runs of the whole suite since then.
+    pub missed: u16,
+}
+
+impl Entry {
+    /// Microseconds of all phases.
+    pub fn total(&self) -> f32 {
+        self.setup + self.call + self.teardown
+    }
+
+    /// Everything but the hash.
+    pub fn encode(&self) -> [u8; ENTRY] {
+        let words = [
+            self.id_start,
+            self.id_len,
+            self.setup.to_bits(),
+            self.call.to_bits(),
+            self.teardown.to_bits(),
+            self.deviation.to_bits(),
+            self.runs,
+            self.failures,
+            self.last_run,
+            u32::from(self.last_outcome) | u32::from(self.missed) << 16,
+        ];
+        let mut bytes = [0; ENTRY];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode(hash: u64, bytes: &[u8; ENTRY]) -> Entry {
+        let word = |index: usize| read_u32(bytes, 4 * index);
+        Entry {
+            hash,
+            id_start: word(0),
+            id_len: word(1),
+            setup: f32::from_bits(word(2)),
+            call: f32::from_bits(word(3)),
+            teardown: f32::from_bits(word(4)),
+            deviation: f32::from_bits(word(5)),
+            runs: word(6),
+            failures: word(7),
+            last_run: word(8),
+            last_outcome: word(9) as u16,
+            missed: (word(9) >> 16) as u16,
+        }
+    }
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..]
+        .first_chunk()
+        .map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+fn read_u64(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..]
+        .first_chunk()
+        .map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// A history file that was checked and can be read in place.
+#[derive(Debug)]
+pub struct Table<B = Mmap> {
+    bytes: B,
+    entries: usize,
+    root_len: usize,
+}
+
+/// Why a file is not used.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unusable {
+    Damaged(&'static str),
+    OtherVersion(u32),
+    OtherProject,
+}
+
+impl Table<Mmap> {
+    /// Maps the file at `path` and checks it.
+    pub fn open(path: &Path, root: &[u8]) -> io::Result<Result<Table, Unusable>> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() < HEADER as u64 {
+            return Ok(Err(Unusable::Damaged("too short")));
+        }
+        // SAFETY: the mapping is read-only and rpytest never writes to a file after giving it its name, but replaces it, so its
+        // bytes don't change and its length doesn't shrink while it is mapped. Another program that does it all the same can
+        // cause wrong numbers or SIGBUS, as with any mapped file.
+        let map = unsafe { MmapOptions::new().populate().map(&file)? };
+        Ok(Table::check(map, root))
+    }
+}
+
+impl<B: AsRef<[u8]>> Table<B> {
+    /// Checks everything but the entries' own references, which [`Table::id`] checks.
+    pub fn check(bytes: B, root: &[u8]) -> Result<Table<B>, Unusable> {
+        let all = bytes.as_ref();
+        if all.len() < HEADER {
+            return Err(Unusable::Damaged("too short"));
+        }
+        if all[..8] != MAGIC {
+            return Err(Unusable::Damaged("not a duration history"));
+        }
+        let version = read_u32(all, 8);
+        if version != VERSION {
+            return Err(Unusable::OtherVersion(version));
+        }
+        let entries = read_u32(all, 24) as usize;
+        let root_len = read_u32(all, 28) as usize;
+        let expected = (entries as u64 * (HASH + ENTRY) as u64)
+            .checked_add((HEADER + root_len) as u64)
+            .and_then(|length| length.checked_add(read_u64(all, 32)));
+        if expected != Some(all.len() as u64) || read_u64(all, 16) != all.len() as u64 {
+            return Err(Unusable::Damaged("its length is wrong"));
+        }
+        if read_u32(all, 12) != crc32fast::hash(&all[CRC_START..]) {
+            return Err(Unusable::Damaged("its checksum is wrong"));
+        }
+        let table = Table {
+            bytes,
+            entries,
+            root_len,
+        };
+        if table.root() != root {
+            return Err(Unusable::OtherProject);
+        }
+        Ok(table)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Runs recorded.
+    pub fn runs(&self) -> u32 {
+        read_u32(self.bytes.as_ref(), 40)
+    }
+
+    fn hashes(&self) -> &[[u8; HASH]] {
+        self.bytes.as_ref()[HEADER..][..self.entries * HASH]
+            .as_chunks()
+            .0
+    }
+
+    fn rows(&self) -> &[[u8; ENTRY]] {
+        self.bytes.as_ref()[HEADER + self.entries * HASH..][..self.entries * ENTRY]
+            .as_chunks()
+            .0
+    }
+
+    fn root(&self) -> &[u8] {
+        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY)..][..self.root_len]
+    }
+
+    fn ids(&self) -> &[u8] {
+        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY) + self.root_len..]
+    }
+
+    /// All entries, by ascending hash.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.hashes()
+            .iter()
+            .zip(self.rows())
+            .map(|(hash, row)| Entry::decode(u64::from_le_bytes(*hash), row))
+    }
+
+    /// The node id of one of this table's entries; empty if the file is wrong in spite of its checksum.
+    pub fn id(&self, entry: &Entry) -> &[u8] {
+        let start = entry.id_start as usize;
+        self.ids()
+            .get(start..start + entry.id_len as usize)
+            .unwrap_or_default()
+    }
+
+    /// The entry of the test whose node id has this hash.
+    pub fn find(&self, hash: u64) -> Option<Entry> {
+        let index = lower_bound(self.hashes(), hash);
+        let found = u64::from_le_bytes(*self.hashes().get(index)?);
+        (found == hash).then(|| Entry::decode(hash, &self.rows()[index]))
+    }
+}
+
+/// Index of the first hash that is not less than `wanted`.
+///
+/// Hashes are spread evenly, so the place can be calculated almost exactly; what is left is a search in doubling steps around
+/// it. Takes a few memory accesses where bisection would take one per bit of the length.
+fn lower_bound(hashes: &[[u8; HASH]], wanted: u64) -> usize {
+    let less = |hash: &[u8; HASH]| u64::from_le_bytes(*hash) < wanted;
+    let guess = ((u128::from(wanted) * hashes.len() as u128) >> 64) as usize;
+    let mut low;
+    let mut high = hashes.len();
+    let mut step = 8;
+    if guess < hashes.len() && less(&hashes[guess]) {
+        low = guess + 1;
+        while low + step < hashes.len() && less(&hashes[low + step]) {
+            low += step + 1;
+            step *= 2;
+        }
+        high = high.min(low + step);
+    } else {
+        high = high.min(guess);
+        while high >= step && !less(&hashes[high - step]) {
+            high -= step;
+            step *= 2;
+        }
+        low = high.saturating_sub(step);
+    }
+    low + hashes[low..high].partition_point(less)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::builder::Builder;
+    use super::super::hash::hash;
+    use super::*;
+
+    fn table(entries: u32) -> Table<Vec<u8>> {
+        let mut all: Vec<(u64, String)> = (0..entries)
+            .map(|number| format!("test_{number}"))
+            .map(|id| (hash(id.as_bytes()), id))
+            .collect();
+        all.sort();
+        let mut builder = Builder::default();
+        for (number, (hash, id)) in all.iter().enumerate() {
+            let entry = Entry {
+                hash: *hash,
+                runs: number as u32,
+                ..Entry::default()
+            };
+            builder.push(entry, id.as_bytes());
+        }
+        Table::check(builder.file(b"/root", 7), b"/root").unwrap()
+    }
+
+    #[test]
+    fn every_entry_is_found_and_no_other() {
+        for entries in [0, 1, 2, 7, 8, 9, 100, 5000] {
+            let table = table(entries);
+            assert_eq!(table.entries().count(), entries as usize);
+            for number in 0..entries {
+                let id = format!("test_{number}");
+                let entry = table.find(hash(id.as_bytes())).unwrap();
+                assert_eq!(table.id(&entry), id.as_bytes());
+            }
+            for number in entries..entries + 200 {
+                assert_eq!(table.find(hash(format!("test_{number}").as_bytes())), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_place_is_found_even_when_hashes_are_not_spread_evenly() {
+        for hashes in [
+            (0..300).collect::<Vec<u64>>(),
+            (0..300).map(|number| u64::MAX - 300 + number).collect(),
+            vec![5; 300],
+            (0..300)
+                .map(|number| if number < 150 { number } else { number << 50 })
+                .collect(),
+        ] {
+            let rows: Vec<[u8; HASH]> = hashes.iter().map(|hash| hash.to_le_bytes()).collect();
+            let probes = hashes
+                .iter()
+                .flat_map(|&hash| [hash.saturating_sub(1), hash, hash.saturating_add(1)]);
+            for probe in probes.chain([0, u64::MAX, 1 << 63]) {
+                let expected = hashes.partition_point(|&hash| hash < probe);
+                assert_eq!(lower_bound(&rows, probe), expected, "{probe} in {hashes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let good = table(3).bytes;
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(Table::check(bad, b"/root").is_err(), "bit {bit}");
+        }
+        for len in 0..good.len() {
+            assert!(Table::check(&good[..len], b"/root").is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_right_checksum_and_wrong_references_does_no_harm() {
+        let mut bytes = table(1).bytes;
+        bytes[HEADER + HASH..][..8].fill(0xff);
+        let crc = crc32fast::hash(&bytes[CRC_START..]);
+        bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_le_bytes());
+        let table = Table::check(bytes, b"/root").unwrap();
+        let entry = table.entries().next().unwrap();
+        assert_eq!(table.id(&entry), b"");
+    }
+}

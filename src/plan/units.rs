@@ -1,0 +1,193 @@
+//! Groups of tests that are planned as one: neighbours of a module stay together, because they share its fixtures and imports.
+//!
+//! Only a module that is too heavy to be balanced is split: by classes, and a class that is still too heavy by tests. Too heavy
+//! is more than a `UNITS_PER_WORKER`th of a worker's fair share.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use super::Tests;
+use crate::event::TestIndex;
+
+/// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that the last unit to be given away
+/// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
+const UNITS_PER_WORKER: u64 = 4;
+
+/// Neighbours in collection order that are planned as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unit {
+    /// Its first test.
+    pub first: TestIndex,
+    /// Number of tests, at least 1.
+    pub len: u32,
+    /// Number of the module as counted along the collection: unlike the inventory's, unique.
+    pub module: u32,
+    /// Microseconds.
+    pub cost: u64,
+    /// Whether the duration of any of its tests is known.
+    pub known: bool,
+}
+
+impl Unit {
+    /// The tests, in collection order.
+    pub fn tests(&self) -> Range<TestIndex> {
+        self.first..self.first + self.len
+    }
+}
+
+/// Parts `tests` into units, in collection order; at least `workers` of them if there are as many tests.
+///
+/// `costs` are microseconds per test, known or assumed; `workers` is at least 1.
+#[must_use]
+pub fn group(tests: &Tests, costs: &[u64], workers: usize) -> Vec<Unit> {
+    let total: u64 = costs.iter().sum();
+    let mut builder = Builder {
+        tests,
+        costs,
+        limit: total / (workers as u64 * UNITS_PER_WORKER),
+        module: 0,
+        units: Vec::new(),
+    };
+    for (number, module) in runs(tests.modules, 0..tests.len()).enumerate() {
+        builder.module = number as u32;
+        builder.add(module);
+    }
+    let mut units = builder.units;
+    if units.len() < workers.min(tests.len()) {
+        units = split_heaviest(units, workers.min(tests.len()), tests, costs);
+    }
+    units
+}
+
+/// Ranges of equal neighbours in `keys[range]`.
+fn runs(keys: &[u32], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let mut start = range.start;
+    keys[range]
+        .chunk_by(|left, right| left == right)
+        .map(move |run| {
+            let begin = start;
+            start += run.len();
+            begin..start
+        })
+}
+
+struct Builder<'a> {
+    tests: &'a Tests<'a>,
+    costs: &'a [u64],
+    limit: u64,
+    module: u32,
+    units: Vec<Unit>,
+}
+
+impl Builder<'_> {
+    fn cost(&self, range: &Range<usize>) -> u64 {
+        self.costs[range.clone()].iter().sum()
+    }
+
+    fn push(&mut self, range: Range<usize>) {
+        if !range.is_empty() {
+            self.units
+                .push(unit(range, self.module, self.tests, self.costs));
+        }
+    }
+
+    /// One module, whole if it is light enough, else by classes.
+    fn add(&mut self, module: Range<usize>) {
+        if self.cost(&module) <= self.limit {
+            return self.push(module);
+        }
+        // Light classes are put together up to the limit: splitting finer than needed only costs set-ups.
+        let mut open = module.start..module.start;
+        let mut open_cost = 0;
+        let classes: Vec<Range<usize>> = runs(self.tests.classes, module).collect();
+        for class in classes {
+            let cost = self.cost(&class);
+            if open_cost + cost > self.limit {
+                self.push(open);
+                open = class.start..class.start;
+                open_cost = 0;
+            }
+            if cost > self.limit {
+                self.add_in_chunks(class.clone(), cost);
+                open = class.end..class.end;
+            } else {
+                open.end = class.end;
+                open_cost += cost;
+            }
+        }
+        self.push(open);
+    }
+
+    /// Chunks of about equal cost, none over the limit unless it is a single test.
+    fn add_in_chunks(&mut self, class: Range<usize>, cost: u64) {
+        let chunks = cost.div_ceil(self.limit.max(1));
+        let target = cost.div_ceil(chunks);
+        let mut open = class.start..class.start;
+        let mut open_cost = 0;
+        for test in class {
+            if open_cost + self.costs[test] > target {
+                self.push(open);
+                open = test..test;
+                open_cost = 0;
+            }
+            open.end = test + 1;
+            open_cost += self.costs[test];
+        }
+        self.push(open);
+    }
+}
+
+fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &[u64]) -> Unit {
+    Unit {
+        first: range.start as TestIndex,
+        len: range.len() as u32,
+        module,
+        cost: costs[range.clone()].iter().sum(),
+        known: tests.durations[range].iter().any(Option::is_some),
+    }
+}
+
+/// Halves the heaviest units that have more than one test until there are `wanted`: every worker gets something as long as
+/// there are tests, even when one long test makes all others look light.
+fn split_heaviest(units: Vec<Unit>, wanted: usize, tests: &Tests, costs: &[u64]) -> Vec<Unit> {
+    let (mut done, divisible): (Vec<Unit>, Vec<Unit>) =
+        units.into_iter().partition(|unit| unit.len == 1);
+    let mut heap: BinaryHeap<_> = divisible.into_iter().map(by_cost).collect();
+    while done.len() + heap.len() < wanted {
+        let Some((_, _, heavy)) = heap.pop() else {
+            break;
+        };
+        let range = heavy.first as usize..(heavy.first + heavy.len) as usize;
+        let middle = middle(&range, costs, heavy.cost);
+        for half in [range.start..middle, middle..range.end] {
+            let half = unit(half, heavy.module, tests, costs);
+            if half.len == 1 {
+                done.push(half);
+            } else {
+                heap.push(by_cost(half));
+            }
+        }
+    }
+    done.extend(heap.into_iter().map(|(_, _, unit)| unit));
+    done.sort_unstable_by_key(|unit| unit.first);
+    done
+}
+
+/// Key of the heap: the heaviest first, among equals the first in collection order.
+fn by_cost(unit: Unit) -> (u64, Reverse<TestIndex>, Unit) {
+    (unit.cost, Reverse(unit.first), unit)
+}
+
+/// Where to cut `range`, at least one test long on both sides, for halves of about equal cost.
+fn middle(range: &Range<usize>, costs: &[u64], cost: u64) -> usize {
+    let last = range.end - 1;
+    let mut before = 0;
+    for (test, test_cost) in (range.start..last).zip(&costs[range.start..last]) {
+        before += test_cost;
+        if before * 2 >= cost {
+            return test + 1;
+        }
+    }
+    last
+}

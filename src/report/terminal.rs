@@ -1,0 +1,217 @@
+//! Results as they come in: a line per report, or a letter under `-q`.
+
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{ReportError, Reporter, Screen};
+use crate::event::{Outcome, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
+
+/// Streams results to the terminal in one of the user guide's three forms, by pytest's verbosity.
+pub struct Terminal {
+    screen: Screen,
+    verbosity: i32,
+    live_output: bool,
+    tests: usize,
+}
+
+impl Terminal {
+    #[must_use]
+    pub fn new(screen: Screen) -> Self {
+        Self {
+            screen,
+            verbosity: 0,
+            live_output: false,
+            tests: 0,
+        }
+    }
+
+    fn started(&mut self, start: &RunStart) -> Result<(), ReportError> {
+        self.verbosity = start.verbosity;
+        self.live_output = start.live_output;
+        self.tests = start.tests;
+        self.screen.lines(&start.header);
+        if self.verbosity >= 0 {
+            let workers = if start.workers == 1 {
+                "worker"
+            } else {
+                "workers"
+            };
+            let tests = if start.tests == 1 { "test" } else { "tests" };
+            self.screen.lines(&format!(
+                "{} {workers} [{} {tests}]",
+                start.workers, start.tests
+            ));
+            if let Some(why) = start.why.as_deref().filter(|_| self.verbosity > 0) {
+                self.screen
+                    .lines(&format!("start method: {} ({why})", start.method));
+            }
+            self.screen.newline();
+        }
+        self.screen.flush()
+    }
+
+    fn finished(&self, nodeid: &str, result: &TestResult) -> Result<(), ReportError> {
+        for report in &result.reports {
+            if self.verbosity < 0 {
+                self.letter(report);
+            } else if !report.word.is_empty() {
+                self.line(nodeid, result.slot, report);
+            }
+        }
+        if self.live_output {
+            self.screen.flush()
+        } else if result.failed() {
+            self.screen.flush_soon()
+        } else {
+            self.screen.flush_if_full()
+        }
+    }
+
+    fn letter(&self, report: &Report) {
+        if report.letter.is_empty() {
+            return;
+        }
+        let width = report.letter.width();
+        if self.screen.column() + width > self.screen.options().width {
+            self.screen.newline();
+        }
+        self.screen.write(&report.letter, &markup(report));
+    }
+
+    fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
+        self.screen.fresh_line();
+        if self.verbosity > 0 {
+            self.screen.write(&label(slot), &[]);
+        }
+        self.screen.write(nodeid, &[]);
+        self.screen.write(" ", &[]);
+        self.screen.write(&report.word, &markup(report));
+        if self.verbosity > 0 && !report.reason.is_empty() {
+            self.reason(&report.reason);
+        }
+        self.screen.newline();
+    }
+
+    /// pytest shortens the reason to the rest of the line, and under `-vv` never.
+    fn reason(&self, reason: &str) {
+        let text = if self.verbosity > 1 {
+            Some(format!(" ({reason})"))
+        } else {
+            let rest = self
+                .screen
+                .options()
+                .width
+                .saturating_sub(self.screen.column());
+            trimmed(reason, rest)
+        };
+        if let Some(text) = text {
+            self.screen.write(&text, &[]);
+        }
+    }
+
+    fn crashed(
+        &self,
+        slot: Slot,
+        cause: &str,
+        test: Option<&str>,
+        replaced: bool,
+    ) -> Result<(), ReportError> {
+        self.screen.fresh_line();
+        self.screen.write(&label(slot), &[]);
+        self.screen.write("crashed", &["red"]);
+        self.screen.write(&format!(": {cause}"), &[]);
+        if let Some(test) = test {
+            self.screen.write(&format!(" while running {test}"), &[]);
+        }
+        if !replaced {
+            self.screen.write(" (not replaced)", &[]);
+        }
+        self.screen.newline();
+        self.screen.flush()
+    }
+
+    fn notice(&self, text: &str) -> Result<(), ReportError> {
+        self.screen.lines(text);
+        self.screen.flush()
+    }
+
+    fn ended(&self, end: &RunEnd) -> Result<(), ReportError> {
+        self.screen.fresh_line();
+        if end.not_run > 0 && self.verbosity >= 0 {
+            let tests = if self.tests == 1 { "test" } else { "tests" };
+            self.screen.lines(&format!(
+                "{} of {} {tests} did not run",
+                end.not_run, self.tests
+            ));
+        }
+        self.screen.flush()
+    }
+}
+
+impl Reporter for Terminal {
+    fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
+        match *event {
+            RunEvent::Started(start) => self.started(start),
+            RunEvent::Running(_) => Ok(()),
+            RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
+            RunEvent::Crashed {
+                slot,
+                cause,
+                test,
+                replaced,
+            } => self.crashed(slot, cause, test, replaced),
+            RunEvent::Notice(text) => self.notice(text),
+            RunEvent::Ended(end) => self.ended(end),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        self.screen.flush()
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.screen.due()
+    }
+}
+
+fn label(slot: Slot) -> String {
+    format!("[worker {slot}] ")
+}
+
+/// pytest's colours for a report's word or letter.
+fn markup(report: &Report) -> Vec<&str> {
+    if !report.markup.is_empty() {
+        return report.markup.iter().map(String::as_str).collect();
+    }
+    match report.outcome {
+        // A pass that was expected to fail; the report says it by its category only.
+        Outcome::Passed if report.category == "xpassed" => vec!["yellow"],
+        Outcome::Passed => vec!["green"],
+        Outcome::Failed => vec!["red"],
+        Outcome::Skipped => vec!["yellow"],
+        Outcome::Other => vec![],
+    }
+}
+
+/// ` (reason)` in at most `width` columns, ending in `...` if it had to be cut; `None` if not even that fits.
+/// Of several lines the first.
+fn trimmed(reason: &str, width: usize) -> Option<String> {
+    const FRAME: usize = " ()".len();
+    const ELLIPSIS: &str = "...";
+    let room = width.checked_sub(FRAME)?;
+    let reason = reason.lines().next().unwrap_or_default();
+    if reason.width() <= room && ELLIPSIS.len() <= room {
+        return Some(format!(" ({reason})"));
+    }
+    let mut left = room.checked_sub(ELLIPSIS.len())?;
+    let mut kept = String::new();
+    for character in reason.chars() {
+        let Some(rest) = left.checked_sub(character.width().unwrap_or(0)) else {
+            break;
+        };
+        left = rest;
+        kept.push(character);
+    }
+    Some(format!(" ({kept}{ELLIPSIS})"))
+}

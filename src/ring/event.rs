@@ -1,0 +1,63 @@
+//! `raw_sync`'s process-shared event, with its traps fenced off.
+//!
+//! - A peer that is killed inside or while waiting can make the next `set` hang for ever: an event belongs to one
+//!   incarnation of a worker and is never used again, and `set` is called in a process that may hang (see `waker`).
+//! - A timeout that is not a whole number of seconds returns at once half of the time: waits are one second.
+//! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `waker`.
+
+use std::time::{Duration, Instant};
+
+use raw_sync::Timeout;
+use raw_sync::events::{Event, EventImpl, EventInit, EventState};
+
+use super::layout::EVENT_BYTES;
+use super::memory::Memory;
+
+/// Longest time that a worker waits before it looks at memory itself.
+const SLICE: Duration = Duration::from_secs(1);
+/// Pause instead of a wait that failed: the memory of the event was overwritten.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Prepares the event at `offset`; only its creator does, before anybody else has the segment.
+pub(super) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
+    let place = place(memory, offset);
+    // SAFETY: `place` is valid for `EVENT_BYTES`, which is enough (checked in `place`), and not in use yet.
+    match unsafe { Event::new(place, true) } {
+        Ok(_) => Ok(()),
+        Err(_) => Err("the C library refuses a process-shared event"),
+    }
+}
+
+/// Waits until the event is set, about a second at most. May return early.
+pub(super) fn wait(memory: &Memory, offset: Option<usize>) {
+    let started = Instant::now();
+    let woken = offset
+        .and_then(|offset| existing(memory, offset))
+        .map(|event| event.wait(Timeout::Val(SLICE)));
+    // A time-out and an error are both `Err`; only the time tells.
+    if !matches!(woken, Some(Ok(()))) && started.elapsed() < SLICE / 2 {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Sets the event. May hang or abort the process, whatever the worker's end did to the memory.
+pub(super) fn set(memory: &Memory, offset: usize) {
+    if let Some(event) = existing(memory, offset) {
+        let _ = event.set(EventState::Signaled);
+    }
+}
+
+fn existing(memory: &Memory, offset: usize) -> Option<Box<dyn EventImpl>> {
+    // SAFETY: `place` is valid for `EVENT_BYTES`, and `init` prepared the event there before the segment had readers.
+    unsafe { Event::from_existing(place(memory, offset)) }
+        .ok()
+        .map(|(event, _)| event)
+}
+
+fn place(memory: &Memory, offset: usize) -> *mut u8 {
+    // Checks the bounds, too.
+    let first = memory.words64(offset, EVENT_BYTES / 8).as_ptr();
+    let place = first.cast_mut().cast::<u8>();
+    assert!(Event::size_of(Some(place)) <= EVENT_BYTES);
+    place
+}

@@ -1,0 +1,184 @@
+//! Model checks with loom: every interleaving, and every reordering that the memory model allows, of the handshakes.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --lib ring::model`
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::claim::Walker;
+use super::record::{Frame, total};
+use super::writer::{Writer, Written};
+use super::{PlanEntry, PlanTable, Segment, SegmentSpec};
+
+const BODY: usize = 24;
+
+fn segment(slots: u16, parts: &[&[u32]]) -> Arc<Segment> {
+    let mut plan = PlanTable::default();
+    for part in parts {
+        plan.parts
+            .push((plan.entries.len() as u32, part.len() as u32));
+        plan.entries.extend(part.iter().map(|&test| PlanEntry {
+            test,
+            cost_us: 1,
+            unit: test,
+        }));
+    }
+    let spec = SegmentSpec {
+        slots,
+        tests: plan.entries.len() as u32,
+        ring_bytes: 256,
+        incarnations: slots.into(),
+    };
+    Arc::new(Segment::model(&spec, &plan))
+}
+
+fn frame(test: u32) -> Frame {
+    Frame {
+        len: BODY as u32,
+        spilled: false,
+        kind: 1,
+        flags: 0,
+        test,
+        attempt: 0,
+        slot: 0,
+        incarnation: 0,
+        mono_ns: 0,
+    }
+}
+
+fn body(test: u32) -> [u8; BODY] {
+    [test as u8 + 1; BODY]
+}
+
+fn write(segment: &Segment, writer: &mut Writer, test: u32) -> Written {
+    writer
+        .write(segment, &frame(test), &body(test))
+        .expect("nobody damages the model")
+}
+
+/// Fills the ring; the number of records in it.
+fn fill(segment: &Segment, writer: &mut Writer) -> u32 {
+    (0..)
+        .find(|&test| write(segment, writer, test) == Written::Full)
+        .expect("it is finite")
+}
+
+#[test]
+fn each_test_is_claimed_once() {
+    loom::model(|| {
+        let segment = segment(2, &[&[0, 1], &[2]]);
+        let walk = |slot| {
+            let segment = segment.clone();
+            move || {
+                let mut walker = Walker::new(&segment, slot, 0);
+                std::iter::from_fn(|| walker.claim(&segment)).collect::<Vec<_>>()
+            }
+        };
+        let other = thread::spawn(walk(1));
+        let mut claimed = walk(0)();
+        claimed.extend(other.join().unwrap());
+        claimed.sort_unstable();
+        assert_eq!(claimed, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn a_released_claim_is_taken_again_or_still_there() {
+    loom::model(|| {
+        let segment = segment(2, &[&[0], &[1]]);
+        // The worker of slot 0 died with test 0.
+        assert_eq!(Walker::new(&segment, 0, 0).claim(&segment), Some(0));
+        let walker = {
+            let segment = segment.clone();
+            thread::spawn(move || {
+                let mut walker = Walker::new(&segment, 1, 0);
+                std::iter::from_fn(|| walker.claim(&segment)).collect::<Vec<_>>()
+            })
+        };
+        assert!(segment.release(0, 0, 0));
+        let mut claimed = walker.join().unwrap();
+        // Its replacement.
+        let mut next = Walker::new(&segment, 0, 1);
+        claimed.extend(std::iter::from_fn(|| next.claim(&segment)));
+        claimed.sort_unstable();
+        assert_eq!(claimed, [0, 1]);
+    });
+}
+
+#[test]
+fn a_committed_record_is_read_whole() {
+    loom::model(|| {
+        let segment = segment(1, &[&[0]]);
+        let mut writer = Writer::attach(&segment, 0).unwrap();
+        let filled = fill(&segment, &mut writer);
+        let writing = {
+            let segment = segment.clone();
+            thread::spawn(move || {
+                let mut done = filled;
+                for _ in 0..2 {
+                    // Overwrites what the reader is freeing.
+                    done += u32::from(write(&segment, &mut writer, done) != Written::Full);
+                }
+                done
+            })
+        };
+        let mut reader = segment.reader(0);
+        let mut out = Vec::new();
+        let mut read = 0;
+        let mut check = |limit: u32| {
+            while read < limit
+                && let Some(head) = reader.next(&mut out).expect("no damage")
+            {
+                assert_eq!((head.test, &out[..]), (read, &body(read)[..]));
+                read += 1;
+            }
+            read
+        };
+        check(2);
+        let done = writing.join().unwrap();
+        assert_eq!(check(u32::MAX), done);
+    });
+}
+
+#[test]
+fn the_parent_sees_a_record_or_hears_the_bell() {
+    loom::model(|| {
+        let segment = segment(1, &[&[0]]);
+        let worker = {
+            let segment = segment.clone();
+            thread::spawn(move || {
+                let mut writer = Writer::attach(&segment, 0).unwrap();
+                write(&segment, &mut writer, 0);
+                segment.must_ring()
+            })
+        };
+        segment.arm();
+        let seen = segment.has_data();
+        let rung = worker.join().unwrap();
+        assert!(seen || rung, "the parent would sleep with a record waiting");
+    });
+}
+
+#[test]
+fn a_worker_that_waits_for_room_is_woken() {
+    loom::model(|| {
+        let segment = segment(1, &[&[0]]);
+        let mut writer = Writer::attach(&segment, 0).unwrap();
+        fill(&segment, &mut writer);
+        let worker = {
+            let segment = segment.clone();
+            thread::spawn(move || writer.announce_wait(&segment, total(BODY)).unwrap())
+        };
+        let mut reader = segment.reader(0);
+        let mut out = Vec::new();
+        let mut woken = false;
+        while let Some(head) = reader.next(&mut out).expect("no damage") {
+            woken |= head.space_waiter;
+        }
+        let sleeps = worker.join().unwrap();
+        assert!(
+            woken || !sleeps,
+            "the worker would sleep beside an empty ring"
+        );
+    });
+}

@@ -1,0 +1,413 @@
+//! The segment: what it is made of, and that it is what we think.
+
+use super::book::SlotBook;
+use super::layout::{Geometry, MAGIC, header};
+use super::memory::Memory;
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::{NO_TEST, Reader};
+#[cfg(not(loom))]
+use super::{SegmentError, Waker, event, mapping, mapping::Mapping};
+
+/// One test in the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanEntry {
+    /// Number of the test.
+    pub test: u32,
+    /// Estimated duration, µs.
+    pub cost_us: u32,
+    /// Equal in neighbours that should run in the same worker.
+    pub unit: u32,
+}
+
+/// Who runs what, in which order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanTable {
+    /// The tests to run, each once.
+    pub entries: Vec<PlanEntry>,
+    /// Per slot its part of `entries`: first entry, number of entries. The parts follow each other in order of the slots
+    /// and cover all entries; a part may be empty.
+    pub parts: Vec<(u32, u32)>,
+}
+
+/// Size of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSpec {
+    /// Workers at the same time, 1 to 65534.
+    pub slots: u16,
+    /// Tests in the inventory, whether planned or not: one claim word each.
+    pub tests: u32,
+    /// Bytes of each slot's ring: a power of two, 256 to 2³⁰.
+    pub ring_bytes: u32,
+    /// Worker processes that there can be in all, replacements included; at least `slots`.
+    pub incarnations: u32,
+}
+
+/// The shared memory of one run: claims, plan, and one ring of records per worker.
+///
+/// The parent makes it, workers open it or inherit it by fork. In each process it holds a private copy of everything
+/// that says where things are, so no later change of the shared bytes can lead out of the segment.
+#[derive(Debug)]
+pub struct Segment {
+    memory: Memory,
+    geometry: Geometry,
+    plan: PlanTable,
+    private: Vec<SlotBook>,
+}
+
+#[cfg(not(loom))]
+impl Segment {
+    /// Makes a segment with a name of its own, `/rpytest-<pid>-<random>`.
+    ///
+    /// # Errors
+    /// [`SegmentError::Invalid`] for a specification or plan that makes no sense, [`SegmentError::NoSpace`] when
+    /// `/dev/shm` is too small, [`SegmentError::Os`]. Nothing is left behind.
+    pub fn create(spec: &SegmentSpec, plan: &PlanTable) -> Result<Self, SegmentError> {
+        Self::make(spec, plan, Mapping::create_fresh)
+    }
+
+    /// Makes a segment named `name`: a `/` followed by a file name.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); [`SegmentError::Os`] too when the name is taken.
+    pub fn create_named(
+        name: &str,
+        spec: &SegmentSpec,
+        plan: &PlanTable,
+    ) -> Result<Self, SegmentError> {
+        Self::make(spec, plan, |length| Mapping::create(name, length))
+    }
+
+    fn make(
+        spec: &SegmentSpec,
+        plan: &PlanTable,
+        map: impl FnOnce(usize) -> Result<Mapping, SegmentError>,
+    ) -> Result<Self, SegmentError> {
+        let invalid = |what| SegmentError::Invalid { what };
+        let geometry = geometry(spec, plan).map_err(invalid)?;
+        let segment = Self::with(Memory::new(map(geometry.length)?), geometry, plan.clone());
+        for index in 0..spec.incarnations {
+            if let Some(offset) = geometry.event(index) {
+                event::init(&segment.memory, offset).map_err(invalid)?;
+            }
+        }
+        segment.fill();
+        Ok(segment)
+    }
+
+    /// Opens the segment named `name` and checks that it is one.
+    ///
+    /// # Errors
+    /// [`SegmentError::Os`] when there is none, [`SegmentError::Foreign`] when it is not of this build.
+    pub fn open(name: &str) -> Result<Self, SegmentError> {
+        let memory = Memory::new(Mapping::open(name)?);
+        let foreign = |what| SegmentError::Foreign {
+            name: name.to_owned(),
+            what,
+        };
+        if memory.len() < header::BYTES {
+            return Err(foreign("it is too short"));
+        }
+        // Acquire: pairs with the release store in `fill`; the rest of the header and the plan are there.
+        if memory.word64(header::MAGIC).load(Ordering::Acquire) != MAGIC {
+            return Err(foreign("its first bytes are others"));
+        }
+        let word = |offset| memory.word64(offset).load(Ordering::Relaxed);
+        let number = |offset| u32::try_from(word(offset)).map_err(|_| "a number is out of range");
+        let read = || {
+            let spec = SegmentSpec {
+                slots: u16::try_from(word(header::SLOTS))
+                    .map_err(|_| "a number is out of range")?,
+                tests: number(header::TESTS)?,
+                ring_bytes: number(header::RING_BYTES)?,
+                incarnations: number(header::INCARNATIONS)?,
+            };
+            let entries = number(header::ENTRIES)?;
+            let laid_out = Geometry::new(&spec, entries)?;
+            if word(header::LENGTH) != laid_out.length as u64 || memory.len() != laid_out.length {
+                return Err("its length is wrong");
+            }
+            let plan = read_plan(&memory, &laid_out);
+            if word(header::CHECKSUM) != u64::from(checksum(&laid_out, &plan)) {
+                return Err("its checksum is wrong");
+            }
+            // The same checks again as when it was made.
+            Ok((geometry(&spec, &plan)?, plan))
+        };
+        let (geometry, plan) = read().map_err(foreign)?;
+        Ok(Self::with(memory, geometry, plan))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.memory.mapping().name()
+    }
+
+    /// Removes the name, so that nobody can open the segment any more; who has it keeps it. Only does something in the
+    /// process that made it, and only once; dropping the segment does it too.
+    pub fn unlink(&self) {
+        self.memory.mapping().unlink();
+    }
+
+    /// Removes the segments that dead processes of this user left in `/dev/shm`.
+    pub fn sweep() {
+        mapping::sweep();
+    }
+
+    /// Makes the waker for workers that wait for room in their rings.
+    #[must_use]
+    pub fn waker(self: &std::sync::Arc<Self>) -> Waker {
+        Waker::new(self.clone())
+    }
+}
+
+impl Segment {
+    fn with(memory: Memory, geometry: Geometry, plan: PlanTable) -> Self {
+        let private = (0..u32::from(geometry.spec.slots))
+            .map(SlotBook::new)
+            .collect();
+        Self {
+            memory,
+            geometry,
+            plan,
+            private,
+        }
+    }
+
+    /// A segment in the memory of a loom model.
+    #[cfg(loom)]
+    pub(super) fn model(spec: &SegmentSpec, plan: &PlanTable) -> Self {
+        let geometry = geometry(spec, plan).expect("the model makes sense");
+        let segment = Self::with(Memory::zeroed(geometry.length), geometry, plan.clone());
+        segment.fill();
+        segment
+    }
+
+    /// Writes what a fresh segment contains; all other words are 0.
+    fn fill(&self) {
+        let geometry = &self.geometry;
+        let store32 = |offset, value| self.memory.word32(offset).store(value, Ordering::Relaxed);
+        let store64 = |offset, value| self.memory.word64(offset).store(value, Ordering::Relaxed);
+        for (index, entry) in (0..).zip(&self.plan.entries) {
+            let offset = geometry.entry(index);
+            store32(offset, entry.test);
+            store32(offset + 4, entry.cost_us);
+            store32(offset + 8, entry.unit);
+        }
+        for (slot, (start, len)) in (0..).zip(&self.plan.parts) {
+            store32(geometry.part(slot), *start);
+            store32(geometry.part(slot) + 4, *len);
+            self.state(slot)
+                .store(u64::from(NO_TEST), Ordering::Relaxed);
+            self.give(slot, 0, u32::from(slot));
+        }
+        let spec = &geometry.spec;
+        store64(header::LENGTH, geometry.length as u64);
+        store64(header::SLOTS, spec.slots.into());
+        store64(header::TESTS, spec.tests.into());
+        store64(header::ENTRIES, geometry.entries.into());
+        store64(header::RING_BYTES, spec.ring_bytes.into());
+        store64(header::INCARNATIONS, spec.incarnations.into());
+        store64(header::CHECKSUM, checksum(geometry, &self.plan).into());
+        // Release: pairs with the acquire load in `open`.
+        self.memory
+            .word64(header::MAGIC)
+            .store(MAGIC, Ordering::Release);
+    }
+
+    /// Gives `slot` to `incarnation`, which waits for room on event number `event`.
+    ///
+    /// To be called before that incarnation is started, after its predecessor was reaped and its records were read.
+    /// Incarnation 0 of each slot has its slot's event from the start. An event must never be given out twice: one
+    /// whose waiter was killed is unusable. Without an event (a number not below
+    /// [`incarnations`](SegmentSpec::incarnations)) a worker looks for room ten times per second. Opens the slot again if
+    /// its ring was [`Corrupt`](super::Corrupt); what was in it is lost.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    pub fn assign_event(&self, slot: u16, incarnation: u16, event: u32) {
+        let private = self.private(slot);
+        // Relaxed: the next worker does not exist yet.
+        self.head(slot).store(private.head(), Ordering::Relaxed);
+        if private.open() {
+            self.tail(slot).store(private.head(), Ordering::Relaxed);
+        }
+        self.give(slot, incarnation, event);
+    }
+
+    fn give(&self, slot: u16, incarnation: u16, event: u32) {
+        self.private(slot).set_event(event);
+        let owner = u64::from(event) << 32 | u64::from(incarnation);
+        self.owner(slot).store(owner, Ordering::Relaxed);
+    }
+
+    /// The reader of a slot's ring.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    #[must_use]
+    pub fn reader(&self, slot: u16) -> Reader<'_> {
+        Reader::new(self, slot)
+    }
+
+    /// What it was made for.
+    #[must_use]
+    pub fn spec(&self) -> &SegmentSpec {
+        &self.geometry.spec
+    }
+
+    /// The plan, as it was when the segment was made or opened.
+    #[must_use]
+    pub fn plan(&self) -> &PlanTable {
+        &self.plan
+    }
+
+    /// Offsets of a slot's positions and of its ring, for tests that damage them.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn slot_offsets(&self, slot: u16) -> [usize; 3] {
+        [
+            self.geometry.tail(slot),
+            self.geometry.head(slot),
+            self.geometry.ring(slot),
+        ]
+    }
+
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(super) fn private(&self, slot: u16) -> &SlotBook {
+        &self.private[usize::from(slot)]
+    }
+
+    pub(super) fn ring_bytes(&self) -> u64 {
+        self.geometry.spec.ring_bytes.into()
+    }
+
+    pub(super) fn ring_words(&self, slot: u16) -> &[AtomicU64] {
+        let count = self.geometry.spec.ring_bytes as usize / 8;
+        self.memory.words64(self.geometry.ring(slot), count)
+    }
+
+    pub(super) fn claim_word(&self, test: u32) -> &AtomicU32 {
+        self.memory.word32(self.geometry.claim(test))
+    }
+
+    pub(super) fn stop_word(&self) -> &AtomicU32 {
+        self.memory.word32(header::STOP)
+    }
+
+    pub(super) fn armed(&self) -> &AtomicU32 {
+        self.memory.word32(header::ARMED)
+    }
+
+    pub(super) fn epoch(&self) -> &AtomicU32 {
+        self.memory.word32(header::EPOCH)
+    }
+
+    pub(super) fn tail(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.tail(slot))
+    }
+
+    pub(super) fn head(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.head(slot))
+    }
+
+    pub(super) fn want(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.want(slot))
+    }
+
+    pub(super) fn state(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.state(slot))
+    }
+
+    pub(super) fn started(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.started(slot))
+    }
+
+    pub(super) fn owner(&self, slot: u16) -> &AtomicU64 {
+        self.memory.word64(self.geometry.owner(slot))
+    }
+
+    pub(super) fn stealing(&self, slot: u16) -> &AtomicU32 {
+        self.memory.word32(self.geometry.stealing(slot))
+    }
+}
+
+/// Lays a segment out after checking the plan.
+fn geometry(spec: &SegmentSpec, plan: &PlanTable) -> Result<Geometry, &'static str> {
+    let entries = u32::try_from(plan.entries.len()).map_err(|_| "the plan has too many entries")?;
+    let geometry = Geometry::new(spec, entries)?;
+    if plan.parts.len() != usize::from(spec.slots) {
+        return Err("the plan must have a part for each slot");
+    }
+    let mut next = 0;
+    for &(start, len) in &plan.parts {
+        if start != next || len > entries - next {
+            return Err("the parts of the plan must follow each other");
+        }
+        next += len;
+    }
+    if next != entries {
+        return Err("the parts of the plan must cover it");
+    }
+    let mut seen = vec![false; spec.tests as usize];
+    for entry in &plan.entries {
+        match seen.get_mut(entry.test as usize) {
+            None => return Err("the plan has a test that is not in the inventory"),
+            Some(seen) if *seen => return Err("the plan has a test twice"),
+            Some(seen) => *seen = true,
+        }
+    }
+    Ok(geometry)
+}
+
+fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let spec = &geometry.spec;
+    hasher.update(&(geometry.length as u64).to_le_bytes());
+    hasher.update(&spec.slots.to_le_bytes());
+    for number in [
+        spec.tests,
+        spec.ring_bytes,
+        spec.incarnations,
+        geometry.entries,
+    ] {
+        hasher.update(&number.to_le_bytes());
+    }
+    for entry in &plan.entries {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&entry.test.to_le_bytes());
+        bytes[4..8].copy_from_slice(&entry.cost_us.to_le_bytes());
+        bytes[8..].copy_from_slice(&entry.unit.to_le_bytes());
+        hasher.update(&bytes);
+    }
+    for (start, len) in &plan.parts {
+        hasher.update(&start.to_le_bytes());
+        hasher.update(&len.to_le_bytes());
+    }
+    hasher.finalize()
+}
+
+#[cfg(not(loom))]
+fn read_plan(memory: &Memory, geometry: &Geometry) -> PlanTable {
+    let word = |offset| memory.word32(offset).load(Ordering::Relaxed);
+    let entry = |index| {
+        let offset = geometry.entry(index);
+        PlanEntry {
+            test: word(offset),
+            cost_us: word(offset + 4),
+            unit: word(offset + 8),
+        }
+    };
+    let part = |slot| (word(geometry.part(slot)), word(geometry.part(slot) + 4));
+    PlanTable {
+        entries: (0..geometry.entries).map(entry).collect(),
+        parts: (0..geometry.spec.slots).map(part).collect(),
+    }
+}

@@ -1,0 +1,247 @@
+//! Workers that end, the tests that they take with them, and those who come in their place.
+
+use rustix::process::Signal;
+
+use super::stats::now_ns;
+use super::{Lane, Lost, PATIENCE, Run};
+use crate::daemon::message::HostRequest;
+use crate::event::{JunitCounts, Outcome, Report, RunEvent, TestResult, When};
+use crate::pool::Death;
+use crate::ring::Phase;
+
+/// Most tests that the host is asked about at a time: its answers must fit into the socket's queue, or both sides would wait
+/// for each other.
+const ASKED_LIMIT: usize = 8;
+
+impl Run<'_> {
+    /// The worker of `slot` is gone: reads its last records, settles what it had claimed, and replaces it if it crashed.
+    /// `death` is `None` when there is no host any more to say how it ended.
+    pub(super) fn bury(&mut self, slot: u16, death: Option<&Death>) {
+        self.drain_fully(slot);
+        let incarnation = self.pool.incarnation(slot);
+        let lane = std::mem::take(&mut self.lanes[usize::from(slot)]);
+        let in_flight = self.in_flight(slot, incarnation);
+        self.pool.reaped(slot, incarnation);
+        self.release(slot, incarnation, in_flight.as_ref().map(|lost| lost.test));
+        if lane.said_bye && lane.corrupt.is_none() {
+            if let Some(death) = death.filter(|death| !death.is_clean()) {
+                let text = format!("[worker {slot}] {} after its last test", death.cause());
+                self.tell(&RunEvent::Notice(&text));
+            }
+        } else if !self.was_interrupted(death) {
+            self.crashed(slot, &lane, death, in_flight);
+        }
+    }
+
+    /// The interrupt that was sent to all workers ended it: no crash.
+    fn was_interrupted(&self, death: Option<&Death>) -> bool {
+        let by_interrupt = death.is_some_and(|death| death.signal() == Some(Signal::INT.as_raw()));
+        self.interrupts > 1 || (self.interrupts == 1 && by_interrupt)
+    }
+
+    /// The test that the worker was running, as far as it has no result.
+    fn in_flight(&self, slot: u16, incarnation: u16) -> Option<Lost> {
+        let state = self.segment.slot_state(slot);
+        let test = state.current?;
+        let own = state.incarnation == incarnation
+            && self.ledger.is_missing(test)
+            && self.segment.claim_of(test) == Some((slot, incarnation));
+        let ns = now_ns().saturating_sub(state.started_ns);
+        own.then(|| Lost {
+            test,
+            slot,
+            when: match state.phase {
+                Phase::Setup => "setup",
+                Phase::Teardown => "teardown",
+                Phase::Call | Phase::Idle => "call",
+            },
+            duration: std::time::Duration::from_nanos(ns).as_secs_f64(),
+            message: String::new(),
+        })
+    }
+
+    /// Gives back what a dead worker had claimed and not finished, but for the test that died with it.
+    fn release(&mut self, slot: u16, incarnation: u16, in_flight: Option<u32>) {
+        for test in self.ledger.missing() {
+            if Some(test) != in_flight && self.segment.claim_of(test) == Some((slot, incarnation)) {
+                self.segment.release(test, slot, incarnation);
+            }
+        }
+    }
+
+    fn crashed(&mut self, slot: u16, lane: &Lane, death: Option<&Death>, in_flight: Option<Lost>) {
+        let cause = match (&lane.corrupt, death) {
+            (Some(what), _) => {
+                format!("its result ring was overwritten ({what}), so it was killed")
+            }
+            (None, None) => "the run's host process died".to_owned(),
+            (None, Some(death)) if death.is_clean() && in_flight.is_some() => {
+                "exit status 0 before the test was finished".to_owned()
+            }
+            (None, Some(death)) if death.is_clean() => {
+                "exit status 0 before its session was finished".to_owned()
+            }
+            (None, Some(death)) => death.cause(),
+        };
+        self.needs_report = true;
+        let replaced = self.replace(slot);
+        let inventory = self.inventory;
+        let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
+        self.tell(&RunEvent::Crashed {
+            slot,
+            cause: &cause,
+            test: nodeid,
+            replaced,
+        });
+        match in_flight {
+            // Without a host all missing tests are counted together: `Cause::HostDied`.
+            Some(lost) if death.is_some() => {
+                let id = inventory.id(lost.test);
+                let message = format!("worker 'gw{slot}' crashed while running '{id}': {cause}");
+                self.ledger.ask(lost.test);
+                self.lost.push_back(Lost { message, ..lost });
+            }
+            Some(_) => {}
+            None => {
+                self.verdict.crash = true;
+                if let Some(stack) = death.map(|death| &death.stack).filter(|s| !s.is_empty()) {
+                    self.tell(&RunEvent::Notice(stack.trim_end_matches('\n')));
+                }
+            }
+        }
+    }
+
+    /// Starts a worker in place of one that crashed, if there is something to do for it.
+    fn replace(&mut self, slot: u16) -> bool {
+        if !self.connected || self.segment.stopped() || self.segment.unclaimed() == 0 {
+            return false;
+        }
+        match self.pool.restart(slot) {
+            Some(reserved) => {
+                self.spawn(slot, reserved);
+                true
+            }
+            None => {
+                self.out_of_restarts = true;
+                false
+            }
+        }
+    }
+
+    fn spawn(&mut self, slot: u16, (incarnation, event): (u16, u32)) {
+        self.segment.assign_event(slot, incarnation, event);
+        self.send(&HostRequest::Spawn { slot, incarnation });
+    }
+
+    /// Everything that follows from the present state: requests to the host, fresh workers, tests that can't run any more.
+    pub(super) fn settle(&mut self) {
+        if !self.connected {
+            self.settle_without_host();
+        }
+        if !self.pool.any_occupied()
+            && !self.verdict.is_stopped()
+            && self.ledger.missing().next().is_some()
+        {
+            self.nobody_left();
+        }
+        while self.asked.len() < ASKED_LIMIT {
+            let Some(lost) = self.lost.pop_front() else {
+                break;
+            };
+            self.send(&HostRequest::Crashed {
+                test: lost.test,
+                message: &lost.message,
+                when: lost.when,
+                duration: lost.duration,
+                slot: lost.slot,
+            });
+            self.asked.push(lost);
+        }
+    }
+
+    /// Workers have left and tests are without a result: somebody else has to run them, or they are errors, by name.
+    fn nobody_left(&mut self) {
+        let progress = self.revived_at != Some(self.ledger.done());
+        let can_run = self.segment.unclaimed() > 0 && !self.segment.stopped();
+        if can_run && progress && !self.out_of_restarts {
+            self.revived_at = Some(self.ledger.done());
+            let count = self.segment.unclaimed().min(self.pool.len().into());
+            for slot in 0..u16::try_from(count).unwrap_or(u16::MAX) {
+                if let Some(reserved) = self.pool.next(slot) {
+                    self.spawn(slot, reserved);
+                }
+            }
+            if self.pool.any_occupied() {
+                return;
+            }
+        }
+        let why = if self.out_of_restarts {
+            format!(
+                "more than {} workers crashed (`--max-worker-restart`)",
+                self.pool.max_restarts()
+            )
+        } else if self.segment.stopped() {
+            "a worker stopped the run without saying why".to_owned()
+        } else {
+            "all workers ended without running it".to_owned()
+        };
+        let missing: Vec<u32> = self.ledger.missing().collect();
+        for test in missing {
+            let message = format!("'{}' did not run: {why}", self.inventory.id(test));
+            self.ledger.ask(test);
+            self.lost.push_back(Lost {
+                test,
+                slot: 0,
+                when: "setup",
+                duration: 0.0,
+                message,
+            });
+        }
+    }
+
+    /// Nobody reaps the killed workers or makes reports.
+    fn settle_without_host(&mut self) {
+        self.drain_all();
+        let patient = self
+            .disconnected_at
+            .is_some_and(|since| since.elapsed() < PATIENCE);
+        for slot in 0..self.pool.len() {
+            let running = self.pool.worker(slot).is_some_and(|worker| !worker.ended);
+            // One that the dead host was asked for will never come.
+            if self.pool.is_occupied(slot) && !(running && patient) {
+                self.bury(slot, None);
+            }
+        }
+        let lost: Vec<Lost> = self.asked.drain(..).chain(self.lost.drain(..)).collect();
+        for lost in lost {
+            self.ledger.finish(lost.test);
+            self.needs_report = true;
+            self.result(&made_up(&lost));
+        }
+    }
+}
+
+/// The result of a test that crashed, when the host can't make one that looks like pytest's.
+fn made_up(lost: &Lost) -> TestResult {
+    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    TestResult {
+        test: lost.test,
+        slot: lost.slot,
+        reports: vec![Report {
+            when: When::Call,
+            outcome: Outcome::Failed,
+            is_failure: true,
+            in_summary: true,
+            start: began.map_or(0.0, |since| since.as_secs_f64()) - lost.duration,
+            duration: lost.duration,
+            category: "failed".into(),
+            letter: "F".into(),
+            word: "FAILED".into(),
+            markup: Vec::new(),
+            reason: lost.message.clone(),
+        }],
+        warnings: 0,
+        junit: String::new(),
+        junit_counts: JunitCounts::default(),
+    }
+}

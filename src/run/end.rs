@@ -1,0 +1,125 @@
+//! After the last worker: pytest's summary, the host's end, the final event.
+
+use std::os::fd::AsFd;
+
+use super::{Finished, Run};
+use crate::daemon::message::HostRequest;
+use crate::error::Error;
+use crate::event::{RunEnd, RunEvent};
+use crate::exit;
+
+impl Run<'_> {
+    /// Gets the summary if there is something that only pytest can say, lets the host end, and reports the end.
+    pub(super) fn finish(mut self) -> Finished {
+        self.segment.unlink();
+        if self.exit_status.is_none() {
+            if self.has_something_to_say() {
+                self.report();
+            }
+            self.stop_host();
+            if self.late_record && self.connected {
+                // A shared fixture failed after the run had passed: now there is something to say.
+                self.report();
+                self.stop_host();
+            }
+        }
+        let end = self.describe();
+        self.tell(&RunEvent::Ended(&end));
+        let flushed = self.reporters.flush();
+        self.told(flushed);
+        let mut status = end.status;
+        if let Some(error) = self
+            .output_error
+            .take()
+            .filter(|error| !error.is_broken_pipe())
+        {
+            status = exit::INTERNAL_ERROR;
+            self.error.get_or_insert(Error::Internal(error.to_string()));
+        }
+        Finished {
+            status,
+            samples: std::mem::take(&mut self.samples),
+            error: self.error.take(),
+            complete: self.ledger.unfinished() == 0,
+        }
+    }
+
+    fn has_something_to_say(&self) -> bool {
+        self.needs_report || self.verdict.is_stopped() || self.status() != exit::OK
+    }
+
+    fn status(&self) -> i32 {
+        self.verdict.status(self.ledger.done())
+    }
+
+    fn report(&mut self) {
+        self.late_record = false;
+        let (memfd, len) = match self.bodies.memfd() {
+            Ok(bodies) => bodies,
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+                return;
+            }
+        };
+        let interrupted = self.verdict.interrupted();
+        let request = HostRequest::Report {
+            status: self.status(),
+            interrupted: interrupted.map(|(text, _)| text),
+            location: interrupted.map_or("", |(_, location)| location),
+            stop: self.verdict.stop_text(),
+            duration: self.began.elapsed().as_secs_f64(),
+            len,
+        };
+        if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {
+            self.summary = None;
+            self.wait_for(|run| run.summary.is_some());
+        }
+    }
+
+    /// The host tears shared fixtures down before it goes.
+    fn stop_host(&mut self) {
+        self.stopping = true;
+        let status = self
+            .summary
+            .as_ref()
+            .map_or_else(|| self.status(), |(status, _)| *status);
+        self.send(&HostRequest::Stop { status });
+        self.wait_for(|run| run.late_record && run.summary.is_none());
+    }
+
+    /// Until `done`, or nothing can come any more.
+    fn wait_for(&mut self, done: impl Fn(&Self) -> bool) {
+        while self.connected && self.exit_status.is_none() && !done(self) {
+            self.wait();
+        }
+    }
+
+    fn describe(&mut self) -> RunEnd {
+        let unfinished = self.ledger.unfinished();
+        let mut status = self.exit_status.unwrap_or_else(|| self.status());
+        let mut summary = None;
+        if let Some((final_status, text)) = self.summary.take() {
+            status = final_status;
+            summary = Some(text);
+        }
+        if unfinished > 0 && status == exit::OK {
+            // Whatever the host said: tests without a result are no success.
+            status = exit::INTERNAL_ERROR;
+        }
+        RunEnd {
+            duration: self.began.elapsed(),
+            started: self.began_epoch,
+            status,
+            not_run: unfinished,
+            stopped: self.verdict.describe(),
+            summary,
+            suite_properties: std::mem::take(&mut self.properties),
+            notes: self
+                .stats
+                .as_ref()
+                .map(super::Stats::notes)
+                .unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the host says during a run.
+
+use std::os::fd::OwnedFd;
+
+use rustix::process::Signal;
+
+use super::Run;
+use crate::daemon::message::HostEvent;
+use crate::daemon::wire::{Packet, WireError, read_announced};
+use crate::decode;
+use crate::error::Error;
+use crate::event::RunEvent;
+use crate::pool::{Death, Worker};
+
+impl Run<'_> {
+    /// Reads one message, which is there.
+    pub(super) fn receive(&mut self) {
+        match self.connection.recv() {
+            Ok(Some(packet)) => {
+                if let Err(error) = self.message(packet) {
+                    self.broken(&error);
+                }
+            }
+            Ok(None) => self.end_of_file(),
+            Err(error) => self.broken(&error),
+        }
+    }
+
+    /// The host says things that make no sense: it can't be relied on for the rest of the run.
+    fn broken(&mut self, error: &WireError) {
+        self.error
+            .get_or_insert(Error::protocol("host", error.to_string()));
+        self.end_of_file();
+    }
+
+    fn message(&mut self, packet: Packet) -> Result<(), WireError> {
+        let event = packet.parse()?;
+        let mut fds = packet.fds.into_iter();
+        let mut fd = || {
+            let missing = || WireError::Malformed("a message came without its descriptor".into());
+            fds.next().ok_or_else(missing)
+        };
+        match event {
+            // The host and its forks have it mapped: nobody needs the name any more.
+            HostEvent::Attached => self.segment.unlink(),
+            HostEvent::Born {
+                slot,
+                incarnation,
+                pid,
+            } => {
+                let worker = Worker {
+                    pid,
+                    pidfd: fd()?,
+                    spill: fd()?,
+                    ended: false,
+                };
+                self.born(slot, incarnation, worker)?;
+            }
+            HostEvent::Died(died) => {
+                let death = Death {
+                    status: died.status,
+                    stack: died.stack,
+                };
+                self.died(died.slot, died.incarnation, &death)?;
+            }
+            HostEvent::Record { test, len, more } => self.host_record(test, fd()?, len, more)?,
+            HostEvent::Summary { status, len } => {
+                let text = read_announced(fd()?, len)?;
+                let text = String::from_utf8(text)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                self.summary = Some((status, text));
+            }
+            HostEvent::Exit(exit) => {
+                for text in [&exit.out, &exit.err] {
+                    if !text.is_empty() {
+                        self.tell(&RunEvent::Notice(text.trim_end_matches('\n')));
+                    }
+                }
+                self.exit_status = Some(exit.status);
+            }
+            HostEvent::Unknown => {}
+            HostEvent::Collected(_)
+            | HostEvent::Collecting { .. }
+            | HostEvent::Plain { .. }
+            | HostEvent::Replace { .. } => {
+                return Err(WireError::Malformed(
+                    "it announced a run in the middle of one".into(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn born(&mut self, slot: u16, incarnation: u16, worker: Worker) -> Result<(), WireError> {
+        if !self.pool.born(slot, incarnation, worker) {
+            return Err(WireError::Malformed(format!(
+                "a worker was born that nobody asked for: slot {slot}, incarnation {incarnation}"
+            )));
+        }
+        if self.interrupts > 1 || self.lanes[usize::from(slot)].corrupt.is_some() {
+            self.pool.signal(slot, Signal::KILL);
+        }
+        Ok(())
+    }
+
+    fn died(&mut self, slot: u16, incarnation: u16, death: &Death) -> Result<(), WireError> {
+        if slot >= self.pool.len()
+            || self.pool.incarnation(slot) != incarnation
+            || !self.pool.is_occupied(slot)
+        {
+            return Err(WireError::Malformed(format!(
+                "a worker died that was not alive: slot {slot}, incarnation {incarnation}"
+            )));
+        }
+        self.bury(slot, Some(death));
+        Ok(())
+    }
+
+    /// A result that the host has made: that of a lost test, or what a shared fixture's teardown adds to one.
+    fn host_record(
+        &mut self,
+        test: u32,
+        memfd: OwnedFd,
+        len: u64,
+        more: bool,
+    ) -> Result<(), WireError> {
+        let body = read_announced(memfd, len)?;
+        if test as usize >= self.inventory.len() {
+            return Err(WireError::Malformed(format!("there is no test {test}")));
+        }
+        let asked = self.asked.iter().position(|lost| lost.test == test);
+        let slot = match asked {
+            Some(at) => self.asked.swap_remove(at).slot,
+            None => {
+                self.late_record = !more;
+                self.segment.claim_of(test).map_or(0, |(slot, _)| slot)
+            }
+        };
+        let result = decode::test(&body, 0, test, slot)
+            .map_err(|error| WireError::Malformed(error.to_string()))?;
+        self.ledger.finish(test);
+        self.bodies.push(decode::TEST, 0, test, slot, &body);
+        self.result(&result);
+        Ok(())
+    }
+
+    /// The connection has ended.
+    fn end_of_file(&mut self) {
+        if !self.stopping && self.exit_status.is_none() && self.interrupts < 2 {
+            self.verdict.host_died();
+            self.error.get_or_insert(Error::WentAway {
+                who: "run's host process",
+                doing: "the tests were running".into(),
+                log: self.log.clone(),
+            });
+        }
+        self.disconnect();
+    }
+
+    /// Nothing more is asked of the host or heard from it; without it, workers are of no use.
+    pub(super) fn disconnect(&mut self) {
+        if self.connected {
+            self.connected = false;
+            self.disconnected_at = Some(std::time::Instant::now());
+        }
+        self.segment.stop();
+        self.pool.signal_all(Signal::KILL);
+    }
+}

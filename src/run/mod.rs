@@ -1,0 +1,386 @@
+//! The one loop of a run: records, deaths, signals and time become [`RunEvent`]s.
+//!
+//! A single thread owns all state; nothing in here waits except [`Run::wait`], which sleeps on everything at once.
+
+mod bodies;
+mod deaths;
+mod end;
+mod ledger;
+mod messages;
+mod records;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::daemon::message::{HostRequest, Options};
+use crate::daemon::wire::{Connection, WireError};
+use crate::error::{Error, Result};
+use crate::event::{RunEvent, RunStart, RunningTest};
+use crate::inventory::Inventory;
+use crate::plan::history::Sample;
+use crate::pool::{Pool, Received, Signals, Watched, stop_self, wait};
+use crate::report::{ReportError, Reporter};
+use crate::ring::{RecordHead, Segment, Waker};
+use bodies::Bodies;
+use ledger::Ledger;
+use stats::{Stats, now_ns};
+use verdict::Verdict;
+
+/// Longest sleep while workers run: how often the status line and quiet results appear.
+const TICK: Duration = Duration::from_millis(33);
+/// Longest sleep while only the host is at work.
+const SLOW_TICK: Duration = Duration::from_millis(250);
+/// How long killed workers may take to disappear once nobody is left to reap them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that a run needs.
+pub struct Setup<'a> {
+    pub connection: &'a Connection,
+    pub segment: Arc<Segment>,
+    pub inventory: &'a Inventory,
+    /// The tests to run.
+    pub planned: Vec<u32>,
+    pub options: &'a Options,
+    /// Workers; not more than the segment has slots.
+    pub slots: u16,
+    /// How many crashed workers may be replaced.
+    pub max_restarts: u32,
+    pub start: RunStart,
+    /// When the command was started, for the duration that the user sees.
+    pub began: Instant,
+    /// The same, seconds since the epoch.
+    pub began_epoch: f64,
+    pub signals: &'a mut Signals,
+    pub reporters: &'a mut dyn Reporter,
+    /// The daemon's log, for error messages.
+    pub log: Option<PathBuf>,
+}
+
+/// What a run has left.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit status.
+    pub status: i32,
+    /// What was measured of the tests that have a result of their own, for the duration history.
+    pub samples: Vec<(u32, Sample)>,
+    /// Something that went wrong outside of the tests, to be shown to the user.
+    pub error: Option<Error>,
+    /// Every planned test has a result of its own.
+    pub complete: bool,
+}
+
+/// What is known about the worker in a slot beside its process.
+#[derive(Debug, Default)]
+struct Lane {
+    /// It has finished its session.
+    said_bye: bool,
+    /// Why nothing more is read from its ring.
+    corrupt: Option<String>,
+    /// A record whose body lies in a spill file that has not come yet.
+    deferred: Option<RecordHead>,
+}
+
+/// A test for which the host is to make a report.
+#[derive(Clone, Debug)]
+struct Lost {
+    test: u32,
+    slot: u16,
+    when: &'static str,
+    /// Seconds.
+    duration: f64,
+    message: String,
+}
+
+/// The state of a run.
+struct Run<'a> {
+    connection: &'a Connection,
+    segment: Arc<Segment>,
+    waker: Waker,
+    bell: OwnedFd,
+    inventory: &'a Inventory,
+    options: &'a Options,
+    signals: &'a mut Signals,
+    reporters: &'a mut dyn Reporter,
+    log: Option<PathBuf>,
+    began: Instant,
+    began_epoch: f64,
+
+    pool: Pool,
+    lanes: Vec<Lane>,
+    ledger: Ledger,
+    verdict: Verdict,
+    bodies: Bodies,
+    samples: Vec<(u32, Sample)>,
+    properties: Vec<(String, String)>,
+    /// Tests to ask the host about, and those that it was asked about.
+    lost: VecDeque<Lost>,
+    asked: Vec<Lost>,
+    /// A crashed worker was not replaced because too many had crashed.
+    out_of_restarts: bool,
+    /// Number of results when workers were last sent for tests that were given back.
+    revived_at: Option<usize>,
+
+    /// `false` once the connection has ended.
+    connected: bool,
+    disconnected_at: Option<Instant>,
+    /// The host was told to stop: its end is no surprise.
+    stopping: bool,
+    /// Its answer to `report`.
+    summary: Option<(i32, String)>,
+    /// It has ended the run by itself.
+    exit_status: Option<i32>,
+    /// A record came unasked, and no other follows.
+    late_record: bool,
+    needs_report: bool,
+    /// Signals to end that have come.
+    interrupts: u32,
+
+    output_error: Option<ReportError>,
+    error: Option<Error>,
+    last_running: Option<Instant>,
+    stats: Option<Stats>,
+    body: Vec<u8>,
+}
+
+/// Runs the tests and reports them.
+///
+/// # Errors
+/// What keeps the run from starting. Everything later is part of the run and ends up in [`Finished`].
+pub fn execute(setup: Setup<'_>) -> Result<Finished> {
+    let start = setup.start.clone();
+    let mut run = Run::new(setup)?;
+    run.tell(&RunEvent::Started(&start));
+    run.go();
+    run.work();
+    Ok(run.finish())
+}
+
+impl<'a> Run<'a> {
+    fn new(setup: Setup<'a>) -> Result<Self> {
+        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+        let bell = rustix::event::eventfd(0, flags)
+            .map_err(|errno| Error::os("make an eventfd", errno.into()))?;
+        Ok(Self {
+            connection: setup.connection,
+            waker: setup.segment.waker(),
+            segment: setup.segment,
+            bell,
+            options: setup.options,
+            signals: setup.signals,
+            reporters: setup.reporters,
+            log: setup.log,
+            began: setup.began,
+            began_epoch: setup.began_epoch,
+            pool: Pool::new(setup.slots, setup.max_restarts),
+            lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
+            ledger: Ledger::new(setup.inventory.len(), setup.planned),
+            inventory: setup.inventory,
+            // pytest's own counter for `--maxfail` includes them.
+            verdict: Verdict::new(setup.options.collect_errors),
+            bodies: Bodies::default(),
+            samples: Vec::new(),
+            properties: Vec::new(),
+            lost: VecDeque::new(),
+            asked: Vec::new(),
+            out_of_restarts: false,
+            revived_at: None,
+            connected: true,
+            disconnected_at: None,
+            stopping: false,
+            summary: None,
+            exit_status: None,
+            late_record: false,
+            needs_report: setup.options.needs_report,
+            interrupts: 0,
+            output_error: None,
+            error: None,
+            last_running: None,
+            stats: setup.options.stats.then(Stats::new),
+            body: Vec::new(),
+        })
+    }
+
+    fn go(&mut self) {
+        for slot in 0..self.pool.len() {
+            self.segment.assign_event(slot, 0, slot.into());
+        }
+        let segment = Arc::clone(&self.segment);
+        let request = HostRequest::Go {
+            segment: segment.name(),
+            slots: self.pool.len(),
+        };
+        self.send_with(&request, |run| vec![run.bell.as_fd()]);
+    }
+
+    /// Until every test has its final state and no worker is left.
+    fn work(&mut self) {
+        loop {
+            self.drain_all();
+            self.settle();
+            if self.is_over() {
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.exit_status.is_some()
+            || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+    }
+
+    /// Sleeps until something happens, and takes note of it.
+    fn wait(&mut self) {
+        let limit = self.limit();
+        self.segment.arm();
+        // Re-check between arming and sleeping: what was committed before the worker could see `armed` rings no bell.
+        let unread = self.segment.has_data() && self.lanes.iter().all(Lane::is_open);
+        let watched = Watched {
+            control: self.connected.then(|| self.connection.as_fd()),
+            signals: self.signals.as_fd(),
+            bell: Some(self.bell.as_fd()),
+            workers: self.pool.watched().collect(),
+        };
+        let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
+        self.segment.disarm();
+        let ready = ready.unwrap_or_else(|error| {
+            // Out of memory for the list: try again a little later rather than losing the run.
+            self.error
+                .get_or_insert(Error::os("wait for events", error));
+            std::thread::sleep(TICK);
+            crate::pool::Ready::default()
+        });
+        if let Some(stats) = &mut self.stats {
+            stats.wakes += 1;
+            stats.bells += u64::from(ready.bell);
+        }
+        if ready.bell {
+            // Its value does not matter: all rings are looked at after every wake-up.
+            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+        }
+        for slot in ready.ended {
+            self.pool.ended(slot);
+        }
+        if ready.signals {
+            for signal in self.signals.pending() {
+                self.signal(signal);
+            }
+        }
+        if ready.control && self.connected {
+            self.receive();
+        }
+        self.show_running();
+    }
+
+    fn limit(&self) -> Duration {
+        let tick = if self.pool.any_occupied() {
+            TICK
+        } else {
+            SLOW_TICK
+        };
+        self.reporters.due().map_or(tick, |due| due.min(tick))
+    }
+
+    fn signal(&mut self, signal: Received) {
+        match signal {
+            Received::Resize => {}
+            Received::Suspend => {
+                let _ = self.reporters.flush();
+                self.pool.signal_all(Signal::STOP);
+                stop_self();
+                self.pool.signal_all(Signal::CONT);
+            }
+            Received::End(signal) => {
+                self.interrupts += 1;
+                self.verdict.signal(signal);
+                self.segment.stop();
+                match self.interrupts {
+                    1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
+                    1 => self.send(&HostRequest::Interrupt),
+                    2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
+                    _ => self.disconnect(),
+                }
+            }
+        }
+    }
+
+    /// The status line's news, at most once in a tick.
+    fn show_running(&mut self) {
+        if self.last_running.is_some_and(|last| last.elapsed() < TICK) {
+            return;
+        }
+        self.last_running = Some(Instant::now());
+        let now = now_ns();
+        let mut running = Vec::new();
+        for (slot, _) in self.pool.watched() {
+            let state = self.segment.slot_state(slot);
+            let Some(test) = state.current.filter(|&test| self.ledger.is_missing(test)) else {
+                continue;
+            };
+            running.push(RunningTest {
+                slot,
+                nodeid: self.inventory.id(test),
+                elapsed: Duration::from_nanos(now.saturating_sub(state.started_ns)),
+            });
+        }
+        let told = self.reporters.event(&RunEvent::Running(&running));
+        self.told(told);
+        if self.reporters.due().is_some_and(|due| due.is_zero()) {
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+        }
+    }
+
+    fn tell(&mut self, event: &RunEvent<'_>) {
+        let told = self.reporters.event(event);
+        self.told(told);
+    }
+
+    /// A run whose output nobody can read is not worth finishing.
+    fn told(&mut self, told: Result<(), ReportError>) {
+        let Err(error) = told else { return };
+        if matches!(error, ReportError::Output(_)) {
+            self.verdict.output_closed();
+            self.segment.stop();
+        }
+        self.output_error.get_or_insert(error);
+    }
+
+    fn send(&mut self, request: &HostRequest<'_>) {
+        self.send_with(request, |_| Vec::new());
+    }
+
+    fn send_with(
+        &mut self,
+        request: &HostRequest<'_>,
+        fds: impl for<'r> FnOnce(&'r Self) -> Vec<BorrowedFd<'r>>,
+    ) {
+        if !self.connected {
+            return;
+        }
+        let fds = fds(self);
+        match self.connection.send(request, &fds) {
+            // Its end of file is yet to be read, after whatever it said last.
+            Ok(()) | Err(WireError::Io(_)) => {}
+            Err(WireError::Malformed(what)) => {
+                self.error.get_or_insert(Error::Internal(what));
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Whether its ring is read.
+    fn is_open(&self) -> bool {
+        self.corrupt.is_none() && self.deferred.is_none()
+    }
+}

@@ -1,0 +1,241 @@
+//! Why a run ends, and the exit status that follows.
+
+use rustix::process::Signal;
+
+use crate::decode::{Stop, StopReason};
+use crate::exit;
+
+/// What made the run end before its last test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// As pytest's `KeyboardInterrupt` and what derives from it: Ctrl-C, `pytest.exit`, `session.shouldstop`.
+    Interrupted {
+        text: String,
+        location: String,
+        status: i32,
+    },
+    /// `-x`, `--maxfail`, `session.shouldfail`.
+    Failures { text: String },
+    /// An exception escaped from a hook in a worker.
+    InternalError,
+    /// The control connection ended.
+    HostDied,
+}
+
+/// Everything that the exit status depends on.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    cause: Option<Cause>,
+    /// Reports that count as failures, for `--maxfail` too.
+    pub failures: u64,
+    /// A worker died while it ran no test: something went wrong that no test's result shows.
+    pub crash: bool,
+    internal_error: bool,
+}
+
+impl Verdict {
+    /// `failures`: what pytest's counter for `--maxfail` begins with.
+    pub fn new(failures: u64) -> Self {
+        Self {
+            failures,
+            ..Self::default()
+        }
+    }
+
+    /// Whether tests may be left without a result: the user is told that, and how many.
+    pub fn is_stopped(&self) -> bool {
+        self.cause.is_some()
+    }
+
+    /// The first reason counts, but a missing location is filled in, and a dead host overrides everything.
+    fn stop(&mut self, cause: Cause) {
+        match (&mut self.cause, &cause) {
+            (None, _) | (_, Cause::HostDied) => self.cause = Some(cause),
+            (
+                Some(Cause::Interrupted {
+                    text: known,
+                    location: unknown,
+                    ..
+                }),
+                Cause::Interrupted { text, location, .. },
+            ) if unknown.is_empty() && known == text => unknown.clone_from(location),
+            _ => {}
+        }
+    }
+
+    /// The user or the system wants the CLI to end.
+    pub fn signal(&mut self, signal: Signal) {
+        let text = match signal {
+            Signal::INT => "KeyboardInterrupt".to_owned(),
+            Signal::TERM => "Interrupted: SIGTERM".to_owned(),
+            Signal::HUP => "Interrupted: SIGHUP".to_owned(),
+            other => format!("Interrupted: signal {}", other.as_raw()),
+        };
+        self.stop(Cause::Interrupted {
+            text,
+            location: String::new(),
+            status: exit::INTERRUPTED,
+        });
+    }
+
+    /// Nobody reads the output any more.
+    pub fn output_closed(&mut self) {
+        let text = "Interrupted: standard output was closed".to_owned();
+        self.stop(Cause::Interrupted {
+            text,
+            location: String::new(),
+            status: exit::INTERRUPTED,
+        });
+    }
+
+    /// A worker wants the run to end.
+    pub fn worker_stop(&mut self, stop: &Stop) {
+        let interrupted = |text: String| Cause::Interrupted {
+            text,
+            location: stop.location.clone(),
+            status: stop.status.unwrap_or(exit::INTERRUPTED),
+        };
+        // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that pytest itself would see.
+        let cause = match stop.why {
+            StopReason::KeyboardInterrupt => interrupted("KeyboardInterrupt".to_owned()),
+            StopReason::Exit => interrupted(format!("_pytest.outcomes.Exit: {}", stop.text)),
+            StopReason::ShouldStop => interrupted(format!("Interrupted: {}", stop.text)),
+            StopReason::ShouldFail => Cause::Failures {
+                text: stop.text.clone(),
+            },
+            StopReason::InternalError => Cause::InternalError,
+        };
+        self.internal_error |= cause == Cause::InternalError;
+        self.stop(cause);
+    }
+
+    /// `--maxfail` is reached; the text is pytest's.
+    pub fn max_failures(&mut self) {
+        let text = format!("stopping after {} failures", self.failures);
+        self.stop(Cause::Failures { text });
+    }
+
+    pub fn host_died(&mut self) {
+        self.stop(Cause::HostDied);
+    }
+
+    /// A worker's session ended with pytest's status 3.
+    pub fn internal_error(&mut self) {
+        self.internal_error = true;
+    }
+
+    /// The exit status of the run; `results`: number of tests with a result.
+    pub fn status(&self, results: usize) -> i32 {
+        if self.internal_error || self.cause == Some(Cause::HostDied) {
+            return exit::INTERNAL_ERROR;
+        }
+        match &self.cause {
+            Some(Cause::Interrupted { status, .. }) => *status,
+            Some(Cause::Failures { .. }) => exit::TESTS_FAILED,
+            _ if self.failures > 0 || self.crash => exit::TESTS_FAILED,
+            _ if results == 0 => exit::NO_TESTS_COLLECTED,
+            _ => exit::OK,
+        }
+    }
+
+    /// `interrupted` and `location` of the `report` request.
+    pub fn interrupted(&self) -> Option<(&str, &str)> {
+        match &self.cause {
+            Some(Cause::Interrupted { text, location, .. }) => Some((text, location)),
+            _ => None,
+        }
+    }
+
+    /// `stop` of the `report` request.
+    pub fn stop_text(&self) -> Option<&str> {
+        match &self.cause {
+            Some(Cause::Failures { text }) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// For the user: why the run was stopped.
+    pub fn describe(&self) -> Option<String> {
+        Some(match self.cause.as_ref()? {
+            Cause::Interrupted { text, location, .. } if location.is_empty() => text.clone(),
+            Cause::Interrupted { text, location, .. } => format!("{text} at {location}"),
+            Cause::Failures { text } => text.clone(),
+            Cause::InternalError => "internal error in a worker".to_owned(),
+            Cause::HostDied => "the run's host process died".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stop(why: StopReason, status: Option<i32>, text: &str, location: &str) -> Stop {
+        Stop {
+            why,
+            status,
+            text: text.into(),
+            location: location.into(),
+        }
+    }
+
+    #[test]
+    fn statuses_are_pytests() {
+        let status = |change: fn(&mut Verdict), results| {
+            let mut verdict = Verdict::default();
+            change(&mut verdict);
+            verdict.status(results)
+        };
+        assert_eq!(status(|_| (), 1), 0);
+        assert_eq!(status(|_| (), 0), 5);
+        assert_eq!(status(|v| v.failures = 1, 1), 1);
+        assert_eq!(status(|v| v.crash = true, 1), 1);
+        assert_eq!(status(Verdict::max_failures, 1), 1);
+        assert_eq!(status(|v| v.signal(Signal::INT), 1), 2);
+        assert_eq!(status(Verdict::internal_error, 1), 3);
+        assert_eq!(status(Verdict::host_died, 1), 3);
+        let by = |why, asked| {
+            let mut verdict = Verdict {
+                failures: 1,
+                ..Verdict::default()
+            };
+            verdict.worker_stop(&stop(why, asked, "t", ""));
+            verdict.status(1)
+        };
+        assert_eq!(by(StopReason::KeyboardInterrupt, None), 2);
+        assert_eq!(by(StopReason::Exit, None), 2);
+        assert_eq!(by(StopReason::Exit, Some(7)), 7);
+        assert_eq!(by(StopReason::ShouldStop, None), 2);
+        assert_eq!(by(StopReason::ShouldFail, None), 1);
+        assert_eq!(by(StopReason::InternalError, None), 3);
+    }
+
+    #[test]
+    fn first_reason_counts_and_learns_its_location() {
+        let mut verdict = Verdict::default();
+        verdict.signal(Signal::INT);
+        verdict.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "a.py:3"));
+        verdict.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "b.py:4"));
+        verdict.max_failures();
+        assert_eq!(verdict.interrupted(), Some(("KeyboardInterrupt", "a.py:3")));
+        assert_eq!(verdict.stop_text(), None);
+        verdict.host_died();
+        assert_eq!(verdict.describe().unwrap(), "the run's host process died");
+    }
+
+    #[test]
+    fn texts_are_those_of_pytests_line() {
+        let mut verdict = Verdict::default();
+        verdict.worker_stop(&stop(StopReason::Exit, None, "enough", ""));
+        assert_eq!(
+            verdict.interrupted(),
+            Some(("_pytest.outcomes.Exit: enough", ""))
+        );
+        let mut verdict = Verdict {
+            failures: 2,
+            ..Verdict::default()
+        };
+        verdict.max_failures();
+        assert_eq!(verdict.stop_text(), Some("stopping after 2 failures"));
+    }
+}
