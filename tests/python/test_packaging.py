@@ -37,11 +37,19 @@ def test_no_plugin_is_registered() -> None:
     assert list(importlib.metadata.distribution("rpytest").entry_points) == []
 
 
-def test_installed_files() -> None:
-    files = importlib.metadata.files("rpytest")
-    assert files is not None
-    names = {file.name for file in files}
-    assert {"rpytest", "py.typed", "_native.abi3.so"} <= names
+def test_package_is_typed_and_has_its_extension() -> None:
+    package = Path(rpytest.__file__).parent
+    assert (package / "py.typed").is_file()
+    # The stable ABI: one build serves every CPython from 3.10 on.
+    assert (package / "_native.abi3.so").is_file()
+
+
+def test_wheel_serves_every_python() -> None:
+    distribution = importlib.metadata.distribution("rpytest")
+    wheel = distribution.read_text("WHEEL") or ""
+    editable = '"editable": true' in (distribution.read_text("direct_url.json") or "")
+    # An editable install is for one interpreter only, whatever its extension could do.
+    assert re.search(r"^Tag: cp310-abi3-", wheel, re.M) or editable
 
 
 def test_program_is_native() -> None:
