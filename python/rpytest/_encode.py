@@ -22,9 +22,8 @@ class CollectingXML(LogXML):
     Only the fixtures reach it through ``config.stash``; as a plugin it just announces the file at the end, as pytest's does.
     """
 
-    pytest_runtest_logreport_direct = LogXML.pytest_runtest_logreport
-    pytest_collectreport_direct = LogXML.pytest_collectreport
-    pytest_sessionfinish_direct = LogXML.pytest_sessionfinish
+    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
+    log_report = LogXML.pytest_runtest_logreport
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
     pytest_internalerror = None  # type: ignore[assignment]
@@ -102,7 +101,7 @@ class Encoder:
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
             for report in reports:
-                self.xml.pytest_runtest_logreport_direct(report)
+                self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if len(reports) == 3 and not recorded and not self._ask_status and all(map(self.is_plain, reports)):
             setup, call, teardown = reports
