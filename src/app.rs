@@ -39,8 +39,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
     let clock = Clock::start();
     let invocation = cli::parse(argv)?;
     let action = invocation.action()?;
-    let cwd =
-        std::env::current_dir().map_err(|error| Error::os("find the current directory", error))?;
+    let cwd = std::env::current_dir().map_err(|error| Error::BadOption {
+        message: format!("the current directory can't be used: {error}"),
+        hint: Some("it may have been removed: change to one that is there".into()),
+    })?;
     let python = || -> Result<PathBuf> {
         let places = interpreter::Places::of_process(&env::process, &cwd);
         Ok(interpreter::find(&places, interpreter::is_executable)?.python)
@@ -128,6 +130,12 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
                 return Ok(status);
             }
             Answer::Replace if attempts == 0 => link = daemon::replace(&options)?,
+            Answer::Mute if attempts == 0 => {
+                let text = "warning: the daemon does not answer; another one takes its place\n";
+                print(io::stderr().lock(), text);
+                link = daemon::supersede(&options)?;
+            }
+            Answer::Mute => return Err(link.explain_end()),
             Answer::Replace => {
                 return Err(Error::protocol(
                     "daemon",
@@ -160,7 +168,7 @@ fn is_set(name: &str) -> bool {
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
     let mut environment = Environment::current();
     // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
-    let cwd_on_path = environment.0.remove(env::CWD_ON_PATH).is_some();
+    let cwd_on_path = environment.remove(env::CWD_ON_PATH).is_some();
     let prog = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpytest"));
     RunRequest {
         op: "run",
@@ -222,7 +230,11 @@ impl Job<'_> {
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut Reporters::standard(&screen),
+            reporters: &mut if options.silent {
+                Reporters::silent()
+            } else {
+                Reporters::standard(&screen)
+            },
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
