@@ -130,7 +130,9 @@ class Encoder:
         if plain and not self._ask_status:
             category, letter, word = ("passed", ".", "PASSED") if when == 1 else ("", "", "")
         else:
-            category, letter, status = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+            # Without pytest's terminal reporter nobody may have an answer.
+            answer = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+            category, letter, status = answer or (report.outcome, "", "")
             if isinstance(status, tuple):
                 word, colours = status
                 markup = ",".join(name for name, on in colours.items() if on)

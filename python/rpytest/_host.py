@@ -7,6 +7,8 @@ import os
 import select
 import signal
 import socket
+import sys
+import traceback
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -41,6 +43,7 @@ class Host:
     """
 
     def __init__(self, conn: socket.socket, announcement: Message, inventory: bytes, answers: Answers, prepare: Callable[[Birth], None]) -> None:
+        self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
         self.inventory = inventory
@@ -62,6 +65,11 @@ class Host:
             return self._serve()
         except _wire.Closed:
             self._abandon()
+        except Exception as error:
+            if os.getpid() != self.pid:
+                # In a worker, which has a way of its own to say it.
+                raise
+            self._fail(error)
 
     def announce(self) -> None:
         """Send `collected`."""
@@ -220,15 +228,31 @@ class Host:
 
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
-        self.answers.finish(status)
-        _process.run_exit_functions()
+        self._finish(status)
         os._exit(0)
+
+    def _finish(self, status: int) -> None:
+        try:
+            self.answers.finish(status)
+        except Exception as error:
+            # Every test has its result: what else pytest keeps of a run is not worth losing that.
+            sys.stderr.write(f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n")
+        _process.run_exit_functions()
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
+        self._kill_children()
+        text = f"error: the run's host process failed: {_describe(error)}\n"
+        text += "".join(traceback.format_exception(error))
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+        _process.run_exit_functions()
+        os._exit(1)
 
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
-        self.answers.finish(2)
-        _process.run_exit_functions()
+        self._finish(2)
         os._exit(1)
 
     def _kill_children(self) -> None:
@@ -238,3 +262,7 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
