@@ -19,12 +19,11 @@ _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 class CollectingXML(LogXML):
     """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
 
-    Only the fixtures reach it through ``config.stash``; as a plugin it just announces the file at the end, as pytest's does.
+    The fixtures reach it through ``config.stash``. As a plugin it takes the reports of collection, and announces the file at the end.
     """
 
-    pytest_runtest_logreport_direct = LogXML.pytest_runtest_logreport
-    pytest_collectreport_direct = LogXML.pytest_collectreport
-    pytest_sessionfinish_direct = LogXML.pytest_sessionfinish
+    log_report = LogXML.pytest_runtest_logreport
+    write_file = LogXML.pytest_sessionfinish
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
     pytest_internalerror = None  # type: ignore[assignment]
@@ -102,7 +101,7 @@ class Encoder:
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
             for report in reports:
-                self.xml.pytest_runtest_logreport_direct(report)
+                self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if len(reports) == 3 and not recorded and not self._ask_status and all(map(self.is_plain, reports)):
             setup, call, teardown = reports

@@ -124,12 +124,6 @@ class Hooks:
             self.role.terminal = Terminal(config)
             self.role.xml = install_junit(config)
 
-    @pytest.hookimpl
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Modules that are skipped or broken are test cases of the junit file."""
-        if self.role.xml is not None and not report.passed:
-            self.role.xml.pytest_collectreport_direct(report)
-
 
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
     """`pytest.main` under the name of our program."""
