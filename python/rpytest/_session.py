@@ -158,6 +158,10 @@ def session_main(control: socket.socket, conn: socket.socket, request: Message, 
     session = Session(control, conn, request, dependencies)
     try:
         session.main()
+    except KeyboardInterrupt:
+        # Before pytest could say it in its own words.
+        sys.stderr.write("\n!!! KeyboardInterrupt !!!\n")
+        finish_plain(conn, control, 2)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
         finish_plain(conn, control, code if code else 3)
