@@ -126,8 +126,8 @@ impl Worker {
         self.handle.stopped()
     }
 
-    /// What it counted so far: claims, records, spills, rings of the bell, waits for room.
-    fn counters(&self) -> PyResult<(u64, u64, u64, u64, u64)> {
+    /// What it counted so far: claims, records, spills, rings of the bell, waits for room, waits in vain.
+    fn counters(&self) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
         let counted = exclusive(&self.end)?.counters();
         Ok((
             counted.claims,
@@ -135,6 +135,7 @@ impl Worker {
             counted.spills,
             counted.rings,
             counted.waits,
+            counted.timeouts,
         ))
     }
 }
@@ -166,9 +167,9 @@ fn segment_error(error: SegmentError) -> PyErr {
         SegmentError::Os { source, .. } | SegmentError::NoSpace { source, .. } => {
             os_error(&source, text)
         }
-        SegmentError::Invalid { .. } | SegmentError::NotAssigned { .. } => {
-            PyValueError::new_err(text)
-        }
+        SegmentError::Invalid { .. }
+        | SegmentError::NoSlot { .. }
+        | SegmentError::NotAssigned { .. } => PyValueError::new_err(text),
         SegmentError::Foreign { .. } => PyRuntimeError::new_err(text),
     }
 }

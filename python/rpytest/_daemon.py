@@ -20,7 +20,9 @@ from rpytest._wire import Message
 #: More warm sessions than this, and the least recently used one goes.
 MAX_SESSIONS = 8
 
-#: Arguments that may differ without making another session.
+#: Inherited descriptors are looked for up to this number.
+_MOST_DESCRIPTORS = 1 << 16
+
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -361,6 +363,9 @@ def main() -> NoReturn:
     parser.add_argument("--idle", type=float, default=900.0)
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
+    # What a shell or a CI runner leaves open must not be held open by a process that stays.
+    os.closerange(3, options.conn)
+    os.closerange(options.conn + 1, _MOST_DESCRIPTORS)
     conn = socket.socket(fileno=options.conn)
     conn.set_inheritable(False)
     if sys.path and sys.path[0] == "":

@@ -45,6 +45,8 @@ class Server:
         if worker is not None:
             return worker
         _process.detach_streams()
+        # Its copy of the first run's standard error.
+        restart_faulthandler(self.collected.config, 2)
         idle = self._prepare()
         while True:
             self._wait(idle)

@@ -109,7 +109,7 @@ impl Waiting<'_> {
         let event = packet.parse().map_err(|error| self.failed(error))?;
         let fd = packet.fds.into_iter().next();
         match event {
-            HostEvent::Collecting { .. } | HostEvent::Plain { .. } => {
+            HostEvent::Collecting { .. } => {
                 self.collector = fd;
                 if self.interrupts > 0 {
                     self.forward(Signal::INT);

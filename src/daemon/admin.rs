@@ -150,7 +150,7 @@ fn now() -> f64 {
 
 fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
     let mut text = format!(
-        "daemon {} is running since {} (Python {}, pytest {}, rpytest {}{})\n",
+        "daemon {} has been running for {} (Python {}, pytest {}, rpytest {}{})\n",
         status.pid,
         age(now - status.started),
         status.python,
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(
             describe(&status, true, 1000.0),
             format!(
-                "daemon 7 is running since 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
+                "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
                  ends when unused for 15 min\n  session 8: /p with `-q`\n    \
                  500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
                  the last session was not reused: conftest.py changed\n"

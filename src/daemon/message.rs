@@ -164,9 +164,6 @@ pub enum HostEvent {
     Collecting {
         pid: i32,
     },
-    Plain {
-        pid: i32,
-    },
     Attached,
     Born {
         slot: u16,

@@ -188,7 +188,7 @@ impl Rest {
 
     /// A range in the part with most work left.
     fn heaviest(&mut self, segment: &Segment) -> Option<(u32, u32)> {
-        let mut best: Option<(u64, u32, u32)> = None;
+        let mut best: Option<(u64, usize)> = None;
         for part in 0..self.windows.len() {
             let (mut low, mut high) = self.windows[part];
             while low < high && !segment.free_at(low) {
@@ -202,11 +202,11 @@ impl Rest {
                 continue;
             }
             let left = self.left(segment, low, high);
-            if best.is_none_or(|(most, ..)| left > most) {
-                best = Some((left, low, high));
+            if best.is_none_or(|(most, _)| left > most) {
+                best = Some((left, part));
             }
         }
-        best.map(|(_, low, high)| choose(segment, low, high))
+        best.map(|(_, part)| choose(segment, segment.plan().parts[part], self.windows[part]))
     }
 
     /// Cost of what is unclaimed in a window.
@@ -225,21 +225,10 @@ fn weight(entry: &PlanEntry) -> u64 {
     u64::from(entry.cost_us.max(1))
 }
 
-/// The range to take from a window whose first and last entries were unclaimed: its last unit that nobody has begun;
+/// The range to take from a part whose window begins and ends with unclaimed entries: its last unit that nobody has begun;
 /// when there is none, the back half of what is unclaimed of the unit with most of that.
-fn choose(segment: &Segment, low: u32, high: u32) -> (u32, u32) {
+fn choose(segment: &Segment, (first, len): (u32, u32), (low, high): (u32, u32)) -> (u32, u32) {
     let unit_at = |index: u32| segment.plan().entries[index as usize].unit;
-    // What a window cuts off a unit was claimed. A unit is begun if any of its entries is claimed, so one that the window
-    // cuts must not pass for whole; it suffices to look at the neighbours.
-    let part_of = |index: u32| {
-        segment
-            .plan()
-            .parts
-            .iter()
-            .find(|(s, l)| (*s..s + l).contains(&index))
-    };
-    let (part_start, part_end) =
-        part_of(low).map_or((low, high), |&(start, len)| (start, start + len));
     let mut most: Option<(u64, u32, u32)> = None;
     let mut end = high;
     while end > low {
@@ -247,8 +236,9 @@ fn choose(segment: &Segment, low: u32, high: u32) -> (u32, u32) {
         while start > low && unit_at(start - 1) == unit_at(end - 1) {
             start -= 1;
         }
-        let cut = (start == low && start > part_start && unit_at(start - 1) == unit_at(start))
-            || (end == high && end < part_end && unit_at(end) == unit_at(end - 1));
+        // What the window cuts off was claimed, so a unit that it cuts is begun.
+        let cut = (start == low && start > first && unit_at(start - 1) == unit_at(start))
+            || (end == high && end < first + len && unit_at(end) == unit_at(end - 1));
         let mut free = 0;
         let mut cost = 0;
         for index in start..end {

@@ -43,6 +43,14 @@ pub enum SegmentError {
         /// The first thing that was wrong.
         what: &'static str,
     },
+    /// A worker attached to a slot that the segment does not have.
+    #[error("there is no slot {slot}, the shared memory is for {slots}")]
+    NoSlot {
+        /// The slot.
+        slot: u16,
+        /// How many there are, from 0.
+        slots: u16,
+    },
     /// A worker attached to a slot that was given to another incarnation.
     #[error("slot {slot} belongs to incarnation {assigned}, not to {incarnation}")]
     NotAssigned {

@@ -28,16 +28,18 @@ pub(super) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
     }
 }
 
-/// Waits until the event is set, about a second at most. May return early.
-pub(super) fn wait(memory: &Memory, offset: Option<usize>) {
+/// Waits until the event is set, about a second at most; whether it was set. May return early.
+pub(super) fn wait(memory: &Memory, offset: Option<usize>) -> bool {
     let started = Instant::now();
-    let woken = offset
+    let result = offset
         .and_then(|offset| existing(memory, offset))
         .map(|event| event.wait(Timeout::Val(SLICE)));
+    let woken = matches!(result, Some(Ok(())));
     // A time-out and an error are both `Err`; only the time tells.
-    if !matches!(woken, Some(Ok(()))) && started.elapsed() < SLICE / 2 {
+    if !woken && started.elapsed() < SLICE / 2 {
         std::thread::sleep(PAUSE);
     }
+    woken
 }
 
 /// Sets the event. May hang or abort the process, whatever the worker's end did to the memory.

@@ -41,6 +41,7 @@ mod mapping;
 mod memory;
 #[cfg(all(test, loom))]
 mod model;
+mod plan;
 mod reader;
 mod record;
 mod segment;
@@ -55,9 +56,10 @@ mod worker;
 mod writer;
 
 pub use error::{Corrupt, PushError, SegmentError};
+pub use plan::{PlanEntry, PlanTable};
 pub use reader::Reader;
 pub use record::{Outgoing, RecordHead, Spill};
-pub use segment::{PlanEntry, PlanTable, Segment, SegmentSpec};
+pub use segment::{Segment, SegmentSpec};
 pub use slot::{Phase, SlotHandle, SlotState};
 #[cfg(not(loom))]
 pub use waker::Waker;

@@ -37,6 +37,8 @@ pub struct Counters {
     pub rings: u64,
     /// Times the ring was full and the worker slept.
     pub waits: u64,
+    /// Such sleeps that the parent did not end.
+    pub timeouts: u64,
 }
 
 impl WorkerEnd {
@@ -46,7 +48,7 @@ impl WorkerEnd {
     /// may be −1: then nobody is woken, and large bodies fail.
     ///
     /// # Errors
-    /// [`SegmentError::Invalid`] when there is no such slot, [`SegmentError::NotAssigned`] when it was given to another
+    /// [`SegmentError::NoSlot`], [`SegmentError::NotAssigned`] when it was given to another
     /// incarnation, [`SegmentError::Foreign`] when its positions make no sense.
     pub fn attach(
         segment: Arc<Segment>,
@@ -55,10 +57,9 @@ impl WorkerEnd {
         bell: RawFd,
         spill: RawFd,
     ) -> Result<Self, SegmentError> {
-        if slot >= segment.spec().slots {
-            return Err(SegmentError::Invalid {
-                what: "there is no such slot",
-            });
+        let slots = segment.spec().slots;
+        if slot >= slots {
+            return Err(SegmentError::NoSlot { slot, slots });
         }
         // Relaxed: written before this process was started, or told to attach.
         let owner = segment.owner(slot).load(Ordering::Relaxed);
@@ -149,9 +150,9 @@ impl WorkerEnd {
         };
         match self.writer.write(segment, &frame, body).map_err(damaged)? {
             Written::Full => Ok(false),
-            Written::Committed { half } => {
+            Written::Committed { filling } => {
                 self.counters.records += 1;
-                if (record.urgent || half) && segment.must_ring() {
+                if (record.urgent || filling) && segment.must_ring() {
                     self.ring();
                 }
                 Ok(true)
@@ -175,7 +176,8 @@ impl WorkerEnd {
         // Even if the parent seems awake: a full ring is worth a system call.
         self.ring();
         let segment = self.handle.segment();
-        event::wait(segment.memory(), self.event);
+        let woken = event::wait(segment.memory(), self.event);
+        self.counters.timeouts += u64::from(!woken);
         self.writer.end_wait(segment);
         Ok(())
     }

@@ -17,8 +17,8 @@ pub(super) struct Writer {
 /// What happened to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It is committed; `half` when the ring is more than half full.
-    Committed { half: bool },
+    /// It is committed; `filling` when it made the ring more than half full.
+    Committed { filling: bool },
     /// There is no room.
     Full,
 }
@@ -105,8 +105,21 @@ impl Writer {
         // Release: the commit. Pairs with the acquire load of `tail` in `Reader::next`.
         segment.tail(self.slot).store(self.tail, Ordering::Release);
         Ok(Written::Committed {
-            half: self.tail - self.head > ring / 2,
+            filling: self.filling(segment, need),
         })
+    }
+
+    /// Whether the last `need` bytes made the ring more than half full. Only the record that does so rings the bell: a
+    /// parent goes to sleep beside an empty ring, so for each sleep there is one.
+    fn filling(&mut self, segment: &Segment, need: u64) -> bool {
+        let half = segment.ring_bytes() / 2;
+        if self.tail - self.head <= half {
+            return false;
+        }
+        // The old look at the reader's position may be out of date; a damaged one is noticed by the next write.
+        let _ = self.look(segment);
+        let used = self.tail - self.head;
+        used > half && used - need <= half
     }
 
     /// Says that this worker waits for room for a record of `total` bytes; `false`: there is room after all.

@@ -79,10 +79,7 @@ impl Run<'_> {
                 self.exit_status = Some(exit.status);
             }
             HostEvent::Unknown => {}
-            HostEvent::Collected(_)
-            | HostEvent::Collecting { .. }
-            | HostEvent::Plain { .. }
-            | HostEvent::Replace { .. } => {
+            HostEvent::Collected(_) | HostEvent::Collecting { .. } | HostEvent::Replace { .. } => {
                 return Err(WireError::Malformed(
                     "it announced a run in the middle of one".into(),
                 ));
@@ -146,7 +143,7 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if !self.stopping && self.exit_status.is_none() && self.interrupts < 2 {
+        if !self.stopping && self.exit_status.is_none() && self.interrupts == 0 {
             self.verdict.host_died();
             self.error.get_or_insert(Error::WentAway {
                 who: "run's host process",

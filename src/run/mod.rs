@@ -9,8 +9,6 @@ mod ledger;
 mod messages;
 mod records;
 mod stats;
-#[cfg(test)]
-mod tests;
 mod verdict;
 
 use std::collections::VecDeque;

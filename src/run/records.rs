@@ -128,16 +128,11 @@ impl Run<'_> {
                 self.result(&result);
             }
             Record::Bye(bye) => {
-                self.bodies
-                    .push(head.kind, head.flags, head.test, slot, body);
+                self.warnings(slot, head, body, bye.warnings);
                 self.bye(slot, bye);
             }
             Record::Stop(stop) => self.stop(&stop),
-            Record::Note(note) => {
-                self.bodies
-                    .push(head.kind, head.flags, head.test, slot, body);
-                self.needs_report |= note.warnings > 0;
-            }
+            Record::Note(note) => self.warnings(slot, head, body, note.warnings),
         }
     }
 
@@ -164,9 +159,17 @@ impl Run<'_> {
         }
     }
 
+    /// A record outside of tests matters to the summary for its warnings only.
+    fn warnings(&mut self, slot: u16, head: &RecordHead, body: &[u8], count: usize) {
+        if count > 0 {
+            self.needs_report = true;
+            self.bodies
+                .push(head.kind, head.flags, head.test, slot, body);
+        }
+    }
+
     fn bye(&mut self, slot: u16, bye: Bye) {
         self.lanes[usize::from(slot)].said_bye = true;
-        self.needs_report |= bye.warnings > 0;
         if i32::from(bye.status) == crate::exit::INTERNAL_ERROR {
             self.verdict.internal_error();
         }

@@ -1,0 +1,190 @@
+//! Claims: each test exactly once, in a sensible order, whoever asks when.
+
+mod ring;
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use ring::{even, plan, segment, worker};
+use rpytest::ring::{Segment, WorkerEnd};
+
+/// Claims until there is nothing left.
+fn all(worker: &mut WorkerEnd) -> Vec<u32> {
+    std::iter::from_fn(|| worker.claim()).collect()
+}
+
+fn costs() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
+    let unit = prop::collection::vec(0_u32..50, 1..6);
+    prop::collection::vec(prop::collection::vec(unit, 0..8), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Any number of workers in any interleaving, some of which die and are replaced.
+    #[test]
+    fn each_test_is_run_exactly_once(
+        parts in costs(),
+        schedule in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..20), 0..200),
+    ) {
+        let table = plan(&parts);
+        let segment = segment(&table, 256);
+        let slots = parts.len();
+        let mut workers: Vec<(u16, WorkerEnd)> =
+            (0..slots).map(|slot| (0, worker(&segment, slot as u16))).collect();
+        let mut runs = vec![0; table.entries.len()];
+        let mut events = slots as u32;
+        for (who, action) in schedule {
+            let slot = who.index(slots);
+            let (incarnation, worker) = &mut workers[slot];
+            let claimed = worker.claim();
+            let dies = action == 0 && events < segment.spec().incarnations;
+            match claimed {
+                // It dies with its test, which the parent gives back.
+                Some(test) if dies => {
+                    prop_assert_eq!(segment.claim_of(test), Some((slot as u16, *incarnation)));
+                    prop_assert!(!segment.release(test, slot as u16, *incarnation + 1));
+                    prop_assert!(segment.release(test, slot as u16, *incarnation));
+                    prop_assert_eq!(segment.claim_of(test), None);
+                    *incarnation += 1;
+                    segment.assign_event(slot as u16, *incarnation, events);
+                    events += 1;
+                    *worker = WorkerEnd::attach(segment.clone(), slot as u16, *incarnation, -1, -1).unwrap();
+                }
+                Some(test) => runs[test as usize] += 1,
+                None => prop_assert_eq!(segment.unclaimed(), 0, "`None` means that nothing is left"),
+            }
+        }
+        let left = runs.iter().filter(|count| **count == 0).count();
+        prop_assert_eq!(segment.unclaimed() as usize, left);
+        for (_, worker) in &mut workers {
+            for test in all(worker) {
+                runs[test as usize] += 1;
+            }
+        }
+        prop_assert!(runs.iter().all(|count| *count == 1), "{:?}", runs);
+    }
+
+    #[test]
+    fn threads_claim_each_test_once(parts in costs()) {
+        let table = plan(&parts);
+        let segment = segment(&table, 256);
+        let threads: Vec<_> = (0..parts.len() as u16)
+            .map(|slot| {
+                let mut worker = worker(&segment, slot);
+                std::thread::spawn(move || all(&mut worker))
+            })
+            .collect();
+        let mut claimed: Vec<u32> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        claimed.sort_unstable();
+        prop_assert_eq!(claimed, (0..table.entries.len() as u32).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_worker_runs_its_own_part_in_order_then_helps_the_one_with_most_to_do() {
+    let table = plan(&[
+        vec![vec![5]],                               // test 0
+        vec![vec![1; 3], vec![1; 2]],                // 1 2 3, 4 5
+        vec![vec![10; 2], vec![10; 2], vec![10; 2]], // 6 7, 8 9, 10 11
+    ]);
+    let segment = segment(&table, 256);
+    let mut helper = worker(&segment, 0);
+    let mut busy = worker(&segment, 2);
+    assert_eq!(busy.claim(), Some(6));
+    assert!(!segment.slot_state(0).stealing);
+    let order: Vec<u32> = (0..4).map_while(|_| helper.claim()).collect();
+    // Its own; then the last whole unit of the heaviest part, front to back; then what is last there now.
+    assert_eq!(order, [0, 10, 11, 8]);
+    assert!(segment.slot_state(0).stealing);
+    // The owner finds the unit begun, but nobody waits for it: claims decide.
+    assert_eq!(busy.claim(), Some(7));
+    assert_eq!(busy.claim(), Some(9));
+    // Now only part 1 is left, its last unit first.
+    assert_eq!(all(&mut helper), [4, 5, 1, 2, 3]);
+}
+
+#[test]
+fn one_big_unit_is_halved() {
+    let table = plan(&[vec![], vec![vec![1; 9]]]);
+    let segment = segment(&table, 256);
+    let mut owner = worker(&segment, 1);
+    let mut helper = worker(&segment, 0);
+    assert_eq!(owner.claim(), Some(0));
+    // Eight are left: 5 to 8 are the back half.
+    assert_eq!(helper.claim(), Some(5));
+    assert_eq!(owner.claim(), Some(1));
+    assert_eq!(
+        (6..9).map(|_| helper.claim().unwrap()).collect::<Vec<_>>(),
+        [6, 7, 8]
+    );
+    // Then 2, 3, 4: the larger half of three.
+    assert_eq!(helper.claim(), Some(3));
+}
+
+#[test]
+fn a_plan_of_unknown_costs_and_many_tests_is_shared() {
+    // More than the window that is weighed claim by claim.
+    let table = plan(&[vec![vec![0]], vec![vec![0]; 9000], vec![vec![0]; 20_000]]);
+    let segment = segment(&table, 256);
+    let mut helper = worker(&segment, 0);
+    assert_eq!(helper.claim(), Some(0));
+    assert_eq!(
+        helper.claim(),
+        Some(29_000),
+        "from the back of the longest part"
+    );
+    let mut rest = all(&mut helper);
+    rest.sort_unstable();
+    assert_eq!(rest, (1..29_000).collect::<Vec<_>>());
+    assert_eq!(segment.unclaimed(), 0);
+}
+
+#[test]
+fn nobody_claims_after_stop() {
+    let segment = segment(&even(2, 10), 256);
+    let (mut one, mut two) = (worker(&segment, 0), worker(&segment, 1));
+    assert_eq!(one.claim(), Some(0));
+    assert!(!segment.stopped() && !two.stopped());
+    one.stop();
+    assert!(segment.stopped() && two.stopped());
+    assert_eq!((one.claim(), two.claim()), (None, None));
+    assert_eq!(segment.unclaimed(), 9);
+}
+
+#[test]
+fn a_claim_given_back_is_found_by_a_worker_that_has_looked_everywhere() {
+    let segment: Arc<Segment> = segment(&even(2, 4), 256);
+    let mut dead = worker(&segment, 0);
+    assert_eq!(dead.claim(), Some(0));
+    let mut other = worker(&segment, 1);
+    assert_eq!(all(&mut other).len(), 3);
+    assert!(segment.release(0, 0, 0));
+    assert_eq!(segment.unclaimed(), 1);
+    assert_eq!(other.claim(), Some(0));
+    assert_eq!(segment.claim_of(0), Some((1, 0)));
+}
+
+#[test]
+fn a_worker_shows_its_test_and_phase() {
+    use rpytest::ring::Phase;
+    let segment = segment(&even(1, 3), 256);
+    let worker = worker(&segment, 0);
+    assert_eq!(
+        (segment.slot_state(0).current, segment.slot_state(0).phase),
+        (None, Phase::Idle)
+    );
+    let before = rpytest::ring::monotonic_ns();
+    worker.begin(2);
+    let state = segment.slot_state(0);
+    assert_eq!(
+        (state.current, state.phase, state.incarnation),
+        (Some(2), Phase::Setup, 0)
+    );
+    assert!((before..=rpytest::ring::monotonic_ns()).contains(&state.started_ns));
+    worker.phase(Phase::Teardown);
+    assert_eq!(segment.slot_state(0).phase, Phase::Teardown);
+    assert_eq!(segment.slot_state(0).current, Some(2));
+    worker.idle();
+    assert_eq!(segment.slot_state(0).current, None);
+}

@@ -1,0 +1,505 @@
+//! The loop of a run with real processes and a real segment, without Python: whatever happens to workers or host, each
+//! test ends in one state, and the exit status tells the truth.
+
+mod host;
+mod worker;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use host::{Fault, Host, Seen};
+use rpytest::daemon::message::Options;
+use rpytest::daemon::wire::Connection;
+use rpytest::event::{RunEnd, RunEvent, RunStart};
+use rpytest::inventory::Inventory;
+use rpytest::pool::{Pool, Signals};
+use rpytest::report::{ReportError, Reporter};
+use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
+use rpytest::run::{Finished, Setup, execute};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Signal, getpid, kill_process};
+
+/// Signals are for the whole process, so runs take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The other end of these tests: started by [`Host`], never by itself.
+#[test]
+#[ignore = "this is the worker process, not a test"]
+fn as_worker() {
+    if std::env::var_os(worker::SEGMENT).is_some() {
+        worker::main();
+    }
+}
+
+/// Remembers what it is told; a Ctrl-C comes when a test begins whose action is in `interrupts`.
+#[derive(Default)]
+struct Recorder {
+    lines: Vec<String>,
+    end: Option<RunEnd>,
+    interrupts: Vec<&'static str>,
+    sent: usize,
+    fails: bool,
+}
+
+impl Reporter for Recorder {
+    fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
+        match event {
+            RunEvent::Started(start) => self.lines.push(format!("started {}", start.tests)),
+            RunEvent::Running(running) => {
+                let awaited = self.interrupts.get(self.sent);
+                if running
+                    .iter()
+                    .any(|test| awaited.is_some_and(|name| test.nodeid.ends_with(name)))
+                {
+                    self.sent += 1;
+                    kill_process(getpid(), Signal::INT).unwrap();
+                }
+            }
+            RunEvent::Finished { nodeid, result } => {
+                let verdict = if result.failed() { "failed" } else { "passed" };
+                self.lines.push(format!("{nodeid} {verdict}"));
+            }
+            RunEvent::Crashed {
+                cause,
+                test,
+                replaced,
+                ..
+            } => {
+                let test = test.unwrap_or("nothing");
+                self.lines
+                    .push(format!("crash of {test}: {cause}, replaced: {replaced}"));
+            }
+            RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
+            RunEvent::Ended(end) => self.end = Some((*end).clone()),
+        }
+        if self.fails {
+            return Err(ReportError::Output(std::io::ErrorKind::BrokenPipe.into()));
+        }
+        Ok(())
+    }
+}
+
+/// A run to be made.
+struct Case<'a> {
+    /// What the worker does with each test.
+    actions: &'a [&'a str],
+    slots: u16,
+    max_restarts: u32,
+    options: Options,
+    fault: Fault,
+    recorder: Recorder,
+}
+
+/// A run that was made.
+struct Outcome {
+    finished: Finished,
+    lines: Vec<String>,
+    end: RunEnd,
+    seen: Seen,
+    segment: String,
+}
+
+impl<'a> Case<'a> {
+    fn new(actions: &'a [&'a str], slots: u16) -> Self {
+        Self {
+            actions,
+            slots,
+            max_restarts: 4,
+            options: Options::default(),
+            fault: Fault::None,
+            recorder: Recorder::default(),
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        let _turn: MutexGuard<'_, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let connection = Connection::new(ours);
+        let host = Host::new(Connection::new(theirs), self.actions, self.fault);
+        let host = std::thread::spawn(move || host.run());
+        let segment = Arc::new(self.segment());
+        let name = segment.name().to_owned();
+        let tests = u32::try_from(self.actions.len()).unwrap();
+        let ids = (0..)
+            .zip(self.actions)
+            .map(|(test, action)| format!("{test}::{action}"));
+        let inventory = Inventory {
+            ids: ids.collect(),
+            ..Inventory::default()
+        };
+        let finished = execute(Setup {
+            connection: &connection,
+            segment,
+            inventory: &inventory,
+            planned: (0..tests).collect(),
+            options: &self.options,
+            slots: self.slots,
+            max_restarts: self.max_restarts,
+            start: RunStart {
+                tests: inventory.len(),
+                ..RunStart::default()
+            },
+            began: Instant::now(),
+            began_epoch: 1000.0,
+            signals: &mut Signals::install().unwrap(),
+            reporters: &mut self.recorder,
+            log: None,
+        })
+        .unwrap();
+        drop(connection);
+        Outcome {
+            finished,
+            lines: self.recorder.lines,
+            end: self.recorder.end.expect("the end was reported"),
+            seen: host.join().unwrap(),
+            segment: name,
+        }
+    }
+
+    /// Parts of equal length, in order.
+    fn segment(&self) -> Segment {
+        let count = u32::try_from(self.actions.len()).unwrap();
+        let slots = u32::from(self.slots);
+        let bounds: Vec<u32> = (0..=slots).map(|slot| count * slot / slots).collect();
+        let plan = PlanTable {
+            entries: (0..count)
+                .map(|test| PlanEntry {
+                    test,
+                    cost_us: 1000,
+                    unit: test,
+                })
+                .collect(),
+            parts: bounds
+                .windows(2)
+                .map(|pair| (pair[0], pair[1] - pair[0]))
+                .collect(),
+        };
+        let spec = SegmentSpec {
+            slots: self.slots,
+            tests: count,
+            ring_bytes: 1 << 13,
+            incarnations: Pool::incarnations_for(self.slots, self.max_restarts),
+        };
+        Segment::create(&spec, &plan).unwrap()
+    }
+}
+
+impl Outcome {
+    /// Lines about tests, in the order of the tests.
+    fn results(&self) -> Vec<&str> {
+        let is_result = |line: &&String| line.ends_with(" passed") || line.ends_with(" failed");
+        let mut lines: Vec<&str> = self
+            .lines
+            .iter()
+            .filter(is_result)
+            .map(String::as_str)
+            .collect();
+        lines.sort_by_key(|line| line.split("::").next().unwrap().parse::<usize>().unwrap());
+        lines
+    }
+
+    fn crashes(&self) -> Vec<&str> {
+        self.lines
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.starts_with("crash"))
+            .collect()
+    }
+}
+
+fn repeat(action: &str, count: usize) -> Vec<&str> {
+    vec![action; count]
+}
+
+#[test]
+fn every_test_is_reported_once() {
+    let actions = repeat("pass", 2000);
+    let mut case = Case::new(&actions, 3);
+    case.options.stats = true;
+    let outcome = case.run();
+    assert_eq!(outcome.results().len(), 2000);
+    assert_eq!(outcome.finished.status, 0);
+    assert!(outcome.finished.complete && outcome.finished.error.is_none());
+    assert_eq!(outcome.finished.samples.len(), 2000);
+    assert_eq!(
+        outcome.end.suite_properties,
+        [("suite".to_owned(), "one".to_owned())]
+    );
+    assert!(
+        outcome.end.summary.is_none(),
+        "nothing to say: {:?}",
+        outcome.end
+    );
+    assert!(outcome.seen.requests("report").is_empty());
+    assert!(
+        outcome.end.notes[0].starts_with("records: 2003"),
+        "{:?}",
+        outcome.end.notes
+    );
+    let left = std::path::Path::new("/dev/shm").join(outcome.segment.trim_start_matches('/'));
+    assert!(!left.exists());
+}
+
+#[test]
+fn failures_are_replayed_for_the_summary() {
+    let outcome = Case::new(&["pass", "fail", "pass"], 2).run();
+    assert_eq!(
+        outcome.results(),
+        ["0::pass passed", "1::fail failed", "2::pass passed"]
+    );
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (1, 0));
+    assert_eq!(outcome.end.summary.as_deref(), Some("== the summary =="));
+    let mut reported = outcome.seen.reported.clone();
+    reported.sort_unstable();
+    assert_eq!(reported, [0, 1, 2]);
+    assert_eq!(outcome.seen.requests("stop")[0]["status"], 1);
+}
+
+#[test]
+fn large_bodies_come_by_the_spill_file() {
+    let actions = repeat("big", 6);
+    let mut case = Case::new(&actions, 2);
+    case.options.needs_report = true;
+    let outcome = case.run();
+    assert_eq!(outcome.results().len(), 6);
+    assert_eq!(outcome.finished.status, 0);
+    let length = outcome.seen.requests("report")[0]["len"].as_u64().unwrap();
+    assert!(length > 6 << 20, "{length}");
+}
+
+#[test]
+fn a_crash_costs_the_test_in_flight_and_nothing_else() {
+    for (action, cause) in [
+        ("abort", "killed by SIGABRT"),
+        ("exit3", "exit status 3"),
+        ("exit0", "exit status 0 before the test was finished"),
+    ] {
+        let mut actions = repeat("pass", 20);
+        actions[3] = action;
+        let outcome = Case::new(&actions, 1).run();
+        assert_eq!(outcome.results().len(), 20, "{action}");
+        let failed = format!("3::{action} failed");
+        assert_eq!(outcome.results()[3], failed);
+        assert_eq!(
+            outcome
+                .results()
+                .iter()
+                .filter(|line| line.ends_with("failed"))
+                .count(),
+            1
+        );
+        assert_eq!(
+            outcome.crashes(),
+            [format!("crash of 3::{action}: {cause}, replaced: true")]
+        );
+        assert_eq!(outcome.finished.status, 1);
+        let message = outcome.seen.requests("crashed")[0]["message"]
+            .as_str()
+            .unwrap();
+        assert_eq!(
+            message,
+            format!("worker 'gw0' crashed while running '3::{action}': {cause}")
+        );
+    }
+}
+
+#[test]
+fn crashes_beyond_the_limit_make_errors_of_what_is_left() {
+    let actions = repeat("abort", 30);
+    let mut case = Case::new(&actions, 2);
+    case.max_restarts = 3;
+    let outcome = case.run();
+    let results = outcome.results();
+    assert_eq!(results.len(), 30);
+    assert!(results.iter().all(|line| line.ends_with("failed")));
+    assert_eq!(
+        outcome.crashes().len(),
+        5,
+        "two workers and three replacements"
+    );
+    assert_eq!(outcome.finished.status, 1);
+    let crashed = outcome.seen.requests("crashed");
+    let not_run = crashed.iter().filter(|request| {
+        request["message"]
+            .as_str()
+            .unwrap()
+            .contains("did not run: more than 3 workers crashed")
+    });
+    assert_eq!((crashed.len(), not_run.count()), (30, 25));
+}
+
+#[test]
+fn no_replacement_when_none_is_allowed() {
+    let mut case = Case::new(&["abort", "pass", "pass"], 1);
+    case.max_restarts = 0;
+    let outcome = case.run();
+    assert_eq!(outcome.results().len(), 3);
+    assert!(outcome.seen.requests("spawn").is_empty());
+    assert!(
+        outcome
+            .results()
+            .iter()
+            .all(|line| line.ends_with("failed"))
+    );
+}
+
+#[test]
+fn a_ring_that_makes_no_sense_costs_its_worker() {
+    for action in ["garbage", "twice"] {
+        let mut actions = repeat("pass", 10);
+        actions[2] = action;
+        let outcome = Case::new(&actions, 1).run();
+        assert_eq!(outcome.results().len(), 10, "{action}");
+        let crashes = outcome.crashes();
+        assert_eq!(crashes.len(), 1, "{crashes:?}");
+        assert!(
+            crashes[0].contains("its result ring was overwritten"),
+            "{crashes:?}"
+        );
+        assert_eq!(outcome.finished.status, 1);
+        assert_eq!(outcome.seen.requests("spawn").len(), 1);
+    }
+}
+
+#[test]
+fn work_that_was_given_back_is_taken_up_or_becomes_an_error() {
+    // The first worker leaves in good order without a result; the one sent after it does so, too.
+    let outcome = Case::new(&["skip_it", "pass"], 1).run();
+    assert_eq!(outcome.results(), ["0::skip_it failed", "1::pass failed"]);
+    assert_eq!(outcome.finished.status, 1);
+    let message = outcome.seen.requests("crashed")[0]["message"]
+        .as_str()
+        .unwrap();
+    assert_eq!(
+        message,
+        "'0::skip_it' did not run: all workers ended without running it"
+    );
+}
+
+#[test]
+fn maxfail_stops_and_counts_the_rest() {
+    let actions = repeat("fail", 200);
+    let mut case = Case::new(&actions, 1);
+    case.options.maxfail = 2;
+    let outcome = case.run();
+    assert_eq!(outcome.finished.status, 1);
+    let done = outcome.results().len();
+    assert!(done >= 2);
+    assert_eq!(outcome.end.not_run, 200 - done);
+    assert!(
+        outcome.seen.requests("crashed").is_empty(),
+        "not run is no error here"
+    );
+    let stop = outcome.seen.requests("report")[0]["stop"].as_str().unwrap();
+    assert_eq!(stop, "stopping after 2 failures");
+    assert!(outcome.finished.complete == (outcome.end.not_run == 0));
+}
+
+#[test]
+fn workers_can_end_the_run() {
+    let mut actions = repeat("pass", 10);
+    actions[4] = "exit_session";
+    let outcome = Case::new(&actions, 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (7, 5));
+    let report = outcome.seen.requests("report")[0];
+    assert_eq!(report["interrupted"], "_pytest.outcomes.Exit: enough");
+
+    actions[4] = "internal_error";
+    let outcome = Case::new(&actions, 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 6));
+    let notice = "notice INTERNALERROR> Traceback\nINTERNALERROR> ValueError: bad hook";
+    assert!(
+        outcome.lines.iter().any(|line| line == notice),
+        "{:?}",
+        outcome.lines
+    );
+}
+
+#[test]
+fn ctrl_c_lets_workers_finish_their_sessions() {
+    let mut case = Case::new(&["pass", "until_interrupt", "pass", "pass"], 1);
+    case.recorder.interrupts = vec!["until_interrupt"];
+    let outcome = case.run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (2, 3));
+    assert_eq!(outcome.results(), ["0::pass passed"]);
+    assert_eq!(outcome.crashes(), [""; 0]);
+    let report = outcome.seen.requests("report")[0];
+    assert_eq!(
+        (&report["interrupted"], &report["location"]),
+        (&"KeyboardInterrupt".into(), &"a.py:3".into())
+    );
+    assert!(outcome.end.summary.is_some());
+}
+
+#[test]
+fn a_second_ctrl_c_kills() {
+    let mut case = Case::new(&["pass", "deaf", "pass"], 1);
+    case.recorder.interrupts = vec!["deaf", "deaf"];
+    let outcome = case.run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (2, 2));
+    assert_eq!(outcome.crashes(), [""; 0]);
+    assert_eq!(outcome.seen.requests("report").len(), 1);
+}
+
+#[test]
+fn a_dead_host_ends_the_run_with_what_is_known() {
+    let mut case = Case::new(&["deaf", "deaf", "pass"], 2);
+    case.fault = Fault::DiesAfterBirths(2);
+    let outcome = case.run();
+    assert_eq!(outcome.finished.status, 3);
+    assert_eq!(outcome.end.not_run, 3 - outcome.results().len());
+    assert!(outcome.end.not_run >= 2);
+    assert_eq!(
+        outcome.end.stopped.as_deref(),
+        Some("the run's host process died")
+    );
+    let error = outcome.finished.error.unwrap().to_string();
+    assert!(error.contains("host process"), "{error}");
+}
+
+#[test]
+fn a_babbling_host_is_not_listened_to() {
+    let mut case = Case::new(&["deaf"], 1);
+    case.fault = Fault::Babbles;
+    let outcome = case.run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 1));
+    let error = outcome.finished.error.unwrap().to_string();
+    assert!(
+        error.starts_with("unexpected message from the host"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_failure_after_the_last_test_counts() {
+    let mut case = Case::new(&["pass", "pass"], 1);
+    case.fault = Fault::FailsAtTheEnd;
+    let outcome = case.run();
+    assert_eq!(outcome.finished.status, 1);
+    assert_eq!(
+        outcome.results(),
+        ["0::pass passed", "0::pass failed", "1::pass passed"]
+    );
+    assert_eq!(outcome.end.summary.as_deref(), Some("== the summary =="));
+    assert_eq!(outcome.seen.requests("stop").len(), 2);
+}
+
+#[test]
+fn output_that_nobody_reads_stops_the_run() {
+    let actions = repeat("pass", 300);
+    let mut case = Case::new(&actions, 1);
+    case.recorder.fails = true;
+    let outcome = case.run();
+    assert_eq!(outcome.finished.status, 2);
+    assert!(
+        outcome.finished.error.is_none(),
+        "a closed pipe is no error"
+    );
+    assert!(outcome.end.stopped.is_some());
+}
