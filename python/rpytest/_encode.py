@@ -19,15 +19,26 @@ _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 class CollectingXML(LogXML):
     """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
 
-    The fixtures reach it through ``config.stash``. As a plugin it takes the reports of collection, and announces the file at the end.
+    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and announces the file at the end.
     """
 
+    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
+    writes_file = True
+
+    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
     log_report = LogXML.pytest_runtest_logreport
-    write_file = LogXML.pytest_sessionfinish
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
-    pytest_internalerror = None  # type: ignore[assignment]
-    pytest_sessionfinish = None  # type: ignore[assignment]
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """An internal error is a test case of its own; in a worker the command line hears of it."""
+        if self.writes_file:
+            super().pytest_internalerror(excrepr)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file, unless it is the command line's."""
+        if self.writes_file:
+            super().pytest_sessionfinish()
 
     def take(self) -> tuple[str, tuple[int, ...]]:
         """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
@@ -41,7 +52,7 @@ class CollectingXML(LogXML):
         return text, counts
 
 
-def install_junit(config: pytest.Config) -> CollectingXML | None:
+def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | None:
     """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
     path = getattr(config.option, "xmlpath", None)
     if not path or config.pluginmanager.is_blocked("junitxml"):
@@ -55,6 +66,7 @@ def install_junit(config: pytest.Config) -> CollectingXML | None:
         config.getini("junit_family"),
         config.getini("junit_log_passing_tests"),
     )
+    xml.writes_file = writes_file
     config.stash[xml_key] = xml
     config.pluginmanager.register(xml)
     return xml
