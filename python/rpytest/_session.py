@@ -156,11 +156,14 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
     """Entry of a process that the daemon forked for one (root, arguments, environment)."""
     dependencies = Dependencies()
-    enter(request, fds, conn)
-    dependencies.watch()
-    session = Session(control, conn, request, dependencies)
     try:
-        session.main()
+        enter(request, fds, conn)
+        dependencies.watch()
+        Session(control, conn, request, dependencies).main()
+    except KeyboardInterrupt:
+        # Before pytest could say it in its own words.
+        sys.stderr.write("\n!!! KeyboardInterrupt !!!\n")
+        finish_plain(conn, control, 2)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
         finish_plain(conn, control, code if code else 3)
