@@ -19,15 +19,26 @@ _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 class CollectingXML(LogXML):
     """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
 
-    The fixtures reach it through ``config.stash``. As a plugin it takes the reports of collection, and announces the file at the end.
+    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and announces the file at the end.
     """
 
+    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
+    writes_file = True
+
+    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
     log_report = LogXML.pytest_runtest_logreport
-    write_file = LogXML.pytest_sessionfinish
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
-    pytest_internalerror = None  # type: ignore[assignment]
-    pytest_sessionfinish = None  # type: ignore[assignment]
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """An internal error is a test case of its own; in a worker the command line hears of it."""
+        if self.writes_file:
+            super().pytest_internalerror(excrepr)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file, unless it is the command line's."""
+        if self.writes_file:
+            super().pytest_sessionfinish()
 
     def take(self) -> tuple[str, tuple[int, ...]]:
         """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
@@ -41,7 +52,7 @@ class CollectingXML(LogXML):
         return text, counts
 
 
-def install_junit(config: pytest.Config) -> CollectingXML | None:
+def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | None:
     """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
     path = getattr(config.option, "xmlpath", None)
     if not path or config.pluginmanager.is_blocked("junitxml"):
@@ -55,6 +66,7 @@ def install_junit(config: pytest.Config) -> CollectingXML | None:
         config.getini("junit_family"),
         config.getini("junit_log_passing_tests"),
     )
+    xml.writes_file = writes_file
     config.stash[xml_key] = xml
     config.pluginmanager.register(xml)
     return xml
@@ -73,6 +85,12 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
     return found
 
 
+def needs_every_report(config: pytest.Config) -> bool:
+    """Whether pytest's text at the end is made from the reports of passed tests, too."""
+    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
+    return bool(config.option.durations is not None or "p" in shown or "P" in shown or third_party(config, "pytest_terminal_summary") or third_party(config, "pytest_report_teststatus"))
+
+
 class Encoder:
     """Encodes the reports of one test at a time."""
 
@@ -85,6 +103,7 @@ class Encoder:
         terminal = config.pluginmanager.getplugin("terminalreporter")
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
+        self._keep_all = needs_every_report(config)
 
     def is_plain(self, report: pytest.TestReport) -> bool:
         """Whether the report says no more than that its phase passed."""
@@ -134,7 +153,7 @@ class Encoder:
         if not plain and (xfail or report.outcome == "skipped"):
             reason = skip_reason(report)
         blob = b""
-        if not plain:
+        if not plain and (self._keep_all or not self._only_counts(report, bits)):
             data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             blob = _record.dump(data)
         return Entry(
@@ -150,6 +169,11 @@ class Encoder:
             reason,
             blob,
         )
+
+    @staticmethod
+    def _only_counts(report: pytest.TestReport, bits: int) -> bool:
+        """A passed extra report without output, such as a subtest's: its category says all (a test can have 10,000 of them)."""
+        return report.outcome == "passed" and not bits and not report.sections and not report.user_properties and not hasattr(report, "wasxfail")
 
     def _in_summary(self, category: str, report: pytest.TestReport) -> bool:
         shown = self._report_characters

@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -39,7 +39,7 @@ def remember_exit_functions() -> None:
         return func
 
     replacement: Any = register
-    functools.update_wrapper(replacement, original)
+    functools.update_wrapper(replacement, cast("Any", original))
     atexit.register = replacement
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 class Role:
     """What a process in the worker role has while pytest runs in it."""
 
+    #: Among processes that collect the same, the one that speaks for all.
+    is_first = True
+
     def __init__(self) -> None:
         self.terminal: Terminal | None = None
         self.xml: CollectingXML | None = None
@@ -122,7 +125,7 @@ class Hooks:
         """After pytest's own plugins: redirect the terminal reporter, create the junit writer."""
         if hasattr(config, "workerinput"):
             self.role.terminal = Terminal(config)
-            self.role.xml = install_junit(config)
+            self.role.xml = install_junit(config, self.role.is_first)
 
 
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
@@ -153,11 +156,10 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
     """Entry of a process that the daemon forked for one (root, arguments, environment)."""
     dependencies = Dependencies()
-    enter(request, fds, conn)
-    dependencies.watch()
-    session = Session(control, conn, request, dependencies)
     try:
-        session.main()
+        enter(request, fds, conn)
+        dependencies.watch()
+        Session(control, conn, request, dependencies).main()
     except KeyboardInterrupt:
         # Before pytest could say it in its own words.
         sys.stderr.write("\n!!! KeyboardInterrupt !!!\n")
