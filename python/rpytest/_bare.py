@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -123,8 +124,6 @@ class BareWorker(Role):
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) and error.code else 3
         except BaseException:
-            import traceback
-
             traceback.print_exc()
         if self.worker is not None:
             self.worker.goodbye(status)
@@ -188,8 +187,13 @@ class BareWorker(Role):
             self.birth.host.close()
             _process.disarm_inherited()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stop_capture(collected.config)
-            answer_remotely(theirs, LocalAnswers(collected))
+            try:
+                stop_capture(collected.config)
+                answer_remotely(theirs, LocalAnswers(collected))
+            except BaseException:
+                # Not into pytest, which runs above here. The host notices the end of the socket.
+                traceback.print_exc()
+            os._exit(3)
         theirs.close()
         return ours
 
@@ -210,6 +214,13 @@ class BareHost(Host):
         """The first workers are announced when all have collected, replacements at once."""
         if self.segment is not None:
             self._born(child)
+
+    def _reap(self, child: Child) -> None:
+        """Before the first workers were announced nobody can be told of their deaths."""
+        if self.segment is None:
+            child.ended = True
+        else:
+            super()._reap(child)
 
     def _be_worker(self, birth: Birth) -> None:
         _process.default_signals()
@@ -300,10 +311,13 @@ class BareHost(Host):
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
+        # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
-            _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+            with contextlib.suppress(_wire.Closed, OSError):
+                _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
         for child in self.children.values():
-            with contextlib.suppress(_wire.Closed):
+            child.ended = False
+            with contextlib.suppress(_wire.Closed, OSError):
                 _wire.receive(child.birth.host)
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):

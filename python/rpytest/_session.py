@@ -146,9 +146,10 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
     import contextlib
 
     _process.run_exit_functions()
-    with contextlib.suppress(_wire.Closed):
+    # Either may be gone, or closed here: then there is nobody to tell.
+    with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(control, {"ev": "done"})
-    with contextlib.suppress(_wire.Closed):
+    with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
     os._exit(0)
 
@@ -156,10 +157,22 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
     """Entry of a process that the daemon forked for one (root, arguments, environment)."""
     dependencies = Dependencies()
+    session: Session | None = None
     try:
         enter(request, fds, conn)
         dependencies.watch()
-        Session(control, conn, request, dependencies).main()
+        session = Session(control, conn, request, dependencies)
+        session.main()
+    except BaseException as error:
+        if session is not None and session.worker is not None:
+            session.worker.crash(error)
+        _end_with(error, conn, control)
+
+
+def _end_with(error: BaseException, conn: socket.socket, control: socket.socket) -> NoReturn:
+    """End a process out of which an exception came where pytest does not deal with it."""
+    try:
+        raise error
     except KeyboardInterrupt:
         # Before pytest could say it in its own words.
         sys.stderr.write("\n!!! KeyboardInterrupt !!!\n")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -44,3 +47,16 @@ class Report:
             f"{self.count('torn')} torn or mixed up, {len(self.problems)} problems in all"
         )
         return "\n".join(lines)
+
+
+def with_evidence(problems: list[str], *evidence: str | Path) -> list[str]:
+    """Keep texts and files if there are problems, and say where."""
+    if not problems:
+        return []
+    folder = Path(tempfile.mkdtemp(prefix="rpytest-kill-evidence-"))
+    for number, item in enumerate(evidence):
+        if isinstance(item, str):
+            (folder / f"{number}.txt").write_text(item)
+        elif item.exists():
+            shutil.copy(item, folder)
+    return [*problems, f"the evidence is in {folder}"]

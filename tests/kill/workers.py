@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import signal
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from harness import Project
 from running import Running
@@ -18,7 +15,7 @@ from running import Running
 import common
 import truth
 import witness
-from report import Report
+from report import Report, with_evidence
 from witness import Folder, Words
 
 #: A round hangs when it takes longer. Far more than a loaded machine needs.
@@ -64,13 +61,8 @@ class Round:
         words = self.folder.words()
         results = truth.read(file) if file.exists() else {}
         problems = self._check(reference, results, words, status, running)
-        if problems:
-            evidence = Path(tempfile.mkdtemp(prefix="rpytest-kill-evidence-"))
-            (evidence / "output").write_text(f"{running}\nexit status {status}\n")
-            (evidence / "words").write_text("\n".join(map(str, words.values())) + f"\nkilled {self.killed}, waiting {self.waiting}\n")
-            if file.exists():
-                shutil.copy(file, evidence)
-            problems.append(f"the evidence is in {evidence}")
+        said = [*map(str, words.values()), f"killed {self.killed}, waiting {self.waiting}"]
+        problems = with_evidence(problems, f"{running}\nexit status {status}", "\n".join(said), file)
         report.add(title, problems)
         report.runs += 1
         report.tests += len(reference)
