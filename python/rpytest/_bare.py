@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rpytest import _native
 
 _SHOWN_DIFFERENCES = 10
+_DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
 
 
 class RemoteAnswers:
@@ -270,7 +271,7 @@ class BareHost(Host):
                 del self.children[child.birth.slot]
                 if self.ended is None:
                     cause = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.waitstatus_to_exitcode(status)}"
-                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n")
+                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}")
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         match message["op"]:

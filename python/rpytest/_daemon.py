@@ -56,6 +56,8 @@ class Warm:
     pending: list[Pending] = field(default_factory=list)
     info: Message = field(default_factory=dict)
     used: float = 0.0
+    #: From `waitpid`, once it has ended.
+    status: int | None = None
 
 
 class Daemon:
@@ -148,9 +150,14 @@ class Daemon:
                 self._forget(warm)
 
     def _reap(self) -> None:
+        sessions = {warm.pid: warm for warm in self.sessions.values()}
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid in sessions:
+                    sessions[pid].status = status
 
     # Requests
 
@@ -293,11 +300,36 @@ class Daemon:
             self.last_reason = "the session's process died"
             self._restart(warm)
             return
-        # It died while it collected: the command line sees the end of file and says so.
+        # It died while it collected. The run for which it did hears of it; others see the end of file and come again.
+        text = self._obituary(warm) if warm.pending else ""
+        if text:
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(warm.pending[0].conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         for pending in warm.pending:
             pending.close()
         warm.pending = []
         self._forget(warm)
+
+    def _obituary(self, warm: Warm) -> str:
+        """What the user is told when a session died while it collected; nothing when the command line passed a signal on to it."""
+        poll = select.poll()
+        poll.register(warm.pidfd, select.POLLIN)
+        # Its socket is closed, so it is ending.
+        poll.poll(2000)
+        self._reap()
+        if warm.status is None:
+            how = "closed its connection"
+        elif os.WIFSIGNALED(warm.status):
+            if os.WTERMSIG(warm.status) in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                return ""
+            how = f"was killed by {_signal_name(os.WTERMSIG(warm.status))}"
+        else:
+            how = f"ended with exit status {os.waitstatus_to_exitcode(warm.status)}"
+        return (
+            f"error: the process that collected the tests {how} before it was done\n"
+            "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short; "
+            "see what `python -m pytest --collect-only` does\n"
+        )
 
     def _forget(self, warm: Warm) -> None:
         self.sessions.pop(warm.control.fileno(), None)
@@ -345,6 +377,13 @@ def _last_resort() -> Iterator[None]:
         with contextlib.suppress(BaseException):
             log(traceback.format_exc())
     os._exit(3)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _hung_up(conn: socket.socket) -> bool:

@@ -131,7 +131,8 @@ class _Kill:
             return [] if not self.moment or status == -signal.SIGKILL else [f"exit status {status}"]
         collecting = self.moment.startswith("tests were collected")
         unharmed = status == _FAILED and not running.stderr
-        told = status not in (0, _FAILED) and "went away" in running.stderr and "hint:" in running.stderr
+        words = ("went away while", "was killed by SIGKILL before", "died while it collected")
+        told = status == _BROKEN and any(word in running.stderr for word in words) and "hint:" in running.stderr
         # Who is not needed any more, or not yet, may go unnoticed.
         fine: Callable[[], bool] = {
             "host": lambda: told or (unharmed and not self._ran(running)),
