@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{
-    BUILD, Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty,
+    Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty, build,
 };
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
@@ -172,7 +172,7 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
     RunRequest {
         op: "run",
         protocol: PROTOCOL,
-        build: BUILD,
+        build: build(),
         argv: invocation.pytest.iter().map(SystemText::from).collect(),
         cwd: SystemText::from(cwd),
         env: environment,

@@ -74,6 +74,8 @@ class Daemon:
         self.last_reason: str | None = None
         self.bare: dict[str, str] = {}
         self.stopping = False
+        #: The program that started this daemon; another one gets a daemon of its own.
+        self.build = __version__
 
     # The loop
 
@@ -184,7 +186,7 @@ class Daemon:
         elif operation == "status":
             _wire.send(conn, self._status())
             conn.close()
-        elif message["protocol"] != _wire.PROTOCOL or message["build"] != __version__:
+        elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
             _wire.close_all(fds)
             _wire.send(conn, {"ev": "replace", "reason": f"this daemon is rpytest {__version__}, protocol {_wire.PROTOCOL}"})
             conn.close()
@@ -457,6 +459,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="rpytest-daemon")
     parser.add_argument("--conn", type=int, required=True)
     parser.add_argument("--socket")
+    parser.add_argument("--build", default=__version__)
     parser.add_argument("--idle", type=float, default=900.0)
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
@@ -481,6 +484,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     daemon = Daemon(listener, options.socket if listener else None, options.idle)
+    daemon.build = options.build
     if listener is not None:
         daemon.listen_inode()
     _process.freeze()

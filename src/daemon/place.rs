@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
-use super::message::{BUILD, PROTOCOL};
 use crate::error::{Error, Result};
 
 /// Longest socket path that the kernel takes, without the final zero byte.
@@ -159,7 +158,9 @@ impl Identity {
         facts: &[String],
     ) -> Self {
         let mut hash = Fnv::default();
-        hash.part(python.as_os_str().as_bytes());
+        // Its folder: `python` and `python3` of one environment are one interpreter.
+        let folder = python.parent().unwrap_or(python);
+        hash.part(folder.as_os_str().as_bytes());
         let interpreter = hash.0;
         hash.part(canonical.as_os_str().as_bytes());
         for number in [
@@ -169,8 +170,6 @@ impl Identity {
         ] {
             hash.part(&number.to_le_bytes());
         }
-        hash.part(BUILD.as_bytes());
-        hash.part(&PROTOCOL.to_le_bytes());
         for (name, value) in variables {
             hash.part(name.as_bytes());
             hash.part(value.as_bytes());
@@ -354,13 +353,15 @@ mod tests {
                 &[fact.to_owned()],
             )
         };
-        let base = name("/p", "/q", "v", "f");
-        assert_eq!(base, name("/p", "/q", "v", "f"));
-        assert_ne!(base.interpreter, name("/p2", "/q", "v", "f").interpreter);
+        let base = name("/a/python", "/q", "v", "f");
+        assert_eq!(base, name("/a/python", "/q", "v", "f"));
+        assert_eq!(base, name("/a/python3", "/q", "v", "f"));
+        let elsewhere = name("/b/python", "/q", "v", "f");
+        assert_ne!(base.interpreter, elsewhere.interpreter);
         for other in [
-            name("/p", "/q2", "v", "f"),
-            name("/p", "/q", "v2", "f"),
-            name("/p", "/q", "v", "g"),
+            name("/a/python", "/q2", "v", "f"),
+            name("/a/python", "/q", "v2", "f"),
+            name("/a/python", "/q", "v", "g"),
         ] {
             assert_eq!(base.interpreter, other.interpreter);
             assert_ne!(base.whole, other.whole);
