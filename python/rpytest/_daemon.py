@@ -11,10 +11,10 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
+from rpytest._warm import FileTimes, Pending, Warm, file_times, refuse, session_key, signal_name
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -23,35 +23,10 @@ MAX_SESSIONS = 8
 #: Inherited descriptors are looked for up to this number.
 _MOST_DESCRIPTORS = 1 << 16
 
+#: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
+_LAST_MOMENTS = 2.0
+
 _CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass
-class Pending:
-    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
-
-    request: Message
-    conn: socket.socket
-    fds: list[int]
-
-    def close(self) -> None:
-        """Let go of the connection and of the run's streams."""
-        self.conn.close()
-        _wire.close_all(self.fds)
-        self.fds = []
-
-
-@dataclass
-class Warm:
-    """A session's process as the daemon sees it."""
-
-    key: str
-    pid: int
-    control: socket.socket
-    since: float
-    pending: list[Pending] = field(default_factory=list)
-    info: Message = field(default_factory=dict)
-    used: float = 0.0
 
 
 class Daemon:
@@ -66,7 +41,10 @@ class Daemon:
         self.waiting: dict[int, socket.socket] = {}
         self.sessions: dict[int, Warm] = {}
         self.last_reason: str | None = None
-        self.bare: dict[str, str] = {}
+        #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
+        self.bare: dict[str, tuple[str, FileTimes]] = {}
+        #: Wait statuses of sessions that have been reaped and not yet been missed.
+        self.ended: dict[int, int] = {}
         self.stopping = False
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
@@ -124,9 +102,14 @@ class Daemon:
             self.waiting[conn.fileno()] = conn
 
     def _reap(self) -> None:
+        sessions = {warm.pid for warm in self.sessions.values()}
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid in sessions:
+                    self.ended[pid] = status
 
     # Requests
 
@@ -141,6 +124,12 @@ class Daemon:
             self._dispatch(message, conn, fds)
         except (_wire.Closed, KeyError, TypeError, ValueError) as error:
             log(f"a request could not be served: {error!r}")
+            _wire.close_all(fds)
+            conn.close()
+        except OSError as error:
+            # No process could be forked: the next request may find more room.
+            log(f"a request could not be served: {error!r}")
+            refuse(conn, f"the daemon can't start a session: {error.strerror}", "there may be too many processes, or too little memory")
             _wire.close_all(fds)
             conn.close()
 
@@ -165,8 +154,12 @@ class Daemon:
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
         if key in self.bare:
-            self._start_bare(pending, self.bare[key])
-            return
+            reason, times = self.bare[key]
+            if times == file_times(times):
+                self._start_bare(pending, reason)
+                return
+            # What was in the way may be gone.
+            del self.bare[key]
         for warm in self.sessions.values():
             if warm.key == key:
                 self._hand_over(warm, pending)
@@ -183,7 +176,7 @@ class Daemon:
     def _start(self, key: str, pending: Pending) -> None:
         self._make_room()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             ours.close()
             self._enter_child()
@@ -191,10 +184,11 @@ class Daemon:
 
             session_main(theirs, pending.conn, pending.request, pending.fds)
         theirs.close()
-        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), [pending], used=time.monotonic())
+        request = pending.request
+        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
 
     def _start_bare(self, pending: Pending, reason: str) -> None:
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             self._enter_child()
             from rpytest._bare import bare_main
@@ -240,6 +234,12 @@ class Daemon:
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+            case "plain":
+                # pytest itself, for one run only; whoever waits for a session gets another one.
+                waiting, warm.pending = warm.pending[1:], warm.pending[:1]
+                warm.key = f"plain {warm.pid}"
+                for run in waiting:
+                    self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
@@ -250,7 +250,7 @@ class Daemon:
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
                 if reason != "asked for":
-                    self.bare[warm.key] = reason
+                    self.bare[warm.key] = (reason, file_times(message["files"]))
                 for run in pending:
                     self._start_bare(run, reason)
 
@@ -266,30 +266,42 @@ class Daemon:
             self.last_reason = "the session's process died"
             self._restart(warm)
             return
-        # It died while it collected: the command line sees the end of file and says so.
-        for pending in warm.pending:
-            pending.close()
+        # It died while it collected. Who only waited for it gets one that is not to blame.
+        collected_for = [pending for pending in warm.pending if pending is warm.first]
+        waiting = [pending for pending in warm.pending if pending is not warm.first]
         warm.pending = []
+        cause = self._cause_of_death(warm.pid) if collected_for else ""
         self._forget(warm)
+        for pending in collected_for:
+            log(f"session {warm.pid} {cause} while it collected")
+            hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
+            refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
+            pending.close()
+        for pending in waiting:
+            self._run(pending)
+
+    def _cause_of_death(self, pid: int) -> str:
+        deadline = time.monotonic() + _LAST_MOMENTS
+        while pid not in self.ended and time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                found, status = os.waitpid(pid, os.WNOHANG)
+                if found:
+                    self.ended[pid] = status
+                    break
+            time.sleep(0.005)
+        status = self.ended.pop(pid, -1)
+        if status == -1:
+            return "closed its connection"
+        if os.WIFSIGNALED(status):
+            return f"was killed by {signal_name(os.WTERMSIG(status))}"
+        return f"ended with status {os.WEXITSTATUS(status)}"
 
     def _forget(self, warm: Warm) -> None:
         self.sessions.pop(warm.control.fileno(), None)
+        self.ended.pop(warm.pid, None)
         warm.control.close()
 
     def _status(self) -> Message:
-        sessions = [
-            {
-                "pid": warm.pid,
-                "root": warm.info.get("root", ""),
-                "args": warm.key.partition("\0")[0].split("\n")[1:],
-                "tests": warm.info.get("tests", 0),
-                "since": warm.since,
-                "runs": warm.info.get("runs", 0),
-                "rss_kb": _resident_kb(warm.pid),
-                "method": warm.info.get("method", "collected"),
-            }
-            for warm in self.sessions.values()
-        ]
         return {
             "pid": os.getpid(),
             "protocol": _wire.PROTOCOL,
@@ -298,24 +310,9 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
-            "sessions": sessions,
+            "sessions": [warm.status() for warm in self.sessions.values()],
             "last_reason": self.last_reason,
         }
-
-
-def session_key(request: Message) -> str:
-    """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
-    environment = sorted(f"{name}={value}" for name, value in request["env"].items() if name not in _process.NOISE)
-    rest = [str(request["umask"]), str(request["cpus"]), str(request.get("default_workers")), str(request.get("start_method")), str(request["tty"]), str(request.get("cwd_on_path")), request["prog"]]
-    return "\n".join([request["cwd"], *request["argv"]]) + "\0" + "\n".join([*rest, *environment])
-
-
-def _resident_kb(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _pytest_version() -> str:
@@ -412,5 +409,3 @@ def _wait_for_children(seconds: float) -> None:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 time.sleep(0.01)
-
-

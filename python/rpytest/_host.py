@@ -107,6 +107,9 @@ class Host:
             case "report":
                 (fd,) = fds
                 self._report(message, fd)
+            case "interrupt":
+                # Nothing of the user's runs here; the command line stops the workers itself.
+                pass
             case "stop":
                 self._end(int(message.get("status", 0)))
             case other:
@@ -134,7 +137,7 @@ class Host:
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, crash, ours)
         _process.flush_streams()
         host = os.getpid()
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             from rpytest import _native
 
@@ -143,6 +146,7 @@ class Host:
                 os._exit(1)
             ours.close()
             birth.host = theirs
+            _process.keep_private(theirs)
             self.conn.close()
             for child in self.children.values():
                 for fd in (child.pidfd, child.birth.spill, child.birth.crash):

@@ -190,6 +190,8 @@ class Summary:
         next(finish)
         with contextlib.suppress(StopIteration):
             finish.send(_NoResult())
+        # The reason of an interruption with an exit status of its own (`pytest.exit(…, returncode=7)`) comes at the very end.
+        reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()
 
 
