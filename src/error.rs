@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -187,7 +187,11 @@ impl Error {
                 }
             )),
             Error::WentAway { log, .. } => {
-                log.as_deref().map(|log: &Path| format!("its log is `{}`", log.display()))
+                let mut hint = "somebody killed it: a test, or the system when memory was short (see `dmesg`)".to_owned();
+                if let Some(log) = log {
+                    hint.push_str(&format!("; its log is `{}`", log.display()));
+                }
+                Some(hint)
             }
             Error::Segment(_) => Some(
                 "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a container, `--shm-size`)"

@@ -11,10 +11,11 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
-from rpytest._warm import FileTimes, Pending, Warm, file_times, refuse, session_key, signal_name
+from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -60,6 +61,9 @@ class Daemon:
             poll = select.poll()
             for fd in [*self.waiting, *self.sessions]:
                 poll.register(fd, select.POLLIN)
+            for pending in self._unaccepted():
+                # Whatever it says is for the session; that it is gone is reported without being asked for.
+                poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
             for fd, _ in poll.poll(1000):
@@ -69,6 +73,7 @@ class Daemon:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions:
                     self._hear(self.sessions[fd])
+            self._look_after_pending()
             self._reap()
             if self._idle_for() > self.idle or self._replaced():
                 return
@@ -100,6 +105,24 @@ class Daemon:
                 conn.close()
                 return
             self.waiting[conn.fileno()] = conn
+
+    def _unaccepted(self) -> list[Pending]:
+        return [pending for warm in self.sessions.values() for pending in warm.pending if not pending.gone]
+
+    def _look_after_pending(self) -> None:
+        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        for pending in self._unaccepted():
+            pending.gone = hung_up(pending.conn)
+        for warm in list(self.sessions.values()):
+            # Warm, it only has to take note; not heard yet, it may have taken the run already.
+            if warm.pending and not warm.info and all(pending.gone for pending in warm.pending) and not has_news(warm.control):
+                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
+                for pending in warm.pending:
+                    pending.close()
+                warm.pending = []
+                self._forget(warm)
 
     def _reap(self) -> None:
         sessions = {warm.pid for warm in self.sessions.values()}
@@ -178,22 +201,24 @@ class Daemon:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = _process.fork()
         if pid == 0:
-            ours.close()
-            self._enter_child()
-            from rpytest._session import session_main
+            with _last_resort():
+                ours.close()
+                self._enter_child()
+                from rpytest._session import session_main
 
-            session_main(theirs, pending.conn, pending.request, pending.fds)
+                session_main(theirs, pending.conn, pending.request, pending.fds)
         theirs.close()
         request = pending.request
-        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
+        self.sessions[ours.fileno()] = Warm(key, pid, os.pidfd_open(pid), ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
 
     def _start_bare(self, pending: Pending, reason: str) -> None:
         pid = _process.fork()
         if pid == 0:
-            self._enter_child()
-            from rpytest._bare import bare_main
+            with _last_resort():
+                self._enter_child()
+                from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, reason)
+                bare_main(pending.conn, pending.request, pending.fds, reason)
         pending.close()
 
     def _enter_child(self) -> None:
@@ -202,6 +227,7 @@ class Daemon:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
+            os.close(warm.pidfd)
             for pending in warm.pending:
                 pending.close()
         for conn in self.waiting.values():
@@ -222,10 +248,10 @@ class Daemon:
         try:
             message, fds = _wire.receive(warm.control)
             _wire.close_all(fds)
-        except (_wire.Closed, OSError):
+        except (_wire.Closed, OSError, ValueError):
             self._lost(warm)
             return
-        match message["ev"]:
+        match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
                     warm.pending.pop(0).close()
@@ -300,6 +326,7 @@ class Daemon:
         self.sessions.pop(warm.control.fileno(), None)
         self.ended.pop(warm.pid, None)
         warm.control.close()
+        os.close(warm.pidfd)
 
     def _status(self) -> Message:
         return {
@@ -313,6 +340,22 @@ class Daemon:
             "sessions": [warm.status() for warm in self.sessions.values()],
             "last_reason": self.last_reason,
         }
+
+
+@contextlib.contextmanager
+def _last_resort() -> Iterator[None]:
+    """Around all that a fork does: whatever escapes from it must not run the end of the daemon, whose socket it would remove."""
+    try:
+        yield
+    except _wire.Closed:
+        # Nobody is there any more to be told anything.
+        pass
+    except BaseException:
+        import traceback
+
+        with contextlib.suppress(BaseException):
+            log(traceback.format_exc())
+    os._exit(3)
 
 
 def _pytest_version() -> str:

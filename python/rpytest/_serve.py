@@ -16,7 +16,7 @@ from rpytest._collected import Collected
 from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
 from rpytest._host import Host
 from rpytest._stale import Dependencies
-from rpytest._worker import Birth, Worker
+from rpytest._worker import Birth, Worker, crash
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -75,8 +75,7 @@ class Server:
 
     def _retire(self, reason: str) -> NoReturn:
         """Tell the daemon that this session can't be used again, and why."""
-        with contextlib.suppress(_wire.Closed):
-            _wire.send(self.control, {"ev": "stale", "reason": reason})
+        self._tell({"ev": "stale", "reason": reason})
         self._end()
 
     def _end(self) -> NoReturn:
@@ -117,9 +116,7 @@ class Server:
 
     def _fork_host(self, warm: bool, fds: list[int]) -> Worker | None:
         """Fork the host of one run: a worker in the worker, `None` in the session."""
-        # A daemon that has been killed does not cost the run that is here already.
-        with contextlib.suppress(_wire.Closed):
-            _wire.send(self.control, {"ev": "accepted"})
+        self._tell({"ev": "accepted"})
         _process.flush_streams()
         pid = _process.fork()
         if pid:
@@ -129,7 +126,7 @@ class Server:
             self.runs += 1
             session = self.collected.session
             root = str(self.collected.config.rootpath)
-            _wire.send(self.control, {"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
+            self._tell({"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
             return None
         self.control.close()
         _wire.close_all(self.hosts)
@@ -137,6 +134,11 @@ class Server:
         if warm:
             self._adopt(fds)
         return self._be_host(warm)
+
+    def _tell(self, message: Message) -> None:
+        """Say something to the daemon. When it was killed, the run goes on all the same."""
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, message)
 
     def _adopt(self, fds: list[int]) -> None:
         """Take over what may differ between two runs of one session."""
@@ -160,7 +162,10 @@ class Server:
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker)
         birth = host.run()
         assert host.segment is not None
-        return Worker(birth, host.segment)
+        try:
+            return Worker(birth, host.segment)
+        except BaseException as error:
+            crash(birth, error)
 
     def _become_worker(self, birth: Birth) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""

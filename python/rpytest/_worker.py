@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -205,6 +206,21 @@ class Worker:
         """Send an exception that escaped from a hook to the command line, which prints it as pytest does."""
         self._stop(_record.WHY_INTERNAL, 3, str(excrepr))
         return True
+
+
+def crash(birth: Birth, error: BaseException) -> NoReturn:
+    """End a worker that can't go on; without a last record its end is a crash, and this is its stack."""
+    import traceback
+
+    with contextlib.suppress(BaseException):
+        text = "".join(traceback.format_exception(error))
+        os.write(birth.crash, text.encode("utf-8", "backslashreplace"))
+        _process.flush_streams()
+    if isinstance(error, KeyboardInterrupt):
+        # Recognisable as what it is: the interrupt that all workers got.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(1)
 
 
 def _interrupt_location() -> str:
