@@ -106,6 +106,7 @@ class BareWorker(Role):
     def __init__(self, birth: Birth, request: Message, reason: str, segment: _native.Segment | None) -> None:
         super().__init__()
         self.birth = birth
+        self.is_first = birth.slot == 0 and birth.incarnation == 0
         self.request = request
         self.reason = reason
         # A replacement inherits the host's mapping; the first workers exist before there is a segment.

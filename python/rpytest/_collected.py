@@ -61,7 +61,8 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
     option = config.option
     junit = None
     if xml is not None:
-        # Skipped or broken modules are test cases of their own.
+        # From here on the file is the command line's. Skipped or broken modules are test cases of their own.
+        xml.writes_file = False
         elements, counts = xml.take()
         junit = {"path": xml.logfile, "suite_name": xml.suite_name, "collected": elements, "counts": list(counts)}
     restarts = option.maxworkerrestart

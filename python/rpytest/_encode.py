@@ -23,16 +23,26 @@ Status = tuple[str, str, str, str]
 class CollectingXML(LogXML):
     """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
 
-    Only the fixtures reach it through ``config.stash``; as a plugin it just announces the file at the end, as pytest's does.
+    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and announces the file at the end.
     """
 
-    pytest_runtest_logreport_direct = LogXML.pytest_runtest_logreport
-    pytest_collectreport_direct = LogXML.pytest_collectreport
-    pytest_sessionfinish_direct = LogXML.pytest_sessionfinish
+    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
+    writes_file = True
+
+    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
+    log_report = LogXML.pytest_runtest_logreport
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
-    pytest_internalerror = None  # type: ignore[assignment]
-    pytest_sessionfinish = None  # type: ignore[assignment]
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """An internal error is a test case of its own; in a worker the command line hears of it."""
+        if self.writes_file:
+            super().pytest_internalerror(excrepr)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file, unless it is the command line's."""
+        if self.writes_file:
+            super().pytest_sessionfinish()
 
     def take(self) -> tuple[str, tuple[int, ...]]:
         """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
@@ -46,7 +56,7 @@ class CollectingXML(LogXML):
         return text, counts
 
 
-def install_junit(config: pytest.Config) -> CollectingXML | None:
+def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | None:
     """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
     path = getattr(config.option, "xmlpath", None)
     if not path or config.pluginmanager.is_blocked("junitxml"):
@@ -60,6 +70,7 @@ def install_junit(config: pytest.Config) -> CollectingXML | None:
         config.getini("junit_family"),
         config.getini("junit_log_passing_tests"),
     )
+    xml.writes_file = writes_file
     config.stash[xml_key] = xml
     config.pluginmanager.register(xml)
     return xml
@@ -111,7 +122,7 @@ class Encoder:
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
             for report in reports:
-                self.xml.pytest_runtest_logreport_direct(report)
+                self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if plain:
             setup, call, teardown = reports

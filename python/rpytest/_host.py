@@ -99,6 +99,9 @@ class Host:
                 return self._go(message["segment"])
             case "spawn":
                 return self._spawn(int(message["slot"]), int(message["incarnation"]))
+            case "interrupt":
+                for child in self.children.values():
+                    signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
             case "crashed":
                 self._crashed(message)
             case "report":

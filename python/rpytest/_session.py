@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 class Role:
     """What a process in the worker role has while pytest runs in it."""
 
+    #: Among processes that collect the same, the one that speaks for all.
+    is_first = True
+
     def __init__(self) -> None:
         self.terminal: Terminal | None = None
         self.xml: CollectingXML | None = None
@@ -122,13 +125,7 @@ class Hooks:
         """After pytest's own plugins: redirect the terminal reporter, create the junit writer."""
         if hasattr(config, "workerinput"):
             self.role.terminal = Terminal(config)
-            self.role.xml = install_junit(config)
-
-    @pytest.hookimpl
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Modules that are skipped or broken are test cases of the junit file."""
-        if self.role.xml is not None and not report.passed:
-            self.role.xml.pytest_collectreport_direct(report)
+            self.role.xml = install_junit(config, self.role.is_first)
 
 
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::PidfdFlags;
 
 use super::wire::Connection;
 use crate::error::{Error, Result};
@@ -129,13 +130,13 @@ impl Started {
         explain(&self.python, &tail, status, self.log_path)
     }
 
-    /// Whether the process ends within `limit`.
-    pub fn has_ended(&self, limit: Duration) -> bool {
+    /// Whether the process ends within `limit`; reaps it.
+    pub fn has_ended(&mut self, limit: Duration) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-            Ok(pidfd) => readable(&pidfd, limit).unwrap_or(true),
-            Err(_) => true,
+        if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            let _ = readable(&pidfd, limit);
         }
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// The connection has ended, so the process is ending; it can't be waited for without a limit, though.

@@ -100,12 +100,14 @@ fn prepare(dir: &Path, uid: u32) -> Result<()> {
         Err(error) => return Err(Error::io("make the runtime directory", dir, error)),
     }
     let metadata = fs::symlink_metadata(dir).map_err(|error| Error::io("look at", dir, error))?;
-    let refused = |what: String| Error::BadOption {
+    let refused = |what: String| {
+        Error::BadOption {
         message: format!("the runtime directory `{}` {what}", dir.display()),
         hint: Some(
-            "remove it, or set `RPYTEST_RUNTIME_DIR` to a directory that only you can write to"
+            "set `RPYTEST_RUNTIME_DIR` to a directory of your own with mode 700, or remove this one"
                 .into(),
         ),
+    }
     };
     if !metadata.is_dir() {
         return Err(refused("is not a directory".into()));

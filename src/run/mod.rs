@@ -238,6 +238,7 @@ impl<'a> Run<'a> {
 
     /// Sleeps until something happens, and takes note of it.
     fn wait(&mut self) {
+        self.flush_due();
         let limit = self.limit();
         self.segment.arm();
         // Re-check between arming and sleeping: what was committed before the worker could see `armed` rings no bell.
@@ -332,6 +333,10 @@ impl<'a> Run<'a> {
         }
         let told = self.reporters.event(&RunEvent::Running(&running));
         self.told(told);
+    }
+
+    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop spin.
+    fn flush_due(&mut self) {
         if self.reporters.due().is_some_and(|due| due.is_zero()) {
             let flushed = self.reporters.flush();
             self.told(flushed);

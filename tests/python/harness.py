@@ -35,7 +35,7 @@ _STRIP = {
     "PY_COLORS",
     "VIRTUAL_ENV",
 }
-_STRIP_PREFIXES = ("PYTEST_", "RPYTEST_", "_RPYTEST_", "PYTHON", "COV_")
+_STRIP_PREFIXES = ("PYTEST_", "RPYTEST_", "PYTHON", "COV_")
 
 
 @dataclass(frozen=True)
