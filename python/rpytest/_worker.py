@@ -77,6 +77,8 @@ class Worker:
         self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
         self.encoder = Encoder(config, xml)
         config.pluginmanager.register(self, "rpytest-worker")
+        # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
+        self.warnings.clear()
         self._replace_protocol()
 
     def run(self) -> None:
