@@ -49,6 +49,8 @@ class Daemon:
         self.stopping = False
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
+        #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
+        self.modules = file_times(sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}))
 
     # The loop
 
@@ -166,16 +168,30 @@ class Daemon:
             _wire.send(conn, self._status())
             conn.close()
         elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
-            _wire.close_all(fds)
-            _wire.send(conn, {"ev": "replace", "reason": f"this daemon is rpytest {__version__}, protocol {_wire.PROTOCOL}"})
-            conn.close()
+            self._resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {_wire.PROTOCOL}")
         elif operation == "run":
             self._run(Pending(message, conn, fds))
         else:
             raise ValueError(f"unknown request {operation!r}")
 
+    def _resign(self, conn: socket.socket, fds: list[int], reason: str) -> None:
+        """Ask the command line to start a daemon of its own in the place of this one."""
+        log(f"to be replaced: {reason}")
+        _wire.close_all(fds)
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(conn, {"ev": "replace", "reason": reason})
+        conn.close()
+
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
+        if warm is not None:
+            # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        if self.listener is not None and self.modules != file_times(self.modules):
+            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+            return
         if key in self.bare:
             reason, times = self.bare[key]
             if times == file_times(times):
@@ -183,10 +199,6 @@ class Daemon:
                 return
             # What was in the way may be gone.
             del self.bare[key]
-        for warm in self.sessions.values():
-            if warm.key == key:
-                self._hand_over(warm, pending)
-                return
         self._start(key, pending)
 
     def _hand_over(self, warm: Warm, pending: Pending) -> None:
