@@ -7,7 +7,6 @@ they are collected, or that have threads by then.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import select
 import signal
@@ -18,13 +17,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _fixtures, _identity, _plugin, _process, _wire
+from rpytest import _identity, _plugin, _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
-from rpytest._reporter import Terminal
-from rpytest._session import Hooks, Role, enter, run_pytest
+from rpytest._session import Role, enter
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker
 
@@ -118,14 +116,8 @@ class BareWorker(Role):
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
-        status = 3
-        try:
-            surface = _plugin.Surface(self.request, self.decide, self.loop)
-            status = int(run_pytest(list(self.request["argv"]), [surface, _fixtures, Hooks(self)]))
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) and error.code else 3
-        except BaseException:
-            traceback.print_exc()
+        surface = _plugin.Surface(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.request, surface)
         if self.worker is not None:
             self.worker.goodbye(status)
         if self.terminal is not None and self.birth.slot == 0:
@@ -151,6 +143,7 @@ class BareWorker(Role):
         from rpytest import _native
 
         config = session.config
+        self.has_collected = True
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
             return None
@@ -183,7 +176,7 @@ class BareWorker(Role):
     def _fork_answers(self, collected: Collected) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         _process.flush_streams()
-        if os.fork() == 0:
+        if _process.fork() == 0:
             ours.close()
             self.birth.host.close()
             _process.disarm_inherited()

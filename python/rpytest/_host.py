@@ -120,6 +120,9 @@ class Host:
             case "report":
                 (fd,) = fds
                 self._report(message, fd)
+            case "interrupt":
+                # Nothing of the user's runs here; the command line stops the workers itself.
+                pass
             case "stop":
                 self._end(int(message.get("status", 0)))
             case other:
@@ -142,12 +145,12 @@ class Host:
 
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
-        crash = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
+        stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, crash, ours)
+        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         _process.flush_streams()
         host = os.getpid()
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             from rpytest import _native
 
@@ -156,6 +159,7 @@ class Host:
                 os._exit(1)
             ours.close()
             birth.host = theirs
+            _process.keep_private(theirs)
             self.conn.close()
             for child in self.children.values():
                 for fd in (child.pidfd, child.birth.spill, child.birth.crash):

@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _identity, _process, _wire
 from rpytest._answers import LocalAnswers
@@ -37,37 +37,49 @@ class Server:
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
+        self.idle: Iterator[None] | None = None
 
     def serve(self) -> Worker:
         """Fork a host for each run; returns only in a worker, which a host has forked."""
         stop_capture(self.collected.config)
         _process.freeze()
-        worker = self._fork_host(warm=False, fds=[])
-        if worker is not None:
+        # The daemon may go at any time: what runs is finished, and no more.
+        with contextlib.suppress(_wire.Closed):
+            worker = self._fork_host(warm=False, fds=[])
+            while worker is None:
+                worker = self._next_run()
             return worker
-        _process.detach_streams()
-        # Its copy of the first run's standard error.
-        restart_faulthandler(self.collected.config, 2)
-        idle = self._prepare()
-        while True:
-            self._wait(idle)
-            try:
-                message, fds = _wire.receive(self.control)
-            except _wire.Closed:
-                break
-            if message["op"] == "retire":
-                break
-            self.dependencies.complete(self.collected.config, self.collected.session)
-            reason = self.dependencies.changed()
-            if reason is not None:
-                _wire.close_all(fds)
-                self._tell({"ev": "stale", "reason": reason})
-                break
-            self.request = message
-            self.conn = socket.socket(fileno=fds[0])
-            worker = self._fork_host(warm=True, fds=fds[1:])
-            if worker is not None:
-                return worker
+        self._end()
+
+    def _next_run(self) -> Worker | None:
+        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
+        if self.dependencies.effects is not None:
+            # It will not be used again; what it started must not outlive this run.
+            self._retire(self.dependencies.effects)
+        if self.idle is None:
+            _process.detach_streams()
+            # Its copy of the first run's standard error.
+            restart_faulthandler(self.collected.config, 2)
+            self.idle = self._prepare()
+        self._wait(self.idle)
+        message, fds = _wire.receive(self.control)
+        self.dependencies.complete(self.collected.config, self.collected.session)
+        reason = self.dependencies.changed()
+        if reason is not None:
+            _wire.close_all(fds)
+            self._retire(reason)
+        self.request = message
+        self.conn = socket.socket(fileno=fds[0])
+        _process.keep_private(self.conn)
+        return self._fork_host(warm=True, fds=fds[1:])
+
+    def _retire(self, reason: str) -> NoReturn:
+        """Tell the daemon that this session can't be used again, and why."""
+        self._tell({"ev": "stale", "reason": reason})
+        self._end()
+
+    def _end(self) -> NoReturn:
+        """Wait for the runs that are going on, then do what an interpreter does at its end."""
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         _process.run_exit_functions()
@@ -106,7 +118,7 @@ class Server:
         """Fork the host of one run: a worker in the worker, `None` in the session."""
         self._tell({"ev": "accepted"})
         _process.flush_streams()
-        pid = os.fork()
+        pid = _process.fork()
         if pid:
             self.hosts.append(os.pidfd_open(pid))
             self.conn.close()

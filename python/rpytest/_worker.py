@@ -77,6 +77,9 @@ class Worker:
         self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
         self.encoder = Encoder(config, xml)
         config.pluginmanager.register(self, "rpytest-worker")
+        # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
+        self.warnings.clear()
+        self._replace_protocol()
 
     def run(self) -> None:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
@@ -110,7 +113,7 @@ class Worker:
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
             raise
 
-    def goodbye(self, exitstatus: int) -> None:
+    def goodbye(self, exitstatus: int) -> NoReturn:
         """Write the last record, run what this process registered for its end, and leave."""
         properties: list[tuple[str, str]] = []
         if self.xml is not None:
@@ -123,9 +126,10 @@ class Worker:
         self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
         os._exit(0)
 
-    def crash(self, error: BaseException) -> NoReturn:
-        """End a worker out of whose session an exception came: what it was doing is reported by the host and the command line."""
-        crash(self.birth, error)
+    def abort(self, status: int) -> NoReturn:
+        """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
+        _process.run_exit_functions()
+        os._exit(status)
 
     # The loop's parts
 
@@ -146,10 +150,15 @@ class Worker:
         test = self.index if self.index >= 0 else _record.NO_TEST
         self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
 
-    # Hooks
+    def _replace_protocol(self) -> None:
+        """Put ours in the place of pytest's own protocol: plugins that bring one come before it, as they should."""
+        runner = self.config.pluginmanager.getplugin("runner")
+        implementation: Any
+        for implementation in self.config.hook.pytest_runtest_protocol.get_hookimpls():
+            if implementation.plugin is runner:
+                implementation.function = self._protocol
 
-    @pytest.hookimpl
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def _protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """pytest's protocol, but the next test is claimed after the call phase.
 
         pytest must be told the next test before teardown, and no earlier: claimed at the start, it would wait behind a slow test
@@ -181,6 +190,8 @@ class Worker:
                 node.funcargs = None
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    # Hooks
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -70,6 +70,14 @@ impl Reporters {
         all
     }
 
+    /// Reporters of a run that prints nothing: the junit file only.
+    #[must_use]
+    pub fn silent() -> Self {
+        let mut all = Self::new();
+        all.push(Junit::new());
+        all
+    }
+
     /// Adds one behind the others.
     pub fn push(&mut self, reporter: impl Reporter + 'static) {
         self.list.push(Box::new(reporter));
