@@ -4,6 +4,9 @@
 //!   incarnation of a worker and is never used again, and `set` is called in a process that may hang (see `waker`).
 //! - A timeout that is not a whole number of seconds returns at once half of the time: waits are one second.
 //! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `waker`.
+//!
+//! This memory is the one exception to "atomics only" (see `memory`): the C library's own code works on it, and only
+//! processes that may perish of it call that, a worker and the waker's helper.
 
 use std::time::{Duration, Instant};
 
