@@ -53,6 +53,14 @@ def inventory(items: list[pytest.Item]) -> bytes:
     return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
+def _test_verbosity(config: pytest.Config) -> int:
+    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
+    if not hasattr(config.option, "verbose"):
+        # `-p no:terminal`.
+        return 0
+    return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
+
+
 def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
@@ -69,15 +77,17 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
     reporter = terminal.reporter
     stats = reporter.stats if reporter is not None else {}
     collected.options = {
-        "verbose": option.verbose,
+        "verbose": getattr(option, "verbose", 0),
+        "verbose_tests": _test_verbosity(config),
+        "terminal": reporter is not None,
         "maxfail": int(option.maxfail or 0),
         "junit": junit,
         "capture": option.capture,
         "color": terminal.has_color(),
         "max_worker_restart": None if restarts is None else int(restarts),
         "needs_report": needs_report(config, terminal),
-        "no_summary": bool(option.no_summary),
-        "no_header": bool(option.no_header),
+        "no_summary": bool(getattr(option, "no_summary", False)),
+        "no_header": bool(getattr(option, "no_header", False)),
         "stats": bool(option.rpytest_stats),
         "testrunuid": option.testrunuid,
         "rootdir": str(config.rootpath),

@@ -186,6 +186,11 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
+    Debugger {
+        slot: u16,
+        active: bool,
+    },
     /// An event of a newer Python side.
     #[serde(other)]
     Unknown,
@@ -229,11 +234,15 @@ pub struct Died {
 }
 
 /// pytest's resolved options, as far as the CLI needs them.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Options {
     pub workers: u16,
     pub verbose: i32,
+    /// pytest's `verbosity_test_cases`, by default the same.
+    pub verbose_tests: i32,
+    /// There is a terminal reporter; `false` (`-p no:terminal`): nothing is printed.
+    pub terminal: bool,
     /// 0: no limit.
     pub maxfail: u32,
     pub junit: Option<Junit>,
@@ -250,6 +259,30 @@ pub struct Options {
     pub collect_errors: u64,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            verbose: 0,
+            verbose_tests: 0,
+            terminal: true,
+            maxfail: 0,
+            junit: None,
+            capture: String::new(),
+            color: false,
+            max_worker_restart: None,
+            needs_report: false,
+            no_summary: false,
+            no_header: false,
+            stats: false,
+            testrunuid: String::new(),
+            rootdir: PathBuf::new(),
+            collect_errors: 0,
+            counts: BTreeMap::new(),
+        }
+    }
 }
 
 /// `--junitxml` and what belongs to it.
@@ -292,6 +325,10 @@ pub enum HostRequest<'a> {
         len: u64,
     },
     Interrupt,
+    /// The terminal is the debugger's.
+    Debugger {
+        slot: u16,
+    },
     Stop {
         status: i32,
     },
