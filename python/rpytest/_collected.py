@@ -77,12 +77,12 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
     reporter = terminal.reporter
     stats = reporter.stats if reporter is not None else {}
     collected.options = {
+        "silent": reporter is None,
         "verbose": getattr(option, "verbose", 0),
         "verbose_tests": _test_verbosity(config),
-        "terminal": reporter is not None,
         "maxfail": int(option.maxfail or 0),
         "junit": junit,
-        "capture": option.capture,
+        "capture": getattr(option, "capture", "no"),
         "color": terminal.has_color(),
         "max_worker_restart": None if restarts is None else int(restarts),
         "needs_report": needs_report(config, terminal),

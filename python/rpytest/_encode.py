@@ -89,6 +89,12 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
     return found
 
 
+def needs_every_report(config: pytest.Config) -> bool:
+    """Whether pytest's text at the end is made from the reports of passed tests, too."""
+    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
+    return bool(config.option.durations is not None or "p" in shown or "P" in shown or third_party(config, "pytest_terminal_summary") or third_party(config, "pytest_report_teststatus"))
+
+
 class Encoder:
     """Encodes the reports of one test at a time."""
 
@@ -102,6 +108,7 @@ class Encoder:
         self._writer = getattr(terminal, "_tw", None)
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
+        self._keep_all = needs_every_report(config)
 
     def is_plain(self, report: pytest.TestReport) -> bool:
         """Whether the report says no more than that its phase passed."""
@@ -164,7 +171,7 @@ class Encoder:
         if not plain and (hasattr(report, "wasxfail") or report.outcome == "skipped"):
             reason = skip_reason(report)
         blob = b""
-        if not plain:
+        if not plain and (self._keep_all or not self._only_counts(report, bits)):
             data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             writes = _longrepr.record(report.longrepr, self._writer)
             if writes is not None:
@@ -183,6 +190,11 @@ class Encoder:
             reason,
             blob,
         )
+
+    @staticmethod
+    def _only_counts(report: pytest.TestReport, bits: int) -> bool:
+        """A passed extra report without output, such as a subtest's: its category says all (a test can have 10,000 of them)."""
+        return report.outcome == "passed" and not bits and not report.sections and not report.user_properties and not hasattr(report, "wasxfail")
 
     def _in_summary(self, category: str, report: pytest.TestReport) -> bool:
         shown = self._report_characters

@@ -7,13 +7,14 @@ import os
 import select
 import signal
 import socket
+import struct
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _wire
 from rpytest._answers import Answers
-from rpytest._worker import Birth
+from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
     from rpytest import _native
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Most bytes of a dead worker's stack dump that are passed on.
 _STACK_LIMIT = 64 * 1024
+
+_SHARED_MEMORY = "/dev/shm"
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Child:
@@ -32,6 +36,8 @@ class Child:
         self.pidfd = pidfd
         #: Its end of the socket is open.
         self.talks = True
+        #: It is dead, which can't be told yet.
+        self.ended = False
 
 
 class Host:
@@ -57,11 +63,17 @@ class Host:
     def run(self) -> Birth:
         """Announce the tests, then serve; see the class."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        host = os.getpid()
         try:
             self.announce()
             return self._serve()
         except _wire.Closed:
             self._abandon()
+        except BaseException:
+            if os.getpid() != host:
+                # A fork: it has its own way to end.
+                raise
+            self._fail()
 
     def announce(self) -> None:
         """Send `collected`."""
@@ -76,12 +88,13 @@ class Host:
             poll = select.poll()
             poll.register(self.conn, select.POLLIN)
             for child in self.children.values():
-                poll.register(child.pidfd, select.POLLIN)
+                if not child.ended:
+                    poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
                     poll.register(child.birth.host, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
             for child in list(self.children.values()):
-                if child.birth.host.fileno() in ready:
+                if child.talks and child.birth.host.fileno() in ready:
                     self._answer(child)
                 if child.pidfd in ready:
                     self._reap(child)
@@ -112,6 +125,9 @@ class Host:
             case "report":
                 (fd,) = fds
                 self._report(message, fd)
+            case "interrupt":
+                # Nothing of the user's runs here; the command line stops the workers itself.
+                pass
             case "stop":
                 self._end(int(message.get("status", 0)))
             case other:
@@ -134,12 +150,12 @@ class Host:
 
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
-        crash = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
+        stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, crash, ours)
+        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         _process.flush_streams()
         host = os.getpid()
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             from rpytest import _native
 
@@ -148,6 +164,7 @@ class Host:
                 os._exit(1)
             ours.close()
             birth.host = theirs
+            _process.keep_private(theirs)
             self.conn.close()
             for child in self.children.values():
                 for fd in (child.pidfd, child.birth.spill, child.birth.crash):
@@ -155,7 +172,10 @@ class Host:
                         os.close(fd)
                 child.birth.host.close()
             self.children.clear()
-            self.prepare(birth)
+            try:
+                self.prepare(birth)
+            except BaseException as error:
+                crash(birth, error)
             return birth
         theirs.close()
         pidfd = os.pidfd_open(pid)
@@ -188,9 +208,11 @@ class Host:
         try:
             message, fds = _wire.receive(child.birth.host)
             self._heard(child, message, fds)
-        except _wire.Closed:
-            # Its end of the socket is closed; the pidfd tells the rest.
+        except (_wire.Closed, OSError, ValueError, KeyError):
+            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
             child.talks = False
+            # A worker that waits for an answer goes on.
+            child.birth.host.close()
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         """Answer a worker's request."""
@@ -201,6 +223,9 @@ class Host:
                     answer = {"path": str(self.answers.base_temp())}
                 except OSError as error:
                     answer = {"error": str(error)}
+                except _wire.Closed:
+                    # Asked of a process that was killed.
+                    answer = {"error": "the process that knows the run's base temp directory died"}
                 _wire.send(child.birth.host, answer)
             case "debugger":
                 # The command line answers when it has let go of the terminal.
@@ -236,9 +261,21 @@ class Host:
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
+        _remove_segments(self.conn)
         self.answers.finish(2)
         _process.run_exit_functions()
         os._exit(1)
+
+    def _fail(self) -> NoReturn:
+        """Something went wrong in the host itself: the command line hears of it, workers can't do without it."""
+        import traceback
+
+        text = traceback.format_exc()
+        with contextlib.suppress(BaseException):
+            self._kill_children()
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": f"internal error in the run's host process:\n{text}"})
+        os._exit(3)
 
     def _kill_children(self) -> None:
         for child in self.children.values():
@@ -247,3 +284,15 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+
+
+def _remove_segments(conn: socket.socket) -> None:
+    """Remove the names of shared memory of the process at the other end, which was killed before it could do so itself."""
+    with contextlib.suppress(OSError):
+        pid, _, _ = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if pid <= 0:
+            # Of another PID namespace.
+            return
+        for name in os.listdir(_SHARED_MEMORY):
+            if name.startswith(f"rpytest-{pid}-"):
+                os.unlink(os.path.join(_SHARED_MEMORY, name))

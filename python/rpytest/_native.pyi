@@ -62,5 +62,5 @@ class Worker:
     def stopped(self) -> bool:
         """Whether the program or any worker stopped the run."""
 
-    def counters(self) -> tuple[int, int, int, int, int, int]:
-        """Counts of: claims, records, spilled bodies, rings of the bell, waits for room, waits in vain."""
+    def counters(self) -> tuple[int, int, int, int, int, int, int]:
+        """Counts of: claims, steals, records, spilled bodies, rings of the bell, waits for room, waits in vain."""

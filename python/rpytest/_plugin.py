@@ -130,7 +130,7 @@ def wants_plain(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
-    return bool(option.usepdb or option.trace)
+    return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
 def workers(config: pytest.Config, request: Message) -> int:
