@@ -169,6 +169,8 @@ class BareWorker(Role):
         _wire.send(host, {"op": "attached"})
         restart_faulthandler(config, self.birth.crash)
         self.terminal.silence_hooks()
+        if self.birth.count > 1:
+            _process.detach_input()
         self.worker.enter(config, session, self.xml)
         self.worker.run()
         return True

@@ -117,6 +117,11 @@ class Host:
             case "interrupt":
                 for child in self.children.values():
                     signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
+            case "debugger":
+                asking = self.children.get(int(message["slot"]))
+                if asking is not None:
+                    with contextlib.suppress(_wire.Closed):
+                        _wire.send(asking.birth.host, {})
             case "crashed":
                 self._crashed(message)
             case "report":
@@ -211,16 +216,21 @@ class Host:
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         """Answer a worker's request."""
         _wire.close_all(fds)
-        if message["op"] != "basetemp":
-            raise ValueError(f"unknown request {message['op']!r} of a worker")
-        try:
-            answer = {"path": str(self.answers.base_temp())}
-        except OSError as error:
-            answer = {"error": str(error)}
-        except _wire.Closed:
-            # Asked of a process that was killed.
-            answer = {"error": "the process that knows the run's base temp directory died"}
-        _wire.send(child.birth.host, answer)
+        match message["op"]:
+            case "basetemp":
+                try:
+                    answer = {"path": str(self.answers.base_temp())}
+                except OSError as error:
+                    answer = {"error": str(error)}
+                except _wire.Closed:
+                    # Asked of a process that was killed.
+                    answer = {"error": "the process that knows the run's base temp directory died"}
+                _wire.send(child.birth.host, answer)
+            case "debugger":
+                # The command line answers when it has let go of the terminal.
+                _wire.send(self.conn, {"ev": "debugger", "slot": child.birth.slot, "active": message["active"]})
+            case other:
+                raise ValueError(f"unknown request {other!r} of a worker")
 
     # Answers
 

@@ -97,6 +97,13 @@ def detach_streams() -> None:
     _rebuild_streams()
 
 
+def detach_input() -> None:
+    """Let standard input be empty: several workers can't share it."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0, inheritable=True)
+    os.close(null)
+
+
 def _rebuild_streams() -> None:
     # The old objects stay referenced (somebody may hold them) but must not close the descriptors when they are collected.
     encoding = "utf-8" if sys.flags.utf8_mode else None

@@ -172,6 +172,8 @@ class Server:
         _process.disarm_inherited()
         _process.default_signals()
         config = self.collected.config
+        if birth.count > 1:
+            _process.detach_input()
         restart_capture(config)
         restart_faulthandler(config, birth.crash)
         restart_log_file(config)

@@ -13,6 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
+from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Worker:
         use_host_basetemp(config, birth)
         self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
         self.encoder = Encoder(config, xml)
+        debugger = Debugger(birth)
+        debugger.install()
+        config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
