@@ -81,7 +81,7 @@ class Venv:
         env = {
             name: value
             for name, value in os.environ.items()
-            if name not in strip and not name.startswith(("PYTEST_", "RPYTEST_", "_RPYTEST_"))
+            if name not in strip and not name.startswith(("PYTEST_", "RPYTEST_"))
         }
         env["PYO3_PYTHON"] = str(self.python)
         return env

@@ -49,6 +49,8 @@ def demo(venv: Venv) -> int:
     junit = ROOT / "target" / "demo.xml"
     junit.unlink(missing_ok=True)
     try:
+        # A daemon of an earlier build may still be there.
+        subprocess.run([rpytest, "--daemon-stop"], cwd=EXAMPLE, env=env, stdout=subprocess.DEVNULL, check=False)
         print("\n== first run: the daemon starts and collects", flush=True)
         first = run([rpytest, "-n", "auto", f"--junitxml={junit}"], cwd=EXAMPLE, env=env)
         print("\n== second run: the collected session is warm; -q shows dots", flush=True)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{
-    BUILD, Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty,
+    Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty, build,
 };
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::event::{JunitCounts, JunitOptions, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Signals};
+use crate::pool::{Pool, Signals, TerminalModes};
 use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
 use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
@@ -48,7 +48,13 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
         Ok(interpreter::find(&places, interpreter::is_executable)?.python)
     };
     match action {
-        Action::Run => run_tests(&invocation, &cwd, python()?, &clock),
+        Action::Run => {
+            // A debugger may die with the terminal as its line editor needs it.
+            let modes = TerminalModes::current();
+            let status = run_tests(&invocation, &cwd, python()?, &clock);
+            modes.restore();
+            status
+        }
         Action::DaemonStatus => {
             print(io::stdout().lock(), &daemon::status(&python()?)?);
             Ok(exit::OK)
@@ -173,7 +179,7 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
     RunRequest {
         op: "run",
         protocol: PROTOCOL,
-        build: BUILD,
+        build: build(),
         argv: invocation.pytest.iter().map(SystemText::from).collect(),
         cwd: SystemText::from(cwd),
         env: environment,
@@ -289,6 +295,7 @@ impl Job<'_> {
             workers: slots.into(),
             header: self.collected.header.clone(),
             verbosity: options.verbose,
+            test_verbosity: options.verbose_tests,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -187,7 +187,11 @@ impl Error {
                 }
             )),
             Error::WentAway { log, .. } => {
-                log.as_deref().map(|log: &Path| format!("its log is `{}`", log.display()))
+                let mut hint = "somebody killed it: a test, or the system when memory was short (see `dmesg`)".to_owned();
+                if let Some(log) = log {
+                    hint.push_str(&format!("; its log is `{}`", log.display()));
+                }
+                Some(hint)
             }
             // The ring's own texts bring their advice along.
             Error::Segment(text) if text.contains("\nhint: ") => None,

@@ -33,7 +33,7 @@ from suites import write_realistic, write_trivial
 
 MODES = ("pytest", "xdist", "cold", "warm")
 MARK = "RPYTEST_RUNTIME_DIR"
-STRIP_PREFIXES = ("PYTEST_", "RPYTEST_", "_RPYTEST_", "COV_")
+STRIP_PREFIXES = ("PYTEST_", "RPYTEST_", "COV_")
 
 
 class Disagreement(Exception):

@@ -22,9 +22,9 @@ def main() -> int:
     environment = dict(os.environ, RPYTEST_PYTHON=sys.executable)
     # `python -m pytest` has the current directory on sys.path, unless -P or -I say otherwise.
     if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
-        environment.pop("_RPYTEST_CWD_ON_PATH", None)
+        environment.pop("RPYTEST_CWD_ON_PATH", None)
     else:
-        environment["_RPYTEST_CWD_ON_PATH"] = "1"
+        environment["RPYTEST_CWD_ON_PATH"] = "1"
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(program, [program, *sys.argv[1:]], environment)

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rpytest import _native
 
 _SHOWN_DIFFERENCES = 10
+_DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
 
 
 class RemoteAnswers:
@@ -167,6 +169,8 @@ class BareWorker(Role):
         _wire.send(host, {"op": "attached"})
         restart_faulthandler(config, self.birth.crash)
         self.terminal.silence_hooks()
+        if self.birth.count > 1:
+            _process.detach_input()
         self.worker.enter(config, session, self.xml)
         self.worker.run()
         return True
@@ -179,8 +183,13 @@ class BareWorker(Role):
             self.birth.host.close()
             _process.disarm_inherited()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stop_capture(collected.config)
-            answer_remotely(theirs, LocalAnswers(collected))
+            try:
+                stop_capture(collected.config)
+                answer_remotely(theirs, LocalAnswers(collected))
+            except BaseException:
+                # Not into pytest, which runs above here. The host notices the end of the socket.
+                traceback.print_exc()
+            os._exit(3)
         theirs.close()
         return ours
 
@@ -201,6 +210,13 @@ class BareHost(Host):
         """The first workers are announced when all have collected, replacements at once."""
         if self.segment is not None:
             self._born(child)
+
+    def _reap(self, child: Child) -> None:
+        """Before the first workers were announced nobody can be told of their deaths."""
+        if self.segment is None:
+            child.ended = True
+        else:
+            super()._reap(child)
 
     def _be_worker(self, birth: Birth) -> None:
         _process.default_signals()
@@ -250,7 +266,7 @@ class BareHost(Host):
                 del self.children[child.birth.slot]
                 if self.ended is None:
                     cause = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.waitstatus_to_exitcode(status)}"
-                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n")
+                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}")
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         match message["op"]:
@@ -291,10 +307,13 @@ class BareHost(Host):
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
+        # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
-            _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+            with contextlib.suppress(_wire.Closed, OSError):
+                _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
         for child in self.children.values():
-            with contextlib.suppress(_wire.Closed):
+            child.ended = False
+            with contextlib.suppress(_wire.Closed, OSError):
                 _wire.receive(child.birth.host)
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):

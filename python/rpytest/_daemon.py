@@ -11,10 +11,11 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
-from rpytest._warm import FileTimes, Pending, Warm, file_times, refuse, session_key, signal_name
+from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -46,6 +47,10 @@ class Daemon:
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
         self.stopping = False
+        #: The program that started this daemon; another one gets a daemon of its own.
+        self.build = __version__
+        #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
+        self.modules = file_times(sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}))
 
     # The loop
 
@@ -58,6 +63,9 @@ class Daemon:
             poll = select.poll()
             for fd in [*self.waiting, *self.sessions]:
                 poll.register(fd, select.POLLIN)
+            for pending in self._unaccepted():
+                # Whatever it says is for the session; that it is gone is reported without being asked for.
+                poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
             for fd, _ in poll.poll(1000):
@@ -67,6 +75,7 @@ class Daemon:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions:
                     self._hear(self.sessions[fd])
+            self._look_after_pending()
             self._reap()
             if self._idle_for() > self.idle or self._replaced():
                 return
@@ -98,6 +107,24 @@ class Daemon:
                 conn.close()
                 return
             self.waiting[conn.fileno()] = conn
+
+    def _unaccepted(self) -> list[Pending]:
+        return [pending for warm in self.sessions.values() for pending in warm.pending if not pending.gone]
+
+    def _look_after_pending(self) -> None:
+        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        for pending in self._unaccepted():
+            pending.gone = hung_up(pending.conn)
+        for warm in list(self.sessions.values()):
+            # Warm, it only has to take note; not heard yet, it may have taken the run already.
+            if warm.pending and not warm.info and all(pending.gone for pending in warm.pending) and not has_news(warm.control):
+                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
+                for pending in warm.pending:
+                    pending.close()
+                warm.pending = []
+                self._forget(warm)
 
     def _reap(self) -> None:
         sessions = {warm.pid for warm in self.sessions.values()}
@@ -140,17 +167,31 @@ class Daemon:
         elif operation == "status":
             _wire.send(conn, self._status())
             conn.close()
-        elif message["protocol"] != _wire.PROTOCOL or message["build"] != __version__:
-            _wire.close_all(fds)
-            _wire.send(conn, {"ev": "replace", "reason": f"this daemon is rpytest {__version__}, protocol {_wire.PROTOCOL}"})
-            conn.close()
+        elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
+            self._resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {_wire.PROTOCOL}")
         elif operation == "run":
             self._run(Pending(message, conn, fds))
         else:
             raise ValueError(f"unknown request {operation!r}")
 
+    def _resign(self, conn: socket.socket, fds: list[int], reason: str) -> None:
+        """Ask the command line to start a daemon of its own in the place of this one."""
+        log(f"to be replaced: {reason}")
+        _wire.close_all(fds)
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(conn, {"ev": "replace", "reason": reason})
+        conn.close()
+
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
+        if warm is not None:
+            # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        if self.listener is not None and self.modules != file_times(self.modules):
+            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+            return
         if key in self.bare:
             reason, times = self.bare[key]
             if times == file_times(times):
@@ -158,10 +199,6 @@ class Daemon:
                 return
             # What was in the way may be gone.
             del self.bare[key]
-        for warm in self.sessions.values():
-            if warm.key == key:
-                self._hand_over(warm, pending)
-                return
         self._start(key, pending)
 
     def _hand_over(self, warm: Warm, pending: Pending) -> None:
@@ -176,22 +213,24 @@ class Daemon:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = _process.fork()
         if pid == 0:
-            ours.close()
-            self._enter_child()
-            from rpytest._session import session_main
+            with _last_resort():
+                ours.close()
+                self._enter_child()
+                from rpytest._session import session_main
 
-            session_main(theirs, pending.conn, pending.request, pending.fds)
+                session_main(theirs, pending.conn, pending.request, pending.fds)
         theirs.close()
         request = pending.request
-        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
+        self.sessions[ours.fileno()] = Warm(key, pid, os.pidfd_open(pid), ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
 
     def _start_bare(self, pending: Pending, reason: str) -> None:
         pid = _process.fork()
         if pid == 0:
-            self._enter_child()
-            from rpytest._bare import bare_main
+            with _last_resort():
+                self._enter_child()
+                from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, reason)
+                bare_main(pending.conn, pending.request, pending.fds, reason)
         pending.close()
 
     def _enter_child(self) -> None:
@@ -200,6 +239,7 @@ class Daemon:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
+            os.close(warm.pidfd)
             for pending in warm.pending:
                 pending.close()
         for conn in self.waiting.values():
@@ -220,10 +260,10 @@ class Daemon:
         try:
             message, fds = _wire.receive(warm.control)
             _wire.close_all(fds)
-        except (_wire.Closed, OSError):
+        except (_wire.Closed, OSError, ValueError):
             self._lost(warm)
             return
-        match message["ev"]:
+        match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
                     warm.pending.pop(0).close()
@@ -298,6 +338,7 @@ class Daemon:
         self.sessions.pop(warm.control.fileno(), None)
         self.ended.pop(warm.pid, None)
         warm.control.close()
+        os.close(warm.pidfd)
 
     def _status(self) -> Message:
         return {
@@ -311,6 +352,22 @@ class Daemon:
             "sessions": [warm.status() for warm in self.sessions.values()],
             "last_reason": self.last_reason,
         }
+
+
+@contextlib.contextmanager
+def _last_resort() -> Iterator[None]:
+    """Around all that a fork does: whatever escapes from it must not run the end of the daemon, whose socket it would remove."""
+    try:
+        yield
+    except _wire.Closed:
+        # Nobody is there any more to be told anything.
+        pass
+    except BaseException:
+        import traceback
+
+        with contextlib.suppress(BaseException):
+            log(traceback.format_exc())
+    os._exit(3)
 
 
 def _pytest_version() -> str:
@@ -357,6 +414,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="rpytest-daemon")
     parser.add_argument("--conn", type=int, required=True)
     parser.add_argument("--socket")
+    parser.add_argument("--build", default=__version__)
     parser.add_argument("--idle", type=float, default=900.0)
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
@@ -381,6 +439,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     daemon = Daemon(listener, options.socket if listener else None, options.idle)
+    daemon.build = options.build
     if listener is not None:
         daemon.listen_inode()
     _process.freeze()

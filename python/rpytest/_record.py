@@ -150,9 +150,9 @@ def _blobs(blobs: Iterable[bytes]) -> bytes:
 
 @dataclass(slots=True)
 class Decoded:
-    """A TEST body read back: the reports as (when, start, duration, blob) and the warnings' blobs."""
+    """A TEST body read back: the reports as (when, start, duration, category, blob) and the warnings' blobs."""
 
-    reports: list[tuple[int, float, float, bytes]]
+    reports: list[tuple[int, float, float, str, bytes]]
     warnings: list[bytes]
 
 
@@ -162,16 +162,17 @@ def decode_test(body: memoryview, plain: bool) -> Decoded:
         start, *durations = _PLAIN.unpack_from(body, 0)
         reports = []
         for when, duration in enumerate(durations):
-            reports.append((when, start, duration, b""))
+            reports.append((when, start, duration, "passed" if when == 1 else "", b""))
             start += duration
         return Decoded(reports, [])
     reader = _Reader(body)
     reports = []
     for _ in range(reader.number(_U16)):
         when, _outcome, _bits, start, duration = reader.unpack(_HEAD)
-        for _ in range(5):
+        category = str(reader.blob(), "utf-8")
+        for _ in range(4):
             reader.blob()
-        reports.append((when, start, duration, bytes(reader.blob())))
+        reports.append((when, start, duration, category, bytes(reader.blob())))
     warnings = [bytes(reader.blob()) for _ in range(reader.number(_U16))]
     return Decoded(reports, warnings)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +17,9 @@ import pytest
 from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _record
+from rpytest import _longrepr, _record
 from rpytest._cache import Cache
-from rpytest._encode import Encoder, decode_warning, third_party
+from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, length of the body in bytes.
 BODY_HEAD = struct.Struct("<IBBHI")
@@ -98,12 +99,6 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
     return bool(third_party(config, "pytest_terminal_summary"))
 
 
-def _needs_every_report(config: pytest.Config, terminal: Terminal) -> bool:
-    reporter = terminal.reporter
-    shown = reporter.reportchars if reporter is not None else ""
-    return bool(config.option.durations is not None or "p" in shown or "P" in shown or third_party(config, "pytest_terminal_summary") or third_party(config, "pytest_report_teststatus"))
-
-
 class Summary:
     """Replays a run into pytest's terminal reporter."""
 
@@ -136,8 +131,8 @@ class Summary:
         reporter = self.terminal.reporter
         if reporter is None:
             return
-        everything = self.cache.has_failures() or _needs_every_report(self.config, self.terminal)
-        passed = 0
+        everything = self.cache.has_failures() or needs_every_report(self.config)
+        counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
         for test, flags, kind, body in sorted(_split(bodies), key=lambda record: record[0]):
             if kind != _record.TEST:
@@ -146,30 +141,40 @@ class Summary:
                 continue
             plain = bool(flags & _record.PLAIN)
             if plain and not everything:
-                passed += 1
+                counts["passed"] += 1
                 continue
-            passed += self._replay_test(reporter, self.session.items[test], _record.decode_test(body, plain), everything)
-        if passed:
-            reporter._add_stats("passed", [_Passed()] * passed)
+            self._replay_test(reporter, self.session.items[test], _record.decode_test(body, plain), everything, counts)
+        for category, count in counts.items():
+            reporter._add_stats(category, [_Passed()] * count)
             reporter._tests_ran = True
         self.terminal.take()
 
-    def _replay_test(self, reporter: TerminalReporter, item: pytest.Item, decoded: _record.Decoded, everything: bool) -> int:
-        passed = 0
-        for when, start, duration, blob in decoded.reports:
+    def _replay_test(self, reporter: TerminalReporter, item: pytest.Item, decoded: _record.Decoded, everything: bool, counts: Counter[str]) -> None:
+        for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
-                report = self.config.hook.pytest_report_from_serializable(config=self.config, data=_record.load(blob))
-            elif everything:
+                report = self._decode(_record.load(blob))
+            elif everything and category in ("", "passed"):
                 report = self._report(item, name, "passed", None, start, duration)
             else:
-                passed += name == "call"
+                if category:
+                    counts[category] += 1
                 continue
             reporter.pytest_runtest_logreport(report)
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
-        return passed
+
+    def _decode(self, data: dict[str, Any]) -> pytest.TestReport:
+        writes = data.pop(_longrepr.KEY, None)
+        report: Any = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        subtest = data.get("_subtest.context")
+        if subtest is not None:
+            # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
+            object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+        if writes is not None:
+            report.longrepr = _longrepr.Recorded(writes)
+        return report  # type: ignore[no-any-return]
 
     def add_warning(self, blob: bytes) -> None:
         """Show a warning that a worker recorded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ class Pending:
     request: Message
     conn: socket.socket
     fds: list[int]
+    #: The command line is no longer there.
+    gone: bool = False
 
     def close(self) -> None:
         """Let go of the connection and of the run's streams."""
@@ -38,6 +41,7 @@ class Warm:
 
     key: str
     pid: int
+    pidfd: int
     control: socket.socket
     since: float
     #: The run that it was made for.
@@ -103,3 +107,17 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def hung_up(conn: socket.socket) -> bool:
+    """Whether the other end is gone; what it has sent stays unread."""
+    poll = select.poll()
+    poll.register(conn, 0)
+    return bool(poll.poll(0))
+
+
+def has_news(sock: socket.socket) -> bool:
+    """Whether there is something to read."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

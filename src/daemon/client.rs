@@ -72,7 +72,7 @@ impl Link {
     /// `give_up` is asked ten times a second.
     pub fn leave(self, mut give_up: impl FnMut() -> bool) {
         drop(self.connection);
-        let Some(started) = self.started.filter(|_| self.log.is_none()) else {
+        let Some(mut started) = self.started.filter(|_| self.log.is_none()) else {
             return;
         };
         while !started.has_ended(Duration::from_millis(100)) && !give_up() {}

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::PidfdFlags;
 
+use super::message::build;
 use super::wire::Connection;
 use crate::error::{Error, Result};
 
@@ -95,6 +97,7 @@ impl Launch<'_> {
         command
             .args(["-c", PROGRAM, "--conn"])
             .arg(theirs.as_raw_fd().to_string());
+        command.args(["--build", build()]);
         command.arg("--idle").arg(self.idle.as_secs().to_string());
         match self.files {
             Some((socket, _)) => command.arg("--socket").arg(socket),
@@ -129,13 +132,13 @@ impl Started {
         explain(&self.python, &tail, status, self.log_path)
     }
 
-    /// Whether the process ends within `limit`.
-    pub fn has_ended(&self, limit: Duration) -> bool {
+    /// Whether the process ends within `limit`; reaps it.
+    pub fn has_ended(&mut self, limit: Duration) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-            Ok(pidfd) => readable(&pidfd, limit).unwrap_or(true),
-            Err(_) => true,
+        if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            let _ = readable(&pidfd, limit);
         }
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// The connection has ended, so the process is ending; it can't be waited for without a limit, though.
@@ -285,12 +288,15 @@ mod tests {
     fn child_gets_its_end_of_the_connection_and_the_arguments() {
         // `$4` is the descriptor's number; the file it is must be there.
         let script =
-            r#"test -S /proc/$$/fd/$4 || exit 1; shift 2; echo "$1 $3 $4 $5 $(pwd)"; exit 7"#;
+            r#"test -S /proc/$$/fd/$4 || exit 1; shift 2; echo "$1 $3 $5 $6 $7 $(pwd)"; exit 7"#;
         let error = explained(script, false);
         let Error::DaemonStart { reason, .. } = error else {
             panic!("{error}")
         };
-        assert_eq!(reason, "it ended with status 7\n--conn --idle 9 --once /");
+        assert_eq!(
+            reason,
+            "it ended with status 7\n--conn --build --idle 9 --once /"
+        );
     }
 
     #[test]

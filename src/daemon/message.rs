@@ -6,15 +6,36 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
 pub const PROTOCOL: u32 = 1;
-/// Build of rpytest; a daemon of another one is replaced.
+/// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// This installed program: its version and the state of its file. A daemon that another one has started is replaced, also
+/// when the version has stayed the same.
+pub fn build() -> &'static str {
+    static ID: LazyLock<String> = LazyLock::new(|| {
+        let file = std::env::current_exe().and_then(std::fs::metadata);
+        file.map_or_else(
+            |_| BUILD.to_owned(),
+            |file| {
+                let changed = (file.mtime(), file.mtime_nsec(), file.ino(), file.size());
+                format!(
+                    "{BUILD}+{:x}.{:x}.{:x}.{:x}",
+                    changed.0, changed.1, changed.2, changed.3
+                )
+            },
+        )
+    });
+    &ID
+}
 
 /// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone surrogates in the JSON,
 /// which is what Python's `surrogateescape` turns back into these bytes.
@@ -217,6 +238,11 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
+    Debugger {
+        slot: u16,
+        active: bool,
+    },
     /// An event of a newer Python side.
     #[serde(other)]
     Unknown,
@@ -267,6 +293,8 @@ pub struct Options {
     /// pytest has no terminal reporter (`-p no:terminal`): nothing is printed.
     pub silent: bool,
     pub verbose: i32,
+    /// pytest's `verbosity_test_cases`, by default the same.
+    pub verbose_tests: i32,
     /// 0: no limit.
     pub maxfail: u32,
     pub junit: Option<Junit>,
@@ -325,6 +353,10 @@ pub enum HostRequest<'a> {
         len: u64,
     },
     Interrupt,
+    /// The terminal is the debugger's.
+    Debugger {
+        slot: u16,
+    },
     Stop {
         status: i32,
     },

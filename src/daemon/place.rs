@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
-use super::message::{BUILD, PROTOCOL};
 use crate::env::RUNTIME_DIR;
 use crate::error::{Error, Result};
 
@@ -205,13 +204,6 @@ impl Identity {
         ] {
             hash.part(&number.to_le_bytes());
         }
-        hash.part(BUILD.as_bytes());
-        // Installed anew, with the same version: a daemon of before has old code in its memory.
-        if let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) {
-            hash.part(&metadata.mtime_nsec().to_le_bytes());
-            hash.part(&metadata.ino().to_le_bytes());
-        }
-        hash.part(&PROTOCOL.to_le_bytes());
         for (name, value) in variables {
             hash.part(name.as_bytes());
             hash.part(value.as_bytes());

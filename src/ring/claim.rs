@@ -139,6 +139,12 @@ impl Walker {
         self.rest.is_some()
     }
 
+    /// How many claims had been given back when it last looked for others' work.
+    #[cfg(all(test, loom))]
+    pub fn epoch(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.epoch)
+    }
+
     /// Chooses the next range to walk; it had an unclaimed test when looked at.
     fn pick(&mut self, segment: &Segment) -> Option<(u32, u32)> {
         if segment.stopped() {

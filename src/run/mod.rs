@@ -8,6 +8,7 @@ mod end;
 mod ledger;
 mod messages;
 mod records;
+mod signals;
 mod stats;
 mod verdict;
 
@@ -17,15 +18,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 use crate::event::{RunEvent, RunStart, RunningTest};
 use crate::inventory::Inventory;
 use crate::plan::history::Sample;
-use crate::pool::{Pool, Received, Signals, Watched, stop_self, wait};
+use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
 use crate::ring::{RecordHead, Segment, Waker};
 use bodies::Bodies;
@@ -139,6 +138,8 @@ struct Run<'a> {
     /// A record came unasked, and no other follows.
     late_record: bool,
     needs_report: bool,
+    /// The slot whose worker is in a debugger, which has the terminal.
+    debugged: Option<u16>,
     /// Signals to end that have come.
     interrupts: u32,
 
@@ -198,6 +199,7 @@ impl<'a> Run<'a> {
             exit_status: None,
             late_record: false,
             needs_report: setup.options.needs_report,
+            debugged: None,
             interrupts: 0,
             output_error: None,
             error: None,
@@ -238,6 +240,7 @@ impl<'a> Run<'a> {
 
     /// Sleeps until something happens, and takes note of it.
     fn wait(&mut self) {
+        self.flush_due();
         let limit = self.limit();
         self.segment.arm();
         // Re-check between arming and sleeping: what was committed before the worker could see `armed` rings no bell.
@@ -288,29 +291,6 @@ impl<'a> Run<'a> {
         self.reporters.due().map_or(tick, |due| due.min(tick))
     }
 
-    fn signal(&mut self, signal: Received) {
-        match signal {
-            Received::Resize => {}
-            Received::Suspend => {
-                let _ = self.reporters.flush();
-                self.pool.signal_all(Signal::STOP);
-                stop_self();
-                self.pool.signal_all(Signal::CONT);
-            }
-            Received::End(signal) => {
-                self.interrupts += 1;
-                self.verdict.signal(signal);
-                self.segment.stop();
-                match self.interrupts {
-                    1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
-                    1 => self.send(&HostRequest::Interrupt),
-                    2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
-                    _ => self.disconnect(),
-                }
-            }
-        }
-    }
-
     /// The status line's news, at most once in a tick.
     fn show_running(&mut self) {
         if self.last_running.is_some_and(|last| last.elapsed() < TICK) {
@@ -332,6 +312,10 @@ impl<'a> Run<'a> {
         }
         let told = self.reporters.event(&RunEvent::Running(&running));
         self.told(told);
+    }
+
+    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop spin.
+    fn flush_due(&mut self) {
         if self.reporters.due().is_some_and(|due| due.is_zero()) {
             let flushed = self.reporters.flush();
             self.told(flushed);

@@ -29,7 +29,11 @@ fn number<T: std::str::FromStr>(name: &str) -> T {
 pub fn main() -> ! {
     let interrupted = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted)).unwrap();
-    let segment = Arc::new(Segment::open(&std::env::var(SEGMENT).unwrap()).unwrap());
+    let Ok(segment) = Segment::open(&std::env::var(SEGMENT).unwrap()) else {
+        // The run was over before this process had started; forked workers inherit the mapping.
+        exit(1)
+    };
+    let segment = Arc::new(segment);
     let (bell, spill): (RawFd, RawFd) = (number(BELL), number(SPILL));
     let end = WorkerEnd::attach(segment, number(SLOT), number(INCARNATION), bell, spill).unwrap();
     let actions = std::env::var(ACTIONS).unwrap();
