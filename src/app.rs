@@ -115,49 +115,55 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
     let mut link = daemon::connect(&options)?;
     let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
-    let mut attempts = 0;
-    let (collected, inventory) = loop {
-        match collect(&mut link, &request, &mut signals)? {
-            Answer::Ready {
-                collected,
-                inventory,
-            } => break (collected, inventory),
-            Answer::Ended(status) => {
-                let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
-                if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
-                    print(io::stdout().lock(), &format!("\n{}", cli::help()));
-                }
-                return Ok(status);
-            }
-            Answer::Replace if attempts == 0 => link = daemon::replace(&options)?,
-            Answer::Mute if attempts == 0 => {
-                let text = "warning: the daemon does not answer; another one takes its place\n";
-                print(io::stderr().lock(), text);
-                link = daemon::supersede(&options)?;
-            }
-            Answer::Mute => return Err(link.explain_end()),
-            Answer::Replace => {
-                return Err(Error::protocol(
-                    "daemon",
-                    "a new one is of another build, too",
-                ));
-            }
-            // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
-            Answer::Gone if attempts == 0 && !link.is_new() => link = daemon::connect(&options)?,
-            Answer::Gone => return Err(link.explain_end()),
+    let answer = ask(&mut link, &options, &request, &mut signals)?;
+    let status = match answer {
+        Answer::Ready {
+            collected,
+            inventory,
+        } => Job {
+            invocation,
+            link: &link,
+            collected: &collected,
+            inventory: &inventory,
+            clock,
         }
-        attempts += 1;
+        .run(&mut signals),
+        Answer::Ended(status) => {
+            let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
+            if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
+                print(io::stdout().lock(), &format!("\n{}", cli::help()));
+            }
+            Ok(status)
+        }
+        Answer::Replace => Err(Error::protocol(
+            "daemon",
+            "a new one is of another build, too",
+        )),
+        Answer::Gone | Answer::Mute => return Err(link.explain_end()),
     };
-    let job = Job {
-        invocation,
-        link: &link,
-        collected: &collected,
-        inventory: &inventory,
-        clock,
-    };
-    let status = job.run(&mut signals);
     link.leave(|| !signals.pending().is_empty());
     status
+}
+
+/// Asks the daemon for the run; a second one if the first has to be replaced, says nothing, or was just about to end.
+fn ask(
+    link: &mut Link,
+    options: &daemon::Options,
+    request: &RunRequest,
+    signals: &mut Signals,
+) -> Result<Answer> {
+    match collect(link, request, signals)? {
+        Answer::Replace => *link = daemon::replace(options)?,
+        Answer::Mute => {
+            let text = "warning: the daemon does not answer; another one takes its place\n";
+            print(io::stderr().lock(), text);
+            *link = daemon::supersede(options)?;
+        }
+        // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
+        Answer::Gone if !link.is_new() => *link = daemon::connect(options)?,
+        answer => return Ok(answer),
+    }
+    collect(link, request, signals)
 }
 
 /// Whether a variable is set to something that means yes.
