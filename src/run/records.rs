@@ -102,6 +102,8 @@ impl Run<'_> {
         let lane = &mut self.lanes[usize::from(slot)];
         if lane.corrupt.is_none() {
             lane.corrupt = Some(what.to_owned());
+            // What else it has written is not to be taken for its successor's.
+            self.segment.close(slot, "the worker wrote nonsense");
             self.pool.signal(slot, Signal::KILL);
         }
     }

@@ -73,6 +73,12 @@ impl Worker {
                 // Killed for it.
                 std::thread::sleep(Duration::from_secs(60));
             }
+            "flood" => {
+                for _ in 0..4 {
+                    self.push(TEST, PLAIN, test, &plain());
+                }
+                std::thread::sleep(Duration::from_secs(60));
+            }
             "garbage" => {
                 self.push(TEST, 0, test, b"\xff\xff\xff");
                 std::thread::sleep(Duration::from_secs(60));
