@@ -118,6 +118,9 @@ impl Run<'_> {
         };
         match record {
             Record::Test(result) => {
+                if head.test >= self.segment.spec().tests {
+                    return self.corrupt(slot, "a result of a test that does not exist");
+                }
                 if self.segment.claim_of(head.test) != Some((slot, head.incarnation)) {
                     return self.corrupt(slot, "a result of a test that was not its own");
                 }

@@ -353,7 +353,7 @@ fn no_replacement_when_none_is_allowed() {
 #[test]
 fn a_ring_that_makes_no_sense_costs_its_worker() {
     // A flood goes on behind the bad record: the worker that comes next must not pay for it.
-    for action in ["garbage", "twice", "flood"] {
+    for action in ["garbage", "twice", "flood", "unknown"] {
         let mut actions = repeat("pass", 10);
         actions[2] = action;
         let outcome = Case::new(&actions, 1).run();

@@ -79,6 +79,10 @@ impl Worker {
                 }
                 std::thread::sleep(Duration::from_secs(60));
             }
+            "unknown" => {
+                self.push(TEST, PLAIN, 1 << 20, &plain());
+                std::thread::sleep(Duration::from_secs(60));
+            }
             "garbage" => {
                 self.push(TEST, 0, test, b"\xff\xff\xff");
                 std::thread::sleep(Duration::from_secs(60));
