@@ -47,6 +47,18 @@ impl Verdict {
         self.cause.is_some()
     }
 
+    /// A test has called `pytest.exit(…, returncode=0)`: that tests are left without a result is then no failure.
+    pub fn success_was_asked_for(&self) -> bool {
+        let asked = matches!(
+            self.cause,
+            Some(Cause::Interrupted {
+                status: exit::OK,
+                ..
+            })
+        );
+        asked && !self.internal_error
+    }
+
     /// The first reason counts, but a missing location is filled in, and a dead host overrides everything.
     fn stop(&mut self, cause: Cause) {
         match (&mut self.cause, &cause) {
@@ -93,7 +105,11 @@ impl Verdict {
         let interrupted = |text: String| Cause::Interrupted {
             text,
             location: stop.location.clone(),
-            status: stop.status.unwrap_or(exit::INTERRUPTED),
+            // Success can only be asked for by `pytest.exit`.
+            status: stop
+                .status
+                .filter(|&status| status != exit::OK || stop.why == StopReason::Exit)
+                .unwrap_or(exit::INTERRUPTED),
         };
         // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that pytest itself would see.
         let cause = match stop.why {
@@ -205,6 +221,8 @@ mod tests {
         assert_eq!(by(StopReason::KeyboardInterrupt, None), 2);
         assert_eq!(by(StopReason::Exit, None), 2);
         assert_eq!(by(StopReason::Exit, Some(7)), 7);
+        assert_eq!(by(StopReason::Exit, Some(0)), 0);
+        assert_eq!(by(StopReason::ShouldStop, Some(0)), 2);
         assert_eq!(by(StopReason::ShouldStop, None), 2);
         assert_eq!(by(StopReason::ShouldFail, None), 1);
         assert_eq!(by(StopReason::InternalError, None), 3);

@@ -412,6 +412,12 @@ fn workers_can_end_the_run() {
     let report = outcome.seen.requests("report")[0];
     assert_eq!(report["interrupted"], "_pytest.outcomes.Exit: enough");
 
+    // `returncode=0`: what was not run was not wanted.
+    actions[4] = "exit_well";
+    let outcome = Case::new(&actions, 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (0, 5));
+    assert!(!outcome.finished.complete);
+
     actions[4] = "internal_error";
     let outcome = Case::new(&actions, 1).run();
     assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 6));

@@ -103,6 +103,10 @@ impl Worker {
                 self.push(TEST, PLAIN, test, &plain());
                 self.stop(test, 2, 7, "enough", "");
             }
+            "exit_well" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.stop(test, 2, 0, "enough", "");
+            }
             "internal_error" => {
                 self.stop(test, 3, 3, "Traceback\nValueError: bad hook", "");
                 self.end.idle();
