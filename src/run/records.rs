@@ -175,9 +175,7 @@ impl Run<'_> {
 
     fn bye(&mut self, slot: u16, bye: Bye) {
         self.lanes[usize::from(slot)].said_bye = true;
-        if i32::from(bye.status) == crate::exit::INTERNAL_ERROR {
-            self.verdict.internal_error();
-        }
+        self.verdict.session_ended(bye.status.into());
         for property in bye.properties {
             if !self.properties.contains(&property) {
                 self.properties.push(property);

@@ -430,6 +430,15 @@ fn workers_can_end_the_run() {
 }
 
 #[test]
+fn a_status_that_a_worker_session_chose_is_not_success() {
+    let outcome = Case::new(&["pass", "status7"], 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (7, 0));
+    assert_eq!(outcome.seen.requests("report")[0]["status"], 7);
+    let outcome = Case::new(&["fail", "status7"], 1).run();
+    assert_eq!(outcome.finished.status, 1);
+}
+
+#[test]
 fn ctrl_c_lets_workers_finish_their_sessions() {
     let mut case = Case::new(&["pass", "until_interrupt", "pass", "pass"], 1);
     case.recorder.interrupts = vec!["until_interrupt"];

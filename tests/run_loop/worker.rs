@@ -112,6 +112,12 @@ impl Worker {
                 self.end.idle();
                 self.bye(3)
             }
+            // A hook of its session chooses the status.
+            "status7" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.end.idle();
+                self.bye(7)
+            }
             // Leaves in good order, but without a result.
             "skip_it" => {
                 self.end.idle();
