@@ -73,6 +73,16 @@ impl Worker {
                 // Killed for it.
                 std::thread::sleep(Duration::from_secs(60));
             }
+            "flood" => {
+                for _ in 0..4 {
+                    self.push(TEST, PLAIN, test, &plain());
+                }
+                std::thread::sleep(Duration::from_secs(60));
+            }
+            "unknown" => {
+                self.push(TEST, PLAIN, 1 << 20, &plain());
+                std::thread::sleep(Duration::from_secs(60));
+            }
             "garbage" => {
                 self.push(TEST, 0, test, b"\xff\xff\xff");
                 std::thread::sleep(Duration::from_secs(60));
@@ -93,10 +103,20 @@ impl Worker {
                 self.push(TEST, PLAIN, test, &plain());
                 self.stop(test, 2, 7, "enough", "");
             }
+            "exit_well" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.stop(test, 2, 0, "enough", "");
+            }
             "internal_error" => {
                 self.stop(test, 3, 3, "Traceback\nValueError: bad hook", "");
                 self.end.idle();
                 self.bye(3)
+            }
+            // A hook of its session chooses the status.
+            "status7" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.end.idle();
+                self.bye(7)
             }
             // Leaves in good order, but without a result.
             "skip_it" => {
