@@ -426,7 +426,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
-            r#"{"op":"stop","protocol":1}"#
+            r#"{"op":"stop","protocol":2}"#
         );
     }
 }
