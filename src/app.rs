@@ -19,7 +19,7 @@ use crate::event::{JunitCounts, JunitOptions, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Signals};
+use crate::pool::{Pool, Signals, TerminalModes};
 use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
 use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
@@ -48,7 +48,13 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
         Ok(interpreter::find(&places, interpreter::is_executable)?.python)
     };
     match action {
-        Action::Run => run_tests(&invocation, &cwd, python()?, &clock),
+        Action::Run => {
+            // A debugger may die with the terminal as its line editor needs it.
+            let modes = TerminalModes::current();
+            let status = run_tests(&invocation, &cwd, python()?, &clock);
+            modes.restore();
+            status
+        }
         Action::DaemonStatus => {
             print(io::stdout().lock(), &daemon::status(&python()?)?);
             Ok(exit::OK)
@@ -295,6 +301,7 @@ impl Job<'_> {
             workers: slots.into(),
             header: self.collected.header.clone(),
             verbosity: options.verbose,
+            test_verbosity: options.verbose_tests,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),

@@ -53,6 +53,14 @@ def inventory(items: list[pytest.Item]) -> bytes:
     return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
+def _test_verbosity(config: pytest.Config) -> int:
+    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
+    if not hasattr(config.option, "verbose"):
+        # `-p no:terminal`.
+        return 0
+    return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
+
+
 def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
@@ -71,6 +79,7 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
     collected.options = {
         "silent": reporter is None,
         "verbose": getattr(option, "verbose", 0),
+        "verbose_tests": _test_verbosity(config),
         "maxfail": int(option.maxfail or 0),
         "junit": junit,
         "capture": getattr(option, "capture", "no"),

@@ -150,7 +150,11 @@ class Encoder:
     def _status(self, report: pytest.TestReport, ask: bool) -> Status:
         if not ask and self.is_plain(report):
             return ("passed", ".", "PASSED", "") if report.when == "call" else ("", "", "", "")
-        category, letter, word = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        answer = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        if not answer:
+            # `-p no:terminal`: nobody would ask.
+            return report.outcome if report.when == "call" else "", "", "", ""
+        category, letter, word = answer
         markup = ""
         if isinstance(word, tuple):
             word, colours = word

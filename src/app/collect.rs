@@ -150,6 +150,7 @@ impl Waiting<'_> {
             HostEvent::Attached
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
+            | HostEvent::Debugger { .. }
             | HostEvent::Record { .. }
             | HostEvent::Summary { .. } => Err(Error::protocol(
                 "session",

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
@@ -238,6 +238,11 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
+    Debugger {
+        slot: u16,
+        active: bool,
+    },
     /// An event of a newer Python side.
     #[serde(other)]
     Unknown,
@@ -288,6 +293,8 @@ pub struct Options {
     /// pytest has no terminal reporter (`-p no:terminal`): nothing is printed.
     pub silent: bool,
     pub verbose: i32,
+    /// pytest's `verbosity_test_cases`, by default the same.
+    pub verbose_tests: i32,
     /// 0: no limit.
     pub maxfail: u32,
     pub junit: Option<Junit>,
@@ -346,6 +353,10 @@ pub enum HostRequest<'a> {
         len: u64,
     },
     Interrupt,
+    /// The terminal is the debugger's.
+    Debugger {
+        slot: u16,
+    },
     Stop {
         status: i32,
     },
@@ -415,7 +426,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
-            r#"{"op":"stop","protocol":1}"#
+            r#"{"op":"stop","protocol":2}"#
         );
     }
 }
