@@ -193,6 +193,8 @@ impl Error {
                 }
                 Some(hint)
             }
+            // The ring's own texts bring their advice along.
+            Error::Segment(text) if text.contains("\nhint: ") => None,
             Error::Segment(_) => Some(
                 "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a container, `--shm-size`)"
                     .to_owned(),

@@ -92,7 +92,26 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
         "testrunuid": option.testrunuid,
         "rootdir": str(config.rootpath),
         "collect_errors": session.testsfailed,
+        "whole": _is_whole(config) and not stats.get("deselected") and not session.testsfailed,
         # What collection itself put into the final line: deselected tests, skipped modules.
         "counts": {name: len(reports) for name, reports in stats.items() if name},
     }
     return collected
+
+
+#: Options that leave tests out.
+_NARROWING = ("ignore", "ignore_glob", "deselect", "keyword", "markexpr", "lf", "stepwise", "pyargs", "inifilename", "confcutdir")
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether every test of the project was collected: what is missing now has been removed."""
+    if any(getattr(config.option, name, None) for name in _NARROWING):
+        return False
+    source = getattr(config, "args_source", None)
+    match getattr(source, "name", None):
+        case "TESTPATHS":
+            return True
+        case "INVOCATION_DIR":
+            return config.invocation_params.dir == config.rootpath
+        case _:
+            return False

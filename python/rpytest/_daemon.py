@@ -427,6 +427,7 @@ def main() -> NoReturn:
         # From `python -c`: the daemon has no directory of its own.
         del sys.path[0]
     _process.remember_exit_functions()
+    _preload(conn)
     listener = None
     if options.socket and not options.once:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -435,7 +436,6 @@ def main() -> NoReturn:
         listener.bind(options.socket)
         os.chmod(options.socket, 0o600)
         listener.listen(64)
-    _preload(conn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     daemon = Daemon(listener, options.socket if listener else None, options.idle)

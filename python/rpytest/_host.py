@@ -8,6 +8,8 @@ import select
 import signal
 import socket
 import struct
+import sys
+import traceback
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -47,6 +49,7 @@ class Host:
     """
 
     def __init__(self, conn: socket.socket, announcement: Message, inventory: bytes, answers: Answers, prepare: Callable[[Birth], None]) -> None:
+        self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
         self.inventory = inventory
@@ -63,17 +66,16 @@ class Host:
     def run(self) -> Birth:
         """Announce the tests, then serve; see the class."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        host = os.getpid()
         try:
             self.announce()
             return self._serve()
         except _wire.Closed:
             self._abandon()
-        except BaseException:
-            if os.getpid() != host:
-                # A fork: it has its own way to end.
+        except Exception as error:
+            if os.getpid() != self.pid:
+                # In a worker, which has a way of its own to say it.
                 raise
-            self._fail()
+            self._fail(error)
 
     def announce(self) -> None:
         """Send `collected`."""
@@ -125,9 +127,6 @@ class Host:
             case "report":
                 (fd,) = fds
                 self._report(message, fd)
-            case "interrupt":
-                # Nothing of the user's runs here; the command line stops the workers itself.
-                pass
             case "stop":
                 self._end(int(message.get("status", 0)))
             case other:
@@ -254,28 +253,33 @@ class Host:
 
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
-        self.answers.finish(status)
-        _process.run_exit_functions()
+        self._finish(status)
         os._exit(0)
+
+    def _finish(self, status: int) -> None:
+        try:
+            self.answers.finish(status)
+        except Exception as error:
+            # Every test has its result: what else pytest keeps of a run is not worth losing that.
+            sys.stderr.write(f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n")
+        _process.run_exit_functions()
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
+        self._kill_children()
+        text = f"error: the run's host process failed: {_describe(error)}\n"
+        text += "".join(traceback.format_exception(error))
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+        _process.run_exit_functions()
+        os._exit(1)
 
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
         _remove_segments(self.conn)
-        self.answers.finish(2)
-        _process.run_exit_functions()
+        self._finish(2)
         os._exit(1)
-
-    def _fail(self) -> NoReturn:
-        """Something went wrong in the host itself: the command line hears of it, workers can't do without it."""
-        import traceback
-
-        text = traceback.format_exc()
-        with contextlib.suppress(BaseException):
-            self._kill_children()
-        with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": f"internal error in the run's host process:\n{text}"})
-        os._exit(3)
 
     def _kill_children(self) -> None:
         for child in self.children.values():
@@ -296,3 +300,5 @@ def _remove_segments(conn: socket.socket) -> None:
         for name in os.listdir(_SHARED_MEMORY):
             if name.startswith(f"rpytest-{pid}-"):
                 os.unlink(os.path.join(_SHARED_MEMORY, name))
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -47,7 +47,13 @@ class Worker:
         """No test is in flight."""
 
     def push(
-        self, kind: int, flags: int, test: int, body: bytes, urgent: bool, attempt: int = 0
+        self,
+        kind: int,
+        flags: int,
+        test: int,
+        body: bytes,
+        urgent: bool,
+        attempt: int = 0,
     ) -> None:
         """Writes a record; wakes the program if it sleeps and the record is urgent, or the ring is half full.
 

@@ -192,11 +192,11 @@ impl Identity {
         facts: &[String],
     ) -> Self {
         let mut hash = Fnv::default();
-        // Its folder: `python` and `python3` of one environment are one interpreter.
+        // `bin/python` and `bin/python3` of one environment are the same.
         let folder = python.parent().unwrap_or(python);
         hash.part(folder.as_os_str().as_bytes());
-        let interpreter = hash.0;
         hash.part(canonical.as_os_str().as_bytes());
+        let interpreter = hash.0;
         for number in [
             metadata.mtime(),
             metadata.mtime_nsec(),
@@ -407,16 +407,14 @@ mod tests {
                 &[fact.to_owned()],
             )
         };
-        let base = name("/a/python", "/q", "v", "f");
-        assert_eq!(base, name("/a/python", "/q", "v", "f"));
-        assert_eq!(base, name("/a/python3", "/q", "v", "f"));
-        let elsewhere = name("/b/python", "/q", "v", "f");
-        assert_ne!(base.interpreter, elsewhere.interpreter);
-        for other in [
-            name("/a/python", "/q2", "v", "f"),
-            name("/a/python", "/q", "v2", "f"),
-            name("/a/python", "/q", "v", "g"),
-        ] {
+        let base = name("/b/p", "/q", "v", "f");
+        assert_eq!(base, name("/b/p", "/q", "v", "f"));
+        assert_eq!(base, name("/b/p3", "/q", "v", "f"));
+        for other in ["/c/p", "/b/c/p"] {
+            assert_ne!(base.interpreter, name(other, "/q", "v", "f").interpreter);
+        }
+        assert_ne!(base.interpreter, name("/b/p", "/q2", "v", "f").interpreter);
+        for other in [name("/b/p", "/q", "v2", "f"), name("/b/p", "/q", "v", "g")] {
             assert_eq!(base.interpreter, other.interpreter);
             assert_ne!(base.whole, other.whole);
         }

@@ -5,6 +5,9 @@
 //! - A timeout that is not a whole number of seconds returns at once half of the time: waits are one second.
 //! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `waker`.
 //! - A mutex or condition that a test has written over can keep its waiter for ever, too: see [`Lifeline`].
+//!
+//! This memory is the one exception to "atomics only" (see `memory`): the C library's own code works on it, and only
+//! processes that may perish of it call that, a worker and the waker's helper.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -26,8 +26,8 @@ import truth  # noqa: E402
 from harness import Project  # noqa: E402
 from report import Report  # noqa: E402
 from running import Hang  # noqa: E402
-from witness import Folder  # noqa: E402
 from truth import References  # noqa: E402
+from witness import Folder  # noqa: E402
 from workers import Round  # noqa: E402
 
 
@@ -52,7 +52,9 @@ def make_project(path: Path, rpytest: Path | None) -> Project:
     return Project(path / "project", bin=rpytest.parent if rpytest else None)
 
 
-def kill_workers(project: Project, folder: Folder, references: References, kills: int, seed: int, report: Report) -> None:
+def kill_workers(
+    project: Project, folder: Folder, references: References, kills: int, seed: int, report: Report
+) -> None:
     """Rounds until so many workers were killed."""
     number = 0
     while report.total("worker") < kills and not report.problems:
@@ -74,10 +76,16 @@ def kill_workers(project: Project, folder: Folder, references: References, kills
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000, metavar="N", help="how many workers to kill (default: 1000)")
-    parser.add_argument("--other-kills", type=int, metavar="N", help="how many of each other process (default: a tenth)")
-    parser.add_argument("--what", choices=("worker", *others.TARGETS, "all"), default="worker", help="what to kill (default: worker)")
+    parser.add_argument(
+        "--other-kills", type=int, metavar="N", help="how many of each other process (default: a tenth)"
+    )
+    parser.add_argument(
+        "--what", choices=("worker", *others.TARGETS, "all"), default="worker", help="what to kill (default: worker)"
+    )
     parser.add_argument("--seed", type=int, help="for the random choices; the moments depend on the machine, too")
-    parser.add_argument("--rpytest", type=Path, metavar="PATH", help="the installed program (default: beside this Python)")
+    parser.add_argument(
+        "--rpytest", type=Path, metavar="PATH", help="the installed program (default: beside this Python)"
+    )
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else int(time.time())
     other_kills = options.other_kills if options.other_kills is not None else max(1, options.kills // 10)

@@ -16,7 +16,7 @@ import witness
 from harness import Project
 from report import Report, with_evidence
 from running import Running
-from witness import Folder, Tree
+from witness import Folder
 
 TARGETS = ("host", "session", "daemon", "cli")
 #: After this the command, or what a killed one left, hangs.
@@ -41,10 +41,18 @@ class Mode:
     @property
     def args(self) -> list[str]:
         """Its arguments."""
-        return ["-n", str(_WORKERS), MODULE, *(["--start-method=bare"] if self.bare else []), *(["--no-daemon"] if self.once else [])]
+        return [
+            "-n",
+            str(_WORKERS),
+            MODULE,
+            *(["--start-method=bare"] if self.bare else []),
+            *(["--no-daemon"] if self.once else []),
+        ]
 
 
-def kill(project: Project, folder: Folder, references: truth.References, target: str, kills: int, seed: int, report: Report) -> None:
+def kill(
+    project: Project, folder: Folder, references: truth.References, target: str, kills: int, seed: int, report: Report
+) -> None:
     """Kill `target` so many times, each time in another run, which must end; the next run must be complete."""
     wanted = {nodeid: seen for nodeid, seen in references[False].items() if nodeid.startswith(MODULE)}
     number = 0
@@ -116,7 +124,9 @@ class _Kill:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-                self.moment = "tests ran" if done else "workers were there" if workers else "tests were collected, or earlier"
+                self.moment = (
+                    "tests ran" if done else "workers were there" if workers else "tests were collected, or earlier"
+                )
                 return
             time.sleep(0.002)
 
@@ -155,7 +165,11 @@ class _Kill:
         def only_warm() -> bool:
             tree = witness.tree(self.project.processes(), False)
             warm = {tree.daemon, *witness.children(tree.daemon)}
-            left[:] = [pid for pid in self.project.processes() if pid not in warm or witness.children(pid) and pid != tree.daemon]
+            left[:] = [
+                pid
+                for pid in self.project.processes()
+                if pid not in warm or (witness.children(pid) and pid != tree.daemon)
+            ]
             return not left
 
         problems = []

@@ -88,7 +88,11 @@ def check_results(reference: dict[str, Seen], results: dict[str, Seen], must: se
             what = "duplicated" if seen.elements > wanted.elements else "partly lost"
             problems.append(f"{what}: {nodeid}: {seen.elements} elements instead of {wanted.elements}")
         elif seen != wanted:
-            fields = [name for name in ("kinds", "messages", "properties", "output") if getattr(seen, name) != getattr(wanted, name)]
+            fields = [
+                name
+                for name in ("kinds", "messages", "properties", "output")
+                if getattr(seen, name) != getattr(wanted, name)
+            ]
             problems.append(f"torn or mixed up: {nodeid}: {', '.join(fields)} differ ({seen.kinds} {seen.messages})")
     return problems
 

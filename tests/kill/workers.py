@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -9,13 +10,13 @@ import signal
 import time
 from dataclasses import dataclass, field
 
-from harness import Project
-from running import Running
-
 import common
+import processes
 import truth
 import witness
+from harness import Project
 from report import Report, with_evidence
+from running import Running
 from witness import Folder, Words
 
 #: A round hangs when it takes longer. Far more than a loaded machine needs.
@@ -44,7 +45,9 @@ class Round:
     def run(self, references: truth.References, report: Report, title: str) -> str:
         """Run, kill, check; returns a line about it."""
         reference = references[self.fat]
-        share = {kind: max(1, round(self.kills * count / (400 if self.fat else 130))) for kind, count in TICKETS.items()}
+        share = {
+            kind: max(1, round(self.kills * count / (400 if self.fat else 130))) for kind, count in TICKETS.items()
+        }
         self.folder.clear({} if self.kills == 0 else share)
         file = self.project.scratch / "kill.xml"
         file.unlink(missing_ok=True)
@@ -93,9 +96,10 @@ class Round:
 
     def _strike(self, pid: int, tree: witness.Tree) -> None:
         # A zombie would be no kill, and its number might be somebody else's by now.
-        if witness.parent(pid) == tree.host:
-            os.kill(pid, signal.SIGKILL)
-            self.killed.add(pid)
+        if witness.parent(pid) == tree.host and processes.is_alive(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.killed.add(pid)
 
     def _fill_rings(self, running: Running, tree: witness.Tree) -> None:
         """Stop the reader, wait until a worker waits for room, kill that one."""
@@ -106,7 +110,11 @@ class Round:
                 time.sleep(0.05)
                 now = self.folder.words()
                 # A record is written in microseconds: who is still at the same one waits.
-                stuck = [pid for pid, words in now.items() if words.letter == "p" and last.get(pid) == words and pid in tree.workers]
+                stuck = [
+                    pid
+                    for pid, words in now.items()
+                    if words.letter == "p" and last.get(pid) == words and pid in tree.workers
+                ]
                 if stuck:
                     pid = self.random.choice(stuck)
                     self._strike(pid, tree)
@@ -123,10 +131,17 @@ class Round:
         dead = {pid: said.phase for pid, said in words.items() if said.letter != witness.GOODBYE}
         # Killed before they could say anything.
         dead |= {pid: "respawn" for pid in self.killed if pid not in words}
-        dead |= {pid: "full ring" for pid in self.waiting}
+        dead |= dict.fromkeys(self.waiting, "full ring")
         return dead
 
-    def _check(self, reference: dict[str, truth.Seen], results: dict[str, truth.Seen], words: dict[int, Words], status: int, running: Running) -> list[str]:
+    def _check(
+        self,
+        reference: dict[str, truth.Seen],
+        results: dict[str, truth.Seen],
+        words: dict[int, Words],
+        status: int,
+        running: Running,
+    ) -> list[str]:
         dead = [words[pid] for pid in self._dead(words) if pid in words]
         must = {said.nodeid for said in dead if said.in_flight == 1}
         may = {said.nodeid for said in dead if said.in_flight}

@@ -122,7 +122,11 @@ def test_worker_that_waits_in_overwritten_memory(project: Project) -> None:
 def test_no_room_in_shared_memory(project: Project, tmp_path: Path) -> None:
     """A container with a tiny /dev/shm: a clear error with a hint, and nothing is left."""
     unshare = shutil.which("unshare")
-    works = unshare and subprocess.run([unshare, "-m", "mount", "-t", "tmpfs", "none", "/dev/shm"], capture_output=True).returncode == 0
+    works = (
+        unshare
+        and subprocess.run([unshare, "-m", "mount", "-t", "tmpfs", "none", "/dev/shm"], capture_output=True).returncode
+        == 0
+    )
     if not works:
         pytest.skip("needs the right to mount (run as root)")
     project.write(test_a="def test_1(): pass")
@@ -132,6 +136,8 @@ def test_no_room_in_shared_memory(project: Project, tmp_path: Path) -> None:
     running = project.spawn("-m", "sh", "-c", script, program=os.path.relpath(unshare, project.bin))
     running.wait()
     assert "status 3" in running.stdout, running
-    assert "error: shared memory" in running.stderr and "hint:" in running.stderr and "/dev/shm" in running.stderr, running
+    assert "error: shared memory" in running.stderr and "hint:" in running.stderr and "/dev/shm" in running.stderr, (
+        running
+    )
     assert (tmp_path / "left").read_text() == ""
     assert not processes.segments_of([running.pid])

@@ -6,14 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 PROGRAM = Path(__file__).parent.parent / "kill" / "kill.py"
 
 
-@pytest.mark.parametrize("what", ["worker", "host", "session", "daemon", "cli"])
-def test_kills(what: str) -> None:
-    command = [sys.executable, str(PROGRAM), f"--what={what}", "--kills=40", "--other-kills=3"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def test_nothing_is_lost_whatever_is_killed() -> None:
+    command = [sys.executable, str(PROGRAM), "--what=all", "--kills=40", "--other-kills=3"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "0 lost, 0 duplicated, 0 torn or mixed up, 0 problems in all" in done.stdout

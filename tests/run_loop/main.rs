@@ -352,7 +352,8 @@ fn no_replacement_when_none_is_allowed() {
 
 #[test]
 fn a_ring_that_makes_no_sense_costs_its_worker() {
-    for action in ["garbage", "twice"] {
+    // A flood goes on behind the bad record: the worker that comes next must not pay for it.
+    for action in ["garbage", "twice", "flood", "unknown"] {
         let mut actions = repeat("pass", 10);
         actions[2] = action;
         let outcome = Case::new(&actions, 1).run();
@@ -411,6 +412,12 @@ fn workers_can_end_the_run() {
     let report = outcome.seen.requests("report")[0];
     assert_eq!(report["interrupted"], "_pytest.outcomes.Exit: enough");
 
+    // `returncode=0`: what was not run was not wanted.
+    actions[4] = "exit_well";
+    let outcome = Case::new(&actions, 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (0, 5));
+    assert!(!outcome.finished.complete);
+
     actions[4] = "internal_error";
     let outcome = Case::new(&actions, 1).run();
     assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 6));
@@ -420,6 +427,15 @@ fn workers_can_end_the_run() {
         "{:?}",
         outcome.lines
     );
+}
+
+#[test]
+fn a_status_that_a_worker_session_chose_is_not_success() {
+    let outcome = Case::new(&["pass", "status7"], 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (7, 0));
+    assert_eq!(outcome.seen.requests("report")[0]["status"], 7);
+    let outcome = Case::new(&["fail", "status7"], 1).run();
+    assert_eq!(outcome.finished.status, 1);
 }
 
 #[test]

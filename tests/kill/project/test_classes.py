@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 import pytest
+
 from common import work
 
 Record = Callable[[str, object], None]

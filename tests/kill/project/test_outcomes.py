@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 
 import pytest
+
 from common import number, work
 
 Record = Callable[[str, object], None]
 
 
 @pytest.mark.parametrize("i", range(60))
-def test_passes(i: int, request: pytest.FixtureRequest, record_property: Record, module_value: str, session_value: str) -> None:
+def test_passes(
+    i: int, request: pytest.FixtureRequest, record_property: Record, module_value: str, session_value: str
+) -> None:
     assert module_value == f"module {__name__} {os.getpid()}" and session_value.startswith("session ")
     assert work(request.node.nodeid, record_property)
 
@@ -50,7 +53,9 @@ def test_errors_in_setup(i: int, bad_setup: None) -> None:
 
 
 @pytest.mark.parametrize("i", range(8))
-def test_errors_in_teardown(i: int, bad_teardown: object, request: pytest.FixtureRequest, record_property: Record) -> None:
+def test_errors_in_teardown(
+    i: int, bad_teardown: object, request: pytest.FixtureRequest, record_property: Record
+) -> None:
     work(request.node.nodeid, record_property)
 
 
