@@ -106,11 +106,15 @@ class Session(Role):
             return None
         self.watch.active = False
         self.dependencies.stop_watching()
+        self.dependencies.snapshot(config, session)
         if self.watch.reader is not None:
             self._fall_back(self.watch.reader)
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
+        if opened is not None:
+            self._fall_back(f"{opened} is open after collection")
         self.workers = min(self.workers, len(session.items))
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)

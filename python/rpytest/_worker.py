@@ -126,6 +126,7 @@ class Worker:
         # From here an interrupt would only spoil a finished worker.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _process.run_exit_functions()
+        _process.flush_files()
         self.native.idle()
         self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
         os._exit(0)
@@ -143,13 +144,21 @@ class Worker:
         return self.following
 
     def _commit(self) -> None:
+        self._leave_if_foreign()
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
         flags, body, urgent = self.encoder.test(reports, recorded)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         self.index = _NOTHING
 
+    def _leave_if_foreign(self, status: int = 1) -> None:
+        """End a child that a test has forked and that came back from it: it must not be a second worker."""
+        if _process.is_foreign():
+            _process.flush_streams()
+            os._exit(status)
+
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
+        self._leave_if_foreign()
         self.native.stop()
         test = self.index if self.index >= 0 else _record.NO_TEST
         self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
@@ -180,7 +189,8 @@ class Worker:
             report = call_and_report(item, "setup")
             if report.passed:
                 native.phase(1)
-                call_and_report(item, "call")
+                report = call_and_report(item, "call")
+                self._leave_if_foreign(0 if report.passed else 1)
             if not self.claims_early:
                 # With a failure that ends the session everything is torn down, as at its end.
                 ending = self.session.shouldfail or self.session.shouldstop

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
@@ -429,7 +429,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
-            r#"{"op":"stop","protocol":1}"#
+            r#"{"op":"stop","protocol":2}"#
         );
     }
 }

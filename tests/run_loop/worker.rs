@@ -156,7 +156,7 @@ fn string(body: &mut Vec<u8>, text: &str) {
 
 fn tail(body: &mut Vec<u8>) {
     string(body, "");
-    body.extend([0; 10]);
+    body.extend([0; 20]);
 }
 
 /// Body of a PLAIN test.
@@ -172,7 +172,7 @@ pub fn plain() -> Vec<u8> {
 /// Body of a test with one report, of the call phase.
 pub fn full(outcome: &str, reason: &str) -> Vec<u8> {
     let failed = outcome == "failed";
-    let mut body = vec![1, 0, 1, u8::from(failed), if failed { 3 } else { 0 }];
+    let mut body = vec![1, 0, 0, 0, 1, u8::from(failed), if failed { 3 } else { 0 }];
     for seconds in [1000.0_f64, 0.5] {
         body.extend(seconds.to_le_bytes());
     }
@@ -181,16 +181,16 @@ pub fn full(outcome: &str, reason: &str) -> Vec<u8> {
         string(&mut body, text);
     }
     string(&mut body, "report");
-    body.extend([0, 0]);
+    body.extend([0; 4]);
     tail(&mut body);
     body
 }
 
 fn bye(status: u8) -> Vec<u8> {
-    let mut body = vec![status, 1, 0];
+    let mut body = vec![status, 1, 0, 0, 0];
     string(&mut body, "suite");
     string(&mut body, "one");
-    body.extend([0, 0]);
+    body.extend([0; 4]);
     string(&mut body, "");
     body
 }
