@@ -192,7 +192,6 @@ fn converse(
         attempts += 1;
     };
     let job = Job {
-        invocation,
         link,
         collected: &collected,
         inventory: &inventory,
@@ -237,7 +236,6 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
 
 /// A run whose tests are known.
 struct Job<'a> {
-    invocation: &'a Invocation,
     link: &'a Link,
     collected: &'a Collected,
     inventory: &'a Inventory,
@@ -281,7 +279,7 @@ impl Job<'_> {
         for (test, sample) in &finished.samples {
             history.record(self.inventory.id(*test), *sample);
         }
-        if let Err(error) = history.save(finished.complete && self.is_whole_suite()) {
+        if let Err(error) = history.save(finished.complete && options.whole) {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
@@ -345,22 +343,6 @@ impl Job<'_> {
             live_output: options.capture == "no",
             no_summary: options.no_summary,
         }
-    }
-
-    /// Whether no test was left out: then one that the history knows and this run didn't have may be gone.
-    fn is_whole_suite(&self) -> bool {
-        let names_a_path = |token: &OsString| {
-            let token = token.to_string_lossy();
-            let path = token.split("::").next().unwrap_or_default();
-            !path.is_empty() && Path::new(path).exists()
-        };
-        let options = &self.collected.options;
-        options
-            .counts
-            .get("deselected")
-            .is_none_or(|&count| count == 0)
-            && options.collect_errors == 0
-            && !self.invocation.pytest.iter().any(names_a_path)
     }
 }
 
