@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: A message whose JSON is longer than this many bytes travels in a memfd.
 INLINE_LIMIT = 32 * 1024

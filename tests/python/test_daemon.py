@@ -75,7 +75,9 @@ def test_starts_by_itself_and_says_what_it_keeps(project: Project) -> None:
     assert status(project).startswith("no daemon is running for ")
     assert project.rpytest("-n2", "-k", "test_1", junit=False).status == 0
     text = status(project)
-    assert re.match(r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n", text)
+    assert re.match(
+        r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n", text
+    )
     assert "ends when unused for 15 min" in text
     assert f": {project.path} with `-n2 -k test_1`\n" in text
     assert re.search(r"1 test, 1 run, \d+ MiB, \d+ s old, start method collected", text)
@@ -216,11 +218,11 @@ def test_holds_nothing_of_a_run(project: Project) -> None:
     assert project.rpytest(*args).status == 0
     tree = project.processes()
     assert tree
-    held = {
-        str(link.readlink()) for pid in tree for link in (processes.PROC / str(pid) / "fd").iterdir()
-    }
+    held = {str(link.readlink()) for pid in tree for link in (processes.PROC / str(pid) / "fd").iterdir()}
     foreign = [
-        name for name in held if name.startswith(("pipe:", "/dev/pts", "/dev/tty", str(project.path), str(project.scratch / "pytest")))
+        name
+        for name in held
+        if name.startswith(("pipe:", "/dev/pts", "/dev/tty", str(project.path), str(project.scratch / "pytest")))
     ]
     assert foreign == ([f"{project.path}/log.txt"] if f"{project.path}/log.txt" in held else [])
 
@@ -284,7 +286,17 @@ def test_garbage_in_a_request_harms_nobody(shared: Project, folder: Path) -> Non
     assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
     pid = daemon_pid(shared)
     (path,) = sockets(shared)
-    for data in (b"", b"garbage", b"{}", b"[]", b"3", b"\xff", json.dumps({"op": "dance", "protocol": 1}).encode(), b'{"op":"run"}', b'{"memfd": 3}'):
+    for data in (
+        b"",
+        b"garbage",
+        b"{}",
+        b"[]",
+        b"3",
+        b"\xff",
+        json.dumps({"op": "dance", "protocol": 1}).encode(),
+        b'{"op":"run"}',
+        b'{"memfd": 3}',
+    ):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as conn:
             conn.connect(str(path))
             conn.send(data)
@@ -320,7 +332,9 @@ def test_sessions_are_bounded(project: Project) -> None:
 
 
 def test_many_runs_cost_a_session_nothing(shared: Project, folder: Path) -> None:
-    fill(shared, folder, {"test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n"})
+    fill(
+        shared, folder, {"test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n"}
+    )
 
     def measure() -> tuple[int, int, int]:
         found = re.search(rf"session (\d+): {re.escape(str(folder))}.*\n.* (\d+) MiB", status(shared))
@@ -365,7 +379,9 @@ class TestAtOnce:
 
     def test_other_arguments(self, shared: Project, folder: Path) -> None:
         fill(shared, folder, {"test_a.py": SLOW})
-        one, two, three = together(shared, (folder, ("-n2",)), (folder, ("-n2", "-k", "test_1")), (folder, ("-n1", "-q")))
+        one, two, three = together(
+            shared, (folder, ("-n2",)), (folder, ("-n2", "-k", "test_1")), (folder, ("-n1", "-q"))
+        )
         assert "2 passed" in one.stdout
         assert "1 passed, 1 deselected" in two.stdout
         assert three.stdout.startswith("..\n")
@@ -373,7 +389,9 @@ class TestAtOnce:
     def test_other_folders(self, shared: Project) -> None:
         folders = [Path(tempfile.mkdtemp(prefix="t", dir=shared.path)) for _ in range(3)]
         for number, folder in enumerate(folders):
-            fill(shared, folder, {"test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"})
+            fill(
+                shared, folder, {"test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"}
+            )
         for number, running in enumerate(together(shared, *[(folder, ("-n2",)) for folder in folders])):
             assert f"test_a.py::test_{number} PASSED" in running.stdout
 
@@ -582,7 +600,9 @@ class TestStaleness:
 
     def test_in_the_middle_of_a_run(self, shared: Project, folder: Path) -> None:
         """The run finishes with what it has read; the next one sees the edit."""
-        fill(shared, folder, {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\n" + waiting_test("started", "go")})
+        fill(
+            shared, folder, {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\n" + waiting_test("started", "go")}
+        )
         fill(shared, folder, {"test_b.py": "import helper\ndef test_b(): assert helper.VALUE == 1\n"})
         running = shared.spawn("-n1", cwd=folder)
         wait_for(folder / "started")
@@ -593,7 +613,11 @@ class TestStaleness:
 
     def test_in_the_middle_of_collection(self, shared: Project, folder: Path) -> None:
         """Edited after it was read and before the session was finished."""
-        fill(shared, folder, {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\ndef test_a(): assert helper.VALUE == 1"})
+        fill(
+            shared,
+            folder,
+            {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\ndef test_a(): assert helper.VALUE == 1"},
+        )
         fill(shared, folder, {"test_b.py": waiting_code("started", "go") + "def test_b(): pass"})
         running = shared.spawn("-n2", cwd=folder)
         wait_for(folder / "started")
