@@ -244,9 +244,9 @@ fn a_slot_that_its_parent_closed_forgets_what_was_unread() {
     bench.segment.assign_event(0, 1, 1);
     assert!(bench.read().unwrap().is_none());
     let next = WorkerEnd::attach(bench.segment.clone(), 0, 1, -1, raw(&bench.spill));
-    (bench.worker, bench.model) = (next.unwrap(), VecDeque::new());
-    assert!(bench.push(4));
-    assert!(bench.check().unwrap());
+    next.unwrap().push(&record(9, b"x"), &mut || true).unwrap();
+    let (head, body) = bench.read().unwrap().unwrap();
+    assert_eq!((head.test, head.incarnation, &*body), (9, 1, &b"x"[..]));
 }
 
 #[test]

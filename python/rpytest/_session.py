@@ -56,7 +56,9 @@ class Role:
 class Session(Role):
     """One collected session, in a process of its own."""
 
-    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies) -> None:
+    def __init__(
+        self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies
+    ) -> None:
         super().__init__()
         self.control = control
         self.conn = conn
@@ -163,7 +165,11 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
     flush = _process.flush_streams
     flush()
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+    while (
+        trace is not None
+        and trace.tb_next is not None
+        and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__)
+    ):
         # Ours: of no use to whoever wrote the hook.
         trace = trace.tb_next
     if isinstance(error, SystemExit):
@@ -175,7 +181,9 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
         if status == 0 and not has_collected:
             # No test has run: that is no success.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            sys.stderr.write(f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n")
+            sys.stderr.write(
+                f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n"
+            )
             sys.stderr.write("hint: raise `pytest.exit` or `pytest.skip` there instead\n")
             status = ExitCode.INTERNAL_ERROR
     elif isinstance(error, KeyboardInterrupt):

@@ -309,6 +309,8 @@ pub struct Options {
     pub rootdir: PathBuf,
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
+    /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
+    pub whole: bool,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
 }
@@ -407,6 +409,7 @@ mod tests {
         assert_eq!(collected.options.workers, 4);
         assert_eq!(collected.options.verbose, -1);
         assert_eq!(collected.options.max_worker_restart, None);
+        assert!(!collected.options.whole, "nothing is forgotten unasked");
         assert!(!collected.warm);
     }
 

@@ -43,7 +43,7 @@ impl Run<'_> {
             status,
             samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
-            complete: self.ledger.unfinished() == 0,
+            complete: self.ledger.unfinished() == 0 && !self.verdict.has_lost_its_host(),
         }
     }
 

@@ -137,6 +137,11 @@ impl Verdict {
         self.stop(Cause::HostDied);
     }
 
+    /// The host died before anything else had ended the run, or after that.
+    pub fn has_lost_its_host(&self) -> bool {
+        self.cause == Some(Cause::HostDied)
+    }
+
     /// A worker's session has ended. The statuses that follow from its own share of the tests say nothing about the run;
     /// any other was chosen by a hook.
     pub fn session_ended(&mut self, status: i32) {

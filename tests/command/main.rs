@@ -196,9 +196,11 @@ fn a_killed_daemon_is_no_obstacle() {
 #[test]
 fn nothing_stays_of_a_run_without_daemon() {
     let machine = Machine::new();
-    let output = machine.run(&["--no-daemon"]);
-    assert_eq!(output.status.code(), Some(5));
-    assert!(!is_alive(pid(&output)));
+    for mode in ["", "lingers"] {
+        let output = machine.run_as(mode, &["--no-daemon"]);
+        assert_eq!(output.status.code(), Some(5));
+        assert!(!is_alive(pid(&output)), "{mode}");
+    }
     for name in ["CI", "RPYTEST_NO_DAEMON"] {
         let output = machine.command(&[]).env(name, "1").output().unwrap();
         assert!(!is_alive(pid(&output)), "{name}");

@@ -91,6 +91,11 @@ COLOURFUL = {
         def test_skipped(): pass
         @pytest.mark.xfail
         def test_xpassed(): pass
+        # Workers have these, and a missing fixture's error lists what there is.
+        @pytest.fixture
+        def worker_id(): pass
+        @pytest.fixture
+        def testrun_uid(): pass
         def test_error(missing): pass
         """
 }
