@@ -46,7 +46,8 @@ class Dependencies:
     """The files and directories that a session was made from."""
 
     def __init__(self) -> None:
-        self._opened: set[str] = set()
+        #: Each file with its state when it was opened first.
+        self._opened: dict[str, FileState | None] = {}
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
@@ -74,7 +75,7 @@ class Dependencies:
         if not self._watching:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
                 flags = flags if isinstance(flags, int) else 0
@@ -82,7 +83,9 @@ class Dependencies:
                     self._written.add(name)
                 # Temporary and new files have nothing in them that was there before.
                 if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
-                    self._opened.add(_source_of(name))
+                    source = _source_of(name)
+                    if source not in self._opened:
+                        self._opened[source] = _state(source)
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
@@ -131,12 +134,8 @@ class Dependencies:
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         for name, state in self._files.items():
             # What changed while it may have been read is unknown, except by collection itself.
-            if (
-                state is not None
-                and stat.S_ISREG(state[0])
-                and max(state[3], state[4]) >= self.started_ns
-                and name not in self._written
-            ):
+            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
+            if (new or self._opened.get(name, state) != state) and name not in self._written:
                 self.effects = self.effects or f"{name} changed during collection"
         self.effects = self.effects or _per_run(config)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
