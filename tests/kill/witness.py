@@ -81,7 +81,9 @@ class Folder:
     def words(self) -> dict[int, Words]:
         """Of each worker, by pid."""
         found = {}
-        for file in (self.path / "state").iterdir():
+        # The folder is made anew for each run.
+        folder = self.path / "state"
+        for file in list(folder.iterdir()) if folder.is_dir() else []:
             kind, _, pid = file.name.partition("-")
             data = file.read_bytes()
             if len(data) <= NODEID:
