@@ -294,7 +294,7 @@ def test_garbage_in_a_request_harms_nobody(shared: Project, folder: Path) -> Non
         b"[]",
         b"3",
         b"\xff",
-        json.dumps({"op": "dance", "protocol": 1}).encode(),
+        json.dumps({"op": "dance", "protocol": 2}).encode(),
         b'{"op":"run"}',
         b'{"memfd": 3}',
     ):
