@@ -27,6 +27,9 @@ _MOST_DESCRIPTORS = 1 << 16
 #: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
 _LAST_MOMENTS = 2.0
 
+#: What a session dies of when its command line is interrupted before pytest can deal with that.
+_BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
+
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -338,6 +341,10 @@ class Daemon:
         self._forget(warm)
         for pending in collected_for:
             log(f"session {warm.pid} {cause} while it collected")
+            if cause in _BY_COMMAND_LINE:
+                # It has passed a signal on, and knows what it means when the connection ends.
+                pending.close()
+                continue
             hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
             refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
             pending.close()

@@ -228,7 +228,7 @@ def workers(config: pytest.Config, request: Message) -> int:
     if value is None:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
-        count = auto_workers(config, int(request.get("cpus") or 1))
+        count = auto_workers(int(request.get("cpus") or 1))
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
@@ -253,7 +253,7 @@ def _tx_workers(specs: list[str]) -> int:
     return total
 
 
-def auto_workers(config: pytest.Config, cpus: int) -> int:
+def auto_workers(cpus: int) -> int:
     """What ``-n auto`` means: the variable that pytest-xdist reads, else the processors that this run may use."""
     text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
     if text:

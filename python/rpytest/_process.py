@@ -142,9 +142,8 @@ def _rebuild_streams() -> None:
     raw = open(1, "wb", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
     raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
-        raw, encoding=encoding, errors="backslashreplace", line_buffering=True
-    )  # type: ignore[misc]
+    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
 
 
 def flush_streams() -> None:

@@ -22,6 +22,7 @@ from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
+from rpytest._warm import refuse
 from rpytest._worker import Worker
 
 if TYPE_CHECKING:
@@ -129,7 +130,15 @@ class Session(Role):
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
         _process.run_exit_functions()
-        _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+        try:
+            _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+        except _wire.Closed:
+            # Killed: nobody is left to fork the workers.
+            refuse(
+                self.conn,
+                "the daemon ended before it could start the workers",
+                "run it again; a new daemon starts by itself",
+            )
         os._exit(0)
 
 

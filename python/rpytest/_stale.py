@@ -75,7 +75,7 @@ class Dependencies:
         if not self._watching:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
                 flags = flags if isinstance(flags, int) else 0

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -233,7 +234,7 @@ def test_is_in_no_terminal(shared: Project, folder: Path) -> None:
     running = shared.spawn("-n2", cwd=folder, tty=True)
     assert running.wait() == 0
     assert daemon_pid(shared) == os.getsid(daemon_pid(shared))
-    assert os.readlink(f"/proc/{daemon_pid(shared)}/cwd") == "/"
+    assert Path(f"/proc/{daemon_pid(shared)}/cwd").readlink() == Path("/")
 
 
 def test_permissions(shared: Project, folder: Path) -> None:
@@ -293,7 +294,7 @@ def test_garbage_in_a_request_harms_nobody(shared: Project, folder: Path) -> Non
         b"[]",
         b"3",
         b"\xff",
-        json.dumps({"op": "dance", "protocol": 1}).encode(),
+        json.dumps({"op": "dance", "protocol": 2}).encode(),
         b'{"op":"run"}',
         b'{"memfd": 3}',
     ):
@@ -493,7 +494,7 @@ class TestChildren:
 class TestStaleness:
     """Whatever is changed between two runs: the second is what a cold one would be."""
 
-    FILES = {
+    FILES: ClassVar = {
         "conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
         "helper.py": "VALUE = 1\n",
         "data.txt": "1",
