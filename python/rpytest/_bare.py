@@ -119,6 +119,8 @@ class BareWorker(Role):
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
+        # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
+        _identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
         surface = _plugin.Surface(self.request, self.decide, self.loop)
         status = self.run_pytest(self.request, surface)
         if self.worker is not None:
@@ -216,17 +218,17 @@ class BareWorker(Role):
 class BareHost(Host):
     """A host that is not configured itself: its workers are, each for itself."""
 
-    def __init__(self, conn: socket.socket, request: Message, reason: str) -> None:
+    def __init__(self, conn: socket.socket, request: Message, known: Message) -> None:
         self.request = request
-        self.reason = reason
+        self.reason = str(known["reason"])
         self.lists: dict[int, bytes] = {}
         #: Exit status of worker 0 when it has nothing to run.
         self.ended: int | None = None
         #: Exit statuses and texts of others that have nothing to run.
         self.failed: dict[int, tuple[int, str]] = {}
         self.answering: socket.socket | None = None
-        self.expected = 1
-        super().__init__(conn, {"options": {"testrunuid": None}}, b"", RemoteAnswers(conn), self._be_worker)
+        self.expected = int(known["workers"])
+        super().__init__(conn, {"options": {"testrunuid": known["uid"]}}, b"", RemoteAnswers(conn), self._be_worker)
 
     def _forked(self, child: Child) -> None:
         """The first workers are announced when all have collected, replacements at once."""
@@ -255,7 +257,9 @@ class BareHost(Host):
         if self.ended is not None:
             self._give_up(self.ended, "")
         for slot, (status, text) in sorted(self.failed.items()):
-            text += f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
+            text += (
+                f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
+            )
             self._give_up(status or 2, text + _DIFFERENCE_HINT)
         first = self.lists[0]
         for slot, other in sorted(self.lists.items()):
@@ -379,9 +383,12 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
     return "\n".join(lines) + "\n" + _DIFFERENCE_HINT
 
 
-def bare_main(conn: socket.socket, request: Message, fds: list[int], reason: str) -> NoReturn:
-    """Entry of a host that the daemon forked for one run."""
+def bare_main(conn: socket.socket, request: Message, fds: list[int], known: Message) -> NoReturn:
+    """Entry of a host that the daemon forked for one run.
+
+    ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
+    """
     _process.disarm_inherited()
     enter(request, fds, conn)
-    BareHost(conn, request, reason).run()
+    BareHost(conn, request, known).run()
     raise AssertionError("a bare host's workers don't come back")

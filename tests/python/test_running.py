@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -127,7 +128,11 @@ class TestNumberOfWorkers:
         assert self.workers(shared, telling, "-n1", env=env) == 1
 
     def test_addopts(self, shared: Project, telling: Path) -> None:
-        fill(shared, telling, {"pytest.ini": "[pytest]\naddopts = -n 2\n", "pyproject.toml": "[tool.rpytest]\ndefault_workers = 4\n"})
+        fill(
+            shared,
+            telling,
+            {"pytest.ini": "[pytest]\naddopts = -n 2\n", "pyproject.toml": "[tool.rpytest]\ndefault_workers = 4\n"},
+        )
         assert self.workers(shared, telling) == 2
         assert self.workers(shared, telling, env={"PYTEST_ADDOPTS": "-n 3"}) == 3
         assert self.workers(shared, telling, "-n1", env={"PYTEST_ADDOPTS": "-n 3"}) == 1
@@ -235,7 +240,9 @@ class TestWorker:
 
     @pytest.mark.parametrize("args", [(), ("-p", "xdist"), ("-p", "xdist.plugin"), ("-p", "no:xdist")], ids=" ".join)
     @pytest.mark.parametrize("place", ["command line", "addopts"])
-    def test_an_installed_xdist_stays_out(self, shared: Project, folder: Path, args: tuple[str, ...], place: str) -> None:
+    def test_an_installed_xdist_stays_out(
+        self, shared: Project, folder: Path, args: tuple[str, ...], place: str
+    ) -> None:
         pytest.importorskip("xdist")
         test = """
         import sys
@@ -246,7 +253,14 @@ class TestWorker:
 
         def test_2(): pass
         """
-        fill(shared, folder, {"test_a.py": test, "pytest.ini": f"[pytest]\naddopts = {' '.join(args)}\n" if place == "addopts" else "[pytest]\n"})
+        fill(
+            shared,
+            folder,
+            {
+                "test_a.py": test,
+                "pytest.ini": f"[pytest]\naddopts = {' '.join(args)}\n" if place == "addopts" else "[pytest]\n",
+            },
+        )
         result = shared.rpytest("-n2", *(args if place == "command line" else ()), cwd=folder)
         assert result.counts == {"passed": 2}
 
@@ -272,11 +286,24 @@ class TestBareFallback:
         ("conftest", "reason"),
         [
             ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')", "$PYTEST_XDIST_WORKER is read by"),
-            ("import os\nNAME = os.environ['PYTEST_XDIST_WORKER'] if 'PYTEST_XDIST_WORKER' in os.environ else None", "$PYTEST_XDIST_WORKER is read by"),
-            ("def pytest_configure(config):\n    config.name = config.workerinput['workerid']", "`config.workerinput['workerid']` is read by"),
-            ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()", "a thread is alive after collection (busy)"),
+            (
+                "import os\nNAME = os.environ['PYTEST_XDIST_WORKER'] if 'PYTEST_XDIST_WORKER' in os.environ else None",
+                "$PYTEST_XDIST_WORKER is read by",
+            ),
+            (
+                "def pytest_configure(config):\n    config.name = config.workerinput['workerid']",
+                "`config.workerinput['workerid']` is read by",
+            ),
+            (
+                "import os\nCOUNT = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 0))",
+                "$PYTEST_XDIST_WORKER_COUNT is read by",
+            ),
+            (
+                "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()",
+                "a thread is alive after collection (busy)",
+            ),
         ],
-        ids=["variable", "variable in", "workerinput", "thread"],
+        ids=["variable", "variable in", "workerinput", "count", "thread"],
     )
     def test_automatic(self, shared: Project, folder: Path, conftest: str, reason: str) -> None:
         fill(shared, folder, {"conftest.py": conftest, "test_a.py": TELLING})
@@ -289,17 +316,31 @@ class TestBareFallback:
         assert told(result, "worker") == {"gw0", "gw1"}
 
     def test_every_worker_sees_itself(self, shared: Project, folder: Path) -> None:
-        test = """
-        import os, pytest, time
-        AT_IMPORT = os.environ["PYTEST_XDIST_WORKER"]
+        names = ("WORKER", "WORKER_COUNT", "TESTRUNUID")
+        seen = "import os\nSEEN = [os.environ.get('PYTEST_XDIST_' + name) for name in %r]\n" % (names,)
+        test = (
+            seen
+            + """
+import conftest, pytest, time
 
-        @pytest.mark.parametrize("i", range(8))
-        def test_1(i, worker_id):
-            time.sleep(0.02)
-            assert worker_id == AT_IMPORT
-        """
-        fill(shared, folder, {"test_a.py": test})
+@pytest.mark.parametrize("i", range(8))
+def test_1(i, worker_id, testrun_uid):
+    time.sleep(0.02)
+    assert SEEN == conftest.SEEN == [worker_id, "2", testrun_uid]
+"""
+        )
+        fill(shared, folder, {"test_a.py": test, "conftest.py": seen})
+        assert shared.rpytest("-n2", "--testrunuid=mine", cwd=folder).counts == {"passed": 8}
         assert shared.rpytest("-n2", cwd=folder).counts == {"passed": 8}
+
+    def test_pytest_itself_has_none(self, shared: Project, folder: Path) -> None:
+        conftest = "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n"
+        fill(
+            shared,
+            folder,
+            {"conftest.py": conftest, "test_a.py": "import conftest\ndef test_1(): assert conftest.NAME is None"},
+        )
+        assert shared.rpytest("-n0", cwd=folder).counts == {"passed": 1}
 
     def test_copying_the_environment_is_no_reading(self, shared: Project, folder: Path) -> None:
         conftest = "import os\nCOPY = dict(os.environ), os.environ.copy(), list(os.environ.items())\n"
@@ -339,7 +380,7 @@ class TestBareFallback:
         result = shared.rpytest("-n3", "--start-method=bare", cwd=folder)
         assert result.status == 2
         assert result.stdout.count("No module named 'nothing_such'") == 1
-        assert result.stdout.count("1 error") == 2, "the line of pytest's interruption, and the last"
+        assert len(re.findall(r"=+ 1 error in ", result.stdout)) == 1
 
 
 # -- ends before the last test
@@ -391,7 +432,14 @@ class TestStopsAtFailures:
         assert result.counts == {"passed": 1}
 
     def test_session_fixtures_are_torn_down(self, shared: Project, folder: Path) -> None:
-        fill(shared, folder, {"conftest.py": FINALIZER, "test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(9))\ndef test_1(i): assert 0\n"})
+        fill(
+            shared,
+            folder,
+            {
+                "conftest.py": FINALIZER,
+                "test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(9))\ndef test_1(i): assert 0\n",
+            },
+        )
         assert shared.rpytest("-n2", "-x", cwd=folder).status == 1
         assert_torn_down(folder)
 
@@ -503,8 +551,18 @@ class TestSignals:
 
     def test_in_a_finalizer(self, shared: Project, folder: Path) -> None:
         """All tests have been called by then, and are reported."""
-        conftest = FINALIZER.replace("    yield\n", "    yield\n    open(f'begun-{os.getpid()}', 'w').close()\n    import time; time.sleep(300)\n")
-        fill(shared, folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\ndef test_2(): pass"})
+        conftest = FINALIZER.replace(
+            "    yield\n",
+            "    yield\n    open(f'begun-{os.getpid()}', 'w').close()\n    import time; time.sleep(300)\n",
+        )
+        fill(
+            shared,
+            folder,
+            {
+                "conftest.py": conftest,
+                "test_a.py": "import time\ndef test_1(): time.sleep(0.3)\ndef test_2(): time.sleep(0.3)",
+            },
+        )
         running = shared.spawn("-n2", cwd=folder)
         assert processes.wait_until(lambda: len(list(folder.glob("begun-*"))) == 2, seconds=60)
         running.send_signal(signal.SIGINT)
@@ -525,7 +583,7 @@ class TestCache:
         assert actual.outcomes == expected.outcomes, f"{actual}\n{expected}"
         return actual
 
-    FILES = {
+    FILES: ClassVar = {
         "test_a.py": "import os, pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i != 2 or os.path.exists('fixed')\n",
         "test_b.py": "import os\ndef test_b(): pass\ndef test_c(): assert os.path.exists('fixed')\n",
     }
@@ -534,7 +592,9 @@ class TestCache:
         fill(shared, folder, self.FILES)
         assert self.both(shared, folder).counts == {"failed": 2, "passed": 4}
         assert set(self.both(shared, folder, "--lf").outcomes) == {"test_a::test_1[2]", "test_b::test_c"}
-        assert (folder / "cache-rpytest/v/cache/lastfailed").read_text() == (folder / "cache-pytest/v/cache/lastfailed").read_text()
+        assert (folder / "cache-rpytest/v/cache/lastfailed").read_text() == (
+            folder / "cache-pytest/v/cache/lastfailed"
+        ).read_text()
         self.both(shared, folder, "--ff")
         (folder / "fixed").touch()
         assert self.both(shared, folder, "--lf").counts["passed"] == 2
@@ -550,7 +610,10 @@ class TestCache:
         for _ in range(2):
             assert self.both(shared, folder).counts == {"passed": 6}
         for name in ("pytest", "rpytest"):
-            assert not (folder / f"cache-{name}/v/cache/lastfailed").exists() or (folder / f"cache-{name}/v/cache/lastfailed").read_text() == "{}"
+            assert (
+                not (folder / f"cache-{name}/v/cache/lastfailed").exists()
+                or (folder / f"cache-{name}/v/cache/lastfailed").read_text() == "{}"
+            )
 
     def test_collection_errors_are_failures(self, shared: Project, folder: Path) -> None:
         fill(shared, folder, {**self.FILES, "test_d.py": "import nothing_such"})
@@ -585,5 +648,8 @@ class TestCache:
     def test_cache_show_and_clear(self, shared: Project, folder: Path) -> None:
         fill(shared, folder, self.FILES)
         self.both(shared, folder)
-        assert "test_b.py::test_c" in shared.rpytest("--cache-show", "-o", "cache_dir=cache-rpytest", junit=False, cwd=folder).stdout
+        assert (
+            "test_b.py::test_c"
+            in shared.rpytest("--cache-show", "-o", "cache_dir=cache-rpytest", junit=False, cwd=folder).stdout
+        )
         assert self.both(shared, folder, "--cache-clear", "--lf").counts == {"failed": 2, "passed": 4}
