@@ -144,7 +144,7 @@ def add_options(parser: pytest.Parser) -> None:
 class _Refused(argparse.Action):
     """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+    def __call__(self, *_: object) -> None:
         hint = "rpytest has no loop on failing tests and no remote workers"
         raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
 
