@@ -166,7 +166,7 @@ def test_full_shared_memory(project: Project) -> None:
         pytest.skip("no mount namespaces here")
     result = shell(project, f"{namespace} sh -c '{mount} && rpytest -n2'")
     assert result.status == 3
-    assert "error: shared_project memory: no room for" in result.stderr
+    assert "error: shared memory: no room for" in result.stderr
     assert "/dev/shm" in result.stderr
     assert result.stderr.count("hint: ") == 1
     assert_clear(result)
