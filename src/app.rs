@@ -159,7 +159,7 @@ fn converse(
     signals: &mut Signals,
 ) -> Result<Option<i32>> {
     let mut attempts = 0;
-    let (collected, inventory) = loop {
+    let (collected, mut inventory) = loop {
         match collect(link, request, signals)? {
             Answer::Ready {
                 collected,
@@ -192,6 +192,7 @@ fn converse(
         }
         attempts += 1;
     };
+    inventory.see_from(Path::new(&request.cwd.0), &collected.options.rootdir);
     let job = Job {
         link,
         collected: &collected,

@@ -91,11 +91,11 @@ impl Run<'_> {
         self.needs_report = true;
         let replaced = self.replace(slot);
         let inventory = self.inventory;
-        let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
+        let nodeid = in_flight.as_ref().map(|lost| inventory.shown(lost.test));
         self.tell(&RunEvent::Crashed {
             slot,
             cause: &cause,
-            test: nodeid,
+            test: nodeid.as_deref(),
             replaced,
         });
         match in_flight {

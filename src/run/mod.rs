@@ -305,12 +305,17 @@ impl<'a> Run<'a> {
             let Some(test) = state.current.filter(|&test| self.ledger.is_missing(test)) else {
                 continue;
             };
-            running.push(RunningTest {
-                slot,
-                nodeid: self.inventory.id(test),
-                elapsed: Duration::from_nanos(now.saturating_sub(state.started_ns)),
-            });
+            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
+            running.push((slot, self.inventory.shown(test), elapsed));
         }
+        let running: Vec<_> = running
+            .iter()
+            .map(|(slot, nodeid, elapsed)| RunningTest {
+                slot: *slot,
+                nodeid,
+                elapsed: *elapsed,
+            })
+            .collect();
         let told = self.reporters.event(&RunEvent::Running(&running));
         self.told(told);
     }

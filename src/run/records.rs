@@ -154,7 +154,7 @@ impl Run<'_> {
             || result.reports.iter().any(|report| report.in_summary);
         let inventory = self.inventory;
         self.tell(&RunEvent::Finished {
-            nodeid: inventory.id(result.test),
+            nodeid: &inventory.shown(result.test),
             result,
         });
         let limit = u64::from(self.options.maxfail);
