@@ -206,7 +206,7 @@ impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let plan = self.plan(&history)?;
+        let plan = self.plan(&mut history)?;
         let slots = u16::try_from(plan.workers())
             .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
         let max_restarts = options
@@ -233,7 +233,7 @@ impl Job<'_> {
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
-            history.record(self.inventory.id(*test), *sample);
+            history.record_numbered(*test, self.inventory.id(*test), *sample);
         }
         if let Err(error) = history.save(finished.complete && self.is_whole_suite()) {
             let text = format!("warning: the durations could not be saved: {error}\n");
@@ -245,9 +245,8 @@ impl Job<'_> {
         Ok(finished.status)
     }
 
-    fn plan(&self, history: &History) -> Result<Plan> {
-        let ids = self.inventory.ids.iter();
-        let durations: Vec<Option<Duration>> = ids.map(|id| history.estimate(id)).collect();
+    fn plan(&self, history: &mut History) -> Result<Plan> {
+        let durations = history.estimates(self.inventory.ids.iter().map(String::as_str));
         let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
             .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
         Ok(Plan::new(&tests, self.collected.options.workers.into()))
