@@ -1,6 +1,8 @@
 //! The command: from the arguments to the exit status.
 
 mod collect;
+mod exchange;
+mod shard;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -11,19 +13,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{
-    Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty, build,
+    Collected, Environment, HostRequest, PROTOCOL, RunRequest, SystemText, Tty, build,
 };
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
-use crate::event::{JunitCounts, JunitOptions, RunStart};
+use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::plan::{Plan, Tests};
 use crate::pool::{Pool, Signals};
-use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
+use crate::report::{Reporter, Reporters, Screen, ScreenOptions, terminal_width};
 use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
+use shard::Share;
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
 /// `/dev/shm` by default.
@@ -59,6 +62,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
             show_inventory(&cwd, format, verbose);
             Ok(exit::OK)
         }
+        Action::HistoryExport(out) => exchange::export(&cwd, &out),
+        Action::HistoryImport(files) => exchange::import(&cwd, &files),
+        Action::HistoryMerge(merge) => exchange::merge_histories(&merge),
+        Action::MergeReports(merge) => exchange::merge_reports(&merge),
     }
 }
 
@@ -113,7 +120,9 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
     let mut link = daemon::connect(&options)?;
     let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
-    let answer = ask(&mut link, &options, &request, &mut signals)?;
+    let shard_history = settings.shard_history();
+    let shard_history = shard_history.as_deref();
+    let answer = ask(&mut link, &options, &request, &mut signals, shard_history)?;
     let status = match answer {
         Answer::Ready {
             collected,
@@ -123,6 +132,7 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
             link: &link,
             collected: &collected,
             inventory: &inventory,
+            shard_history,
             clock,
         }
         .run(&mut signals),
@@ -149,14 +159,15 @@ fn ask(
     options: &daemon::Options,
     request: &RunRequest,
     signals: &mut Signals,
+    shard_history: Option<&Path>,
 ) -> Result<Answer> {
-    match collect(link, request, signals)? {
+    match collect(link, request, signals, shard_history)? {
         Answer::Replace => *link = daemon::replace(options)?,
         // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
         Answer::Gone if !link.is_new() => *link = daemon::connect(options)?,
         answer => return Ok(answer),
     }
-    collect(link, request, signals)
+    collect(link, request, signals, shard_history)
 }
 
 /// Whether a variable is set to something that means yes.
@@ -199,6 +210,8 @@ struct Job<'a> {
     link: &'a Link,
     collected: &'a Collected,
     inventory: &'a Inventory,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
     clock: &'a Clock,
 }
 
@@ -206,17 +219,18 @@ impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let plan = self.plan(&mut history)?;
+        let durations = history.estimates(self.inventory.ids.iter().map(String::as_str));
+        let share = self.share(&durations)?;
+        let plan = self.plan(&durations, share.as_ref())?;
+        if plan.workers() == 0 {
+            return self.run_nothing(share.as_ref());
+        }
         let slots = u16::try_from(plan.workers())
             .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
         let max_restarts = options
             .max_worker_restart
             .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
         let segment = self.segment(&plan, slots, max_restarts)?;
-        let screen = Screen::stdout(ScreenOptions {
-            color: options.color,
-            width: terminal_width(),
-        });
         let finished = run::execute(run::Setup {
             connection: &self.link.connection,
             segment: Arc::new(segment),
@@ -225,11 +239,11 @@ impl Job<'_> {
             options,
             slots,
             max_restarts,
-            start: self.start(slots),
+            start: self.start(slots, share.as_ref()),
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut Reporters::standard(&screen),
+            reporters: &mut Reporters::standard(&self.screen()),
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
@@ -245,11 +259,56 @@ impl Job<'_> {
         Ok(finished.status)
     }
 
-    fn plan(&self, history: &mut History) -> Result<Plan> {
-        let durations = history.estimates(self.inventory.ids.iter().map(String::as_str));
-        let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
+    /// What of the suite this machine runs; `None`: all of it.
+    fn share(&self, durations: &[Option<Duration>]) -> Result<Option<Share>> {
+        let options = self.collected.options.shard.as_ref();
+        options
+            .map(|options| shard::choose(options, self.shard_history, self.inventory, durations))
+            .transpose()
+    }
+
+    fn plan(&self, durations: &[Option<Duration>], share: Option<&Share>) -> Result<Plan> {
+        let workers = self.collected.options.workers.into();
+        let Inventory {
+            modules, classes, ..
+        } = self.inventory;
+        let tests = Tests::new(modules, classes, durations)
             .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
-        Ok(Plan::new(&tests, self.collected.options.workers.into()))
+        Ok(match share {
+            None => Plan::new(&tests, workers),
+            Some(share) => Plan::of(&tests, &share.tests, workers),
+        })
+    }
+
+    /// A shard without tests is no failure: a matrix of machines need not fit the suite.
+    fn run_nothing(&self, share: Option<&Share>) -> Result<i32> {
+        let stop = HostRequest::Stop { status: exit::OK };
+        // A host that is gone has nothing to end.
+        let _ = self.link.connection.send(&stop, &[]);
+        let start = self.start(0, share);
+        let end = RunEnd {
+            duration: self.clock.began.elapsed(),
+            started: self.clock.epoch,
+            status: exit::OK,
+            suite_properties: start.suite_properties.clone(),
+            ..RunEnd::default()
+        };
+        let mut reporters = Reporters::standard(&self.screen());
+        let written = reporters
+            .event(&RunEvent::Started(&start))
+            .and(reporters.event(&RunEvent::Ended(&end)))
+            .and(reporters.flush());
+        match written {
+            Err(error) if !error.is_broken_pipe() => Err(Error::Internal(error.to_string())),
+            _ => Ok(exit::OK),
+        }
+    }
+
+    fn screen(&self) -> Screen {
+        Screen::stdout(ScreenOptions {
+            color: self.collected.options.color,
+            width: terminal_width(),
+        })
     }
 
     fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
@@ -275,18 +334,27 @@ impl Job<'_> {
         Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))
     }
 
-    fn start(&self, slots: u16) -> RunStart {
+    fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {
         let Collected { options, .. } = self.collected;
         let counted = |name| options.counts.get(name).copied().unwrap_or(0);
+        let tests = share.map_or(self.inventory.len(), |share| share.tests.len());
+        let elsewhere = self.inventory.len() - tests;
+        let mut header = self.collected.header.clone();
+        if let Some(share) = share.filter(|_| options.verbose >= 0 || tests == 0) {
+            header.push_str(&share.notice);
+            header.push('\n');
+        }
         RunStart {
-            tests: self.inventory.len(),
+            tests,
             workers: slots.into(),
-            header: self.collected.header.clone(),
+            header,
             verbosity: options.verbose,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),
-            deselected: counted("deselected"),
+            deselected: counted("deselected") + elsewhere,
+            elsewhere,
+            suite_properties: share.map_or_else(Vec::new, |share| share.properties.clone()),
             collection_skips: counted("skipped"),
             junit: options.junit.as_ref().map(|junit| JunitOptions {
                 path: junit.path.clone(),
@@ -311,6 +379,7 @@ impl Job<'_> {
             .counts
             .get("deselected")
             .is_none_or(|&count| count == 0)
+            && options.shard.is_none()
             && options.collect_errors == 0
             && !self.invocation.pytest.iter().any(names_a_path)
     }

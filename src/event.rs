@@ -142,6 +142,10 @@ pub struct RunStart {
     pub method: String,
     pub why: Option<String>,
     pub deselected: usize,
+    /// Those of `deselected` that other shards run: pytest doesn't know of them.
+    pub elsewhere: usize,
+    /// Properties of the junit file's suite that are known from the start.
+    pub suite_properties: Vec<(String, String)>,
     /// Modules skipped while collecting; pytest counts them as skipped in its final line.
     pub collection_skips: usize,
     /// `--junitxml`.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _fixtures, _identity, _plugin, _process, _wire
+from rpytest import _fixtures, _identity, _plugin, _process, _shard, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
@@ -153,6 +153,7 @@ class BareWorker(Role):
         config = session.config
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
+            _shard.mark(config)
             return None
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, min(self.workers, len(session.items)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rpytest import _shard
 from rpytest._encode import CollectingXML
 from rpytest._reporter import Terminal, needs_report
 from rpytest._wire import Message
@@ -82,6 +83,7 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
         "testrunuid": option.testrunuid,
         "rootdir": str(config.rootpath),
         "collect_errors": session.testsfailed,
+        "shard": config.stash.get(_shard.KEY, None),
         # What collection itself put into the final line: deselected tests, skipped modules.
         "counts": {name: len(reports) for name, reports in stats.items() if name},
     }

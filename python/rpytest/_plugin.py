@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from rpytest import _shard
 from rpytest._identity import WorkerInput
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--testrunuid", dest="testrunuid", metavar="ID", default=None, help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).")
     group.addoption("--start-method", dest="start_method", choices=("collected", "bare"), default=None, help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.")
     group.addoption("--stats", dest="rpytest_stats", action="store_true", default=False, help="Show latencies of the shared-memory ring after the run.")
-    for name in ("--daemon-status", "--daemon-stop", "--no-daemon"):
+    _shard.add_options(group)
+    for name in _COMMAND_LINE_ONLY:
         group.addoption(name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name])
 
 
@@ -82,6 +84,10 @@ _COMMAND_LINE_ONLY = {
     "--daemon-status": "Say what the daemon keeps warm, and exit.",
     "--daemon-stop": "Stop the daemon, and exit.",
     "--no-daemon": "Leave no daemon behind: one run in processes of its own.",
+    "--history-export": "Write the durations of this project's tests to a file, and exit.",
+    "--history-import": "Add the durations of exported files to this project's, and exit.",
+    "--history-merge": "Merge files of durations into one, and exit.",
+    "--merge-reports": "Merge the junit files of shards into one, and exit.",
 }
 
 
@@ -112,6 +118,7 @@ class Surface:
             config.option.dist = "load"
         if config.option.dist not in HONOURED_DIST:
             raise pytest.UsageError(f"`--dist {config.option.dist}` is not supported yet; hint: `--dist load` keeps a module's tests together where balance allows")
+        _shard.configure(config)
         self._decide(config)
 
     @pytest.hookimpl(trylast=True)

@@ -149,6 +149,11 @@ class Summary:
             reporter._tests_ran = True
         self.terminal.take()
 
+    def add_deselected(self, count: int) -> None:
+        """Count tests that other shards run."""
+        if self.terminal.reporter is not None and count:
+            self.terminal.reporter._add_stats("deselected", [_Passed()] * count)
+
     def _replay_test(self, reporter: TerminalReporter, item: pytest.Item, decoded: _record.Decoded, everything: bool, counts: Counter[str]) -> None:
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]

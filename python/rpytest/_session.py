@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _shard, _wire
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
 from rpytest._collected import describe
@@ -71,6 +71,9 @@ class Session(Role):
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
             announce_process(self.conn, "plain")
+            shard = config.stash.get(_shard.KEY, None)
+            if shard is not None:
+                config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
         method = config.option.start_method or self.request.get("start_method")
         if method == "bare":
@@ -90,6 +93,7 @@ class Session(Role):
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
+            _shard.mark(config)
             return None
         self.watch.active = False
         self.dependencies.stop_watching()

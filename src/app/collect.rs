@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::process::Signal;
 
+use super::shard;
 use crate::daemon::Link;
 use crate::daemon::exchange_error;
 use crate::daemon::message::{Collected, HostEvent, HostRequest, RunRequest};
@@ -33,6 +35,8 @@ pub(super) enum Answer {
 struct Waiting<'a> {
     link: &'a mut Link,
     signals: &'a mut Signals,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
     /// The process that configures and collects, once it has introduced itself.
     collector: Option<OwnedFd>,
     spoke: bool,
@@ -45,6 +49,7 @@ pub(super) fn collect(
     link: &mut Link,
     request: &RunRequest,
     signals: &mut Signals,
+    shard_history: Option<&Path>,
 ) -> Result<Answer> {
     let streams = (io::stdin(), io::stdout(), io::stderr());
     let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
@@ -57,6 +62,7 @@ pub(super) fn collect(
     let mut waiting = Waiting {
         link,
         signals,
+        shard_history,
         collector: None,
         spoke: false,
         interrupts: 0,
@@ -117,7 +123,7 @@ impl Waiting<'_> {
                 Ok(None)
             }
             HostEvent::Collected(collected) => {
-                let inventory = self.inventory(&collected, fd)?;
+                let inventory = self.inventory(collected.tests, collected.inventory_len, fd)?;
                 if self.interrupts > 0 {
                     return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
                 }
@@ -130,6 +136,12 @@ impl Waiting<'_> {
                 print(io::stdout().lock(), &exit.out);
                 print(io::stderr().lock(), &exit.err);
                 Ok(Some(Answer::Ended(exit.status)))
+            }
+            HostEvent::Shard(question) => {
+                let inventory = self.inventory(question.tests, question.inventory_len, fd)?;
+                shard::answer(self.link, &question, self.shard_history, &inventory)
+                    .map_err(|error| self.failed(error))?;
+                Ok(None)
             }
             HostEvent::Replace { .. } => Ok(Some(Answer::Replace)),
             HostEvent::Unknown => Ok(None),
@@ -144,12 +156,12 @@ impl Waiting<'_> {
         }
     }
 
-    fn inventory(&self, collected: &Collected, memfd: Option<OwnedFd>) -> Result<Inventory> {
+    fn inventory(&self, tests: u32, len: u64, memfd: Option<OwnedFd>) -> Result<Inventory> {
         let missing = || WireError::Malformed("the inventory is missing".into());
         let parsed = memfd
             .ok_or_else(missing)
-            .and_then(|memfd| read_announced(memfd, collected.inventory_len))
-            .and_then(|json| Inventory::parse(&json, collected.tests));
+            .and_then(|memfd| read_announced(memfd, len))
+            .and_then(|json| Inventory::parse(&json, tests));
         parsed.map_err(|error| self.failed(error))
     }
 

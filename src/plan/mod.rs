@@ -3,12 +3,13 @@
 //! Pure: the same tests, durations and number of workers give the same plan. The plan is a starting point, not a promise:
 //! workers that are done early steal from the back of the others' parts, so a wrong estimate costs little.
 //!
-//! [`units`] groups the tests, [`lpt`] gives the groups to workers; [`history`] is where durations come from and [`inventory`]
-//! shows it.
+//! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers;
+//! [`history`] is where durations come from and [`inventory`] shows it.
 
 pub mod history;
 pub mod inventory;
 pub mod lpt;
+pub mod shard;
 pub mod units;
 
 use std::collections::HashMap;
@@ -121,6 +122,28 @@ impl Plan {
             parts
         };
         Plan::lay_out(&parts, &units, &costs)
+    }
+
+    /// Plans only the tests in `chosen`, which are numbers of `tests`, ascending; the plan has these numbers.
+    #[must_use]
+    pub fn of(tests: &Tests, chosen: &[TestIndex], workers: usize) -> Plan {
+        let pick =
+            |list: &[u32]| -> Vec<u32> { chosen.iter().map(|&test| list[test as usize]).collect() };
+        let (modules, classes) = (pick(tests.modules), pick(tests.classes));
+        let durations: Vec<_> = chosen
+            .iter()
+            .map(|&test| tests.durations[test as usize])
+            .collect();
+        let some = Tests {
+            modules: &modules,
+            classes: &classes,
+            durations: &durations,
+        };
+        let mut plan = Plan::new(&some, workers);
+        for entry in &mut plan.entries {
+            entry.test = chosen[entry.test as usize];
+        }
+        plan
     }
 
     fn lay_out(parts: &[Vec<usize>], units: &[Unit], costs: &[u64]) -> Plan {

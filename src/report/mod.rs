@@ -5,6 +5,7 @@
 
 mod error;
 mod junit;
+pub mod merge;
 mod progress;
 mod screen;
 mod style;

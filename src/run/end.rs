@@ -69,6 +69,7 @@ impl Run<'_> {
             location: interrupted.map_or("", |(_, location)| location),
             stop: self.verdict.stop_text(),
             duration: self.began.elapsed().as_secs_f64(),
+            elsewhere: self.elsewhere,
             len,
         };
         if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {

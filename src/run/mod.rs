@@ -119,6 +119,8 @@ struct Run<'a> {
     bodies: Bodies,
     samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
+    /// Tests of other shards.
+    elsewhere: usize,
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
     asked: Vec<Lost>,
@@ -186,7 +188,8 @@ impl<'a> Run<'a> {
             verdict: Verdict::new(setup.options.collect_errors),
             bodies: Bodies::default(),
             samples: Vec::new(),
-            properties: Vec::new(),
+            properties: setup.start.suite_properties.clone(),
+            elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),
             out_of_restarts: false,

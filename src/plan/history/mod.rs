@@ -20,6 +20,7 @@ use crate::env::Env;
 use crate::event::TestIndex;
 use estimates::{Estimates, duration};
 use format::{Entry, FileId, Table, Unusable};
+pub use hash::hash;
 use merge::Recorded;
 pub use sample::{LastOutcome, Sample};
 
