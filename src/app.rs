@@ -21,7 +21,7 @@ use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Signals};
+use crate::pool::{Pool, Received, Signals, TerminalModes};
 use crate::report::{Reporter, Reporters, Screen, ScreenOptions, terminal_width};
 use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
@@ -42,14 +42,22 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
     let clock = Clock::start();
     let invocation = cli::parse(argv)?;
     let action = invocation.action()?;
-    let cwd =
-        std::env::current_dir().map_err(|error| Error::os("find the current directory", error))?;
+    let cwd = std::env::current_dir().map_err(|error| Error::BadOption {
+        message: format!("the current directory can't be used: {error}"),
+        hint: Some("it may have been removed: change to one that is there".into()),
+    })?;
     let python = || -> Result<PathBuf> {
         let places = interpreter::Places::of_process(&env::process, &cwd);
         Ok(interpreter::find(&places, interpreter::is_executable)?.python)
     };
     match action {
-        Action::Run => run_tests(&invocation, &cwd, python()?, &clock),
+        Action::Run => {
+            // A debugger may die with the terminal as its line editor needs it.
+            let modes = TerminalModes::current();
+            let status = run_tests(&invocation, &cwd, python()?, &clock);
+            modes.restore();
+            status
+        }
         Action::DaemonStatus => {
             print(io::stdout().lock(), &daemon::status(&python()?)?);
             Ok(exit::OK)
@@ -119,55 +127,87 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     let request = request(invocation, &settings, cwd, ci);
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
     let mut link = daemon::connect(&options)?;
-    let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
-    let shard_history = settings.shard_history();
-    let shard_history = shard_history.as_deref();
-    let answer = ask(&mut link, &options, &request, &mut signals, shard_history)?;
-    let status = match answer {
-        Answer::Ready {
-            collected,
-            inventory,
-        } => Job {
-            invocation,
-            link: &link,
-            collected: &collected,
-            inventory: &inventory,
-            shard_history,
-            clock,
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            link.leave(|| false);
+            return Err(Error::os("handle signals", error));
         }
-        .run(&mut signals),
-        Answer::Ended(status) => {
-            let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
-            if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
-                print(io::stdout().lock(), &format!("\n{}", cli::help()));
-            }
-            Ok(status)
-        }
-        Answer::Replace => Err(Error::protocol(
-            "daemon",
-            "a new one is of another build, too",
-        )),
-        Answer::Gone => return Err(link.explain_end()),
     };
-    link.leave(|| !signals.pending().is_empty());
-    status
+    let status = converse(
+        &mut link,
+        &options,
+        invocation,
+        &request,
+        clock,
+        &mut signals,
+        settings.shard_history().as_deref(),
+    );
+    // `None`: the user has insisted already.
+    let insisted = matches!(status, Ok(None));
+    link.leave(|| insisted || gives_up(&signals.pending()));
+    Ok(status?.unwrap_or(exit::INTERRUPTED))
 }
 
-/// Asks the daemon for the run; a second one if the first has to be replaced or was just about to end.
-fn ask(
+/// Whether one of the signals means that the user does not want to wait: not that the terminal has another size.
+fn gives_up(signals: &[Received]) -> bool {
+    signals
+        .iter()
+        .any(|signal| matches!(signal, Received::End(_)))
+}
+
+/// Everything that is said over the connection, from the request to the run's end; `None`: the user would not wait for it.
+fn converse(
     link: &mut Link,
     options: &daemon::Options,
+    invocation: &Invocation,
     request: &RunRequest,
+    clock: &Clock,
     signals: &mut Signals,
     shard_history: Option<&Path>,
-) -> Result<Answer> {
-    match collect(link, request, signals, shard_history)? {
-        Answer::Replace => *link = daemon::replace(options)?,
-        // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
-        Answer::Gone if !link.is_new() => *link = daemon::connect(options)?,
-        answer => return Ok(answer),
-    }
-    collect(link, request, signals, shard_history)
+) -> Result<Option<i32>> {
+    let mut attempts = 0;
+    let (collected, inventory) = loop {
+        match collect(link, request, signals, shard_history)? {
+            Answer::Ready {
+                collected,
+                inventory,
+            } => break (collected, inventory),
+            Answer::Ended(status) => {
+                let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
+                if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
+                    print(io::stdout().lock(), &format!("\n{}", cli::help()));
+                }
+                return Ok(Some(status));
+            }
+            Answer::GivenUp => return Ok(None),
+            Answer::Replace if attempts == 0 => *link = daemon::replace(options)?,
+            Answer::Mute if attempts == 0 => {
+                let text = "warning: the daemon does not answer; another one takes its place\n";
+                print(io::stderr().lock(), text);
+                *link = daemon::supersede(options)?;
+            }
+            Answer::Mute => return Err(link.explain_end()),
+            Answer::Replace => {
+                return Err(Error::protocol(
+                    "daemon",
+                    "a new one is of another build, too",
+                ));
+            }
+            // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
+            Answer::Gone if attempts == 0 && !link.is_new() => *link = daemon::connect(options)?,
+            Answer::Gone => return Err(link.explain_end()),
+        }
+        attempts += 1;
+    };
+    let job = Job {
+        link,
+        collected: &collected,
+        inventory: &inventory,
+        shard_history,
+        clock,
+    };
+    job.run(signals).map(Some)
 }
 
 /// Whether a variable is set to something that means yes.
@@ -178,7 +218,7 @@ fn is_set(name: &str) -> bool {
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
     let mut environment = Environment::current();
     // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
-    let cwd_on_path = environment.0.remove(env::CWD_ON_PATH).is_some();
+    let cwd_on_path = environment.remove(env::CWD_ON_PATH).is_some();
     let prog = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpytest"));
     RunRequest {
         op: "run",
@@ -206,7 +246,6 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
 
 /// A run whose tests are known.
 struct Job<'a> {
-    invocation: &'a Invocation,
     link: &'a Link,
     collected: &'a Collected,
     inventory: &'a Inventory,
@@ -243,13 +282,13 @@ impl Job<'_> {
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut Reporters::standard(&self.screen()),
+            reporters: &mut self.reporters(),
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
             history.record_numbered(*test, self.inventory.id(*test), *sample);
         }
-        if let Err(error) = history.save(finished.complete && self.is_whole_suite()) {
+        if let Err(error) = history.save(finished.complete && options.whole) {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
@@ -293,7 +332,7 @@ impl Job<'_> {
             suite_properties: start.suite_properties.clone(),
             ..RunEnd::default()
         };
-        let mut reporters = Reporters::standard(&self.screen());
+        let mut reporters = self.reporters();
         let written = reporters
             .event(&RunEvent::Started(&start))
             .and(reporters.event(&RunEvent::Ended(&end)))
@@ -304,11 +343,15 @@ impl Job<'_> {
         }
     }
 
-    fn screen(&self) -> Screen {
-        Screen::stdout(ScreenOptions {
-            color: self.collected.options.color,
+    fn reporters(&self) -> Reporters {
+        let options = &self.collected.options;
+        if options.silent {
+            return Reporters::silent();
+        }
+        Reporters::standard(&Screen::stdout(ScreenOptions {
+            color: options.color,
             width: terminal_width(),
-        })
+        }))
     }
 
     fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
@@ -349,6 +392,7 @@ impl Job<'_> {
             workers: slots.into(),
             header,
             verbosity: options.verbose,
+            test_verbosity: options.verbose_tests,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),
@@ -366,23 +410,6 @@ impl Job<'_> {
             no_summary: options.no_summary,
         }
     }
-
-    /// Whether no test was left out: then one that the history knows and this run didn't have may be gone.
-    fn is_whole_suite(&self) -> bool {
-        let names_a_path = |token: &OsString| {
-            let token = token.to_string_lossy();
-            let path = token.split("::").next().unwrap_or_default();
-            !path.is_empty() && Path::new(path).exists()
-        };
-        let options = &self.collected.options;
-        options
-            .counts
-            .get("deselected")
-            .is_none_or(|&count| count == 0)
-            && options.shard.is_none()
-            && options.collect_errors == 0
-            && !self.invocation.pytest.iter().any(names_a_path)
-    }
 }
 
 fn junit_counts(counts: &[u64]) -> JunitCounts {
@@ -393,5 +420,19 @@ fn junit_counts(counts: &[u64]) -> JunitCounts {
         error: at(2),
         skipped: at(3),
         double: at(4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Signal;
+
+    use super::*;
+
+    #[test]
+    fn a_resized_terminal_is_no_reason_not_to_wait() {
+        assert!(!gives_up(&[]));
+        assert!(!gives_up(&[Received::Resize, Received::Suspend]));
+        assert!(gives_up(&[Received::Resize, Received::End(Signal::TERM)]));
     }
 }

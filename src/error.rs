@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -68,8 +68,9 @@ pub enum Error {
     History { path: PathBuf, reason: String },
 
     /// The daemon was started and did not become ready. `reason` is the end of what it wrote, if anything.
-    #[error("the daemon could not start: {reason}")]
+    #[error("the daemon could not be started with `{}`: {reason}", .python.display())]
     DaemonStart {
+        python: PathBuf,
         reason: String,
         log: Option<PathBuf>,
     },
@@ -100,6 +101,10 @@ pub enum Error {
         doing: &'static str,
         source: io::Error,
     },
+
+    /// The results could not be shown or written to a file.
+    #[error("{message}")]
+    Report { message: String, hint: &'static str },
 
     /// The other side sent what the wire contract does not know.
     #[error("unexpected message from the {who}: {what}")]
@@ -188,15 +193,23 @@ impl Error {
             Error::History { .. } => {
                 Some("`rpytest --history-export FILE` writes such a file".to_owned())
             }
-            Error::DaemonStart { log, .. } => Some(match log {
-                Some(log) => {
-                    format!("its log is `{}`; `--no-daemon` runs without it", log.display())
+            Error::DaemonStart { python, log, .. } => Some(format!(
+                "see what `{} -c 'import rpytest, pytest'` says{}",
+                python.display(),
+                match log {
+                    Some(log) => format!("; the daemon's log is `{}`", log.display()),
+                    None => String::new(),
                 }
-                None => "`--no-daemon` runs without it".to_owned(),
-            }),
+            )),
             Error::WentAway { log, .. } => {
-                log.as_deref().map(|log: &Path| format!("its log is `{}`", log.display()))
+                let mut hint = "somebody killed it: a test, or the system when memory was short (see `dmesg`)".to_owned();
+                if let Some(log) = log {
+                    hint.push_str(&format!("; its log is `{}`", log.display()));
+                }
+                Some(hint)
             }
+            // The ring's own texts bring their advice along.
+            Error::Segment(text) if text.contains("\nhint: ") => None,
             Error::Segment(_) => Some(
                 "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a container, `--shm-size`)"
                     .to_owned(),
@@ -207,6 +220,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("this is a bug in rpytest; please report it with the command line".to_owned())
             }
+            Error::Report { hint, .. } => Some((*hint).to_owned()),
             Error::Io { .. } | Error::Os { .. } => None,
         }
     }
@@ -230,6 +244,7 @@ impl Error {
             | Error::Segment(_)
             | Error::Io { .. }
             | Error::Os { .. }
+            | Error::Report { .. }
             | Error::Protocol { .. }
             | Error::Internal(_) => exit::INTERNAL_ERROR,
         }

@@ -137,14 +137,15 @@ def wants_plain(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
-    return bool(option.usepdb or option.trace)
+    return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
 def workers(config: pytest.Config, request: Message) -> int:
     """Resolve ``-n`` and its companions to a number of workers; 0 means that pytest itself runs."""
     value = config.option.numprocesses
+    # Looked at in any case: what can't be done must not be ignored.
+    tx = _tx_workers(config.option.tx)
     if value is None:
-        tx = _tx_workers(config.option.tx)
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
         count = auto_workers(config, int(request.get("cpus") or 1))

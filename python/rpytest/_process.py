@@ -12,11 +12,12 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -27,6 +28,46 @@ _kept: list[object] = []
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
 NOISE = frozenset({"SHLVL", "_", "OLDPWD", "WINDOWID", "TERM_SESSION_ID", "SHELL_SESSION_ID", "TMUX_PANE", "STY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "LINES"})
+
+
+#: Sockets on whose end of file another process waits.
+_private: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_is_own_fork = False
+_is_foreign = False
+
+
+def keep_private(*sockets: socket.socket) -> None:
+    """Close these sockets in every fork that is not one of ours.
+
+    A child that a test or a conftest forks may outlive the run; holding the sockets, it would keep the command line waiting for their end.
+    """
+    _private.update(sockets)
+
+
+def fork() -> int:
+    """`os.fork` for rpytest's own processes, which say themselves what they let go of."""
+    global _is_own_fork
+    _is_own_fork = True
+    try:
+        return os.fork()
+    finally:
+        _is_own_fork = False
+
+
+def is_foreign() -> bool:
+    """Whether this process was forked by a test or a conftest, and not by rpytest."""
+    return _is_foreign
+
+
+def _leave_tree() -> None:
+    global _is_foreign
+    if not _is_own_fork:
+        _is_foreign = True
+        for sock in list(_private):
+            sock.close()
+
+
+os.register_at_fork(after_in_child=_leave_tree)
 
 
 def remember_exit_functions() -> None:
@@ -64,6 +105,13 @@ def detach_streams() -> None:
     _rebuild_streams()
 
 
+def detach_input() -> None:
+    """Let standard input be empty: several workers can't share it."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0, inheritable=True)
+    os.close(null)
+
+
 def _rebuild_streams() -> None:
     # The old objects stay referenced (somebody may hold them) but must not close the descriptors when they are collected.
     encoding = "utf-8" if sys.flags.utf8_mode else None
@@ -99,6 +147,15 @@ def adopt_environment(environment: Mapping[str, str]) -> None:
     time.tzset()
 
 
+def adopt_noise(environment: Mapping[str, str]) -> None:
+    """Take over the variables that may differ between two runs of one session."""
+    for name in NOISE:
+        if name in environment:
+            os.environ[name] = environment[name]
+        else:
+            os.environ.pop(name, None)
+
+
 def adopt_affinity(cpus: Sequence[int]) -> None:
     """Run on the processors that the command line may run on; a refusal is not an error."""
     with contextlib.suppress(OSError, ValueError):
@@ -119,8 +176,7 @@ def disarm_inherited() -> None:
     atexit._clear()
     # Absent in some builds, renamed in others: then there is nothing to disarm.
     registry: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
-    for finalizer in list(registry):
-        _kept.append(finalizer.detach())
+    _kept.extend(finalizer.detach() for finalizer in list(registry))
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     for name in ("multiprocessing.util", "multiprocessing.process"):
         module = sys.modules.get(name)
@@ -159,10 +215,31 @@ def run_exit_functions() -> None:
     flush_streams()
 
 
+def flush_files() -> None:
+    """Write out what open files have buffered: `os._exit` does not, and the end of an interpreter would."""
+    for candidate in gc.get_objects():
+        if type(candidate) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            with contextlib.suppress(Exception):
+                if not candidate.closed:
+                    candidate.flush()
+
+
 def freeze() -> None:
     """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
     gc.collect()
     gc.freeze()
+
+
+def shared_when_forked(own: Container[int]) -> str | None:
+    """Name something open that forks would share and break for each other, such as an event loop made at import; ``own`` are ours."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            target = os.readlink(f"/proc/self/fd/{name}")
+            if target == "anon_inode:[eventpoll]":
+                return "an event loop"
+            if target.startswith("socket:") and int(name) > 2 and int(name) not in own:
+                return "a socket"
+    return None
 
 
 def python_threads() -> list[str]:

@@ -29,8 +29,20 @@ _SYSTEMS = (
 
 def add_options(group: Any) -> None:
     """Register the options with pytest."""
-    group.addoption("--shard", dest="shard", metavar="I", default=None, help="Run one part of the suite: number I, from 0, of --total-shards; 'auto' takes both from GitLab, CircleCI or Buildkite.")
-    group.addoption("--total-shards", dest="total_shards", metavar="N", default=None, help="Number of parts that the suite is divided into.")
+    group.addoption(
+        "--shard",
+        dest="shard",
+        metavar="I",
+        default=None,
+        help="Run one part of the suite: number I, from 0, of --total-shards; 'auto' takes both from GitLab, CircleCI or Buildkite.",
+    )
+    group.addoption(
+        "--total-shards",
+        dest="total_shards",
+        metavar="N",
+        default=None,
+        help="Number of parts that the suite is divided into.",
+    )
     group.addoption(
         "--shard-history",
         dest="shard_history",
@@ -54,7 +66,9 @@ def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]
     """Number and total of the shard, `None` when the suite is not divided."""
     if shard is None:
         if total is not None:
-            raise pytest.UsageError("`--total-shards` needs to know which one to run; hint: add `--shard=I`, with I from 0, or `--shard=auto`")
+            raise pytest.UsageError(
+                "`--total-shards` needs to know which one to run; hint: add `--shard=I`, with I from 0, or `--shard=auto`"
+            )
         return None
     if shard == "auto":
         return _automatic(total, environment)
@@ -72,9 +86,13 @@ def _automatic(total: str | None, environment: Mapping[str, str]) -> Message:
         # GitLab sets the total alone in jobs that are not parallel.
         index = _number(index_name, job) - first if job else 0
         if not job and jobs != "1":
-            raise pytest.UsageError(f"{system} has set `{total_name}={jobs}` without `{index_name}`; hint: give `--shard=I --total-shards=N`")
+            raise pytest.UsageError(
+                f"{system} has set `{total_name}={jobs}` without `{index_name}`; hint: give `--shard=I --total-shards=N`"
+            )
         if total is not None and _number("--total-shards", total) != _number(total_name, jobs):
-            raise pytest.UsageError(f"`--total-shards={total}` is not {system}'s `{total_name}={jobs}`; hint: leave it out with `--shard=auto`")
+            raise pytest.UsageError(
+                f"`--total-shards={total}` is not {system}'s `{total_name}={jobs}`; hint: leave it out with `--shard=auto`"
+            )
         return _checked(index, _number(total_name, jobs))
     hint = "give `--shard=I --total-shards=N`; in GitHub Actions `--shard=${{ matrix.shard }}` or `--shard=${{ strategy.job-index }} --total-shards=${{ strategy.job-total }}`"
     names = ", ".join(name for _, _, name, _ in _SYSTEMS)
@@ -84,7 +102,9 @@ def _automatic(total: str | None, environment: Mapping[str, str]) -> Message:
 def _number(name: str, text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
-    raise pytest.UsageError(f"`{name}={text}` is no number; hint: shards are counted from 0, as in `--shard=0 --total-shards=4`")
+    raise pytest.UsageError(
+        f"`{name}={text}` is no number; hint: shards are counted from 0, as in `--shard=0 --total-shards=4`"
+    )
 
 
 def _checked(index: int, total: int) -> Message:
@@ -121,7 +141,9 @@ class PlainShard:
         self.is_empty = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
         """After all other plugins have chosen and ordered."""
         yield
         if not items:
@@ -142,7 +164,17 @@ class PlainShard:
 
         body = inventory(items)
         fd = _wire.memfd("rpytest-inventory", body)
-        _wire.send(self.conn, {"ev": "shard", "shard": self.shard, "rootdir": str(config.rootpath), "tests": len(items), "inventory_len": len(body)}, [fd])
+        _wire.send(
+            self.conn,
+            {
+                "ev": "shard",
+                "shard": self.shard,
+                "rootdir": str(config.rootpath),
+                "tests": len(items),
+                "inventory_len": len(body),
+            },
+            [fd],
+        )
         os.close(fd)
         message, fds = _wire.receive(self.conn)
         answer: Message = json.loads(_wire.read_all(fds[0], int(message["len"])))

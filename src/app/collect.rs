@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -25,11 +26,18 @@ pub(super) enum Answer {
     },
     /// pytest has said all there is to say; its exit status.
     Ended(i32),
+    /// The user has insisted on the end, and nobody is known who could be told.
+    GivenUp,
     /// The daemon is of another build.
     Replace,
     /// The daemon went before it said anything: it was about to end.
     Gone,
+    /// What listens at the daemon's socket says nothing, not even about itself.
+    Mute,
 }
+
+/// After this much silence a daemon is asked whether it is there at all. A session that is busy with another run may take long.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// The conversation until the tests are known.
 struct Waiting<'a> {
@@ -40,6 +48,8 @@ struct Waiting<'a> {
     /// The process that configures and collects, once it has introduced itself.
     collector: Option<OwnedFd>,
     spoke: bool,
+    /// Asked for its status, the daemon has given it.
+    answered: bool,
     interrupts: u32,
 }
 
@@ -65,6 +75,7 @@ pub(super) fn collect(
         shard_history,
         collector: None,
         spoke: false,
+        answered: false,
         interrupts: 0,
     };
     loop {
@@ -82,18 +93,23 @@ impl Waiting<'_> {
             bell: None,
             workers: Vec::new(),
         };
-        let ready =
-            wait(&watched, None).map_err(|error| Error::os("wait for the daemon", error))?;
+        let doubtful = !self.spoke && !self.answered && !self.link.is_new();
+        let ready = wait(&watched, doubtful.then_some(SILENCE))
+            .map_err(|error| Error::os("wait for the daemon", error))?;
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
             }
             if self.interrupts > 1 && self.collector.is_none() {
                 // Nobody there to pass it on to, and the user insists.
-                return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
+                return Ok(Some(Answer::GivenUp));
             }
         }
         if !ready.control {
+            if doubtful && !ready.signals {
+                self.answered = self.link.is_alive();
+                return Ok((!self.answered).then_some(Answer::Mute));
+            }
             return Ok(None);
         }
         let received = self.link.connection.recv();
@@ -148,6 +164,7 @@ impl Waiting<'_> {
             HostEvent::Attached
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
+            | HostEvent::Debugger { .. }
             | HostEvent::Record { .. }
             | HostEvent::Summary { .. } => Err(Error::protocol(
                 "session",

@@ -194,7 +194,11 @@ fn explain(python: &Path, tail: &str, status: Option<ExitStatus>, log: Option<Pa
     } else {
         format!("{ended}\n{tail}")
     };
-    Error::DaemonStart { reason, log }
+    Error::DaemonStart {
+        python,
+        reason,
+        log,
+    }
 }
 
 /// Whether `fd` has something to read or is at its end, within `limit`.
@@ -251,13 +255,16 @@ mod tests {
     #[test]
     fn end_without_a_word_is_explained_by_the_output() {
         let error = explained("echo 'boom: bad' >&2; exit 3", true);
-        let Error::DaemonStart { reason, log } = error else {
+        let Error::DaemonStart { reason, log, .. } = error else {
             panic!("{error}")
         };
         assert_eq!(reason, "it ended with status 3\nboom: bad");
         assert!(log.is_some());
         let error = explained("kill -9 $$", false);
-        let Error::DaemonStart { reason, log: None } = error else {
+        let Error::DaemonStart {
+            reason, log: None, ..
+        } = error
+        else {
             panic!("{error}")
         };
         assert_eq!(reason, "it was killed by signal 9");

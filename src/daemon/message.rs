@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
@@ -48,6 +48,22 @@ impl<T: AsRef<OsStr> + ?Sized> From<&T> for SystemText {
     }
 }
 
+impl SystemText {
+    /// Appends it as a JSON string.
+    fn quote(&self, json: &mut String) -> serde_json::Result<()> {
+        json.push('"');
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            let quoted = serde_json::to_string(chunk.valid())?;
+            json.push_str(&quoted[1..quoted.len() - 1]);
+            for byte in chunk.invalid() {
+                let _ = write!(json, "\\udc{byte:02x}");
+            }
+        }
+        json.push('"');
+        Ok(())
+    }
+}
+
 impl Serialize for SystemText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
@@ -55,15 +71,8 @@ impl Serialize for SystemText {
         if let Some(text) = self.0.to_str() {
             return serializer.serialize_str(text);
         }
-        let mut json = String::from("\"");
-        for chunk in self.0.as_bytes().utf8_chunks() {
-            let quoted = serde_json::to_string(chunk.valid()).map_err(S::Error::custom)?;
-            json.push_str(&quoted[1..quoted.len() - 1]);
-            for byte in chunk.invalid() {
-                let _ = write!(json, "\\udc{byte:02x}");
-            }
-        }
-        json.push('"');
+        let mut json = String::new();
+        self.quote(&mut json).map_err(S::Error::custom)?;
         RawValue::from_string(json)
             .map_err(S::Error::custom)?
             .serialize(serializer)
@@ -97,19 +106,41 @@ pub struct RunRequest {
     pub start_method: Option<String>,
 }
 
-/// Environment variables as a JSON object. A name that is no UTF-8 is left out: JSON keys can't carry it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Environment(pub BTreeMap<String, SystemText>);
+/// Environment variables as a JSON object.
+#[derive(Clone, Debug)]
+pub struct Environment(pub BTreeMap<SystemText, SystemText>);
+
+impl Serialize for Environment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+
+        let mut json = String::from("{");
+        for (name, value) in &self.0 {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            name.quote(&mut json).map_err(S::Error::custom)?;
+            json.push(':');
+            value.quote(&mut json).map_err(S::Error::custom)?;
+        }
+        json.push('}');
+        RawValue::from_string(json)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
 
 impl Environment {
     /// The variables of this process.
     #[must_use]
     pub fn current() -> Self {
-        let named = |(name, value): (OsString, OsString)| {
-            Some((name.into_string().ok()?, SystemText(value)))
-        };
-        Self(std::env::vars_os().filter_map(named).collect())
+        let text = |(name, value)| (SystemText(name), SystemText(value));
+        Self(std::env::vars_os().map(text).collect())
+    }
+
+    /// Takes a variable out; `None` when there is none.
+    pub fn remove(&mut self, name: &str) -> Option<OsString> {
+        self.0.remove(&SystemText::from(name)).map(|value| value.0)
     }
 }
 
@@ -209,6 +240,11 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
+    Debugger {
+        slot: u16,
+        active: bool,
+    },
     /// An event of a newer Python side.
     #[serde(other)]
     Unknown,
@@ -276,7 +312,11 @@ pub struct Died {
 #[serde(default)]
 pub struct Options {
     pub workers: u16,
+    /// pytest has no terminal reporter (`-p no:terminal`): nothing is printed.
+    pub silent: bool,
     pub verbose: i32,
+    /// pytest's `verbosity_test_cases`, by default the same.
+    pub verbose_tests: i32,
     /// 0: no limit.
     pub maxfail: u32,
     pub junit: Option<Junit>,
@@ -292,6 +332,8 @@ pub struct Options {
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
     pub shard: Option<Shard>,
+    /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
+    pub whole: bool,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
 }
@@ -342,6 +384,10 @@ pub enum HostRequest<'a> {
         len: u64,
     },
     Interrupt,
+    /// The terminal is the debugger's.
+    Debugger {
+        slot: u16,
+    },
     Stop {
         status: i32,
     },
@@ -408,6 +454,7 @@ mod tests {
         assert_eq!(collected.options.workers, 4);
         assert_eq!(collected.options.verbose, -1);
         assert_eq!(collected.options.max_worker_restart, None);
+        assert!(!collected.options.whole, "nothing is forgotten unasked");
         assert!(!collected.warm);
     }
 
@@ -427,7 +474,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
-            r#"{"op":"stop","protocol":1}"#
+            r#"{"op":"stop","protocol":2}"#
         );
     }
 }

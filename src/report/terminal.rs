@@ -11,6 +11,7 @@ use crate::event::{Outcome, Report, RunEnd, RunEvent, RunStart, Slot, TestResult
 pub struct Terminal {
     screen: Screen,
     verbosity: i32,
+    test_verbosity: i32,
     live_output: bool,
     tests: usize,
 }
@@ -21,6 +22,7 @@ impl Terminal {
         Self {
             screen,
             verbosity: 0,
+            test_verbosity: 0,
             live_output: false,
             tests: 0,
         }
@@ -28,6 +30,7 @@ impl Terminal {
 
     fn started(&mut self, start: &RunStart) -> Result<(), ReportError> {
         self.verbosity = start.verbosity;
+        self.test_verbosity = start.test_verbosity;
         self.live_output = start.live_output;
         self.tests = start.tests;
         self.screen.lines(&start.header);
@@ -53,7 +56,7 @@ impl Terminal {
 
     fn finished(&self, nodeid: &str, result: &TestResult) -> Result<(), ReportError> {
         for report in &result.reports {
-            if self.verbosity < 0 {
+            if self.test_verbosity < 0 {
                 self.letter(report);
             } else if !report.word.is_empty() {
                 self.line(nodeid, result.slot, report);
@@ -81,13 +84,13 @@ impl Terminal {
 
     fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
         self.screen.fresh_line();
-        if self.verbosity > 0 {
+        if self.test_verbosity > 0 {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);
         self.screen.write(" ", &[]);
         self.screen.write(&report.word, &markup(report));
-        if self.verbosity > 0 && !report.reason.is_empty() {
+        if self.test_verbosity > 0 && !report.reason.is_empty() {
             self.reason(&report.reason);
         }
         self.screen.newline();
@@ -95,7 +98,7 @@ impl Terminal {
 
     /// pytest shortens the reason to the rest of the line, and under `-vv` never.
     fn reason(&self, reason: &str) {
-        let text = if self.verbosity > 1 {
+        let text = if self.test_verbosity > 1 {
             Some(format!(" ({reason})"))
         } else {
             let rest = self
@@ -138,7 +141,7 @@ impl Terminal {
 
     fn ended(&self, end: &RunEnd) -> Result<(), ReportError> {
         self.screen.fresh_line();
-        if end.not_run > 0 && self.verbosity >= 0 {
+        if end.not_run > 0 {
             let tests = if self.tests == 1 { "test" } else { "tests" };
             self.screen.lines(&format!(
                 "{} of {} {tests} did not run",
@@ -154,6 +157,7 @@ impl Reporter for Terminal {
         match *event {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Running(_) => Ok(()),
+            RunEvent::Terminal { .. } => self.screen.flush(),
             RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
             RunEvent::Crashed {
                 slot,

@@ -45,7 +45,9 @@ def is_partition(parts: list[Result], whole: Result) -> bool:
     return sum(len(ids(part)) for part in parts) == len(ids(whole)) and set().union(*map(ids, parts)) == ids(whole)
 
 
-@pytest.mark.parametrize("args", [("-n", "2"), ("-n", "1"), ("-n", "0"), ("-n", "2", "--start-method", "bare"), ("-n", "2", "--reverse")])
+@pytest.mark.parametrize(
+    "args", [("-n", "2"), ("-n", "1"), ("-n", "0"), ("-n", "2", "--start-method", "bare"), ("-n", "2", "--reverse")]
+)
 def test_shards_are_a_partition_with_whole_modules(project: Project, args: tuple[str, ...]) -> None:
     write_suite(project)
     project.write(
@@ -140,13 +142,23 @@ def test_auto_takes_what_ci_says(project: Project, variables: dict[str, str], ex
         (["--shard=auto"], {}, "`--shard=auto` finds no parallel CI job"),
         (["--shard=auto"], {"CI_NODE_INDEX": "0", "CI_NODE_TOTAL": "2"}, "there is no shard -1 of 2"),
         (["--shard=auto"], {"CI_NODE_TOTAL": "2"}, "without `CI_NODE_INDEX`"),
-        (["--shard=auto", "--total-shards=4"], {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"}, "is not GitLab's `CI_NODE_TOTAL=2`"),
+        (
+            ["--shard=auto", "--total-shards=4"],
+            {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"},
+            "is not GitLab's `CI_NODE_TOTAL=2`",
+        ),
         (["--shard=0", "--total-shards=2", "--shard-history=missing.jsonl"], {}, "missing.jsonl`: No such file"),
-        (["--shard=0", "--total-shards=2", "--shard-history=test_a.py"], {}, "line 1: it does not begin as an exported history"),
+        (
+            ["--shard=0", "--total-shards=2", "--shard-history=test_a.py"],
+            {},
+            "line 1: it does not begin as an exported history",
+        ),
     ],
 )
 @pytest.mark.parametrize("n", [0, 2])
-def test_what_makes_no_sense_is_a_usage_error(project: Project, n: int, args: list[str], variables: dict[str, str], expected: str) -> None:
+def test_what_makes_no_sense_is_a_usage_error(
+    project: Project, n: int, args: list[str], variables: dict[str, str], expected: str
+) -> None:
     project.write(test_a="def test_1(): pass")
     result = project.rpytest("-n", str(n), *args, env=variables, junit=False)
     assert result.status == 4, str(result)
@@ -167,7 +179,9 @@ class TestHistory:
         """One module as long as the five others together."""
         for module in range(6):
             project.write({f"test_{module}.py": "def test_1(): pass\ndef test_2(): pass"})
-        return self.history(project, {f"test_{module}.py::test_{n}": 5.0 if module == 3 else 1.0 for module in range(6) for n in (1, 2)})
+        return self.history(
+            project, {f"test_{module}.py::test_{n}": 5.0 if module == 3 else 1.0 for module in range(6) for n in (1, 2)}
+        )
 
     @pytest.mark.parametrize("n", [2, 0])
     def test_balances(self, project: Project, n: int) -> None:
@@ -227,7 +241,9 @@ class TestMerge:
         )
         files = [f"shard-{index}.xml" for index in range(SHARDS)]
         for index, file in enumerate(files):
-            project.rpytest("-n", str(n), f"--shard={index}", f"--total-shards={SHARDS}", f"--junitxml={file}", junit=False)
+            project.rpytest(
+                "-n", str(n), f"--shard={index}", f"--total-shards={SHARDS}", f"--junitxml={file}", junit=False
+            )
         return files
 
     @pytest.mark.parametrize("n", [2, 0])
@@ -239,7 +255,10 @@ class TestMerge:
         read = [junit.read(project.path / name) for name in ("all.xml", "expected.xml")]
         actual, expected = ({case.id: (case.outcome, case.properties) for case in cases} for cases in read)
         assert actual == expected
-        suites = [next(ElementTree.parse(project.path / name).getroot().iter("testsuite")) for name in ("all.xml", "expected.xml")]
+        suites = [
+            next(ElementTree.parse(project.path / name).getroot().iter("testsuite"))
+            for name in ("all.xml", "expected.xml")
+        ]
         for name in ("tests", "failures", "errors", "skipped", "name"):
             assert suites[0].get(name) == suites[1].get(name), name
         properties = [(item.get("name"), item.get("value")) for item in suites[0].findall("./properties/property")]
@@ -263,7 +282,9 @@ class TestMerge:
         project.write(test_a="def test_1(): pass", test_b="import nothing_of_that_name")
         files = [f"{index}.xml" for index in range(2)]
         for index, file in enumerate(files):
-            result = project.rpytest("-n", str(n), f"--shard={index}", "--total-shards=2", f"--junitxml={file}", junit=False)
+            result = project.rpytest(
+                "-n", str(n), f"--shard={index}", "--total-shards=2", f"--junitxml={file}", junit=False
+            )
             assert result.status == 2
         merged = project.rpytest("--merge-reports", "all.xml", *files, junit=False)
         assert merged.status == 0, str(merged)
@@ -287,7 +308,9 @@ def test_histories_travel(project: Project) -> None:
     assert merged.status == 0 and (project.path / "all.jsonl").read_text() == (project.path / "h.jsonl").read_text()
     imported = project.rpytest("--history-import", "all.jsonl", "h.jsonl", env=elsewhere, junit=False)
     assert imported.status == 0 and "2 tests of" in imported.stdout, str(imported)
-    status = json.loads(project.rpytest("--inventory-status", "--inventory-format=json", env=elsewhere, junit=False).stdout)
+    status = json.loads(
+        project.rpytest("--inventory-status", "--inventory-format=json", env=elsewhere, junit=False).stdout
+    )
     assert status["tests"] == 2 and status["flaky"] == 0
     assert status["longest"]["nodeid"] == "test_a.py::test_slow" and status["total"] >= 0.2
     assert [entry["workers"] for entry in status["predicted"]] == [1, 2, 4, 8, 16]
