@@ -122,7 +122,8 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     let options = daemon::Options {
         python,
         idle: idle.map_or_else(|| settings.idle_timeout(), Duration::from_secs),
-        once: invocation.options.no_daemon || ci || is_set(env::NO_DAEMON),
+        // In CI nothing lingers, unless it is asked for by saying no to its absence.
+        once: invocation.options.no_daemon || set_to(env::NO_DAEMON).unwrap_or(ci),
     };
     let request = request(invocation, &settings, cwd, ci);
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
@@ -212,7 +213,12 @@ fn converse(
 
 /// Whether a variable is set to something that means yes.
 fn is_set(name: &str) -> bool {
-    env::process(name).is_some_and(|value| value != "0" && value != "false")
+    set_to(name) == Some(true)
+}
+
+/// What a variable says: yes, no (`0`, `false`), or nothing.
+fn set_to(name: &str) -> Option<bool> {
+    env::process(name).map(|value| value != "0" && value != "false")
 }
 
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {

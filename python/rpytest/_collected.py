@@ -16,7 +16,14 @@ from rpytest._wire import Message
 class Collected:
     """What a session knows once it is collected: all that its hosts need."""
 
-    def __init__(self, config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        session: pytest.Session,
+        terminal: Terminal,
+        xml: CollectingXML | None,
+        workers: int,
+    ) -> None:
         self.config = config
         self.session = session
         self.terminal = terminal
@@ -51,7 +58,9 @@ def inventory(items: list[pytest.Item]) -> bytes:
         key = id(module)
         modules.append(module_numbers.setdefault(key, len(module_numbers)))
         classes.append(class_numbers.setdefault((key, id(cls)), len(class_numbers)))
-    return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def _test_verbosity(config: pytest.Config) -> int:
@@ -62,7 +71,9 @@ def _test_verbosity(config: pytest.Config) -> int:
     return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
 
 
-def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
+def describe(
+    config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int
+) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
     collected.header = terminal.take()
@@ -94,7 +105,10 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
         "rootdir": str(config.rootpath),
         "collect_errors": session.testsfailed,
         "shard": config.stash.get(_shard.KEY, None),
-        "whole": _is_whole(config) and _shard.KEY not in config.stash and not stats.get("deselected") and not session.testsfailed,
+        "whole": _is_whole(config)
+        and _shard.KEY not in config.stash
+        and not stats.get("deselected")
+        and not session.testsfailed,
         # What collection itself put into the final line: deselected tests, skipped modules.
         "counts": {name: len(reports) for name, reports in stats.items() if name},
     }
@@ -102,7 +116,18 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
 
 
 #: Options that leave tests out.
-_NARROWING = ("ignore", "ignore_glob", "deselect", "keyword", "markexpr", "lf", "stepwise", "pyargs", "inifilename", "confcutdir")
+_NARROWING = (
+    "ignore",
+    "ignore_glob",
+    "deselect",
+    "keyword",
+    "markexpr",
+    "lf",
+    "stepwise",
+    "pyargs",
+    "inifilename",
+    "confcutdir",
+)
 
 
 def _is_whole(config: pytest.Config) -> bool:

@@ -49,7 +49,7 @@ class WorkerInput(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """As `dict.get`."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - `self[key]` is what notices
 
 
 class _Environ(dict[bytes, bytes]):

@@ -23,7 +23,18 @@ DIST_MODES = ("each", "load", "loadscope", "loadfile", "loadgroup", "worksteal",
 HONOURED_DIST = ("load", "worksteal", "no")
 
 #: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in one process.
-_PRINTING = ("collectonly", "showfixtures", "show_fixtures_per_test", "markers", "help", "version", "cacheshow", "setuponly", "setupshow", "setupplan")
+_PRINTING = (
+    "collectonly",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "markers",
+    "help",
+    "version",
+    "cacheshow",
+    "setuponly",
+    "setupshow",
+    "setupplan",
+)
 
 
 def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
@@ -34,7 +45,9 @@ def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
     try:
         number = int(value)
     except ValueError:
-        raise _argument_error(f"`{value}` is not a number of workers; hint: give a number, `auto` or `logical`") from None
+        raise _argument_error(
+            f"`{value}` is not a number of workers; hint: give a number, `auto` or `logical`"
+        ) from None
     if number < 0:
         raise _argument_error(f"`{value}` is less than 0; hint: `-n 0` runs pytest in one process")
     if number > 1024:
@@ -61,7 +74,14 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="Number of parallel workers: a number, 'auto' (available processors) or 'logical'. 0 runs pytest itself in one process. Default: 1, or `default_workers` in [tool.rpytest].",
     )
-    group.addoption("--maxprocesses", dest="maxprocesses", metavar="N", type=int, default=None, help="Upper limit of the workers that 'auto' or 'logical' start.")
+    group.addoption(
+        "--maxprocesses",
+        dest="maxprocesses",
+        metavar="N",
+        type=int,
+        default=None,
+        help="Upper limit of the workers that 'auto' or 'logical' start.",
+    )
     group.addoption(
         "--max-worker-restart",
         dest="maxworkerrestart",
@@ -69,15 +89,49 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="How many crashed workers are replaced before the run gives up (default: 4 for each worker).",
     )
-    group.addoption("--dist", dest="dist", metavar="MODE", choices=DIST_MODES, default="no", help="How tests are distributed: 'load' or 'worksteal' (both: longest first, idle workers steal) or 'no'.")
+    group.addoption(
+        "--dist",
+        dest="dist",
+        metavar="MODE",
+        choices=DIST_MODES,
+        default="no",
+        help="How tests are distributed: 'load' or 'worksteal' (both: longest first, idle workers steal) or 'no'.",
+    )
     group._addoption("-d", dest="distload", action="store_true", default=False, help="Shortcut for '--dist=load'.")
-    group.addoption("--tx", dest="tx", metavar="SPEC", action="append", default=[], help="Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible.")
-    group.addoption("--testrunuid", dest="testrunuid", metavar="ID", default=None, help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).")
-    group.addoption("--start-method", dest="start_method", choices=("collected", "bare"), default=None, help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.")
-    group.addoption("--stats", dest="rpytest_stats", action="store_true", default=False, help="Show latencies of the shared-memory ring after the run.")
+    group.addoption(
+        "--tx",
+        dest="tx",
+        metavar="SPEC",
+        action="append",
+        default=[],
+        help="Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible.",
+    )
+    group.addoption(
+        "--testrunuid",
+        dest="testrunuid",
+        metavar="ID",
+        default=None,
+        help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).",
+    )
+    group.addoption(
+        "--start-method",
+        dest="start_method",
+        choices=("collected", "bare"),
+        default=None,
+        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+    )
+    group.addoption(
+        "--stats",
+        dest="rpytest_stats",
+        action="store_true",
+        default=False,
+        help="Show latencies of the shared-memory ring after the run.",
+    )
     _shard.add_options(group)
     for name in _COMMAND_LINE_ONLY:
-        group.addoption(name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name])
+        group.addoption(
+            name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
+        )
 
 
 _COMMAND_LINE_ONLY = {
@@ -97,7 +151,9 @@ class Surface:
     #: pytest registers a plugin object under its ``__name__``.
     __name__ = "xdist"
 
-    def __init__(self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]) -> None:
+    def __init__(
+        self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]
+    ) -> None:
         self.request = request
         self._decide = decide
         self._loop = loop
@@ -111,20 +167,28 @@ class Surface:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Resolve the options and take a role before pytest configures itself."""
-        misplaced = config.option.rpytest_command_line_only if hasattr(config.option, "rpytest_command_line_only") else None
+        misplaced = (
+            config.option.rpytest_command_line_only if hasattr(config.option, "rpytest_command_line_only") else None
+        )
         if misplaced:
-            raise pytest.UsageError(f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`")
+            raise pytest.UsageError(
+                f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`"
+            )
         if config.option.distload:
             config.option.dist = "load"
         if config.option.dist not in HONOURED_DIST:
-            raise pytest.UsageError(f"`--dist {config.option.dist}` is not supported yet; hint: `--dist load` keeps a module's tests together where balance allows")
+            raise pytest.UsageError(
+                f"`--dist {config.option.dist}` is not supported yet; hint: `--dist load` keeps a module's tests together where balance allows"
+            )
         _shard.configure(config)
         self._decide(config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the marker of pytest-xdist."""
-        config.addinivalue_line("markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`.")
+        config.addinivalue_line(
+            "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -148,7 +212,7 @@ def workers(config: pytest.Config, request: Message) -> int:
     if value is None:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
-        count = auto_workers(config, int(request.get("cpus") or 1))
+        count = auto_workers(int(request.get("cpus") or 1))
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
@@ -166,12 +230,14 @@ def _tx_workers(specs: list[str]) -> int:
     for spec in specs:
         count, star, kind = spec.rpartition("*")
         if kind != "popen" or (star and not count.isdigit()):
-            raise pytest.UsageError(f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx N*popen` or `-n N`")
+            raise pytest.UsageError(
+                f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx N*popen` or `-n N`"
+            )
         total += int(count) if star else 1
     return total
 
 
-def auto_workers(config: pytest.Config, cpus: int) -> int:
+def auto_workers(cpus: int) -> int:
     """What ``-n auto`` means: the variable that pytest-xdist reads, else the processors that this run may use."""
     text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
     if text:

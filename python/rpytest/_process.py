@@ -27,7 +27,22 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _kept: list[object] = []
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
-NOISE = frozenset({"SHLVL", "_", "OLDPWD", "WINDOWID", "TERM_SESSION_ID", "SHELL_SESSION_ID", "TMUX_PANE", "STY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "LINES"})
+NOISE = frozenset(
+    {
+        "SHLVL",
+        "_",
+        "OLDPWD",
+        "WINDOWID",
+        "TERM_SESSION_ID",
+        "SHELL_SESSION_ID",
+        "TMUX_PANE",
+        "STY",
+        "SSH_CLIENT",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+        "LINES",
+    }
+)
 
 
 #: Sockets on whose end of file another process waits.
@@ -127,7 +142,8 @@ def _rebuild_streams() -> None:
     raw = open(1, "wb", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
     raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)  # type: ignore[misc]
+    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
 
 
 def flush_streams() -> None:

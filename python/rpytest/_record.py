@@ -104,13 +104,17 @@ def _counts(counts: Sequence[int]) -> bytes:
 _PLAIN_TAIL = _text("") + _counts(NO_COUNTS)
 
 
-def plain_test(start: float, setup: float, call: float, teardown: float, junit: str = "", counts: Sequence[int] = NO_COUNTS) -> bytes:
+def plain_test(
+    start: float, setup: float, call: float, teardown: float, junit: str = "", counts: Sequence[int] = NO_COUNTS
+) -> bytes:
     """Body of a test of which every phase passed and has nothing to show."""
     tail = _text(junit) + _counts(counts) if junit else _PLAIN_TAIL
     return _PLAIN.pack(start, setup, call, teardown) + tail
 
 
-def full_test(entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = "", counts: Sequence[int] = NO_COUNTS) -> bytes:
+def full_test(
+    entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = "", counts: Sequence[int] = NO_COUNTS
+) -> bytes:
     """Body of any other test."""
     parts = [_U32.pack(len(entries))]
     for entry in entries:
@@ -123,7 +127,9 @@ def full_test(entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = 
     return b"".join(parts)
 
 
-def bye(exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes) -> bytes:
+def bye(
+    exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes
+) -> bytes:
     """Body of a worker's last record."""
     parts = [bytes((exitstatus & 0xFF,)), _U32.pack(len(properties))]
     for name, value in properties:

@@ -154,7 +154,14 @@ class Summary:
         if self.terminal.reporter is not None and count:
             self.terminal.reporter._add_stats("deselected", [_Passed()] * count)
 
-    def _replay_test(self, reporter: TerminalReporter, item: pytest.Item, decoded: _record.Decoded, everything: bool, counts: Counter[str]) -> None:
+    def _replay_test(
+        self,
+        reporter: TerminalReporter,
+        item: pytest.Item,
+        decoded: _record.Decoded,
+        everything: bool,
+        counts: Counter[str],
+    ) -> None:
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
@@ -187,8 +194,21 @@ class Summary:
             message, _when, nodeid, _location = decode_warning(blob)
             self.terminal.reporter.pytest_warning_recorded(warning_message=message, nodeid=nodeid)
 
-    def _report(self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float) -> pytest.TestReport:
-        return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), outcome, longrepr, when, (), duration, start, start + duration)
+    def _report(
+        self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float
+    ) -> pytest.TestReport:
+        return pytest.TestReport(
+            item.nodeid,
+            item.location,
+            dict.fromkeys(item.keywords, 1),
+            outcome,
+            longrepr,
+            when,
+            (),
+            duration,
+            start,
+            start + duration,
+        )
 
     def text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
         """Return the exit status that pytest ends with, and everything it prints after the last test."""

@@ -36,7 +36,14 @@ _SLICE = 50
 class Server:
     """Serves runs until the daemon lets go of the session or something it depends on has changed."""
 
-    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, collected: Collected, dependencies: Dependencies) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        conn: socket.socket,
+        request: Message,
+        collected: Collected,
+        dependencies: Dependencies,
+    ) -> None:
         self.control = control
         self.conn = conn
         self.request = request
@@ -136,7 +143,16 @@ class Server:
             self.runs += 1
             session = self.collected.session
             root = str(self.collected.config.rootpath)
-            self._tell({"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
+            self._tell(
+                {
+                    "ev": "info",
+                    "tests": len(session.items),
+                    "root": root,
+                    "runs": self.runs,
+                    "method": "collected",
+                    "last": time.time(),
+                }
+            )
             return None
         self.control.close()
         _wire.close_all(self.hosts)

@@ -19,10 +19,23 @@ from rpytest._cache import reads_cache
 from rpytest._encode import third_party
 
 #: Names in a listing that come and go without meaning anything to collection.
-IGNORED_NAMES = frozenset({"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"})
+IGNORED_NAMES = frozenset(
+    {"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"}
+)
 _SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
-_PROBED = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py")
+_PROBED = (
+    "conftest.py",
+    "__init__.py",
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
+    "setup.py",
+)
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
 
@@ -33,7 +46,8 @@ class Dependencies:
     """The files and directories that a session was made from."""
 
     def __init__(self) -> None:
-        self._opened: set[str] = set()
+        #: Each file with its state when it was opened first.
+        self._opened: dict[str, FileState | None] = {}
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
@@ -61,7 +75,7 @@ class Dependencies:
         if not self._watching:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
                 flags = flags if isinstance(flags, int) else 0
@@ -69,7 +83,9 @@ class Dependencies:
                     self._written.add(name)
                 # Temporary and new files have nothing in them that was there before.
                 if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
-                    self._opened.add(_source_of(name))
+                    source = _source_of(name)
+                    if source not in self._opened:
+                        self._opened[source] = _state(source)
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
@@ -107,14 +123,19 @@ class Dependencies:
             files.add(str(config.inipath))
         ignored = self._pytest_cache(config)
         for name in files:
-            if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(("/proc/", "/sys/", "/dev/")) and name not in ignored:
+            if (
+                not name.endswith(_SUFFIXES_IGNORED)
+                and not name.startswith(("/proc/", "/sys/", "/dev/"))
+                and name not in ignored
+            ):
                 self._files[name] = _state(name)
         for name in folders | self._listed.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         for name, state in self._files.items():
             # What changed while it may have been read is unknown, except by collection itself.
-            if state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns and name not in self._written:
+            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
+            if (new or self._opened.get(name, state) != state) and name not in self._written:
                 self.effects = self.effects or f"{name} changed during collection"
         self.effects = self.effects or _per_run(config)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
@@ -125,7 +146,12 @@ class Dependencies:
             return
         self._complete = True
         for name, state in self._files.items():
-            if state is not None and stat.S_ISREG(state[0]) and state[2] <= _HASH_LIMIT and not name.startswith(sys.base_prefix):
+            if (
+                state is not None
+                and stat.S_ISREG(state[0])
+                and state[2] <= _HASH_LIMIT
+                and not name.startswith(sys.base_prefix)
+            ):
                 digest = _digest(name)
                 # Changed since: these are not the contents that were collected.
                 if _state(name) == state:
@@ -143,7 +169,9 @@ class Dependencies:
     def project_files(self) -> list[str]:
         """Files that were read so far and belong neither to Python nor to an installed distribution."""
         foreign = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
-        return sorted(name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED))
+        return sorted(
+            name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED)
+        )
 
     @staticmethod
     def _pytest_cache(config: pytest.Config) -> set[str]:
@@ -227,7 +255,11 @@ def _digest(name: str) -> bytes:
 def _listing(name: str) -> bytes:
     try:
         with os.scandir(name) as entries:
-            names = sorted(f"{entry.name}\0{entry.is_dir()}" for entry in entries if entry.name not in IGNORED_NAMES and not entry.name.endswith(_SUFFIXES_IGNORED))
+            names = sorted(
+                f"{entry.name}\0{entry.is_dir()}"
+                for entry in entries
+                if entry.name not in IGNORED_NAMES and not entry.name.endswith(_SUFFIXES_IGNORED)
+            )
     except OSError:
         return b""
     return hashlib.blake2b("\n".join(names).encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -29,7 +29,9 @@ _NOTHING = -1
 class Birth:
     """What a worker is given when it is forked."""
 
-    def __init__(self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket) -> None:
+    def __init__(
+        self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket
+    ) -> None:
         self.slot = slot
         self.incarnation = incarnation
         self.count = count
@@ -75,7 +77,10 @@ class Worker:
         workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
         config.workeroutput = {}  # type: ignore[attr-defined]
         use_host_basetemp(config, birth)
-        self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
+        self.claims_early = bool(
+            third_party(config, "pytest_runtest_protocol", "nextitem")
+            or third_party(config, "pytest_runtest_teardown", "nextitem")
+        )
         self.encoder = Encoder(config, xml)
         debugger = Debugger(birth)
         debugger.install()
@@ -128,7 +133,9 @@ class Worker:
         _process.run_exit_functions()
         _process.flush_files()
         self.native.idle()
-        self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
+        self.native.push(
+            _record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True
+        )
         os._exit(0)
 
     def abort(self, status: int) -> NoReturn:
@@ -213,7 +220,9 @@ class Worker:
         self.reports.append(report)
 
     @pytest.hookimpl
-    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> None:
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+    ) -> None:
         """Keep the warnings of the running test (or, outside of tests, of the session's end)."""
         self.warnings.append(encode_warning(warning_message, when, nodeid, location))
 

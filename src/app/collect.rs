@@ -184,6 +184,11 @@ impl Waiting<'_> {
 
     fn end_of_file(&mut self) -> Result<Answer> {
         if self.interrupts > 0 {
+            // The process did not live to say so.
+            print(
+                io::stderr().lock(),
+                "!!! interrupted while the tests were collected !!!\n",
+            );
             return Ok(Answer::Ended(exit::INTERRUPTED));
         }
         if !self.spoke {
