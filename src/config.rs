@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `idle_timeout`"
+             `start_method`, `shard_history`, `idle_timeout`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),
