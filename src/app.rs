@@ -262,9 +262,11 @@ impl Job<'_> {
                     test: entry.test,
                     cost_us: entry.cost_us,
                     unit: entry.unit,
+                    ..PlanEntry::default()
                 })
                 .collect(),
             parts: plan.parts().to_vec(),
+            ..PlanTable::default()
         };
         let spec = SegmentSpec {
             slots,
