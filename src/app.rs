@@ -1,6 +1,7 @@
 //! The command: from the arguments to the exit status.
 
 mod collect;
+mod planning;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -18,16 +19,11 @@ use crate::error::{Error, Result};
 use crate::event::{JunitCounts, JunitOptions, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
-use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Signals};
+use crate::pool::Signals;
 use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
-use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
 
-/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
-/// `/dev/shm` by default.
-const RING_BYTES: u32 = 256 << 10;
 /// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
 const RESTARTS_PER_WORKER: u32 = 4;
 
@@ -206,13 +202,13 @@ impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let plan = self.plan(&history)?;
+        let plan = planning::plan(self.collected, self.inventory, &history)?;
         let slots = u16::try_from(plan.workers())
             .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
         let max_restarts = options
             .max_worker_restart
             .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
-        let segment = self.segment(&plan, slots, max_restarts)?;
+        let segment = planning::segment(&plan, self.collected.tests, slots, max_restarts)?;
         let screen = Screen::stdout(ScreenOptions {
             color: options.color,
             width: terminal_width(),
@@ -222,6 +218,7 @@ impl Job<'_> {
             segment: Arc::new(segment),
             inventory: self.inventory,
             planned: plan.entries().iter().map(|entry| entry.test).collect(),
+            serial: plan.serial().to_vec(),
             options,
             slots,
             max_restarts,
@@ -239,43 +236,13 @@ impl Job<'_> {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
+        if let Some(file) = &options.record_plan {
+            planning::record(file, &finished.sequences, &plan, self.inventory)?;
+        }
         if let Some(error) = finished.error {
             print(io::stderr().lock(), &error.render());
         }
         Ok(finished.status)
-    }
-
-    fn plan(&self, history: &History) -> Result<Plan> {
-        let ids = self.inventory.ids.iter();
-        let durations: Vec<Option<Duration>> = ids.map(|id| history.estimate(id)).collect();
-        let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
-            .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
-        Ok(Plan::new(&tests, self.collected.options.workers.into()))
-    }
-
-    fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
-        let table = PlanTable {
-            entries: plan
-                .entries()
-                .iter()
-                .map(|entry| PlanEntry {
-                    test: entry.test,
-                    cost_us: entry.cost_us,
-                    unit: entry.unit,
-                    ..PlanEntry::default()
-                })
-                .collect(),
-            parts: plan.parts().to_vec(),
-            ..PlanTable::default()
-        };
-        let spec = SegmentSpec {
-            slots,
-            tests: self.collected.tests,
-            ring_bytes: RING_BYTES,
-            incarnations: Pool::incarnations_for(slots, max_restarts),
-        };
-        Segment::sweep();
-        Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))
     }
 
     fn start(&self, slots: u16) -> RunStart {
@@ -299,6 +266,7 @@ impl Job<'_> {
             }),
             live_output: options.capture == "no",
             no_summary: options.no_summary,
+            each: options.copies > 0,
         }
     }
 

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from rpytest._wire import Message
 
 
+def useful(workers: int, session: pytest.Session) -> int:
+    """No more workers than tests, unless each worker runs them all."""
+    each = session.config.option.rpytest_dist == "each"
+    return workers if each else min(workers, len(session.items))
+
+
 class Role:
     """What a process in the worker role has while pytest runs in it."""
 
@@ -98,7 +104,7 @@ class Session(Role):
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
-        self.workers = min(self.workers, len(session.items))
+        self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()

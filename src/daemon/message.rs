@@ -248,8 +248,28 @@ pub struct Options {
     pub rootdir: PathBuf,
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
+    /// `--order`, and `--no-loadscope-reorder`.
+    pub order: Order,
+    /// `--dist each`: how many times the inventory has the suite; else 0.
+    pub copies: u16,
+    /// `--replay` and `--record-plan`, absolute.
+    pub replay: Option<PathBuf>,
+    pub record_plan: Option<PathBuf>,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
+}
+
+/// In which order tests are given to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Longest first.
+    #[default]
+    Lpt,
+    /// Groups as collected, to whoever has time.
+    Queue,
+    /// As collected, the same in every run.
+    Collected,
 }
 
 /// `--junitxml` and what belongs to it.

@@ -12,6 +12,8 @@ pub struct Terminal {
     screen: Screen,
     verbosity: i32,
     live_output: bool,
+    /// Lines begin with the worker.
+    labels: bool,
     tests: usize,
 }
 
@@ -22,6 +24,7 @@ impl Terminal {
             screen,
             verbosity: 0,
             live_output: false,
+            labels: false,
             tests: 0,
         }
     }
@@ -29,6 +32,7 @@ impl Terminal {
     fn started(&mut self, start: &RunStart) -> Result<(), ReportError> {
         self.verbosity = start.verbosity;
         self.live_output = start.live_output;
+        self.labels = start.verbosity > 0 || start.each;
         self.tests = start.tests;
         self.screen.lines(&start.header);
         if self.verbosity >= 0 {
@@ -81,7 +85,7 @@ impl Terminal {
 
     fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
         self.screen.fresh_line();
-        if self.verbosity > 0 {
+        if self.labels {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);

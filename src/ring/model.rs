@@ -155,9 +155,11 @@ fn the_rest_of_a_dead_workers_unit_is_run_by_one_other() {
         };
         assert!(segment.release(1, 0, 0));
         segment.release_units(0, 0);
+        let theirs = other.join().unwrap();
+        // Its replacement.
         let mut next = Walker::new(&segment, 0, 1);
         let ours: Vec<_> = std::iter::from_fn(|| next.claim(&segment)).collect();
-        let claimed = (ours, other.join().unwrap());
+        let claimed = (ours, theirs);
         assert!(
             claimed == (vec![1, 2], vec![]) || claimed == (vec![], vec![1, 2]),
             "{claimed:?}"

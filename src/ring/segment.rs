@@ -288,6 +288,13 @@ impl Segment {
         head.filter(|&head| head != NO_UNIT)
     }
 
+    /// The whole unit of entry `index`, if it is kept whole.
+    pub(super) fn unit_range(&self, index: u32) -> Option<(u32, u32)> {
+        let head = self.unit_head(index)?;
+        let end = (head..).find(|&index| self.unit_head(index) != Some(head))?;
+        Some((head, end))
+    }
+
     /// Who holds the unit that begins at entry `head`.
     pub(super) fn hold_word(&self, head: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.hold(head))

@@ -136,7 +136,9 @@ impl Part<'_> {
             let cut = (start == low && start > first && self.same_unit(start - 1, start))
                 || (end == high && end < first + len && self.same_unit(end, end - 1));
             if free > 0 && (kept || free == end - start && !cut) && self.pays(start, cost) {
-                return Some((start, end));
+                // All of it: what was given back a moment ago would be nobody's, once the unit is held.
+                let whole = self.segment.unit_range(start);
+                return Some(whole.unwrap_or((start, end)));
             }
             if free > 0 && !kept && most.is_none_or(|(least, ..)| cost > least) {
                 most = Some((cost, start, end));

@@ -41,6 +41,7 @@ impl Run<'_> {
             samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
             complete: self.ledger.unfinished() == 0,
+            sequences: std::mem::take(&mut self.sequences),
         }
     }
 

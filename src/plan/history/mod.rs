@@ -155,6 +155,13 @@ impl History {
         Some(duration((sum / f64::from(*count)) as f32))
     }
 
+    /// How long the set-up of a known test takes.
+    #[must_use]
+    pub fn setup(&self, nodeid: &str) -> Option<Duration> {
+        let entry = self.table.as_ref()?.find(hash::hash(nodeid.as_bytes()))?;
+        Some(duration(entry.setup))
+    }
+
     /// Remembers what a test took, for [`History::save`]; estimates don't change in this run.
     pub fn record(&mut self, nodeid: &str, sample: Sample) {
         self.recorded.push(nodeid.as_bytes(), &sample);
