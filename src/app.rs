@@ -12,14 +12,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{
-    BUILD, Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty,
+    Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty, build,
 };
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
 use crate::event::{JunitCounts, JunitOptions, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
-use crate::pool::Signals;
+use crate::pool::{Signals, TerminalModes};
 use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
@@ -35,14 +35,22 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
     let clock = Clock::start();
     let invocation = cli::parse(argv)?;
     let action = invocation.action()?;
-    let cwd =
-        std::env::current_dir().map_err(|error| Error::os("find the current directory", error))?;
+    let cwd = std::env::current_dir().map_err(|error| Error::BadOption {
+        message: format!("the current directory can't be used: {error}"),
+        hint: Some("it may have been removed: change to one that is there".into()),
+    })?;
     let python = || -> Result<PathBuf> {
         let places = interpreter::Places::of_process(&env::process, &cwd);
         Ok(interpreter::find(&places, interpreter::is_executable)?.python)
     };
     match action {
-        Action::Run => run_tests(&invocation, &cwd, python()?, &clock),
+        Action::Run => {
+            // A debugger may die with the terminal as its line editor needs it.
+            let modes = TerminalModes::current();
+            let status = run_tests(&invocation, &cwd, python()?, &clock);
+            modes.restore();
+            status
+        }
         Action::DaemonStatus => {
             print(io::stdout().lock(), &daemon::status(&python()?)?);
             Ok(exit::OK)
@@ -109,50 +117,49 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
     let mut link = daemon::connect(&options)?;
     let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
-    let answer = ask(&mut link, &options, &request, &mut signals)?;
-    let status = match answer {
-        Answer::Ready {
-            collected,
-            inventory,
-        } => Job {
-            invocation,
-            link: &link,
-            collected: &collected,
-            inventory: &inventory,
-            clock,
-        }
-        .run(&mut signals),
-        Answer::Ended(status) => {
-            let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
-            if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
-                print(io::stdout().lock(), &format!("\n{}", cli::help()));
+    let mut attempts = 0;
+    let (collected, inventory) = loop {
+        match collect(&mut link, &request, &mut signals)? {
+            Answer::Ready {
+                collected,
+                inventory,
+            } => break (collected, inventory),
+            Answer::Ended(status) => {
+                let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
+                if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
+                    print(io::stdout().lock(), &format!("\n{}", cli::help()));
+                }
+                return Ok(status);
             }
-            Ok(status)
+            Answer::Replace if attempts == 0 => link = daemon::replace(&options)?,
+            Answer::Mute if attempts == 0 => {
+                let text = "warning: the daemon does not answer; another one takes its place\n";
+                print(io::stderr().lock(), text);
+                link = daemon::supersede(&options)?;
+            }
+            Answer::Mute => return Err(link.explain_end()),
+            Answer::Replace => {
+                return Err(Error::protocol(
+                    "daemon",
+                    "a new one is of another build, too",
+                ));
+            }
+            // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
+            Answer::Gone if attempts == 0 && !link.is_new() => link = daemon::connect(&options)?,
+            Answer::Gone => return Err(link.explain_end()),
         }
-        Answer::Replace => Err(Error::protocol(
-            "daemon",
-            "a new one is of another build, too",
-        )),
-        Answer::Gone => return Err(link.explain_end()),
+        attempts += 1;
     };
+    let job = Job {
+        invocation,
+        link: &link,
+        collected: &collected,
+        inventory: &inventory,
+        clock,
+    };
+    let status = job.run(&mut signals);
     link.leave(|| !signals.pending().is_empty());
     status
-}
-
-/// Asks the daemon for the run; a second one if the first has to be replaced or was just about to end.
-fn ask(
-    link: &mut Link,
-    options: &daemon::Options,
-    request: &RunRequest,
-    signals: &mut Signals,
-) -> Result<Answer> {
-    match collect(link, request, signals)? {
-        Answer::Replace => *link = daemon::replace(options)?,
-        // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
-        Answer::Gone if !link.is_new() => *link = daemon::connect(options)?,
-        answer => return Ok(answer),
-    }
-    collect(link, request, signals)
 }
 
 /// Whether a variable is set to something that means yes.
@@ -163,12 +170,12 @@ fn is_set(name: &str) -> bool {
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
     let mut environment = Environment::current();
     // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
-    let cwd_on_path = environment.0.remove(env::CWD_ON_PATH).is_some();
+    let cwd_on_path = environment.remove(env::CWD_ON_PATH).is_some();
     let prog = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpytest"));
     RunRequest {
         op: "run",
         protocol: PROTOCOL,
-        build: BUILD,
+        build: build(),
         argv: invocation.pytest.iter().map(SystemText::from).collect(),
         cwd: SystemText::from(cwd),
         env: environment,
@@ -226,7 +233,11 @@ impl Job<'_> {
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut Reporters::standard(&screen),
+            reporters: &mut if options.silent {
+                Reporters::silent()
+            } else {
+                Reporters::standard(&screen)
+            },
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
@@ -236,11 +247,11 @@ impl Job<'_> {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
-        if let Some(file) = &options.record_plan {
-            planning::record(file, &finished.sequences, &plan, self.inventory)?;
-        }
         if let Some(error) = finished.error {
             print(io::stderr().lock(), &error.render());
+        }
+        if let Some(file) = &options.record_plan {
+            planning::record(file, &finished.sequences, &plan, self.inventory)?;
         }
         Ok(finished.status)
     }
@@ -253,6 +264,7 @@ impl Job<'_> {
             workers: slots.into(),
             header: self.collected.header.clone(),
             verbosity: options.verbose,
+            test_verbosity: options.verbose_tests,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -64,8 +64,9 @@ pub enum Error {
     },
 
     /// The daemon was started and did not become ready. `reason` is the end of what it wrote, if anything.
-    #[error("the daemon could not start: {reason}")]
+    #[error("the daemon could not be started with `{}`: {reason}", .python.display())]
     DaemonStart {
+        python: PathBuf,
         reason: String,
         log: Option<PathBuf>,
     },
@@ -96,6 +97,10 @@ pub enum Error {
         doing: &'static str,
         source: io::Error,
     },
+
+    /// The results could not be shown or written to a file.
+    #[error("{message}")]
+    Report { message: String, hint: &'static str },
 
     /// The other side sent what the wire contract does not know.
     #[error("unexpected message from the {who}: {what}")]
@@ -173,15 +178,23 @@ impl Error {
                 Some("pyproject.toml must be a readable file in UTF-8".to_owned())
             }
             Error::ConfigInvalid { hint, .. } | Error::BadOption { hint, .. } => hint.clone(),
-            Error::DaemonStart { log, .. } => Some(match log {
-                Some(log) => {
-                    format!("its log is `{}`; `--no-daemon` runs without it", log.display())
+            Error::DaemonStart { python, log, .. } => Some(format!(
+                "see what `{} -c 'import rpytest, pytest'` says{}",
+                python.display(),
+                match log {
+                    Some(log) => format!("; the daemon's log is `{}`", log.display()),
+                    None => String::new(),
                 }
-                None => "`--no-daemon` runs without it".to_owned(),
-            }),
+            )),
             Error::WentAway { log, .. } => {
-                log.as_deref().map(|log: &Path| format!("its log is `{}`", log.display()))
+                let mut hint = "somebody killed it: a test, or the system when memory was short (see `dmesg`)".to_owned();
+                if let Some(log) = log {
+                    hint.push_str(&format!("; its log is `{}`", log.display()));
+                }
+                Some(hint)
             }
+            // The ring's own texts bring their advice along.
+            Error::Segment(text) if text.contains("\nhint: ") => None,
             Error::Segment(_) => Some(
                 "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a container, `--shm-size`)"
                     .to_owned(),
@@ -192,6 +205,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("this is a bug in rpytest; please report it with the command line".to_owned())
             }
+            Error::Report { hint, .. } => Some((*hint).to_owned()),
             Error::Io { .. } | Error::Os { .. } => None,
         }
     }
@@ -214,6 +228,7 @@ impl Error {
             | Error::Segment(_)
             | Error::Io { .. }
             | Error::Os { .. }
+            | Error::Report { .. }
             | Error::Protocol { .. }
             | Error::Internal(_) => exit::INTERNAL_ERROR,
         }

@@ -112,6 +112,9 @@ pub enum RunEvent<'a> {
         test: Option<&'a str>,
         replaced: bool,
     },
+    /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
+    /// print what they like.
+    Terminal { ours: bool },
     /// Something that the user should know, one line or more, printed at once.
     Notice(&'a str),
     /// The run is over; nothing follows.
@@ -136,6 +139,8 @@ pub struct RunStart {
     pub header: String,
     /// pytest's verbosity: −1 for `-q`, 0, 1 for `-v`, …
     pub verbosity: i32,
+    /// The same for the lines and letters of tests: `verbosity_test_cases`.
+    pub test_verbosity: i32,
     /// The session was reused.
     pub warm: bool,
     /// Start method, and why it is not the default one.

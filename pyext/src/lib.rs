@@ -145,11 +145,12 @@ impl Worker {
         self.handle.stopped()
     }
 
-    /// What it counted so far: claims, records, spills, rings of the bell, waits for room, waits in vain.
-    fn counters(&self) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
+    /// What it counted so far: claims, steals, records, spills, rings of the bell, waits for room, waits in vain.
+    fn counters(&self) -> PyResult<(u64, u64, u64, u64, u64, u64, u64)> {
         let counted = exclusive(&self.end)?.counters();
         Ok((
             counted.claims,
+            counted.steals,
             counted.records,
             counted.spills,
             counted.rings,

@@ -7,23 +7,22 @@ they are collected, or that have threads by then.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import select
 import signal
 import socket
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _fixtures, _identity, _plugin, _process, _wire
+from rpytest import _identity, _plugin, _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
-from rpytest._reporter import Terminal
-from rpytest._session import Hooks, Role, enter, run_pytest, useful
+from rpytest._session import Role, enter, useful
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from rpytest import _native
 
 _SHOWN_DIFFERENCES = 10
+_DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
 
 
 class RemoteAnswers:
@@ -116,16 +116,8 @@ class BareWorker(Role):
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
-        status = 3
-        try:
-            surface = _plugin.Surface(self.request, self.decide, self.loop)
-            status = int(run_pytest(list(self.request["argv"]), [surface, _fixtures, Hooks(self)]))
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) and error.code else 3
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
+        surface = _plugin.Surface(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.request, surface)
         if self.worker is not None:
             self.worker.goodbye(status)
         if self.terminal is not None and self.birth.slot == 0:
@@ -151,6 +143,7 @@ class BareWorker(Role):
         from rpytest import _native
 
         config = session.config
+        self.has_collected = True
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
             return None
@@ -176,6 +169,8 @@ class BareWorker(Role):
         _wire.send(host, {"op": "attached"})
         restart_faulthandler(config, self.birth.crash)
         self.terminal.silence_hooks()
+        if self.birth.count > 1:
+            _process.detach_input()
         self.worker.enter(config, session, self.xml)
         self.worker.run()
         return True
@@ -183,13 +178,18 @@ class BareWorker(Role):
     def _fork_answers(self, collected: Collected) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         _process.flush_streams()
-        if os.fork() == 0:
+        if _process.fork() == 0:
             ours.close()
             self.birth.host.close()
             _process.disarm_inherited()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stop_capture(collected.config)
-            answer_remotely(theirs, LocalAnswers(collected))
+            try:
+                stop_capture(collected.config)
+                answer_remotely(theirs, LocalAnswers(collected))
+            except BaseException:
+                # Not into pytest, which runs above here. The host notices the end of the socket.
+                traceback.print_exc()
+            os._exit(3)
         theirs.close()
         return ours
 
@@ -210,6 +210,13 @@ class BareHost(Host):
         """The first workers are announced when all have collected, replacements at once."""
         if self.segment is not None:
             self._born(child)
+
+    def _reap(self, child: Child) -> None:
+        """Before the first workers were announced nobody can be told of their deaths."""
+        if self.segment is None:
+            child.ended = True
+        else:
+            super()._reap(child)
 
     def _be_worker(self, birth: Birth) -> None:
         _process.default_signals()
@@ -265,7 +272,7 @@ class BareHost(Host):
                 del self.children[child.birth.slot]
                 if self.ended is None:
                     cause = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.waitstatus_to_exitcode(status)}"
-                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n")
+                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}")
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         match message["op"]:
@@ -307,10 +314,13 @@ class BareHost(Host):
 
         self._dismiss(self.slots)
         self.segment = _native.Segment.open(segment)
+        # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
-            _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+            with contextlib.suppress(_wire.Closed, OSError):
+                _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
         for child in self.children.values():
-            with contextlib.suppress(_wire.Closed):
+            child.ended = False
+            with contextlib.suppress(_wire.Closed, OSError):
                 _wire.receive(child.birth.host)
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):

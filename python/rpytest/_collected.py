@@ -65,6 +65,14 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
+def _test_verbosity(config: pytest.Config) -> int:
+    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
+    if not hasattr(config.option, "verbose"):
+        # `-p no:terminal`.
+        return 0
+    return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
+
+
 def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
@@ -83,15 +91,17 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
     reporter = terminal.reporter
     stats = reporter.stats if reporter is not None else {}
     collected.options = {
-        "verbose": option.verbose,
+        "silent": reporter is None,
+        "verbose": getattr(option, "verbose", 0),
+        "verbose_tests": _test_verbosity(config),
         "maxfail": int(option.maxfail or 0),
         "junit": junit,
-        "capture": option.capture,
+        "capture": getattr(option, "capture", "no"),
         "color": terminal.has_color(),
         "max_worker_restart": None if restarts is None else int(restarts),
         "needs_report": needs_report(config, terminal),
-        "no_summary": bool(option.no_summary),
-        "no_header": bool(option.no_header),
+        "no_summary": bool(getattr(option, "no_summary", False)),
+        "no_header": bool(getattr(option, "no_header", False)),
         "stats": bool(option.rpytest_stats),
         "testrunuid": option.testrunuid,
         "rootdir": str(config.rootpath),
@@ -100,6 +110,7 @@ def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal,
         "copies": copies,
         "replay": _absolute(config, option.rpytest_replay),
         "record_plan": _absolute(config, option.rpytest_record_plan),
+        "whole": _is_whole(config) and not stats.get("deselected") and not session.testsfailed,
         # What collection itself put into the final line: deselected tests, skipped modules.
         "counts": {name: len(reports) for name, reports in stats.items() if name},
     }
@@ -116,3 +127,21 @@ def _order(option: Any) -> str:
 
 def _absolute(config: pytest.Config, path: str | None) -> str | None:
     return None if path is None else str(config.invocation_params.dir / path)
+
+
+#: Options that leave tests out.
+_NARROWING = ("ignore", "ignore_glob", "deselect", "keyword", "markexpr", "lf", "stepwise", "pyargs", "inifilename", "confcutdir", "rpytest_replay")
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether every test of the project was collected: what is missing now has been removed."""
+    if any(getattr(config.option, name, None) for name in _NARROWING):
+        return False
+    source = getattr(config, "args_source", None)
+    match getattr(source, "name", None):
+        case "TESTPATHS":
+            return True
+        case "INVOCATION_DIR":
+            return config.invocation_params.dir == config.rootpath
+        case _:
+            return False

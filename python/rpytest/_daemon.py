@@ -11,10 +11,11 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
+from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -23,35 +24,10 @@ MAX_SESSIONS = 8
 #: Inherited descriptors are looked for up to this number.
 _MOST_DESCRIPTORS = 1 << 16
 
+#: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
+_LAST_MOMENTS = 2.0
+
 _CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass
-class Pending:
-    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
-
-    request: Message
-    conn: socket.socket
-    fds: list[int]
-
-    def close(self) -> None:
-        """Let go of the connection and of the run's streams."""
-        self.conn.close()
-        _wire.close_all(self.fds)
-        self.fds = []
-
-
-@dataclass
-class Warm:
-    """A session's process as the daemon sees it."""
-
-    key: str
-    pid: int
-    control: socket.socket
-    since: float
-    pending: list[Pending] = field(default_factory=list)
-    info: Message = field(default_factory=dict)
-    used: float = 0.0
 
 
 class Daemon:
@@ -66,8 +42,15 @@ class Daemon:
         self.waiting: dict[int, socket.socket] = {}
         self.sessions: dict[int, Warm] = {}
         self.last_reason: str | None = None
-        self.bare: dict[str, str] = {}
+        #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
+        self.bare: dict[str, tuple[str, FileTimes]] = {}
+        #: Wait statuses of sessions that have been reaped and not yet been missed.
+        self.ended: dict[int, int] = {}
         self.stopping = False
+        #: The program that started this daemon; another one gets a daemon of its own.
+        self.build = __version__
+        #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
+        self.modules = file_times(sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}))
 
     # The loop
 
@@ -80,6 +63,9 @@ class Daemon:
             poll = select.poll()
             for fd in [*self.waiting, *self.sessions]:
                 poll.register(fd, select.POLLIN)
+            for pending in self._unaccepted():
+                # Whatever it says is for the session; that it is gone is reported without being asked for.
+                poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
             for fd, _ in poll.poll(1000):
@@ -89,6 +75,7 @@ class Daemon:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions:
                     self._hear(self.sessions[fd])
+            self._look_after_pending()
             self._reap()
             if self._idle_for() > self.idle or self._replaced():
                 return
@@ -121,10 +108,33 @@ class Daemon:
                 return
             self.waiting[conn.fileno()] = conn
 
+    def _unaccepted(self) -> list[Pending]:
+        return [pending for warm in self.sessions.values() for pending in warm.pending if not pending.gone]
+
+    def _look_after_pending(self) -> None:
+        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        for pending in self._unaccepted():
+            pending.gone = hung_up(pending.conn)
+        for warm in list(self.sessions.values()):
+            # Warm, it only has to take note; not heard yet, it may have taken the run already.
+            if warm.pending and not warm.info and all(pending.gone for pending in warm.pending) and not has_news(warm.control):
+                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
+                for pending in warm.pending:
+                    pending.close()
+                warm.pending = []
+                self._forget(warm)
+
     def _reap(self) -> None:
+        sessions = {warm.pid for warm in self.sessions.values()}
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid in sessions:
+                    self.ended[pid] = status
 
     # Requests
 
@@ -141,6 +151,12 @@ class Daemon:
             log(f"a request could not be served: {error!r}")
             _wire.close_all(fds)
             conn.close()
+        except OSError as error:
+            # No process could be forked: the next request may find more room.
+            log(f"a request could not be served: {error!r}")
+            refuse(conn, f"the daemon can't start a session: {error.strerror}", "there may be too many processes, or too little memory")
+            _wire.close_all(fds)
+            conn.close()
 
     def _dispatch(self, message: Message, conn: socket.socket, fds: list[int]) -> None:
         operation = message["op"]
@@ -151,24 +167,38 @@ class Daemon:
         elif operation == "status":
             _wire.send(conn, self._status())
             conn.close()
-        elif message["protocol"] != _wire.PROTOCOL or message["build"] != __version__:
-            _wire.close_all(fds)
-            _wire.send(conn, {"ev": "replace", "reason": f"this daemon is rpytest {__version__}, protocol {_wire.PROTOCOL}"})
-            conn.close()
+        elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
+            self._resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {_wire.PROTOCOL}")
         elif operation == "run":
             self._run(Pending(message, conn, fds))
         else:
             raise ValueError(f"unknown request {operation!r}")
 
+    def _resign(self, conn: socket.socket, fds: list[int], reason: str) -> None:
+        """Ask the command line to start a daemon of its own in the place of this one."""
+        log(f"to be replaced: {reason}")
+        _wire.close_all(fds)
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(conn, {"ev": "replace", "reason": reason})
+        conn.close()
+
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
-        if key in self.bare:
-            self._start_bare(pending, self.bare[key])
+        warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
+        if warm is not None:
+            # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
             return
-        for warm in self.sessions.values():
-            if warm.key == key:
-                self._hand_over(warm, pending)
+        if self.listener is not None and self.modules != file_times(self.modules):
+            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+            return
+        if key in self.bare:
+            reason, times = self.bare[key]
+            if times == file_times(times):
+                self._start_bare(pending, reason)
                 return
+            # What was in the way may be gone.
+            del self.bare[key]
         self._start(key, pending)
 
     def _hand_over(self, warm: Warm, pending: Pending) -> None:
@@ -181,23 +211,26 @@ class Daemon:
     def _start(self, key: str, pending: Pending) -> None:
         self._make_room()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
-            ours.close()
-            self._enter_child()
-            from rpytest._session import session_main
+            with _last_resort():
+                ours.close()
+                self._enter_child()
+                from rpytest._session import session_main
 
-            session_main(theirs, pending.conn, pending.request, pending.fds)
+                session_main(theirs, pending.conn, pending.request, pending.fds)
         theirs.close()
-        self.sessions[ours.fileno()] = Warm(key, pid, ours, time.time(), [pending], used=time.monotonic())
+        request = pending.request
+        self.sessions[ours.fileno()] = Warm(key, pid, os.pidfd_open(pid), ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
 
     def _start_bare(self, pending: Pending, reason: str) -> None:
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
-            self._enter_child()
-            from rpytest._bare import bare_main
+            with _last_resort():
+                self._enter_child()
+                from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, reason)
+                bare_main(pending.conn, pending.request, pending.fds, reason)
         pending.close()
 
     def _enter_child(self) -> None:
@@ -206,6 +239,7 @@ class Daemon:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
+            os.close(warm.pidfd)
             for pending in warm.pending:
                 pending.close()
         for conn in self.waiting.values():
@@ -226,10 +260,10 @@ class Daemon:
         try:
             message, fds = _wire.receive(warm.control)
             _wire.close_all(fds)
-        except (_wire.Closed, OSError):
+        except (_wire.Closed, OSError, ValueError):
             self._lost(warm)
             return
-        match message["ev"]:
+        match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
                     warm.pending.pop(0).close()
@@ -238,6 +272,12 @@ class Daemon:
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+            case "plain":
+                # pytest itself, for one run only; whoever waits for a session gets another one.
+                waiting, warm.pending = warm.pending[1:], warm.pending[:1]
+                warm.key = f"plain {warm.pid}"
+                for run in waiting:
+                    self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
@@ -248,7 +288,7 @@ class Daemon:
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
                 if reason != "asked for":
-                    self.bare[warm.key] = reason
+                    self.bare[warm.key] = (reason, file_times(message["files"]))
                 for run in pending:
                     self._start_bare(run, reason)
 
@@ -264,30 +304,43 @@ class Daemon:
             self.last_reason = "the session's process died"
             self._restart(warm)
             return
-        # It died while it collected: the command line sees the end of file and says so.
-        for pending in warm.pending:
-            pending.close()
+        # It died while it collected. Who only waited for it gets one that is not to blame.
+        collected_for = [pending for pending in warm.pending if pending is warm.first]
+        waiting = [pending for pending in warm.pending if pending is not warm.first]
         warm.pending = []
+        cause = self._cause_of_death(warm.pid) if collected_for else ""
         self._forget(warm)
+        for pending in collected_for:
+            log(f"session {warm.pid} {cause} while it collected")
+            hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
+            refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
+            pending.close()
+        for pending in waiting:
+            self._run(pending)
+
+    def _cause_of_death(self, pid: int) -> str:
+        deadline = time.monotonic() + _LAST_MOMENTS
+        while pid not in self.ended and time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                found, status = os.waitpid(pid, os.WNOHANG)
+                if found:
+                    self.ended[pid] = status
+                    break
+            time.sleep(0.005)
+        status = self.ended.pop(pid, -1)
+        if status == -1:
+            return "closed its connection"
+        if os.WIFSIGNALED(status):
+            return f"was killed by {signal_name(os.WTERMSIG(status))}"
+        return f"ended with status {os.WEXITSTATUS(status)}"
 
     def _forget(self, warm: Warm) -> None:
         self.sessions.pop(warm.control.fileno(), None)
+        self.ended.pop(warm.pid, None)
         warm.control.close()
+        os.close(warm.pidfd)
 
     def _status(self) -> Message:
-        sessions = [
-            {
-                "pid": warm.pid,
-                "root": warm.info.get("root", ""),
-                "args": warm.key.partition("\0")[0].split("\n")[1:],
-                "tests": warm.info.get("tests", 0),
-                "since": warm.since,
-                "runs": warm.info.get("runs", 0),
-                "rss_kb": _resident_kb(warm.pid),
-                "method": warm.info.get("method", "collected"),
-            }
-            for warm in self.sessions.values()
-        ]
         return {
             "pid": os.getpid(),
             "protocol": _wire.PROTOCOL,
@@ -296,24 +349,25 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
-            "sessions": sessions,
+            "sessions": [warm.status() for warm in self.sessions.values()],
             "last_reason": self.last_reason,
         }
 
 
-def session_key(request: Message) -> str:
-    """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
-    environment = sorted(f"{name}={value}" for name, value in request["env"].items() if name not in _process.NOISE)
-    rest = [str(request["umask"]), str(request["cpus"]), str(request.get("default_workers")), str(request.get("start_method")), str(request["tty"]), str(request.get("cwd_on_path")), request["prog"]]
-    return "\n".join([request["cwd"], *request["argv"]]) + "\0" + "\n".join([*rest, *environment])
-
-
-def _resident_kb(pid: int) -> int:
+@contextlib.contextmanager
+def _last_resort() -> Iterator[None]:
+    """Around all that a fork does: whatever escapes from it must not run the end of the daemon, whose socket it would remove."""
     try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
-    except (OSError, ValueError, IndexError):
-        return 0
+        yield
+    except _wire.Closed:
+        # Nobody is there any more to be told anything.
+        pass
+    except BaseException:
+        import traceback
+
+        with contextlib.suppress(BaseException):
+            log(traceback.format_exc())
+    os._exit(3)
 
 
 def _pytest_version() -> str:
@@ -360,6 +414,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="rpytest-daemon")
     parser.add_argument("--conn", type=int, required=True)
     parser.add_argument("--socket")
+    parser.add_argument("--build", default=__version__)
     parser.add_argument("--idle", type=float, default=900.0)
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
@@ -372,6 +427,7 @@ def main() -> NoReturn:
         # From `python -c`: the daemon has no directory of its own.
         del sys.path[0]
     _process.remember_exit_functions()
+    _preload(conn)
     listener = None
     if options.socket and not options.once:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -380,10 +436,10 @@ def main() -> NoReturn:
         listener.bind(options.socket)
         os.chmod(options.socket, 0o600)
         listener.listen(64)
-    _preload(conn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     daemon = Daemon(listener, options.socket if listener else None, options.idle)
+    daemon.build = options.build
     if listener is not None:
         daemon.listen_inode()
     _process.freeze()
@@ -408,5 +464,3 @@ def _wait_for_children(seconds: float) -> None:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 time.sleep(0.01)
-
-

@@ -10,10 +10,14 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, xml_key
 
-from rpytest import _record
+from rpytest import _longrepr, _record
 from rpytest._record import Entry
 
 _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
+_PHASES = ["setup", "call", "teardown"]
+
+#: What `pytest_report_teststatus` answers: category, letter, word, names of its colours separated by commas.
+Status = tuple[str, str, str, str]
 
 
 class CollectingXML(LogXML):
@@ -101,6 +105,7 @@ class Encoder:
         sample = pytest.TestReport("sample", ("sample", 0, "sample"), {}, "passed", None, "call")
         self._plain_keys = sample.__dict__.keys()
         terminal = config.pluginmanager.getplugin("terminalreporter")
+        self._writer = getattr(terminal, "_tw", None)
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
         self._keep_all = needs_every_report(config)
@@ -117,54 +122,70 @@ class Encoder:
 
     def test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> tuple[int, bytes, bool]:
         """Encode one test: record flags, body, and whether the command line should look at it at once."""
+        plain = self._is_plain_test(reports, recorded)
+        # Before anybody is asked for its status: pytest 9 makes a passed test with failed subtests fail there, which `--maxfail` doesn't count.
+        failures = [report.outcome == "failed" and not hasattr(report, "wasxfail") for report in reports]
+        statuses = [] if plain else self._statuses(reports)
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
             for report in reports:
                 self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
-        if len(reports) == 3 and not recorded and not self._ask_status and all(map(self.is_plain, reports)):
+        if plain:
             setup, call, teardown = reports
-            if (setup.when, call.when, teardown.when) == ("setup", "call", "teardown"):
-                return _record.PLAIN, _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts), False
-        entries = [self._entry(report) for report in reports]
-        urgent = any(entry.bits & _record.IS_FAILURE for entry in entries)
-        return 0, _record.full_test(entries, recorded, junit, counts), urgent
+            return _record.PLAIN, _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts), False
+        entries = [self._entry(*parts) for parts in zip(reports, statuses, failures, strict=True)]
+        return 0, _record.full_test(entries, recorded, junit, counts), any(failures)
 
-    def _entry(self, report: pytest.TestReport) -> Entry:
-        when = _record.WHEN.get(str(report.when), 3)
-        plain = self.is_plain(report)
+    def _is_plain_test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> bool:
+        if len(reports) != 3 or recorded or self._ask_status:
+            return False
+        return [report.when for report in reports] == _PHASES and all(map(self.is_plain, reports))
+
+    def _statuses(self, reports: Sequence[pytest.TestReport]) -> list[Status]:
+        # Among others, such as those of subtests, an ordinary report may have another status than alone.
+        ask = self._ask_status or any(type(report) is not pytest.TestReport for report in reports)
+        return [self._status(report, ask) for report in reports]
+
+    def _status(self, report: pytest.TestReport, ask: bool) -> Status:
+        if not ask and self.is_plain(report):
+            return ("passed", ".", "PASSED", "") if report.when == "call" else ("", "", "", "")
+        answer = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        if not answer:
+            # `-p no:terminal`: nobody would ask.
+            return report.outcome if report.when == "call" else "", "", "", ""
+        category, letter, word = answer
         markup = ""
-        if plain and not self._ask_status:
-            category, letter, word = ("passed", ".", "PASSED") if when == 1 else ("", "", "")
-        else:
-            category, letter, status = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
-            if isinstance(status, tuple):
-                word, colours = status
-                markup = ",".join(name for name, on in colours.items() if on)
-            else:
-                word = status
-        bits = 0
-        xfail = hasattr(report, "wasxfail")
-        if report.outcome == "failed" and not xfail:
-            bits |= _record.IS_FAILURE
+        if isinstance(word, tuple):
+            word, colours = word
+            markup = ",".join(name for name, on in colours.items() if on)
+        return str(category), str(letter), str(word), markup
+
+    def _entry(self, report: pytest.TestReport, status: Status, is_failure: bool) -> Entry:
+        category, letter, word, markup = status
+        plain = self.is_plain(report)
+        bits = _record.IS_FAILURE if is_failure else 0
         if self._in_summary(category, report):
             bits |= _record.IN_SUMMARY
         reason = ""
-        if not plain and (xfail or report.outcome == "skipped"):
+        if not plain and (hasattr(report, "wasxfail") or report.outcome == "skipped"):
             reason = skip_reason(report)
         blob = b""
         if not plain and (self._keep_all or not self._only_counts(report, bits)):
             data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            writes = _longrepr.record(report.longrepr, self._writer)
+            if writes is not None:
+                data[_longrepr.KEY] = writes
             blob = _record.dump(data)
         return Entry(
-            when,
+            _record.WHEN.get(str(report.when), 3),
             _record.OUTCOME.get(report.outcome, 3),
             bits,
             float(getattr(report, "start", 0.0)),
             float(getattr(report, "duration", 0.0)),
-            str(category),
-            str(letter),
-            str(word),
+            category,
+            letter,
+            word,
             markup,
             reason,
             blob,

@@ -7,13 +7,16 @@ import os
 import select
 import signal
 import socket
+import struct
+import sys
+import traceback
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _wire
 from rpytest._answers import Answers
-from rpytest._worker import Birth
+from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
     from rpytest import _native
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Most bytes of a dead worker's stack dump that are passed on.
 _STACK_LIMIT = 64 * 1024
+
+_SHARED_MEMORY = "/dev/shm"
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Child:
@@ -32,6 +38,8 @@ class Child:
         self.pidfd = pidfd
         #: Its end of the socket is open.
         self.talks = True
+        #: It is dead, which can't be told yet.
+        self.ended = False
 
 
 class Host:
@@ -41,6 +49,7 @@ class Host:
     """
 
     def __init__(self, conn: socket.socket, announcement: Message, inventory: bytes, answers: Answers, prepare: Callable[[Birth], None]) -> None:
+        self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
         self.inventory = inventory
@@ -62,6 +71,11 @@ class Host:
             return self._serve()
         except _wire.Closed:
             self._abandon()
+        except Exception as error:
+            if os.getpid() != self.pid:
+                # In a worker, which has a way of its own to say it.
+                raise
+            self._fail(error)
 
     def announce(self) -> None:
         """Send `collected`."""
@@ -76,12 +90,13 @@ class Host:
             poll = select.poll()
             poll.register(self.conn, select.POLLIN)
             for child in self.children.values():
-                poll.register(child.pidfd, select.POLLIN)
+                if not child.ended:
+                    poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
                     poll.register(child.birth.host, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
             for child in list(self.children.values()):
-                if child.birth.host.fileno() in ready:
+                if child.talks and child.birth.host.fileno() in ready:
                     self._answer(child)
                 if child.pidfd in ready:
                     self._reap(child)
@@ -102,6 +117,11 @@ class Host:
             case "interrupt":
                 for child in self.children.values():
                     signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
+            case "debugger":
+                asking = self.children.get(int(message["slot"]))
+                if asking is not None:
+                    with contextlib.suppress(_wire.Closed):
+                        _wire.send(asking.birth.host, {})
             case "crashed":
                 self._crashed(message)
             case "report":
@@ -129,12 +149,12 @@ class Host:
 
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
-        crash = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
+        stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, crash, ours)
+        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         _process.flush_streams()
         host = os.getpid()
-        pid = os.fork()
+        pid = _process.fork()
         if pid == 0:
             from rpytest import _native
 
@@ -143,6 +163,7 @@ class Host:
                 os._exit(1)
             ours.close()
             birth.host = theirs
+            _process.keep_private(theirs)
             self.conn.close()
             for child in self.children.values():
                 for fd in (child.pidfd, child.birth.spill, child.birth.crash):
@@ -150,7 +171,10 @@ class Host:
                         os.close(fd)
                 child.birth.host.close()
             self.children.clear()
-            self.prepare(birth)
+            try:
+                self.prepare(birth)
+            except BaseException as error:
+                crash(birth, error)
             return birth
         theirs.close()
         pidfd = os.pidfd_open(pid)
@@ -183,20 +207,30 @@ class Host:
         try:
             message, fds = _wire.receive(child.birth.host)
             self._heard(child, message, fds)
-        except _wire.Closed:
-            # Its end of the socket is closed; the pidfd tells the rest.
+        except (_wire.Closed, OSError, ValueError, KeyError):
+            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
             child.talks = False
+            # A worker that waits for an answer goes on.
+            child.birth.host.close()
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         """Answer a worker's request."""
         _wire.close_all(fds)
-        if message["op"] != "basetemp":
-            raise ValueError(f"unknown request {message['op']!r} of a worker")
-        try:
-            answer = {"path": str(self.answers.base_temp())}
-        except OSError as error:
-            answer = {"error": str(error)}
-        _wire.send(child.birth.host, answer)
+        match message["op"]:
+            case "basetemp":
+                try:
+                    answer = {"path": str(self.answers.base_temp())}
+                except OSError as error:
+                    answer = {"error": str(error)}
+                except _wire.Closed:
+                    # Asked of a process that was killed.
+                    answer = {"error": "the process that knows the run's base temp directory died"}
+                _wire.send(child.birth.host, answer)
+            case "debugger":
+                # The command line answers when it has let go of the terminal.
+                _wire.send(self.conn, {"ev": "debugger", "slot": child.birth.slot, "active": message["active"]})
+            case other:
+                raise ValueError(f"unknown request {other!r} of a worker")
 
     # Answers
 
@@ -219,15 +253,32 @@ class Host:
 
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
-        self.answers.finish(status)
-        _process.run_exit_functions()
+        self._finish(status)
         os._exit(0)
+
+    def _finish(self, status: int) -> None:
+        try:
+            self.answers.finish(status)
+        except Exception as error:
+            # Every test has its result: what else pytest keeps of a run is not worth losing that.
+            sys.stderr.write(f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n")
+        _process.run_exit_functions()
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
+        self._kill_children()
+        text = f"error: the run's host process failed: {_describe(error)}\n"
+        text += "".join(traceback.format_exception(error))
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+        _process.run_exit_functions()
+        os._exit(1)
 
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
-        self.answers.finish(2)
-        _process.run_exit_functions()
+        _remove_segments(self.conn)
+        self._finish(2)
         os._exit(1)
 
     def _kill_children(self) -> None:
@@ -237,3 +288,17 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+
+
+def _remove_segments(conn: socket.socket) -> None:
+    """Remove the names of shared memory of the process at the other end, which was killed before it could do so itself."""
+    with contextlib.suppress(OSError):
+        pid, _, _ = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if pid <= 0:
+            # Of another PID namespace.
+            return
+        for name in os.listdir(_SHARED_MEMORY):
+            if name.startswith(f"rpytest-{pid}-"):
+                os.unlink(os.path.join(_SHARED_MEMORY, name))
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -50,7 +50,13 @@ class Worker:
         """No test is in flight."""
 
     def push(
-        self, kind: int, flags: int, test: int, body: bytes, urgent: bool, attempt: int = 0
+        self,
+        kind: int,
+        flags: int,
+        test: int,
+        body: bytes,
+        urgent: bool,
+        attempt: int = 0,
     ) -> None:
         """Writes a record; wakes the program if it sleeps and the record is urgent, or the ring is half full.
 
@@ -65,5 +71,5 @@ class Worker:
     def stopped(self) -> bool:
         """Whether the program or any worker stopped the run."""
 
-    def counters(self) -> tuple[int, int, int, int, int, int]:
-        """Counts of: claims, records, spilled bodies, rings of the bell, waits for room, waits in vain."""
+    def counters(self) -> tuple[int, int, int, int, int, int, int]:
+        """Counts of: claims, steals, records, spilled bodies, rings of the bell, waits for room, waits in vain."""

@@ -157,7 +157,7 @@ def wants_plain(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
-    return bool(option.usepdb or option.trace)
+    return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
 def _check_combinations(option: Any) -> None:
@@ -173,8 +173,9 @@ def workers(config: pytest.Config, request: Message) -> int:
     if config.option.rpytest_replay:
         return _recorded_workers(config.invocation_params.dir / config.option.rpytest_replay)
     value = config.option.numprocesses
+    # Looked at in any case: what can't be done must not be ignored.
+    tx = _tx_workers(config.option.tx)
     if value is None:
-        tx = _tx_workers(config.option.tx)
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
         count = auto_workers(config, int(request.get("cpus") or 1))

@@ -12,6 +12,7 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -27,6 +28,38 @@ _kept: list[object] = []
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
 NOISE = frozenset({"SHLVL", "_", "OLDPWD", "WINDOWID", "TERM_SESSION_ID", "SHELL_SESSION_ID", "TMUX_PANE", "STY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "LINES"})
+
+
+#: Sockets on whose end of file another process waits.
+_private: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_is_own_fork = False
+
+
+def keep_private(*sockets: socket.socket) -> None:
+    """Close these sockets in every fork that is not one of ours.
+
+    A child that a test or a conftest forks may outlive the run; holding the sockets, it would keep the command line waiting for their end.
+    """
+    _private.update(sockets)
+
+
+def fork() -> int:
+    """`os.fork` for rpytest's own processes, which say themselves what they let go of."""
+    global _is_own_fork
+    _is_own_fork = True
+    try:
+        return os.fork()
+    finally:
+        _is_own_fork = False
+
+
+def _leave_tree() -> None:
+    if not _is_own_fork:
+        for sock in list(_private):
+            sock.close()
+
+
+os.register_at_fork(after_in_child=_leave_tree)
 
 
 def remember_exit_functions() -> None:
@@ -62,6 +95,13 @@ def detach_streams() -> None:
     if null > 2:
         os.close(null)
     _rebuild_streams()
+
+
+def detach_input() -> None:
+    """Let standard input be empty: several workers can't share it."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0, inheritable=True)
+    os.close(null)
 
 
 def _rebuild_streams() -> None:
@@ -119,8 +159,7 @@ def disarm_inherited() -> None:
     atexit._clear()
     # Absent in some builds, renamed in others: then there is nothing to disarm.
     registry: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
-    for finalizer in list(registry):
-        _kept.append(finalizer.detach())
+    _kept.extend(finalizer.detach() for finalizer in list(registry))
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     for name in ("multiprocessing.util", "multiprocessing.process"):
         module = sys.modules.get(name)

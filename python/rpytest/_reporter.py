@@ -18,7 +18,7 @@ import pytest
 from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _record
+from rpytest import _longrepr, _record
 from rpytest._cache import Cache
 from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
 
@@ -161,7 +161,7 @@ class Summary:
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
-                report = self.config.hook.pytest_report_from_serializable(config=self.config, data=_record.load(blob))
+                report = self._decode(_record.load(blob))
             elif everything and category in ("", "passed"):
                 report = self._report(item, name, "passed", None, start, duration)
             else:
@@ -175,6 +175,17 @@ class Summary:
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
+
+    def _decode(self, data: dict[str, Any]) -> pytest.TestReport:
+        writes = data.pop(_longrepr.KEY, None)
+        report: Any = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        subtest = data.get("_subtest.context")
+        if subtest is not None:
+            # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
+            object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+        if writes is not None:
+            report.longrepr = _longrepr.Recorded(writes)
+        return report  # type: ignore[no-any-return]
 
     def add_warning(self, blob: bytes) -> None:
         """Show a warning that a worker recorded."""
@@ -201,6 +212,8 @@ class Summary:
         next(finish)
         with contextlib.suppress(StopIteration):
             finish.send(_NoResult())
+        # The reason of an interruption with an exit status of its own (`pytest.exit(…, returncode=7)`) comes at the very end.
+        reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()
 
 

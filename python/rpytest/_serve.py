@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _identity, _process, _wire
 from rpytest._answers import LocalAnswers
@@ -15,7 +16,7 @@ from rpytest._collected import Collected
 from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
 from rpytest._host import Host
 from rpytest._stale import Dependencies
-from rpytest._worker import Birth, Worker
+from rpytest._worker import Birth, Worker, crash
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -36,37 +37,49 @@ class Server:
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
+        self.idle: Iterator[None] | None = None
 
     def serve(self) -> Worker:
         """Fork a host for each run; returns only in a worker, which a host has forked."""
         stop_capture(self.collected.config)
         _process.freeze()
-        worker = self._fork_host(warm=False, fds=[])
-        if worker is not None:
+        # The daemon may go at any time: what runs is finished, and no more.
+        with contextlib.suppress(_wire.Closed):
+            worker = self._fork_host(warm=False, fds=[])
+            while worker is None:
+                worker = self._next_run()
             return worker
-        _process.detach_streams()
-        # Its copy of the first run's standard error.
-        restart_faulthandler(self.collected.config, 2)
-        idle = self._prepare()
-        while True:
-            self._wait(idle)
-            try:
-                message, fds = _wire.receive(self.control)
-            except _wire.Closed:
-                break
-            if message["op"] == "retire":
-                break
-            self.dependencies.complete(self.collected.config, self.collected.session)
-            reason = self.dependencies.changed()
-            if reason is not None:
-                _wire.close_all(fds)
-                _wire.send(self.control, {"ev": "stale", "reason": reason})
-                break
-            self.request = message
-            self.conn = socket.socket(fileno=fds[0])
-            worker = self._fork_host(warm=True, fds=fds[1:])
-            if worker is not None:
-                return worker
+        self._end()
+
+    def _next_run(self) -> Worker | None:
+        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
+        if self.dependencies.effects is not None:
+            # It will not be used again; what it started must not outlive this run.
+            self._retire(self.dependencies.effects)
+        if self.idle is None:
+            _process.detach_streams()
+            # Its copy of the first run's standard error.
+            restart_faulthandler(self.collected.config, 2)
+            self.idle = self._prepare()
+        self._wait(self.idle)
+        message, fds = _wire.receive(self.control)
+        self.dependencies.complete(self.collected.config, self.collected.session)
+        reason = self.dependencies.changed()
+        if reason is not None:
+            _wire.close_all(fds)
+            self._retire(reason)
+        self.request = message
+        self.conn = socket.socket(fileno=fds[0])
+        _process.keep_private(self.conn)
+        return self._fork_host(warm=True, fds=fds[1:])
+
+    def _retire(self, reason: str) -> NoReturn:
+        """Tell the daemon that this session can't be used again, and why."""
+        self._tell({"ev": "stale", "reason": reason})
+        self._end()
+
+    def _end(self) -> NoReturn:
+        """Wait for the runs that are going on, then do what an interpreter does at its end."""
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         _process.run_exit_functions()
@@ -103,9 +116,9 @@ class Server:
 
     def _fork_host(self, warm: bool, fds: list[int]) -> Worker | None:
         """Fork the host of one run: a worker in the worker, `None` in the session."""
-        _wire.send(self.control, {"ev": "accepted"})
+        self._tell({"ev": "accepted"})
         _process.flush_streams()
-        pid = os.fork()
+        pid = _process.fork()
         if pid:
             self.hosts.append(os.pidfd_open(pid))
             self.conn.close()
@@ -113,7 +126,7 @@ class Server:
             self.runs += 1
             session = self.collected.session
             root = str(self.collected.config.rootpath)
-            _wire.send(self.control, {"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
+            self._tell({"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
             return None
         self.control.close()
         _wire.close_all(self.hosts)
@@ -121,6 +134,11 @@ class Server:
         if warm:
             self._adopt(fds)
         return self._be_host(warm)
+
+    def _tell(self, message: Message) -> None:
+        """Say something to the daemon. When it was killed, the run goes on all the same."""
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, message)
 
     def _adopt(self, fds: list[int]) -> None:
         """Take over what may differ between two runs of one session."""
@@ -144,13 +162,18 @@ class Server:
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker)
         birth = host.run()
         assert host.segment is not None
-        return Worker(birth, host.segment)
+        try:
+            return Worker(birth, host.segment)
+        except BaseException as error:
+            crash(birth, error)
 
     def _become_worker(self, birth: Birth) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""
         _process.disarm_inherited()
         _process.default_signals()
         config = self.collected.config
+        if birth.count > 1:
+            _process.detach_input()
         restart_capture(config)
         restart_faulthandler(config, birth.crash)
         restart_log_file(config)

@@ -6,19 +6,19 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.config import ExitCode
 
 from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
-from rpytest._encode import CollectingXML, install_junit
-from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
 from rpytest._collected import describe
-from rpytest._host import Host
+from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
@@ -46,6 +46,17 @@ class Role:
         self.worker: Worker | None = None
         #: Workers that were asked for.
         self.workers = 0
+        self.has_collected = False
+
+    def run_pytest(self, request: Message, surface: _plugin.Surface) -> int:
+        """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
+        try:
+            return int(run_pytest(list(request["argv"]), [surface, _fixtures, Hooks(self)]))
+        except BaseException as error:
+            status = _escaped(error, self.has_collected)
+            if self.worker is not None and status:
+                self.worker.abort(status)
+            return status
 
 
 class Session(Role):
@@ -65,18 +76,19 @@ class Session(Role):
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop)
-        status = run_pytest(list(request["argv"]), [surface, _fixtures, Hooks(self)])
+        status = self.run_pytest(request, surface)
         if self.worker is not None:
-            self.worker.goodbye(int(status))
+            self.worker.goodbye(status)
         if self.terminal is not None:
             self.terminal.release()
-        finish_plain(self.conn, self.control, int(status))
+        finish_plain(self.conn, self.control, status)
 
     def decide(self, config: pytest.Config) -> None:
         """Take the worker role, or leave everything to pytest."""
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
-            announce_process(self.conn, "plain")
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(self.control, {"ev": "plain"})
             return
         method = config.option.start_method or self.request.get("start_method")
         if method == "bare":
@@ -91,6 +103,7 @@ class Session(Role):
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: serve runs; returns in a worker when it has run its tests."""
         config = session.config
+        self.has_collected = True
         if not hasattr(config, "workerinput"):
             return None
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
@@ -116,7 +129,7 @@ class Session(Role):
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
         _process.run_exit_functions()
-        _wire.send(self.control, {"ev": "bare", "reason": reason})
+        _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
         os._exit(0)
 
 
@@ -147,14 +160,42 @@ def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
     return pytest.main(args, plugins=plugins)
 
 
+def _escaped(error: BaseException, has_collected: bool) -> int:
+    """Print an exception that ended pytest's main function; returns the exit status that the interpreter would give."""
+    flush = _process.flush_streams
+    flush()
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+        # Ours: of no use to whoever wrote the hook.
+        trace = trace.tb_next
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            status = (error.code or 0) & 0xFF
+        else:
+            sys.stderr.write(f"{error.code}\n")
+            status = ExitCode.TESTS_FAILED
+        if status == 0 and not has_collected:
+            # No test has run: that is no success.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            sys.stderr.write(f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n")
+            sys.stderr.write("hint: raise `pytest.exit` or `pytest.skip` there instead\n")
+            status = ExitCode.INTERNAL_ERROR
+    elif isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+        status = ExitCode.INTERRUPTED
+    else:
+        traceback.print_exception(type(error), error, trace)
+        status = ExitCode.TESTS_FAILED
+    flush()
+    return int(status)
+
+
 def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
     """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
-    import contextlib
-
     _process.run_exit_functions()
-    with contextlib.suppress(_wire.Closed):
+    with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(control, {"ev": "done"})
-    with contextlib.suppress(_wire.Closed):
+    with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
     os._exit(0)
 
@@ -162,26 +203,15 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
     """Entry of a process that the daemon forked for one (root, arguments, environment)."""
     dependencies = Dependencies()
-    try:
-        enter(request, fds, conn)
-        dependencies.watch()
-        Session(control, conn, request, dependencies).main()
-    except KeyboardInterrupt:
-        # Before pytest could say it in its own words.
-        sys.stderr.write("\n!!! KeyboardInterrupt !!!\n")
-        finish_plain(conn, control, 2)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-        finish_plain(conn, control, code if code else 3)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        finish_plain(conn, control, 3)
+    _process.keep_private(control)
+    enter(request, fds, conn)
+    dependencies.watch()
+    Session(control, conn, request, dependencies).main()
 
 
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
+    _process.keep_private(conn)
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
     _process.adopt_environment(request["env"])

@@ -87,11 +87,7 @@ class Dependencies:
         if self._complete:
             return
         self._complete = True
-        files = self._opened - self._written
-        for module in list(sys.modules.values()):
-            name = getattr(module, "__file__", None)
-            if isinstance(name, str):
-                files.add(os.path.abspath(name))
+        files = self._read_files()
         folders = {os.path.abspath(path or ".") for path in sys.path}
         roots = {str(config.rootpath), str(config.invocation_params.dir)}
         for item in session.items:
@@ -119,6 +115,20 @@ class Dependencies:
                     self.effects = self.effects or f"{name} changed during collection"
                 if state[2] <= _HASH_LIMIT and not name.startswith(sys.base_prefix):
                     self._hashes[name] = _digest(name)
+
+    def _read_files(self) -> set[str]:
+        files = self._opened - self._written
+        for module in list(sys.modules.values()):
+            # A module's cached byte code is what is opened.
+            name = getattr(module, "__file__", None)
+            if isinstance(name, str):
+                files.add(os.path.abspath(name))
+        return files
+
+    def project_files(self) -> list[str]:
+        """Files that were read so far and belong neither to Python nor to an installed distribution."""
+        foreign = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
+        return sorted(name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED))
 
     @staticmethod
     def _cache_folder(config: pytest.Config) -> str | None:

@@ -70,9 +70,13 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
     """Receive one message and its descriptors (close-on-exec); raises :class:`Closed` at end of file."""
     try:
-        data, ancillary, _, _ = sock.recvmsg(INLINE_LIMIT + 4096, socket.CMSG_SPACE(_MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError as error:
-        raise Closed from error
+        data, ancillary, _, _ = _receive_packet(sock, flags)
+    except ConnectionResetError:
+        # The other side has gone with something unread in its queue, which is told once; what it had said is still there.
+        try:
+            data, ancillary, _, _ = _receive_packet(sock, flags)
+        except ConnectionResetError as error:
+            raise Closed from error
     fds = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -89,6 +93,10 @@ def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
         finally:
             os.close(body)
     return message, received
+
+
+def _receive_packet(sock: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+    return sock.recvmsg(INLINE_LIMIT + 4096, socket.CMSG_SPACE(_MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC)
 
 
 def close_all(fds: Sequence[int]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
+from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
 if TYPE_CHECKING:
@@ -75,7 +77,13 @@ class Worker:
         use_host_basetemp(config, birth)
         self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
         self.encoder = Encoder(config, xml)
+        debugger = Debugger(birth)
+        debugger.install()
+        config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
+        # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
+        self.warnings.clear()
+        self._replace_protocol()
 
     def run(self) -> None:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
@@ -112,7 +120,7 @@ class Worker:
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
             raise
 
-    def goodbye(self, exitstatus: int) -> None:
+    def goodbye(self, exitstatus: int) -> NoReturn:
         """Write the last record, run what this process registered for its end, and leave."""
         properties: list[tuple[str, str]] = []
         if self.xml is not None:
@@ -124,6 +132,11 @@ class Worker:
         self.native.idle()
         self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
         os._exit(0)
+
+    def abort(self, status: int) -> NoReturn:
+        """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
+        _process.run_exit_functions()
+        os._exit(status)
 
     # The loop's parts
 
@@ -149,10 +162,15 @@ class Worker:
         test = self.index if self.index >= 0 else _record.NO_TEST
         self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
 
-    # Hooks
+    def _replace_protocol(self) -> None:
+        """Put ours in the place of pytest's own protocol: plugins that bring one come before it, as they should."""
+        runner = self.config.pluginmanager.getplugin("runner")
+        implementation: Any
+        for implementation in self.config.hook.pytest_runtest_protocol.get_hookimpls():
+            if implementation.plugin is runner:
+                implementation.function = self._protocol
 
-    @pytest.hookimpl
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def _protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """pytest's protocol, but the next test is claimed after the call phase.
 
         pytest must be told the next test before teardown, and no earlier: claimed at the start, it would wait behind a slow test
@@ -185,6 +203,8 @@ class Worker:
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
+    # Hooks
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reports of the running test."""
@@ -200,6 +220,21 @@ class Worker:
         """Send an exception that escaped from a hook to the command line, which prints it as pytest does."""
         self._stop(_record.WHY_INTERNAL, 3, str(excrepr))
         return True
+
+
+def crash(birth: Birth, error: BaseException) -> NoReturn:
+    """End a worker that can't go on; without a last record its end is a crash, and this is its stack."""
+    import traceback
+
+    with contextlib.suppress(BaseException):
+        text = "".join(traceback.format_exception(error))
+        os.write(birth.crash, text.encode("utf-8", "backslashreplace"))
+        _process.flush_streams()
+    if isinstance(error, KeyboardInterrupt):
+        # Recognisable as what it is: the interrupt that all workers got.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(1)
 
 
 def _interrupt_location() -> str:

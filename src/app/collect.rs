@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -27,7 +28,12 @@ pub(super) enum Answer {
     Replace,
     /// The daemon went before it said anything: it was about to end.
     Gone,
+    /// What listens at the daemon's socket says nothing, not even about itself.
+    Mute,
 }
+
+/// After this much silence a daemon is asked whether it is there at all. A session that is busy with another run may take long.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// The conversation until the tests are known.
 struct Waiting<'a> {
@@ -36,6 +42,8 @@ struct Waiting<'a> {
     /// The process that configures and collects, once it has introduced itself.
     collector: Option<OwnedFd>,
     spoke: bool,
+    /// Asked for its status, the daemon has given it.
+    answered: bool,
     interrupts: u32,
 }
 
@@ -59,6 +67,7 @@ pub(super) fn collect(
         signals,
         collector: None,
         spoke: false,
+        answered: false,
         interrupts: 0,
     };
     loop {
@@ -76,8 +85,9 @@ impl Waiting<'_> {
             bell: None,
             workers: Vec::new(),
         };
-        let ready =
-            wait(&watched, None).map_err(|error| Error::os("wait for the daemon", error))?;
+        let doubtful = !self.spoke && !self.answered && !self.link.is_new();
+        let ready = wait(&watched, doubtful.then_some(SILENCE))
+            .map_err(|error| Error::os("wait for the daemon", error))?;
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
@@ -88,6 +98,10 @@ impl Waiting<'_> {
             }
         }
         if !ready.control {
+            if doubtful && !ready.signals {
+                self.answered = self.link.is_alive();
+                return Ok((!self.answered).then_some(Answer::Mute));
+            }
             return Ok(None);
         }
         let received = self.link.connection.recv();
@@ -136,6 +150,7 @@ impl Waiting<'_> {
             HostEvent::Attached
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
+            | HostEvent::Debugger { .. }
             | HostEvent::Record { .. }
             | HostEvent::Summary { .. } => Err(Error::protocol(
                 "session",

@@ -1,7 +1,7 @@
 //! `--daemon-status` and `--daemon-stop`.
 
 use std::fmt::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 
 /// How long a daemon may take to answer or to end before it is killed or reported as not answering.
 const PATIENCE: Duration = Duration::from_secs(5);
+const STOPPING: &str = "stopping it";
 
 /// The text for `--daemon-status`: every daemon of this interpreter.
 ///
@@ -62,15 +63,45 @@ pub fn stop(python: &Path) -> Result<String> {
     })
 }
 
+/// Whether what listens at `socket` is a daemon that answers.
+pub(super) fn answers(socket: &Path) -> bool {
+    matches!(reach(socket), Ok(Some(connection)) if ask(&connection).is_ok())
+}
+
+/// Kills what listens at `socket`, without asking first.
+pub(super) fn kill(socket: &Path) -> Result<()> {
+    if let Some(connection) = reach(socket)?
+        && let Some(pidfd) = process_of(&connection)?
+    {
+        kill_process(&pidfd, socket)?;
+    }
+    Ok(())
+}
+
+/// The process at the other end, unless it is gone.
+fn process_of(connection: &Connection) -> Result<Option<OwnedFd>> {
+    let peer = rustix::net::sockopt::socket_peercred(connection)
+        .map_err(|errno| Error::os("ask for the daemon's process id", errno.into()))?;
+    Ok(rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok())
+}
+
+fn kill_process(pidfd: &OwnedFd, socket: &Path) -> Result<()> {
+    rustix::process::pidfd_send_signal(pidfd, Signal::KILL).or_else(|errno| match errno {
+        rustix::io::Errno::SRCH => Ok(()),
+        other => Err(Error::os("kill the daemon", other.into())),
+    })?;
+    match readable(pidfd, PATIENCE) {
+        Ok(true) => Ok(()),
+        _ => Err(exchange_timeout(socket, STOPPING)),
+    }
+}
+
 /// Ends the daemon that listens at `socket`: asks, waits, kills. `false` when nobody listens.
 pub(super) fn end(socket: &Path) -> Result<bool> {
     let Some(connection) = reach(socket)? else {
         return Ok(false);
     };
-    let doing = "stopping it";
-    let peer = rustix::net::sockopt::socket_peercred(&connection)
-        .map_err(|errno| Error::os("ask for the daemon's process id", errno.into()))?;
-    let pidfd = rustix::process::pidfd_open(peer.pid, PidfdFlags::empty()).ok();
+    let pidfd = process_of(&connection)?;
     let asked = connection.send(&PlainRequest::STOP, &[]);
     let deadline = Instant::now() + PATIENCE;
     let ended = asked.is_ok() && closes(&connection, deadline);
@@ -78,21 +109,15 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
         return if ended {
             Ok(true)
         } else {
-            Err(exchange_timeout(socket, doing))
+            Err(exchange_timeout(socket, STOPPING))
         };
     };
     let left = deadline.saturating_duration_since(Instant::now());
     if ended && readable(&pidfd, left.max(Duration::from_millis(100))).unwrap_or(false) {
         return Ok(true);
     }
-    rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).or_else(|errno| match errno {
-        rustix::io::Errno::SRCH => Ok(()),
-        other => Err(Error::os("kill the daemon", other.into())),
-    })?;
-    match readable(&pidfd, PATIENCE) {
-        Ok(true) => Ok(true),
-        _ => Err(exchange_timeout(socket, doing)),
-    }
+    kill_process(&pidfd, socket)?;
+    Ok(true)
 }
 
 /// Reads until the connection ends; `false` when it is still open at `deadline`.

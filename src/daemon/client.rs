@@ -37,6 +37,8 @@ pub struct Link {
     pub connection: Connection,
     started: Option<Started>,
     log: Option<PathBuf>,
+    /// Where it was found.
+    socket: Option<PathBuf>,
     /// Held until the new daemon has spoken: then it listens.
     lock: Option<File>,
 }
@@ -57,6 +59,13 @@ impl Link {
     #[must_use]
     pub fn log(&self) -> Option<&Path> {
         self.log.as_deref()
+    }
+
+    /// Whether the daemon answers on a connection of its own.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let socket = self.socket.as_deref();
+        socket.is_none_or(admin::answers)
     }
 
     /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
@@ -121,11 +130,22 @@ pub fn replace(options: &Options) -> Result<Link> {
     connect(options)
 }
 
+/// Kills what listens at `options`' place and does not answer, and starts a daemon there.
+///
+/// # Errors
+/// As [`connect`]; also when it can't be killed.
+pub fn supersede(options: &Options) -> Result<Link> {
+    let place = Place::new(&options.python)?;
+    admin::kill(&place.socket)?;
+    connect(options)
+}
+
 fn found(connection: Connection, place: &Place) -> Link {
     Link {
         connection,
         started: None,
         log: Some(place.log.clone()),
+        socket: Some(place.socket.clone()),
         lock: None,
     }
 }
@@ -147,6 +167,7 @@ fn launch(options: &Options, place: Option<&Place>, lock: Option<File>) -> Resul
         connection,
         started: Some(started),
         log,
+        socket: None,
         lock,
     })
 }

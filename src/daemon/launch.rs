@@ -13,6 +13,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
+use super::message::build;
 use super::wire::Connection;
 use crate::error::{Error, Result};
 
@@ -96,6 +97,7 @@ impl Launch<'_> {
         command
             .args(["-c", PROGRAM, "--conn"])
             .arg(theirs.as_raw_fd().to_string());
+        command.args(["--build", build()]);
         command.arg("--idle").arg(self.idle.as_secs().to_string());
         match self.files {
             Some((socket, _)) => command.arg("--socket").arg(socket),
@@ -192,7 +194,11 @@ fn explain(python: &Path, tail: &str, status: Option<ExitStatus>, log: Option<Pa
     } else {
         format!("{ended}\n{tail}")
     };
-    Error::DaemonStart { reason, log }
+    Error::DaemonStart {
+        python,
+        reason,
+        log,
+    }
 }
 
 /// Whether `fd` has something to read or is at its end, within `limit`.
@@ -249,13 +255,16 @@ mod tests {
     #[test]
     fn end_without_a_word_is_explained_by_the_output() {
         let error = explained("echo 'boom: bad' >&2; exit 3", true);
-        let Error::DaemonStart { reason, log } = error else {
+        let Error::DaemonStart { reason, log, .. } = error else {
             panic!("{error}")
         };
         assert_eq!(reason, "it ended with status 3\nboom: bad");
         assert!(log.is_some());
         let error = explained("kill -9 $$", false);
-        let Error::DaemonStart { reason, log: None } = error else {
+        let Error::DaemonStart {
+            reason, log: None, ..
+        } = error
+        else {
             panic!("{error}")
         };
         assert_eq!(reason, "it was killed by signal 9");
@@ -279,12 +288,15 @@ mod tests {
     fn child_gets_its_end_of_the_connection_and_the_arguments() {
         // `$4` is the descriptor's number; the file it is must be there.
         let script =
-            r#"test -S /proc/$$/fd/$4 || exit 1; shift 2; echo "$1 $3 $4 $5 $(pwd)"; exit 7"#;
+            r#"test -S /proc/$$/fd/$4 || exit 1; shift 2; echo "$1 $3 $5 $6 $7 $(pwd)"; exit 7"#;
         let error = explained(script, false);
         let Error::DaemonStart { reason, .. } = error else {
             panic!("{error}")
         };
-        assert_eq!(reason, "it ended with status 7\n--conn --idle 9 --once /");
+        assert_eq!(
+            reason,
+            "it ended with status 7\n--conn --build --idle 9 --once /"
+        );
     }
 
     #[test]

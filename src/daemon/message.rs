@@ -6,15 +6,36 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
 pub const PROTOCOL: u32 = 1;
-/// Build of rpytest; a daemon of another one is replaced.
+/// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// This installed program: its version and the state of its file. A daemon that another one has started is replaced, also
+/// when the version has stayed the same.
+pub fn build() -> &'static str {
+    static ID: LazyLock<String> = LazyLock::new(|| {
+        let file = std::env::current_exe().and_then(std::fs::metadata);
+        file.map_or_else(
+            |_| BUILD.to_owned(),
+            |file| {
+                let changed = (file.mtime(), file.mtime_nsec(), file.ino(), file.size());
+                format!(
+                    "{BUILD}+{:x}.{:x}.{:x}.{:x}",
+                    changed.0, changed.1, changed.2, changed.3
+                )
+            },
+        )
+    });
+    &ID
+}
 
 /// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone surrogates in the JSON,
 /// which is what Python's `surrogateescape` turns back into these bytes.
@@ -27,6 +48,22 @@ impl<T: AsRef<OsStr> + ?Sized> From<&T> for SystemText {
     }
 }
 
+impl SystemText {
+    /// Appends it as a JSON string.
+    fn quote(&self, json: &mut String) -> serde_json::Result<()> {
+        json.push('"');
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            let quoted = serde_json::to_string(chunk.valid())?;
+            json.push_str(&quoted[1..quoted.len() - 1]);
+            for byte in chunk.invalid() {
+                let _ = write!(json, "\\udc{byte:02x}");
+            }
+        }
+        json.push('"');
+        Ok(())
+    }
+}
+
 impl Serialize for SystemText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
@@ -34,15 +71,8 @@ impl Serialize for SystemText {
         if let Some(text) = self.0.to_str() {
             return serializer.serialize_str(text);
         }
-        let mut json = String::from("\"");
-        for chunk in self.0.as_bytes().utf8_chunks() {
-            let quoted = serde_json::to_string(chunk.valid()).map_err(S::Error::custom)?;
-            json.push_str(&quoted[1..quoted.len() - 1]);
-            for byte in chunk.invalid() {
-                let _ = write!(json, "\\udc{byte:02x}");
-            }
-        }
-        json.push('"');
+        let mut json = String::new();
+        self.quote(&mut json).map_err(S::Error::custom)?;
         RawValue::from_string(json)
             .map_err(S::Error::custom)?
             .serialize(serializer)
@@ -76,19 +106,41 @@ pub struct RunRequest {
     pub start_method: Option<String>,
 }
 
-/// Environment variables as a JSON object. A name that is no UTF-8 is left out: JSON keys can't carry it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Environment(pub BTreeMap<String, SystemText>);
+/// Environment variables as a JSON object.
+#[derive(Clone, Debug)]
+pub struct Environment(pub BTreeMap<SystemText, SystemText>);
+
+impl Serialize for Environment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+
+        let mut json = String::from("{");
+        for (name, value) in &self.0 {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            name.quote(&mut json).map_err(S::Error::custom)?;
+            json.push(':');
+            value.quote(&mut json).map_err(S::Error::custom)?;
+        }
+        json.push('}');
+        RawValue::from_string(json)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
 
 impl Environment {
     /// The variables of this process.
     #[must_use]
     pub fn current() -> Self {
-        let named = |(name, value): (OsString, OsString)| {
-            Some((name.into_string().ok()?, SystemText(value)))
-        };
-        Self(std::env::vars_os().filter_map(named).collect())
+        let text = |(name, value)| (SystemText(name), SystemText(value));
+        Self(std::env::vars_os().map(text).collect())
+    }
+
+    /// Takes a variable out; `None` when there is none.
+    pub fn remove(&mut self, name: &str) -> Option<OsString> {
+        self.0.remove(&SystemText::from(name)).map(|value| value.0)
     }
 }
 
@@ -186,6 +238,11 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
+    Debugger {
+        slot: u16,
+        active: bool,
+    },
     /// An event of a newer Python side.
     #[serde(other)]
     Unknown,
@@ -233,7 +290,11 @@ pub struct Died {
 #[serde(default)]
 pub struct Options {
     pub workers: u16,
+    /// pytest has no terminal reporter (`-p no:terminal`): nothing is printed.
+    pub silent: bool,
     pub verbose: i32,
+    /// pytest's `verbosity_test_cases`, by default the same.
+    pub verbose_tests: i32,
     /// 0: no limit.
     pub maxfail: u32,
     pub junit: Option<Junit>,
@@ -312,6 +373,10 @@ pub enum HostRequest<'a> {
         len: u64,
     },
     Interrupt,
+    /// The terminal is the debugger's.
+    Debugger {
+        slot: u16,
+    },
     Stop {
         status: i32,
     },

@@ -8,5 +8,5 @@ mod place;
 pub mod wire;
 
 pub use admin::{status, stop};
-pub use client::{Link, Options, connect, exchange_error, replace};
+pub use client::{Link, Options, connect, exchange_error, replace, supersede};
 pub use place::{Place, umask};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
-use super::message::{BUILD, PROTOCOL};
+use crate::env::RUNTIME_DIR;
 use crate::error::{Error, Result};
 
 /// Longest socket path that the kernel takes, without the final zero byte.
@@ -39,7 +39,7 @@ impl Place {
     /// When the directory can't be made or belongs to somebody else.
     pub fn new(python: &Path) -> Result<Self> {
         let uid = rustix::process::getuid().as_raw();
-        let dir = runtime_dir(|name| std::env::var_os(name), uid);
+        let dir = runtime_dir(|name| std::env::var_os(name), uid)?;
         prepare(&dir, uid)?;
         let identity = Identity::of_this_process(python)?;
         Ok(Self::in_dir(dir, &identity))
@@ -78,17 +78,43 @@ impl Place {
 }
 
 /// The directory for sockets: `RPYTEST_RUNTIME_DIR`, else `XDG_RUNTIME_DIR/rpytest`, else `/tmp/rpytest-<uid>`; the last
-/// one too when a socket's path in the others would be too long for the kernel.
-fn runtime_dir(variable: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) -> PathBuf {
+/// one also when `XDG_RUNTIME_DIR` is of no use.
+///
+/// # Errors
+/// When `RPYTEST_RUNTIME_DIR` is relative, or too long for the path of a socket: what was asked for is not ignored.
+fn runtime_dir(variable: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) -> Result<PathBuf> {
     let set = |name: &str| {
         variable(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    set("RPYTEST_RUNTIME_DIR")
-        .or_else(|| set("XDG_RUNTIME_DIR").map(|dir| dir.join("rpytest")))
-        .filter(|dir| dir.is_absolute() && dir.as_os_str().len() + NAME_LENGTH <= SOCKET_PATH_MAX)
-        .unwrap_or_else(|| PathBuf::from(format!("/tmp/rpytest-{uid}")))
+    if let Some(dir) = set(RUNTIME_DIR) {
+        return match unfit(&dir) {
+            None => Ok(dir),
+            Some(why) => Err(Error::BadOption {
+                message: format!("`{RUNTIME_DIR}` is `{}`, which {why}", dir.display()),
+                hint: Some("set it to a short absolute path, or unset it".into()),
+            }),
+        };
+    }
+    Ok(set("XDG_RUNTIME_DIR")
+        .map(|dir| dir.join("rpytest"))
+        .filter(|dir| unfit(dir).is_none())
+        .unwrap_or_else(|| PathBuf::from(format!("/tmp/rpytest-{uid}"))))
+}
+
+/// Why no socket can be made in `dir`, as far as its name tells.
+fn unfit(dir: &Path) -> Option<String> {
+    let longest = SOCKET_PATH_MAX - NAME_LENGTH;
+    if dir.is_relative() {
+        Some("is not an absolute path".into())
+    } else if dir.as_os_str().len() > longest {
+        Some(format!(
+            "is too long for a socket's path: at most {longest} bytes"
+        ))
+    } else {
+        None
+    }
 }
 
 /// Makes the directory with mode 0700, or verifies that it is ours alone: whoever can write there can give us a socket of
@@ -97,17 +123,24 @@ fn prepare(dir: &Path, uid: u32) -> Result<()> {
     match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Error::io("make the runtime directory", dir, error)),
+        Err(error) => {
+            return Err(Error::BadOption {
+                message: format!(
+                    "the runtime directory `{}` can't be made: {error}",
+                    dir.display()
+                ),
+                hint: Some(format!(
+                    "set `{RUNTIME_DIR}` to a directory that you can write to"
+                )),
+            });
+        }
     }
     let metadata = fs::symlink_metadata(dir).map_err(|error| Error::io("look at", dir, error))?;
-    let refused = |what: String| {
-        Error::BadOption {
+    let refused = |what: String| Error::BadOption {
         message: format!("the runtime directory `{}` {what}", dir.display()),
-        hint: Some(
-            "set `RPYTEST_RUNTIME_DIR` to a directory of your own with mode 700, or remove this one"
-                .into(),
-        ),
-    }
+        hint: Some(format!(
+            "remove it, or set `{RUNTIME_DIR}` to a directory that only you can write to"
+        )),
     };
     if !metadata.is_dir() {
         return Err(refused("is not a directory".into()));
@@ -159,9 +192,11 @@ impl Identity {
         facts: &[String],
     ) -> Self {
         let mut hash = Fnv::default();
-        hash.part(python.as_os_str().as_bytes());
-        let interpreter = hash.0;
+        // `bin/python` and `bin/python3` of one environment are the same.
+        let folder = python.parent().unwrap_or(python);
+        hash.part(folder.as_os_str().as_bytes());
         hash.part(canonical.as_os_str().as_bytes());
+        let interpreter = hash.0;
         for number in [
             metadata.mtime(),
             metadata.mtime_nsec(),
@@ -169,8 +204,6 @@ impl Identity {
         ] {
             hash.part(&number.to_le_bytes());
         }
-        hash.part(BUILD.as_bytes());
-        hash.part(&PROTOCOL.to_le_bytes());
         for (name, value) in variables {
             hash.part(name.as_bytes());
             hash.part(value.as_bytes());
@@ -274,6 +307,7 @@ mod tests {
                 },
                 7,
             )
+            .unwrap()
         };
         let both = [("RPYTEST_RUNTIME_DIR", "/r"), ("XDG_RUNTIME_DIR", "/x")];
         assert_eq!(dir(&both), Path::new("/r"));
@@ -284,8 +318,26 @@ mod tests {
             Path::new("/tmp/rpytest-7")
         );
         assert_eq!(
-            dir(&[("RPYTEST_RUNTIME_DIR", "relative")]),
+            dir(&[("XDG_RUNTIME_DIR", "relative")]),
             Path::new("/tmp/rpytest-7")
+        );
+    }
+
+    #[test]
+    fn a_runtime_directory_that_was_asked_for_is_not_ignored() {
+        let complaint = |value: &str| {
+            let error = runtime_dir(|_| Some(value.into()), 7).unwrap_err();
+            assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
+            error.to_string()
+        };
+        assert_eq!(
+            complaint("relative"),
+            "`RPYTEST_RUNTIME_DIR` is `relative`, which is not an absolute path"
+        );
+        let long = complaint(&format!("/{}", "x".repeat(100)));
+        assert!(
+            long.ends_with("is too long for a socket's path: at most 76 bytes"),
+            "{long}"
         );
     }
 
@@ -294,9 +346,10 @@ mod tests {
         for length in 1..150 {
             let long = format!("/{}", "x".repeat(length));
             let dir = runtime_dir(
-                |name| (name == "RPYTEST_RUNTIME_DIR").then(|| (&long).into()),
+                |name| (name == "XDG_RUNTIME_DIR").then(|| (&long).into()),
                 7,
-            );
+            )
+            .unwrap();
             let place = Place::in_dir(
                 dir,
                 &Identity {
@@ -354,14 +407,14 @@ mod tests {
                 &[fact.to_owned()],
             )
         };
-        let base = name("/p", "/q", "v", "f");
-        assert_eq!(base, name("/p", "/q", "v", "f"));
-        assert_ne!(base.interpreter, name("/p2", "/q", "v", "f").interpreter);
-        for other in [
-            name("/p", "/q2", "v", "f"),
-            name("/p", "/q", "v2", "f"),
-            name("/p", "/q", "v", "g"),
-        ] {
+        let base = name("/b/p", "/q", "v", "f");
+        assert_eq!(base, name("/b/p", "/q", "v", "f"));
+        assert_eq!(base, name("/b/p3", "/q", "v", "f"));
+        for other in ["/c/p", "/b/c/p"] {
+            assert_ne!(base.interpreter, name(other, "/q", "v", "f").interpreter);
+        }
+        assert_ne!(base.interpreter, name("/b/p", "/q2", "v", "f").interpreter);
+        for other in [name("/b/p", "/q", "v2", "f"), name("/b/p", "/q", "v", "g")] {
             assert_eq!(base.interpreter, other.interpreter);
             assert_ne!(base.whole, other.whole);
         }

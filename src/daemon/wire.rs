@@ -179,17 +179,22 @@ impl Connection {
         let mut bytes = vec![0_u8; 2 * INLINE_LIMIT];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
-            rustix::net::recvmsg(
-                &self.socket,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut control,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        });
-        let received = match received {
-            // A peer that was killed with unread data in its queue.
-            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+        let mut receive = || {
+            rustix::io::retry_on_intr(|| {
+                rustix::net::recvmsg(
+                    &self.socket,
+                    &mut [IoSliceMut::new(&mut bytes)],
+                    &mut control,
+                    RecvFlags::CMSG_CLOEXEC,
+                )
+            })
+        };
+        let received = match receive() {
+            // The peer has gone with something unread in its queue, which is told once; what it had said is still there.
+            Err(rustix::io::Errno::CONNRESET) => match receive() {
+                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+                other => other?,
+            },
             other => other?,
         };
         let mut fds = Vec::new();

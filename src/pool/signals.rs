@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
+
+use super::TerminalModes;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -81,8 +83,11 @@ fn is_ignored(signal: i32) -> bool {
 
 /// Stops this process as Ctrl-Z does; returns when it is continued.
 pub fn stop_self() {
+    let modes = TerminalModes::current();
     // SIGSTOP, not SIGTSTP: that one has a handler of ours.
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+    // The shell has set its own; a debugger's line editor, which was stopped in the middle, relies on what it had set.
+    modes.restore();
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// Standard output failed; reported once, later output is dropped.
-    #[error("cannot write to standard output: {0}\nhint: check what the output is redirected to")]
+    #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
     /// The file of `--junitxml` failed.
-    #[error("cannot write the junit report `{}`: {source}\nhint: give `--junitxml` a path in a directory that can be written", path.display())]
+    #[error("cannot write the junit report `{}`: {source}", path.display())]
     Junit {
         /// The file asked for.
         path: PathBuf,
@@ -21,6 +21,15 @@ pub enum ReportError {
 }
 
 impl ReportError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Output(_) => "check what the output is redirected to",
+            Self::Junit { .. } => "give `--junitxml` a path in a directory that can be written",
+        }
+    }
+
     /// The reader of standard output went away, as in `rpytest | head`: the user's choice, nothing to complain about.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {

@@ -130,7 +130,10 @@ impl Reporter for Junit {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Finished { result, .. } => self.finished(result),
             RunEvent::Ended(end) => return self.ended(end),
-            RunEvent::Running(_) | RunEvent::Crashed { .. } | RunEvent::Notice(_) => {}
+            RunEvent::Running(_)
+            | RunEvent::Crashed { .. }
+            | RunEvent::Terminal { .. }
+            | RunEvent::Notice(_) => {}
         }
         Ok(())
     }

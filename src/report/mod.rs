@@ -5,14 +5,17 @@
 
 mod error;
 mod junit;
+mod notices;
 mod progress;
 mod screen;
+mod status_terminal;
 mod style;
 mod summary;
 mod terminal;
 
 pub use error::ReportError;
 pub use junit::Junit;
+pub use notices::Notices;
 pub use progress::Progress;
 pub use screen::{Screen, ScreenOptions, terminal_width};
 pub use summary::Summary;
@@ -67,6 +70,15 @@ impl Reporters {
         all.push(Terminal::new(screen.clone()));
         all.push(Progress::new(screen.clone()));
         all.push(Summary::new(screen.clone()));
+        all
+    }
+
+    /// The reporters of a run without a terminal reporter: the junit file, and what must be said all the same.
+    #[must_use]
+    pub fn silent() -> Self {
+        let mut all = Self::new();
+        all.push(Junit::new());
+        all.push(Notices);
         all
     }
 

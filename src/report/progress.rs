@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use unicode_width::UnicodeWidthChar;
 
 use super::screen::FLUSH_INTERVAL;
+use super::status_terminal::{StatusTerminal, columns};
 use super::{ReportError, Reporter, Screen};
 use crate::event::{RunEvent, RunStart, RunningTest};
 
@@ -19,12 +20,17 @@ const HERTZ: u8 = 15;
 pub struct Progress {
     screen: Screen,
     target: Option<ProgressDrawTarget>,
+    /// The width is that of the terminal on standard output, which may change.
+    resizable: bool,
     line: Option<Line>,
 }
 
 struct Line {
     bar: ProgressBar,
     width: usize,
+    resizable: bool,
+    /// The terminal is somebody else's.
+    paused: bool,
     started: Instant,
     tests: usize,
     finished: usize,
@@ -41,10 +47,13 @@ impl Progress {
     pub fn new(screen: Screen) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let terminal = std::io::stdout().is_terminal() && !dumb;
-        let target = terminal.then(|| ProgressDrawTarget::stdout_with_hz(HERTZ));
+        let target = terminal.then(|| {
+            ProgressDrawTarget::term_like_with_hz(Box::new(StatusTerminal::default()), HERTZ)
+        });
         Self {
             screen,
             target,
+            resizable: true,
             line: None,
         }
     }
@@ -55,6 +64,7 @@ impl Progress {
         Self {
             screen,
             target: Some(target),
+            resizable: false,
             line: None,
         }
     }
@@ -63,7 +73,7 @@ impl Progress {
         let Some(target) = self.target.take() else {
             return;
         };
-        if start.verbosity < 0 || start.live_output {
+        if start.verbosity < 0 || start.test_verbosity < 0 || start.live_output {
             return;
         }
         let bar = ProgressBar::with_draw_target(None, target);
@@ -73,6 +83,8 @@ impl Progress {
         self.line = Some(Line {
             bar,
             width: self.screen.options().width,
+            resizable: self.resizable,
+            paused: false,
             started: now,
             tests: start.tests,
             finished: 0,
@@ -81,6 +93,18 @@ impl Progress {
             heard: now,
             drawn: now,
         });
+    }
+
+    fn pause(&mut self, paused: bool) {
+        let Some(line) = &mut self.line else { return };
+        line.paused = paused;
+        if paused {
+            self.screen.set_bar(None);
+            line.bar.finish_and_clear();
+        } else {
+            line.bar.reset();
+            self.screen.set_bar(Some(line.bar.clone()));
+        }
     }
 
     fn ended(&mut self) {
@@ -134,8 +158,10 @@ impl Line {
                 (*elapsed + since).as_secs_f64()
             ));
         }
+        let now = columns().filter(|_| self.resizable);
+        let width = now.map_or(self.width, |now| now.min(self.width));
         // One column less than there are: a terminal wraps when the last one is used.
-        truncated(text, self.width.saturating_sub(1))
+        truncated(text, width.saturating_sub(1))
     }
 }
 
@@ -143,6 +169,7 @@ impl Reporter for Progress {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
         match *event {
             RunEvent::Started(start) => self.started(start),
+            RunEvent::Terminal { ours } => self.pause(!ours),
             RunEvent::Ended(_) => self.ended(),
             _ => {}
         }
@@ -161,7 +188,7 @@ impl Reporter for Progress {
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {
-        if let Some(line) = &mut self.line {
+        if let Some(line) = self.line.as_mut().filter(|line| !line.paused) {
             line.draw();
         }
         Ok(())
@@ -170,6 +197,7 @@ impl Reporter for Progress {
     fn due(&self) -> Option<Duration> {
         self.line
             .as_ref()
+            .filter(|line| !line.paused)
             .map(|line| FLUSH_INTERVAL.saturating_sub(line.drawn.elapsed()))
     }
 }

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use unicode_width::UnicodeWidthStr;
 
 use super::error::ReportError;
+use super::status_terminal;
 use super::style::paint;
 
 /// Longest time that a line waits in the buffer (a fifteenth of a second: what the eye takes for at once).
@@ -34,9 +35,10 @@ pub fn terminal_width() -> usize {
     let columns = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.trim().parse::<usize>().ok());
-    let size =
-        || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    match columns.filter(|&columns| columns > 0).or_else(size) {
+    match columns
+        .filter(|&columns| columns > 0)
+        .or_else(status_terminal::columns)
+    {
         Some(width) if width >= MIN_WIDTH => width,
         _ => DEFAULT_WIDTH,
     }
@@ -176,7 +178,7 @@ impl Screen {
 }
 
 /// Writes everything. A test may have made the terminal non-blocking, which is shared with us: then wait.
-fn write_out(out: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_out(out: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

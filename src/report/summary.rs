@@ -91,7 +91,10 @@ impl Reporter for Summary {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Finished { result, .. } => self.counts.result(result),
             RunEvent::Ended(end) => return self.ended(end),
-            RunEvent::Running(_) | RunEvent::Crashed { .. } | RunEvent::Notice(_) => {}
+            RunEvent::Running(_)
+            | RunEvent::Crashed { .. }
+            | RunEvent::Terminal { .. }
+            | RunEvent::Notice(_) => {}
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::event::{Outcome, Report, RunEnd, RunEvent, RunStart, Slot, TestResult
 pub struct Terminal {
     screen: Screen,
     verbosity: i32,
+    test_verbosity: i32,
     live_output: bool,
     /// Lines begin with the worker.
     labels: bool,
@@ -23,6 +24,7 @@ impl Terminal {
         Self {
             screen,
             verbosity: 0,
+            test_verbosity: 0,
             live_output: false,
             labels: false,
             tests: 0,
@@ -31,8 +33,9 @@ impl Terminal {
 
     fn started(&mut self, start: &RunStart) -> Result<(), ReportError> {
         self.verbosity = start.verbosity;
+        self.test_verbosity = start.test_verbosity;
         self.live_output = start.live_output;
-        self.labels = start.verbosity > 0 || start.each;
+        self.labels = start.test_verbosity > 0 || start.each;
         self.tests = start.tests;
         self.screen.lines(&start.header);
         if self.verbosity >= 0 {
@@ -57,7 +60,7 @@ impl Terminal {
 
     fn finished(&self, nodeid: &str, result: &TestResult) -> Result<(), ReportError> {
         for report in &result.reports {
-            if self.verbosity < 0 {
+            if self.test_verbosity < 0 {
                 self.letter(report);
             } else if !report.word.is_empty() {
                 self.line(nodeid, result.slot, report);
@@ -91,7 +94,7 @@ impl Terminal {
         self.screen.write(nodeid, &[]);
         self.screen.write(" ", &[]);
         self.screen.write(&report.word, &markup(report));
-        if self.verbosity > 0 && !report.reason.is_empty() {
+        if self.test_verbosity > 0 && !report.reason.is_empty() {
             self.reason(&report.reason);
         }
         self.screen.newline();
@@ -99,7 +102,7 @@ impl Terminal {
 
     /// pytest shortens the reason to the rest of the line, and under `-vv` never.
     fn reason(&self, reason: &str) {
-        let text = if self.verbosity > 1 {
+        let text = if self.test_verbosity > 1 {
             Some(format!(" ({reason})"))
         } else {
             let rest = self
@@ -158,6 +161,7 @@ impl Reporter for Terminal {
         match *event {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Running(_) => Ok(()),
+            RunEvent::Terminal { .. } => self.screen.flush(),
             RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
             RunEvent::Crashed {
                 slot,

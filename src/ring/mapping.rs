@@ -49,9 +49,12 @@ impl Mapping {
         };
         // For the same reason the name is ours to remove from here on.
         shmem.set_owner(false);
-        let base = NonNull::new(shmem.as_ptr()).ok_or(SegmentError::Invalid {
-            what: "it was mapped at address 0",
-        })?;
+        let Some(base) = NonNull::new(shmem.as_ptr()) else {
+            let _ = rustix::shm::unlink(name);
+            return Err(SegmentError::Invalid {
+                what: "it was mapped at address 0",
+            });
+        };
         let mut mapping = Self {
             shmem,
             base,

@@ -87,8 +87,9 @@ impl<'s> Reader<'s> {
             return Err("a record is cut off");
         }
         let body = &words[at + HEADER_WORDS..at + frame.total() / 8];
-        for word in body {
-            out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        out.resize(body.len() * 8, 0);
+        for (to, word) in out.as_chunks_mut().0.iter_mut().zip(body) {
+            *to = word.load(Ordering::Relaxed).to_le_bytes();
         }
         out.truncate(frame.len as usize);
         if !record::intact(&header, position, out) {

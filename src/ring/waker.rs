@@ -135,10 +135,10 @@ fn serve(segment: &Segment, socket: &OwnedFd, parent: rustix::process::Pid) {
 }
 
 /// All signals are blocked in this thread while it lives.
-struct SignalsBlocked(libc::sigset_t);
+pub(super) struct SignalsBlocked(libc::sigset_t);
 
 impl SignalsBlocked {
-    fn new() -> Self {
+    pub fn new() -> Self {
         // SAFETY: `sigset_t` is plain data; both sets are valid for the calls.
         unsafe {
             let mut all = std::mem::zeroed();

@@ -29,6 +29,8 @@ pub struct WorkerEnd {
 pub struct Counters {
     /// Tests claimed.
     pub claims: u64,
+    /// Of these, tests of other workers' parts of the plan.
+    pub steals: u64,
     /// Records written.
     pub records: u64,
     /// Bodies written to the spill file.
@@ -99,10 +101,12 @@ impl WorkerEnd {
         let segment = self.handle.segment();
         let stealing = self.walker.stealing();
         let test = self.walker.claim(segment);
-        if self.walker.stealing() && !stealing {
-            segment
-                .stealing(self.handle.slot())
-                .store(1, Ordering::Relaxed);
+        if self.walker.stealing() {
+            if !stealing {
+                let shown = segment.stealing(self.handle.slot());
+                shown.store(1, Ordering::Relaxed);
+            }
+            self.counters.steals += u64::from(test.is_some());
         }
         self.counters.claims += u64::from(test.is_some());
         test

@@ -96,10 +96,14 @@ impl Writer {
         for (to, word) in header.iter().zip(frame.encode(position, body)) {
             to.store(word, Ordering::Relaxed);
         }
-        for (to, chunk) in rest.iter().zip(body.chunks(8)) {
+        let (whole, last) = body.as_chunks();
+        for (to, bytes) in rest.iter().zip(whole) {
+            to.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
+        if !last.is_empty() {
             let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            to.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            bytes[..last.len()].copy_from_slice(last);
+            rest[whole.len()].store(u64::from_le_bytes(bytes), Ordering::Relaxed);
         }
         self.tail += need;
         // Release: the commit. Pairs with the acquire load of `tail` in `Reader::next`.

@@ -20,6 +20,10 @@ impl Run<'_> {
     /// `death` is `None` when there is no host any more to say how it ended.
     pub(super) fn bury(&mut self, slot: u16, death: Option<&Death>) {
         self.drain_fully(slot);
+        if self.debugged == Some(slot) {
+            self.debugged = None;
+            self.tell(&RunEvent::Terminal { ours: true });
+        }
         let incarnation = self.pool.incarnation(slot);
         let lane = std::mem::take(&mut self.lanes[usize::from(slot)]);
         let in_flight = self.in_flight(slot, incarnation);

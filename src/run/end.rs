@@ -34,7 +34,10 @@ impl Run<'_> {
             .filter(|error| !error.is_broken_pipe())
         {
             status = exit::INTERNAL_ERROR;
-            self.error.get_or_insert(Error::Internal(error.to_string()));
+            self.error.get_or_insert(Error::Report {
+                message: error.to_string(),
+                hint: error.hint(),
+            });
         }
         Finished {
             status,

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::process::Signal;
 
 use super::Run;
-use crate::daemon::message::HostEvent;
+use crate::daemon::message::{HostEvent, HostRequest};
 use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode;
 use crate::error::Error;
@@ -70,6 +70,7 @@ impl Run<'_> {
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
                 self.summary = Some((status, text));
             }
+            HostEvent::Debugger { slot, active } => self.debugger(slot, active)?,
             HostEvent::Exit(exit) => {
                 for text in [&exit.out, &exit.err] {
                     if !text.is_empty() {
@@ -84,6 +85,27 @@ impl Run<'_> {
                     "it announced a run in the middle of one".into(),
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// A debugger in the worker of `slot` asks for the terminal, or gives it back.
+    fn debugger(&mut self, slot: u16, active: bool) -> Result<(), WireError> {
+        if slot >= self.pool.len() {
+            return Err(WireError::Malformed(format!("there is no slot {slot}")));
+        }
+        if active {
+            // What came before is shown before: nothing is written while it has the terminal.
+            self.drain_fully(slot);
+            self.debugged = Some(slot);
+        } else {
+            self.debugged = None;
+        }
+        self.tell(&RunEvent::Terminal { ours: !active });
+        let flushed = self.reporters.flush();
+        self.told(flushed);
+        if active {
+            self.send(&HostRequest::Debugger { slot });
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod end;
 mod ledger;
 mod messages;
 mod records;
+mod signals;
 mod stats;
 mod verdict;
 
@@ -17,8 +18,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
@@ -26,7 +25,7 @@ use crate::event::{RunEvent, RunStart, RunningTest};
 use crate::inventory::Inventory;
 use crate::plan::Serial;
 use crate::plan::history::Sample;
-use crate::pool::{Pool, Received, Signals, Watched, stop_self, wait};
+use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
 use crate::ring::{RecordHead, Segment, Waker};
 use bodies::Bodies;
@@ -147,6 +146,8 @@ struct Run<'a> {
     /// A record came unasked, and no other follows.
     late_record: bool,
     needs_report: bool,
+    /// The slot whose worker is in a debugger, which has the terminal.
+    debugged: Option<u16>,
     /// Signals to end that have come.
     interrupts: u32,
 
@@ -208,6 +209,7 @@ impl<'a> Run<'a> {
             exit_status: None,
             late_record: false,
             needs_report: setup.options.needs_report,
+            debugged: None,
             interrupts: 0,
             output_error: None,
             error: None,
@@ -297,29 +299,6 @@ impl<'a> Run<'a> {
             SLOW_TICK
         };
         self.reporters.due().map_or(tick, |due| due.min(tick))
-    }
-
-    fn signal(&mut self, signal: Received) {
-        match signal {
-            Received::Resize => {}
-            Received::Suspend => {
-                let _ = self.reporters.flush();
-                self.pool.signal_all(Signal::STOP);
-                stop_self();
-                self.pool.signal_all(Signal::CONT);
-            }
-            Received::End(signal) => {
-                self.interrupts += 1;
-                self.verdict.signal(signal);
-                self.segment.stop();
-                match self.interrupts {
-                    1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
-                    1 => self.send(&HostRequest::Interrupt),
-                    2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
-                    _ => self.disconnect(),
-                }
-            }
-        }
     }
 
     /// The status line's news, at most once in a tick.

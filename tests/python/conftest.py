@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 # Before the modules are imported: their assertions are part of the tests.
-pytest.register_assert_rewrite("harness", "processes", "running")
+pytest.register_assert_rewrite("harness", "processes", "rich", "running", "screen")
 
 import processes
 from harness import Project
@@ -24,7 +25,20 @@ def project(tmp_path: Path) -> Iterator[Project]:
     At the end the daemon is stopped, and the test fails if a process, a shared memory entry or a
     socket is left.
     """
-    project = Project(tmp_path)
+    with _guarded(tmp_path) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A `project` for many tests of the same files: one daemon serves them all."""
+    with _guarded(tmp_path_factory.mktemp("project")) as project:
+        yield project
+
+
+@contextlib.contextmanager
+def _guarded(path: Path) -> Iterator[Project]:
+    project = Project(path)
     watchdog = threading.Timer(4 * WATCHDOG_SECONDS, _end_hang, [project])
     watchdog.daemon = True
     watchdog.start()

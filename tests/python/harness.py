@@ -94,16 +94,18 @@ class Project:
 
     Everything that it starts carries ``RPYTEST_RUNTIME_DIR`` in its environment, which is how
     leftovers are found, whoever their parent is by then.
+
+    `bin` is the folder of the programs, by default that of this Python.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bin: Path | None = None) -> None:
         self.path = path
         # Not below tmp_path: a socket's path may have 107 bytes, and tests' names are long.
         self.scratch = Path(tempfile.mkdtemp(prefix="rp-", dir=_short_folder()))
         self.runtime_dir = self.scratch / "run"
         self.runtime_dir.mkdir(mode=0o700)
         self.cache_dir = self.scratch / "cache"
-        self.bin = Path(sys.executable).parent
+        self.bin = bin or Path(sys.executable).parent
         self.env = {
             name: value
             for name, value in os.environ.items()

@@ -94,6 +94,12 @@ class Running:
     # -- output and input
 
     @property
+    def terminal(self) -> int:
+        """The descriptor that stands for the user at its terminal."""
+        assert self._tty
+        return self._input
+
+    @property
     def stdout(self) -> str:
         """What came on standard output so far; with a terminal, everything."""
         return self._text("stdout")

@@ -51,6 +51,7 @@ pub fn start(tests: usize, verbosity: i32) -> RunStart {
         tests,
         workers: 2,
         verbosity,
+        test_verbosity: verbosity,
         ..RunStart::default()
     }
 }

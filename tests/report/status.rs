@@ -152,6 +152,25 @@ fn is_one_line_however_long_the_names() {
 }
 
 #[test]
+fn is_gone_while_somebody_else_has_the_terminal() {
+    let terminal = InMemoryTerm::new(20, 70);
+    let mut all = on(&terminal, 70);
+    let begin = start(5, 0);
+    let running = [running(0, "test_a.py::test_2", 3)];
+    let mut tell = |event: RunEvent<'_>| {
+        all.event(&event).expect("memory can be written");
+        tick(&mut all);
+        terminal.contents().contains("[0/5]")
+    };
+    assert!(tell(RunEvent::Started(&begin)));
+    assert!(!tell(RunEvent::Terminal { ours: false }));
+    assert!(!tell(RunEvent::Running(&running)));
+    assert!(tell(RunEvent::Terminal { ours: true }));
+    assert!(!tell(RunEvent::Terminal { ours: false }));
+    assert!(!tell(RunEvent::Ended(&end(1.0))));
+}
+
+#[test]
 fn is_silent_under_quiet_and_with_live_output() {
     for begin in [
         start(5, -1),

@@ -69,6 +69,7 @@ impl Reporter for Recorder {
                 self.lines
                     .push(format!("crash of {test}: {cause}, replaced: {replaced}"));
             }
+            RunEvent::Terminal { ours } => self.lines.push(format!("terminal ours: {ours}")),
             RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
             RunEvent::Ended(end) => self.end = Some((*end).clone()),
         }

@@ -1,0 +1,123 @@
+"""What the daemon knows about runs that wait and sessions that are warm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rpytest import _process, _wire
+from rpytest._wire import Message
+
+#: Modification time, size and inode by file name; `None` for a missing file.
+FileTimes = dict[str, list[int] | None]
+
+
+@dataclass
+class Pending:
+    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
+
+    request: Message
+    conn: socket.socket
+    fds: list[int]
+    #: The command line is no longer there.
+    gone: bool = False
+
+    def close(self) -> None:
+        """Let go of the connection and of the run's streams."""
+        self.conn.close()
+        _wire.close_all(self.fds)
+        self.fds = []
+
+
+@dataclass
+class Warm:
+    """A session's process as the daemon sees it."""
+
+    key: str
+    pid: int
+    pidfd: int
+    control: socket.socket
+    since: float
+    #: The run that it was made for.
+    first: Pending
+    pending: list[Pending] = field(default_factory=list)
+    info: Message = field(default_factory=dict)
+    used: float = 0.0
+    cwd: str = ""
+    args: list[str] = field(default_factory=list)
+
+    def status(self) -> Message:
+        """As it is shown to the user."""
+        return {
+            "pid": self.pid,
+            "root": self.info.get("root", self.cwd),
+            "args": self.args,
+            "tests": self.info.get("tests", 0),
+            "since": self.since,
+            "runs": self.info.get("runs", 0),
+            "rss_kb": resident_kb(self.pid),
+            "method": self.info.get("method", "collected"),
+        }
+
+
+def session_key(request: Message) -> str:
+    """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
+    environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
+    rest = [request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog")]
+    # Not just joined: a line break in an argument or a variable must not look like two of them.
+    return json.dumps([request["cwd"], request["argv"], environment, rest])
+
+
+def resident_kb(pid: int) -> int:
+    """Memory that the process has in use, in KiB."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def file_times(names: Iterable[str]) -> FileTimes:
+    """What tells whether the files have changed."""
+    times: FileTimes = {}
+    for name in names:
+        try:
+            found = os.stat(name)
+            times[name] = [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
+        except OSError:
+            times[name] = None
+    return times
+
+
+def refuse(conn: socket.socket, text: str, hint: str) -> None:
+    """Tell the command line that there is no run, and why."""
+    with contextlib.suppress(_wire.Closed, OSError):
+        _wire.send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV`, or the number of a signal without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def hung_up(conn: socket.socket) -> bool:
+    """Whether the other end is gone; what it has sent stays unread."""
+    poll = select.poll()
+    poll.register(conn, 0)
+    return bool(poll.poll(0))
+
+
+def has_news(sock: socket.socket) -> bool:
+    """Whether there is something to read."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

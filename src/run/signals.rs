@@ -1,0 +1,56 @@
+//! What the user's signals do to a run.
+
+use rustix::process::Signal;
+
+use super::Run;
+use crate::daemon::message::HostRequest;
+use crate::event::RunEvent;
+use crate::pool::{Received, stop_self};
+
+impl Run<'_> {
+    /// Reacts to one signal.
+    pub(super) fn signal(&mut self, signal: Received) {
+        match (signal, self.debugged) {
+            // What it means is the debugger's affair.
+            (Received::End(Signal::INT), Some(slot)) => self.pool.signal(slot, Signal::INT),
+            (Received::Resize, Some(slot)) => self.pool.signal(slot, Signal::WINCH),
+            (signal, _) => self.own_signal(signal),
+        }
+    }
+
+    fn own_signal(&mut self, signal: Received) {
+        match signal {
+            // The status line looks at the width whenever it is drawn.
+            Received::Resize => {}
+            Received::Suspend => self.suspend(),
+            Received::End(signal) => {
+                self.interrupts += 1;
+                self.tell(&RunEvent::Terminal { ours: false });
+                self.verdict.signal(signal);
+                self.segment.stop();
+                match self.interrupts {
+                    1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
+                    1 => self.send(&HostRequest::Interrupt),
+                    2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
+                    _ => self.disconnect(),
+                }
+            }
+        }
+    }
+
+    /// Ctrl-Z: nothing runs until this process is continued.
+    fn suspend(&mut self) {
+        let ours = self.debugged.is_none() && self.interrupts == 0;
+        if ours {
+            self.tell(&RunEvent::Terminal { ours: false });
+        }
+        let flushed = self.reporters.flush();
+        self.told(flushed);
+        self.pool.signal_all(Signal::STOP);
+        stop_self();
+        self.pool.signal_all(Signal::CONT);
+        if ours {
+            self.tell(&RunEvent::Terminal { ours: true });
+        }
+    }
+}

@@ -1,0 +1,146 @@
+"""What the workers of the project in `project/` said of themselves before they died, and who is who in /proc."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# The layout that project/conftest.py writes.
+PUSHES, NODEID = 4, 16
+
+#: In which phase a kill struck, by the letter that the worker wrote; in the order of a worker's life.
+PHASES = {
+    "start": "forked, not yet at work",
+    "respawn": "a replacement, forked, not yet at work",
+    "claiming": "taking a test of its own part",
+    "stealing": "taking a test of another's part",
+    "setup": "",
+    "call": "",
+    "teardown": "",
+    "commit": "between the end of the test and the end of the commit",
+    "full ring": "waiting for room",
+    "leaving": "no test left, not yet said goodbye",
+}
+_LETTERS = {
+    "q": "claiming",
+    "x": "stealing",
+    "s": "setup",
+    "c": "call",
+    "t": "teardown",
+    "e": "commit",
+    "p": "commit",
+    "a": "commit",
+    "g": "leaving",
+}
+GOODBYE = "z"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What one worker said last."""
+
+    pid: int
+    #: A replacement of a dead worker.
+    incarnated: bool
+    letter: str
+    #: 0: no test in flight; 1: one is; 2: that is being changed at this moment.
+    in_flight: int
+    #: Records of tests that it began to write.
+    pushes: int
+    nodeid: str
+
+    @property
+    def phase(self) -> str:
+        """One of `PHASES`."""
+        if self.letter == "r":
+            return "respawn" if self.incarnated else "start"
+        return _LETTERS[self.letter]
+
+
+class Folder:
+    """The folder in which a project's workers leave their words and draw their tickets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clear({})
+
+    def clear(self, tickets: dict[str, int]) -> None:
+        """Begin anew, with so many tickets of each kind."""
+        for name in ("state", "tickets", "used"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+            for file in (self.path / name).iterdir():
+                file.unlink()
+        for kind, count in tickets.items():
+            for number in range(count):
+                (self.path / "tickets" / f"{kind}-{number}").touch()
+
+    def words(self) -> dict[int, Words]:
+        """Of each worker, by pid."""
+        found = {}
+        for file in (self.path / "state").iterdir():
+            kind, _, pid = file.name.partition("-")
+            data = file.read_bytes()
+            if len(data) <= NODEID:
+                continue
+            (pushes,) = struct.unpack_from("<I", data, PUSHES)
+            nodeid = data[NODEID:].partition(b"\0")[0].decode()
+            letter = chr(data[0]) if data[0] else "r"
+            found[int(pid)] = Words(int(pid), kind == "next", letter, data[1], pushes, nodeid)
+        return found
+
+
+def children(pid: int) -> list[int]:
+    """Pids of the children of a process with one thread; none when it is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def parent(pid: int) -> int:
+    """Pid of a process's parent; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@dataclass
+class Tree:
+    """The processes of one run."""
+
+    daemon: int = 0
+    session: int = 0
+    host: int = 0
+
+    @property
+    def workers(self) -> list[int]:
+        """Pids of the living workers."""
+        return children(self.host) if self.host else []
+
+
+def tree(pids: Iterable[int], bare: bool) -> Tree:
+    """Find out who is who among the processes of one project with one run going on."""
+    pythons = set()
+    for pid in pids:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"rpytest._daemon" in command:
+            pythons.add(pid)
+    found = Tree()
+    for pid in pythons:
+        if parent(pid) not in pythons:
+            found.daemon = pid
+            break
+    for session in children(found.daemon) if found.daemon else []:
+        if bare:
+            found.host = session
+        else:
+            for host in children(session):
+                found.session, found.host = session, host
+            found.session = found.session or session
+    return found

@@ -1,0 +1,143 @@
+"""Tests that write where they should not, and memory that is not there: an end with words, never a hang or a false green."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import junit as junit_files
+import processes
+from harness import Project, Result
+
+TESTS = 60
+
+# Finds the run's shared memory, whose name is gone, among this process's mappings.
+SEGMENT = """
+    import os, random, struct, time
+    import pytest
+
+    def segment():
+        for line in open("/proc/self/maps"):
+            if "/rpytest-" in line and "(deleted)" in line and "memfd" not in line:
+                first, _, last = line.split()[0].partition("-")
+                return int(first, 16), int(last, 16)
+        raise AssertionError("no shared memory of rpytest is mapped")
+"""
+
+SCRIBBLER = """
+    def scribble(seed, how):
+        chance = random.Random(seed)
+        start, end = segment()
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:
+            def write(at, data):
+                memory.seek(at)
+                memory.write(data)
+            if how == "everything":
+                write(start, chance.randbytes(end - start))
+            elif how == "zeros":
+                write(start, bytes(end - start))
+            elif how == "beginning":
+                # Header, claims, plan, events, positions: the rings come last.
+                write(start, chance.randbytes(chance.randrange(64, (end - start) // 8)))
+            else:
+                for _ in range(2000):
+                    write(chance.randrange(start, end - 8), chance.randbytes(8))
+
+    @pytest.mark.parametrize("i", range({tests}))
+    def test_one(i):
+        if i == 7:
+            scribble({seed}, "{how}")
+        print(f"output of {{i}}" * (i % 5) * 200)
+        time.sleep(0.002)
+"""
+
+
+def scribbled(project: Project, how: str, seed: int) -> Result:
+    project.write(test_scribbles=SEGMENT + SCRIBBLER.format(tests=TESTS, seed=seed, how=how))
+    return project.rpytest("-n", "3")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("how", ["everything", "zeros", "beginning", "spots"])
+def test_scribbling_over_the_segment(project: Project, how: str, seed: int) -> None:
+    result = scribbled(project, how, seed)
+    text = result.stdout + result.stderr
+    assert "panicked" not in text and "internal error" not in text, result
+    missing = {f"test_scribbles::test_one[{i}]" for i in range(TESTS)} - result.outcomes.keys()
+    if result.status == 0:
+        # It has hit nothing that mattered.
+        assert how in ("spots", "beginning"), result
+        assert not missing and set(result.outcomes.values()) == {"passed"}, result
+        assert result.counts == {"passed": TESTS}, result
+    else:
+        assert result.status in (1, 3), result
+        assert "crashed" in text or "error:" in text or "did not run" in text, result
+    assert project.rpytest("-n", "2", "--collect-only", "-q").status == 0
+
+
+# Writes over the conditions on which workers wait for room: as if the waiters held locks that nobody will let go of. The
+# offsets are those of `src/ring/layout.rs`; the values mean that to glibc, to another C library perhaps nothing.
+CONDITIONS = """
+    def up(offset):
+        return (offset + 127) // 128 * 128
+
+    @pytest.mark.parametrize("i", range(100))
+    def test_one(i):
+        if i == 7:
+            start, _ = segment()
+            with open("/proc/self/mem", "r+b", buffering=0) as memory:
+                memory.seek(start)
+                _, _, slots, tests, entries, _, incarnations = struct.unpack("7Q", memory.read(56))
+                events = up(up(up(512 + tests * 4) + entries * 12) + slots * 8)
+                for number in range(incarnations):
+                    memory.seek(start + events + 128 * number + 40)
+                    memory.write(struct.pack("<I", 1) * 12)
+            open("written", "w").close()
+            time.sleep(0.5)
+        print("x" * 6000)
+"""
+
+
+def test_worker_that_waits_in_overwritten_memory(project: Project) -> None:
+    """It waits for ever, and aborts itself when it notices."""
+    project.write(test_waits=SEGMENT + CONDITIONS)
+    junit = project.scratch / "waits.xml"
+    running = project.spawn("-n", "2", f"--junitxml={junit}")
+    assert processes.wait_until((project.path / "written").exists, seconds=60)
+    # Nobody reads, so both rings fill up.
+    running.send_signal(signal.SIGSTOP)
+    assert not processes.wait_until(lambda: not running.is_running(), seconds=2)
+    running.send_signal(signal.SIGCONT)
+    status = running.wait()
+    assert "panicked" not in running.stdout + running.stderr, running
+    assert len(junit_files.read(junit)) == 100
+    assert status == (1 if "crashed: killed by SIGABRT while running" in running.stdout else 0), running
+
+
+def test_no_room_in_shared_memory(project: Project, tmp_path: Path) -> None:
+    """A container with a tiny /dev/shm: a clear error with a hint, and nothing is left."""
+    unshare = shutil.which("unshare")
+    works = (
+        unshare
+        and subprocess.run([unshare, "-m", "mount", "-t", "tmpfs", "none", "/dev/shm"], capture_output=True).returncode
+        == 0
+    )
+    if not works:
+        pytest.skip("needs the right to mount (run as root)")
+    project.write(test_a="def test_1(): pass")
+    assert unshare is not None
+    # The listing is made in the same namespace, after the run.
+    script = f"mount -t tmpfs -o size=64k none /dev/shm && {{ rpytest -n 2; echo status $?; ls -A /dev/shm > {tmp_path}/left; }}"
+    running = project.spawn("-m", "sh", "-c", script, program=os.path.relpath(unshare, project.bin))
+    running.wait()
+    assert "status 3" in running.stdout, running
+    assert "error: shared memory" in running.stderr and "hint:" in running.stderr and "/dev/shm" in running.stderr, (
+        running
+    )
+    assert (tmp_path / "left").read_text() == ""
+    assert not processes.segments_of([running.pid])
