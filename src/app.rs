@@ -295,6 +295,7 @@ impl Job<'_> {
             .get("deselected")
             .is_none_or(|&count| count == 0)
             && options.collect_errors == 0
+            && options.replay.is_none()
             && !self.invocation.pytest.iter().any(names_a_path)
     }
 }

@@ -62,9 +62,9 @@ impl Costs {
         }
         let usual = usual(setups, module);
         for test in module.clone() {
-            // Others that began a worker's stay in an earlier run carry it as well, in part.
+            // Others that began a worker's stay in earlier runs carry most of it as well.
             let over = setups[test].map_or(0, |setup| setup.saturating_sub(usual));
-            if test == module.start || over > extra / 2 {
+            if test == module.start || over >= extra / 4 * 3 {
                 self.own[test] = self.own[test].saturating_sub(over.min(extra)).max(1);
             }
         }
