@@ -74,11 +74,7 @@ fn suites() -> impl Strategy<Value = Suite> {
 }
 
 fn orders() -> impl Strategy<Value = Order> {
-    prop_oneof![
-        Just(Order::Lpt),
-        Just(Order::Queue),
-        Just(Order::Collected)
-    ]
+    prop_oneof![Just(Order::Lpt), Just(Order::Queue), Just(Order::Collected)]
 }
 
 /// Per part the tests in order.

@@ -110,7 +110,11 @@ pub(super) fn record(
     plan: &Plan,
     inventory: &Inventory,
 ) -> Result<()> {
-    let is_serial = |test: &u32| plan.serial().iter().any(|serial| serial.tests.contains(test));
+    let is_serial = |test: &u32| {
+        plan.serial()
+            .iter()
+            .any(|serial| serial.tests.contains(test))
+    };
     let (mut workers, mut serial) = (Vec::new(), Vec::new());
     for tests in sequences {
         let (alone, others): (Vec<u32>, Vec<u32>) = tests.iter().partition(|&test| is_serial(test));
@@ -123,7 +127,7 @@ pub(super) fn record(
         workers.push(names(others));
         serial.extend(names(alone));
     }
-    Record::new(workers, serial).write(file).map_err(|error| {
-        Error::io("write the plan", file, error)
-    })
+    Record::new(workers, serial)
+        .write(file)
+        .map_err(|error| Error::io("write the plan", file, error))
 }

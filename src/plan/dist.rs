@@ -153,8 +153,7 @@ impl Plan {
             }
             plan.parts.push((start, plan.entries.len() as u32 - start));
             let all = part.iter().chain(&serial);
-            plan.loads
-                .push(all.map(|&test| costs[test as usize]).sum());
+            plan.loads.push(all.map(|&test| costs[test as usize]).sum());
             if alone && !serial.is_empty() {
                 plan.serial.push(Serial {
                     slot,

@@ -133,6 +133,8 @@ pub struct Plan {
     loads: Vec<u64>,
     sharing: Sharing,
     serial: Vec<Serial>,
+    /// How often modules are entered that cost something, and what that costs in all.
+    entered: (u64, u64),
 }
 
 /// Tests that run when nothing else runs, in one worker, in their order.
@@ -202,6 +204,10 @@ impl Plan {
                     };
                     let cost = costs.own[place as usize] + paid;
                     load += cost;
+                    if paid > 0 {
+                        plan.entered.0 += 1;
+                        plan.entered.1 += paid;
+                    }
                     plan.entries.push(PlanEntry {
                         test: order.map_or(place, |order| order[place as usize]),
                         cost_us: clamp(cost),
@@ -252,12 +258,16 @@ impl Plan {
     /// Estimated time of the busiest worker.
     #[must_use]
     pub fn makespan(&self) -> Duration {
-        Duration::from_micros(self.loads.iter().copied().max().unwrap_or(0))
+        Duration::from_micros(self.longest())
+    }
+
+    fn longest(&self) -> u64 {
+        self.loads.iter().copied().max().unwrap_or(0)
     }
 }
 
-/// The plan with the least makespan of those that split expensive modules more or less; among about equals the one with the
-/// fewest set-ups.
+/// The plan that splits expensive modules no more than pays: where everything is finished earlier by more than each set-up
+/// costs that has to be made again for it.
 fn best(tests: &Tests, costs: &Costs, split: Split, plan: impl Fn(Vec<Unit>) -> Plan) -> Plan {
     if costs.enter.iter().all(|&enter| enter == 0) {
         return plan(units::group(tests, costs, &split));
@@ -265,8 +275,11 @@ fn best(tests: &Tests, costs: &Costs, split: Split, plan: impl Fn(Vec<Unit>) -> 
     let mut best: Option<Plan> = None;
     for split in split.candidates() {
         let found = plan(units::group(tests, costs, &split));
-        // A hundredth is within the error of any estimate.
-        let better = |best: &Plan| found.makespan() < best.makespan().mul_f64(0.99);
+        let better = |best: &Plan| {
+            let gain = best.longest().saturating_sub(found.longest());
+            let more = found.entered.0.saturating_sub(best.entered.0).max(1);
+            gain > found.entered.1.saturating_sub(best.entered.1) / more
+        };
         if best.as_ref().is_none_or(better) {
             best = Some(found);
         }
