@@ -2,6 +2,7 @@
 
 mod collect;
 mod exchange;
+mod planning;
 mod shard;
 
 use std::ffi::OsString;
@@ -20,17 +21,12 @@ use crate::error::{Error, Result};
 use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
-use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Received, Signals, TerminalModes};
+use crate::pool::{Received, Signals, TerminalModes};
 use crate::report::{Reporter, Reporters, Screen, ScreenOptions, terminal_width};
-use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
 use shard::Share;
 
-/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
-/// `/dev/shm` by default.
-const RING_BYTES: u32 = 256 << 10;
 /// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
 const RESTARTS_PER_WORKER: u32 = 4;
 
@@ -264,9 +260,10 @@ impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let durations = history.estimates(self.inventory.ids.iter().map(String::as_str));
-        let share = self.share(&durations)?;
-        let plan = self.plan(&durations, share.as_ref())?;
+        let estimates = planning::Estimates::new(&mut history, self.inventory);
+        let share = self.share(&estimates.durations)?;
+        let only = share.as_ref().map(|share| share.tests.as_slice());
+        let plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
         if plan.workers() == 0 {
             return self.run_nothing(share.as_ref());
         }
@@ -275,12 +272,13 @@ impl Job<'_> {
         let max_restarts = options
             .max_worker_restart
             .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
-        let segment = self.segment(&plan, slots, max_restarts)?;
+        let segment = planning::segment(&plan, self.collected.tests, slots, max_restarts)?;
         let finished = run::execute(run::Setup {
             connection: &self.link.connection,
             segment: Arc::new(segment),
             inventory: self.inventory,
             planned: plan.entries().iter().map(|entry| entry.test).collect(),
+            serial: plan.serial().to_vec(),
             options,
             slots,
             max_restarts,
@@ -301,6 +299,9 @@ impl Job<'_> {
         if let Some(error) = finished.error {
             print(io::stderr().lock(), &error.render());
         }
+        if let Some(file) = &options.record_plan {
+            planning::record(file, &finished.sequences, &plan, self.inventory)?;
+        }
         Ok(finished.status)
     }
 
@@ -310,19 +311,6 @@ impl Job<'_> {
         options
             .map(|options| shard::choose(options, self.shard_history, self.inventory, durations))
             .transpose()
-    }
-
-    fn plan(&self, durations: &[Option<Duration>], share: Option<&Share>) -> Result<Plan> {
-        let workers = self.collected.options.workers.into();
-        let Inventory {
-            modules, classes, ..
-        } = self.inventory;
-        let tests = Tests::new(modules, classes, durations)
-            .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
-        Ok(match share {
-            None => Plan::new(&tests, workers),
-            Some(share) => Plan::of(&tests, &share.tests, workers),
-        })
     }
 
     /// A shard without tests is no failure: a matrix of machines need not fit the suite.
@@ -360,29 +348,6 @@ impl Job<'_> {
         }))
     }
 
-    fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
-        let table = PlanTable {
-            entries: plan
-                .entries()
-                .iter()
-                .map(|entry| PlanEntry {
-                    test: entry.test,
-                    cost_us: entry.cost_us,
-                    unit: entry.unit,
-                })
-                .collect(),
-            parts: plan.parts().to_vec(),
-        };
-        let spec = SegmentSpec {
-            slots,
-            tests: self.collected.tests,
-            ring_bytes: RING_BYTES,
-            incarnations: Pool::incarnations_for(slots, max_restarts),
-        };
-        Segment::sweep();
-        Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))
-    }
-
     fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {
         let Collected { options, .. } = self.collected;
         let counted = |name| options.counts.get(name).copied().unwrap_or(0);
@@ -414,6 +379,7 @@ impl Job<'_> {
             }),
             live_output: options.capture == "no",
             no_summary: options.no_summary,
+            each: options.copies > 0,
         }
     }
 }

@@ -158,6 +158,8 @@ pub struct RunStart {
     /// Tests write to the terminal themselves (`-s`): no status line.
     pub live_output: bool,
     pub no_summary: bool,
+    /// Every worker runs every test: each line says which one it is.
+    pub each: bool,
 }
 
 /// What `--junitxml` and its ini options say.

@@ -31,6 +31,15 @@ fn duration(id: &str) -> Option<Duration> {
     (!sum.is_multiple_of(5)).then(|| Duration::from_micros(sum * sum % 1_000_000))
 }
 
+/// About half of the tests in so many groups, across modules; the numbers depend on nothing but the id.
+fn kept(ids: &[String], groups: u32) -> Vec<u32> {
+    let number = |id: &String| duration(id).map_or(0, |duration| duration.subsec_micros());
+    ids.iter()
+        .map(|id| number(id) % (2 * groups + 1))
+        .map(|number| if number > groups { 0 } else { number })
+        .collect()
+}
+
 fn durations(ids: &[String]) -> Vec<Option<Duration>> {
     ids.iter().map(|id| duration(id)).collect()
 }
@@ -41,15 +50,20 @@ fn module(id: &str) -> &str {
 
 proptest! {
     #[test]
-    fn shards_are_a_partition(ids in ids(), total in 1u32..20, by_duration: bool) {
+    fn shards_are_a_partition(ids in ids(), total in 1u32..20, by_duration: bool, groups in 0u32..9) {
+        let kept = kept(&ids, groups);
         let durations = durations(&ids);
         let balance = if by_duration { Balance::Durations(&durations) } else { Balance::Hash };
-        let assigned = assign(&ids, balance, total);
+        let assigned = assign(&ids, &kept, balance, total);
         let mut all: Vec<u32> = (0..total)
             .flat_map(|index| Shard { index, total }.tests(&assigned))
             .collect();
         all.sort_unstable();
         prop_assert_eq!(all, (0..ids.len() as u32).collect::<Vec<_>>());
+        let mut shards: HashMap<u32, u32> = HashMap::new();
+        for (&group, &shard) in kept.iter().zip(&assigned).filter(|(group, _)| **group > 0) {
+            prop_assert_eq!(*shards.entry(group).or_insert(shard), shard, "a group is divided");
+        }
     }
 
     #[test]
@@ -61,7 +75,7 @@ proptest! {
         let by_id = |ids: &[String]| -> HashMap<String, u32> {
             let durations = durations(ids);
             let balance = if by_duration { Balance::Durations(&durations) } else { Balance::Hash };
-            ids.iter().cloned().zip(assign(ids, balance, total)).collect()
+            ids.iter().cloned().zip(assign(ids, &[], balance, total)).collect()
         };
         prop_assert_eq!(by_id(&ids), by_id(&shuffled));
     }
@@ -70,7 +84,7 @@ proptest! {
     fn a_module_is_divided_only_if_it_is_heavier_than_a_fair_share(ids in ids(), total in 1u32..20) {
         let mut shards: HashMap<&str, HashSet<u32>> = HashMap::new();
         let mut sizes: HashMap<&str, u64> = HashMap::new();
-        for (id, shard) in ids.iter().zip(assign(&ids, Balance::Hash, total)) {
+        for (id, shard) in ids.iter().zip(assign(&ids, &[], Balance::Hash, total)) {
             shards.entry(module(id)).or_default().insert(shard);
             *sizes.entry(module(id)).or_default() += 1;
         }
@@ -85,7 +99,7 @@ proptest! {
     fn by_durations_no_shard_is_much_heavier_than_its_share(ids in ids(), total in 1u32..8) {
         let known: Vec<Option<Duration>> =
             ids.iter().map(|id| Some(duration(id).unwrap_or(Duration::from_millis(9)))).collect();
-        let assigned = assign(&ids, Balance::Durations(&known), total);
+        let assigned = assign(&ids, &[], Balance::Durations(&known), total);
         let mut loads = vec![Duration::ZERO; total as usize];
         for (shard, duration) in assigned.iter().zip(&known) {
             loads[*shard as usize] += duration.unwrap();
@@ -104,7 +118,7 @@ fn by_durations_equal_shares_where_modules_allow() {
     let durations: Vec<Option<Duration>> = (0..40)
         .map(|n| Some(Duration::from_millis(if n == 7 { 90 } else { 10 })))
         .collect();
-    let assigned = assign(&ids, Balance::Durations(&durations), 4);
+    let assigned = assign(&ids, &[], Balance::Durations(&durations), 4);
     let mut loads = [0; 4];
     for (shard, duration) in assigned.iter().zip(&durations) {
         loads[*shard as usize] += duration.unwrap().as_millis();
@@ -116,8 +130,11 @@ fn by_durations_equal_shares_where_modules_allow() {
 fn a_module_that_others_join_or_leave_stays_where_it_is() {
     let all: Vec<String> = (0..100).map(|n| format!("m{n}.py::test")).collect();
     let some: Vec<String> = all.iter().skip(1).step_by(3).cloned().collect();
-    let before: HashMap<&String, u32> = all.iter().zip(assign(&all, Balance::Hash, 5)).collect();
-    for (id, shard) in some.iter().zip(assign(&some, Balance::Hash, 5)) {
+    let before: HashMap<&String, u32> = all
+        .iter()
+        .zip(assign(&all, &[], Balance::Hash, 5))
+        .collect();
+    for (id, shard) in some.iter().zip(assign(&some, &[], Balance::Hash, 5)) {
         assert_eq!(before[id], shard);
     }
     let used: HashSet<u32> = before.values().copied().collect();

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from rpytest._wire import Message
 
 
+def useful(workers: int, session: pytest.Session) -> int:
+    """No more workers than tests, unless each worker runs them all."""
+    each = session.config.option.rpytest_dist == "each"
+    return workers if each else min(workers, len(session.items))
+
+
 class Role:
     """What a process in the worker role has while pytest runs in it."""
 
@@ -122,7 +128,7 @@ class Session(Role):
         opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
-        self.workers = min(self.workers, len(session.items))
+        self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()

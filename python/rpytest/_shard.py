@@ -162,7 +162,7 @@ class PlainShard:
     def _ask(self, config: pytest.Config, items: list[pytest.Item]) -> Message:
         from rpytest._collected import inventory
 
-        body = inventory(items)
+        body = inventory(items, config.option.rpytest_dist, 0)
         fd = _wire.memfd("rpytest-inventory", body)
         _wire.send(
             self.conn,

@@ -50,7 +50,7 @@ pub(super) fn choose(
     let balance = durations
         .as_deref()
         .map_or(Balance::Hash, Balance::Durations);
-    let tests = shard.tests(&assign(ids, balance, shard.total));
+    let tests = shard.tests(&assign(ids, &inventory.groups, balance, shard.total));
     let by = match &shared {
         Some(shared) => format!("by history {}", shared.digest()),
         None => "by hash".to_owned(),

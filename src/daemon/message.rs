@@ -334,8 +334,28 @@ pub struct Options {
     pub shard: Option<Shard>,
     /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
     pub whole: bool,
+    /// `--order`, and `--no-loadscope-reorder`.
+    pub order: Order,
+    /// `--dist each`: how many times the inventory has the suite; else 0.
+    pub copies: u16,
+    /// `--replay` and `--record-plan`, absolute.
+    pub replay: Option<PathBuf>,
+    pub record_plan: Option<PathBuf>,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
+}
+
+/// In which order tests are given to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Longest first.
+    #[default]
+    Lpt,
+    /// Groups as collected, to whoever has time.
+    Queue,
+    /// As collected, the same in every run.
+    Collected,
 }
 
 /// `--junitxml` and what belongs to it.

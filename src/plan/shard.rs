@@ -33,12 +33,13 @@ pub enum Balance<'a> {
     Durations(&'a [Option<Duration>]),
 }
 
-/// The shard, from 0 to `total` − 1, of each test.
+/// The shard, from 0 to `total` − 1, of each test. `kept` is per test 0, or the number of a group whose tests must run in one
+/// worker and so in one shard; empty: there are none.
 ///
 /// # Panics
 /// When there are not as many durations as ids.
 #[must_use]
-pub fn assign<S: AsRef<str>>(ids: &[S], balance: Balance, total: u32) -> Vec<u32> {
+pub fn assign<S: AsRef<str>>(ids: &[S], kept: &[u32], balance: Balance, total: u32) -> Vec<u32> {
     let total = total.max(1);
     let weights = match balance {
         Balance::Hash => vec![1; ids.len()],
@@ -47,7 +48,7 @@ pub fn assign<S: AsRef<str>>(ids: &[S], balance: Balance, total: u32) -> Vec<u32
             weights(durations)
         }
     };
-    let groups = groups(ids, &weights, total);
+    let groups = groups(ids, kept, &weights, total);
     let shards = match balance {
         Balance::Hash => groups.iter().map(|group| by_hash(group, total)).collect(),
         Balance::Durations(_) => by_weight(&groups, total),
@@ -107,13 +108,19 @@ fn weights(durations: &[Option<Duration>]) -> Vec<u64> {
 /// How ids are taken apart, one level finer than the one before.
 const LEVELS: [fn(&str) -> &str; 4] = [module, class, function, |id| id];
 
-/// By modules, and finer where one is too heavy.
-fn groups<'a, S: AsRef<str>>(ids: &'a [S], weights: &[u64], total: u32) -> Vec<Group<'a>> {
+/// By modules, and finer where one is too heavy and may be divided.
+fn groups<'a, S: AsRef<str>>(
+    ids: &'a [S],
+    kept: &[u32],
+    weights: &[u64],
+    total: u32,
+) -> Vec<Group<'a>> {
     let sum: u64 = weights.iter().sum();
     // A little more than the fair share is better than fixtures set up twice.
     let limit = sum / u64::from(total) + sum / u64::from(total) / 8;
-    let mut done = Vec::new();
-    let mut tests: Vec<TestIndex> = (0..ids.len() as TestIndex).collect();
+    let mut done = kept_groups(ids, kept, weights);
+    let is_free = |test: &TestIndex| kept.get(*test as usize).is_none_or(|&group| group == 0);
+    let mut tests: Vec<TestIndex> = (0..ids.len() as TestIndex).filter(is_free).collect();
     for (level, key) in LEVELS.into_iter().enumerate() {
         let mut by_key: HashMap<&str, Group> = HashMap::new();
         for test in std::mem::take(&mut tests) {
@@ -136,8 +143,44 @@ fn groups<'a, S: AsRef<str>>(ids: &'a [S], weights: &[u64], total: u32) -> Vec<G
         }
     }
     // The map's order is no order.
-    done.sort_by_key(|group| (Reverse(group.weight), group.key));
+    done.sort_by(|left, right| {
+        let key = |group: &Group<'a>| (Reverse(group.weight), group.key);
+        let first = |group: &Group| {
+            group
+                .tests
+                .iter()
+                .map(|&test| ids[test as usize].as_ref())
+                .min()
+        };
+        key(left)
+            .cmp(&key(right))
+            .then_with(|| first(left).cmp(&first(right)))
+    });
     done
+}
+
+/// The groups that must not be divided, named by what their tests have in common.
+fn kept_groups<'a, S: AsRef<str>>(ids: &'a [S], kept: &[u32], weights: &[u64]) -> Vec<Group<'a>> {
+    let mut by_number: HashMap<u32, Group> = HashMap::new();
+    for ((test, &number), id) in (0..).zip(kept).zip(ids) {
+        if number == 0 {
+            continue;
+        }
+        let id = id.as_ref();
+        let group = by_number.entry(number).or_insert_with(|| Group {
+            // The class, for one that is a class.
+            key: class(id),
+            tests: Vec::new(),
+            weight: 0,
+        });
+        if group.key != class(id) {
+            // The module, or the first of several: numbers differ between machines, names don't.
+            group.key = module(group.key).min(module(id));
+        }
+        group.tests.push(test);
+        group.weight += weights[test as usize];
+    }
+    by_number.into_values().collect()
 }
 
 fn by_hash(group: &Group, total: u32) -> u32 {
@@ -205,7 +248,7 @@ mod tests {
             .map(|n| format!("tests/test_{n}.py::test"))
             .collect();
         assert_eq!(
-            assign(&ids, Balance::Hash, 4),
+            assign(&ids, &[], Balance::Hash, 4),
             [2, 1, 2, 0, 2, 3, 0, 3, 1, 0, 0, 2],
             "shards of different versions must agree"
         );

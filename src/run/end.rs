@@ -44,6 +44,7 @@ impl Run<'_> {
             samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
             complete: self.ledger.unfinished() == 0 && !self.verdict.has_lost_its_host(),
+            sequences: std::mem::take(&mut self.sequences),
         }
     }
 

@@ -332,3 +332,63 @@ def test_a_flaky_test_is_counted(project: Project) -> None:
         project.rpytest("-n", "1")
     status = project.rpytest("--inventory-status", junit=False)
     assert "1 known, measured 4 times, 1 flaky, 1 failed the last time" in status.stdout, str(status)
+
+
+@pytest.mark.parametrize("mode", ["loadfile", "loadscope", "loadgroup"])
+def test_groups_stay_in_one_shard(project: Project, mode: str) -> None:
+    """One heavy module, which would be divided, and marks across modules."""
+    project.write(
+        test_heavy="""
+        import pytest
+
+        class TestA:
+            @pytest.mark.parametrize("n", range(20))
+            def test_a(self, n): pass
+
+        class TestB:
+            @pytest.mark.parametrize("n", range(20))
+            def test_b(self, n): pass
+
+        @pytest.mark.xdist_group("g")
+        @pytest.mark.parametrize("n", range(20))
+        def test_c(n): pass
+        """,
+        test_other="""
+        import pytest
+
+        @pytest.mark.xdist_group("g")
+        def test_g(): pass
+
+        def test_other(): pass
+        """,
+    )
+
+    def group(id: str) -> str | None:
+        module, _, name = id.partition("::")
+        match mode:
+            case "loadfile":
+                return module.split(".")[0]
+            case "loadscope":
+                return module
+            case _:
+                return "g" if name[:6] in ("test_c", "test_g") else None
+
+    whole = project.pytest()
+    for n in ("2", "0"):
+        parts = shards(project, "-n", n, "--dist", mode)
+        assert is_partition(parts, whole)
+        homes: dict[str, set[int]] = {}
+        for index, part in enumerate(parts):
+            for id in ids(part):
+                name = group(id)
+                if name is not None:
+                    homes.setdefault(name, set()).add(index)
+        assert all(len(home) == 1 for home in homes.values()), homes
+
+
+@pytest.mark.parametrize("args", [("--dist", "each"), ("--replay", "plan.json")])
+def test_what_else_says_which_tests_run_is_a_usage_error(project: Project, args: tuple[str, ...]) -> None:
+    project.write(test_a="def test_1(): pass")
+    result = project.rpytest("-n", "2", "--shard=0", "--total-shards=2", *args, junit=False)
+    assert result.status == 4
+    assert "both say which tests run" in result.stderr

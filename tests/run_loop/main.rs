@@ -181,12 +181,14 @@ impl<'a> Case<'a> {
                     test,
                     cost_us: 1000,
                     unit: test,
+                    ..PlanEntry::default()
                 })
                 .collect(),
             parts: bounds
                 .windows(2)
                 .map(|pair| (pair[0], pair[1] - pair[0]))
                 .collect(),
+            ..PlanTable::default()
         };
         let spec = SegmentSpec {
             slots: self.slots,

@@ -185,6 +185,16 @@ impl History {
         ids.into_iter().map(&mut estimate).collect()
     }
 
+    /// How long the set-ups of the tests take that were asked for in [`History::estimates`], as far as they are known.
+    #[must_use]
+    pub fn setups(&self) -> Vec<Option<Duration>> {
+        let entry = |row: &Option<u32>| self.table()?.entry((*row)?);
+        self.rows
+            .iter()
+            .map(|row| entry(row).map(|entry| duration(entry.setup)))
+            .collect()
+    }
+
     /// Remembers what a test took, for [`History::save`]; estimates don't change in this run.
     pub fn record(&mut self, nodeid: &str, sample: Sample) {
         let row = self
