@@ -32,6 +32,8 @@ pub struct Segment {
     plan: PlanTable,
     /// See [`plan::heads`].
     heads: Vec<u32>,
+    /// Nanoseconds, for how long a test has been running: `CLOCK_MONOTONIC`, except in simulations.
+    clock: fn() -> u64,
     private: Vec<SlotBook>,
 }
 
@@ -150,6 +152,7 @@ impl Segment {
             .collect();
         Self {
             heads: plan::heads(&plan),
+            clock: super::monotonic_ns,
             memory,
             geometry,
             plan,
@@ -307,6 +310,15 @@ impl Segment {
     /// Who holds the unit that begins at entry `head`.
     pub(super) fn hold_word(&self, head: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.hold(head))
+    }
+
+    /// Lets tests be timed by another clock than [`monotonic_ns`](super::monotonic_ns): for simulations, in one process.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.clock = clock;
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        (self.clock)()
     }
 
     pub(super) fn stop_word(&self) -> &AtomicU32 {

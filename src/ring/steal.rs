@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{PlanEntry, Segment, monotonic_ns};
+use super::{PlanEntry, Segment};
 
 /// Windows longer than this are weighed by prefix sums instead of looking at each claim.
 const EXACT: u32 = 4096;
@@ -209,7 +209,7 @@ impl Part<'_> {
             .map(|index| self.entry(index))
             .find(|entry| entry.test == test)
             .map_or(0, weight);
-        let elapsed = monotonic_ns().saturating_sub(state.started_ns) / 1000;
+        let elapsed = self.segment.now_ns().saturating_sub(state.started_ns) / 1000;
         Some(if elapsed < estimate {
             estimate - elapsed
         } else {

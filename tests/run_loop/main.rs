@@ -145,6 +145,7 @@ impl<'a> Case<'a> {
             segment,
             inventory: &inventory,
             planned: (0..tests).collect(),
+            serial: Vec::new(),
             options: &self.options,
             slots: self.slots,
             max_restarts: self.max_restarts,
