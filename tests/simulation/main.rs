@@ -30,7 +30,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(profile: Profile, tests: usize, workers: usize, estimates: Estimates, seeds: u64) -> Self {
+    fn new(
+        profile: Profile,
+        tests: usize,
+        workers: usize,
+        estimates: Estimates,
+        seeds: u64,
+    ) -> Self {
         let ratios = (0..seeds).map(|seed| {
             let suite = Suite::new(profile, tests, workers, seed);
             let bound = lower_bound(&suite, workers);
@@ -56,7 +62,10 @@ impl Row {
 
     /// The worst seed.
     fn worst(&self) -> f64 {
-        self.ratios.iter().map(|ratios| ratios[0]).fold(0.0, f64::max)
+        self.ratios
+            .iter()
+            .map(|ratios| ratios[0])
+            .fold(0.0, f64::max)
     }
 
     /// The worst seed against the better one of pytest-xdist's schedulers.
@@ -86,7 +95,10 @@ impl Row {
             }
         }
         if self.worst_against_xdist() > 1.1 {
-            broken.push(format!("a seed is slower by {:.3}", self.worst_against_xdist()));
+            broken.push(format!(
+                "a seed is slower by {:.3}",
+                self.worst_against_xdist()
+            ));
         }
         broken
     }
@@ -146,7 +158,11 @@ fn small_suites() {
         workers: &[2, 4, 16],
         seeds: |tests| if tests > 100 { 2 } else { 8 },
     };
-    check(&simulate(&plan, &[Estimates::Exact, Estimates::Rough], |_| {}));
+    check(&simulate(
+        &plan,
+        &[Estimates::Exact, Estimates::Rough],
+        |_| {},
+    ));
 }
 
 #[test]

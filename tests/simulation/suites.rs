@@ -126,7 +126,11 @@ impl Suite {
     pub fn cost(&self, before: Option<u32>, test: u32) -> u64 {
         let module = self.modules[test as usize];
         let stays = before.is_some_and(|before| self.modules[before as usize] == module);
-        let enter = if stays { 0 } else { self.fixtures[module as usize] };
+        let enter = if stays {
+            0
+        } else {
+            self.fixtures[module as usize]
+        };
         self.own[test as usize] + enter
     }
 
@@ -183,7 +187,9 @@ impl Known {
 
 /// A time, in microseconds, below which no scheduler can finish with so many workers.
 pub fn lower_bound(suite: &Suite, workers: usize) -> u64 {
-    let longest = (0..suite.len() as u32).map(|test| suite.cost(None, test)).max();
+    let longest = (0..suite.len() as u32)
+        .map(|test| suite.cost(None, test))
+        .max();
     longest
         .unwrap_or(0)
         .max(crowded(suite, workers))
@@ -207,7 +213,10 @@ fn shared(suite: &Suite, workers: usize) -> u64 {
     for (test, &module) in suite.modules.iter().enumerate() {
         own[module as usize] += suite.own[test];
     }
-    let modules: Vec<(u64, u64)> = own.into_iter().zip(suite.fixtures.iter().copied()).collect();
+    let modules: Vec<(u64, u64)> = own
+        .into_iter()
+        .zip(suite.fixtures.iter().copied())
+        .collect();
     let is_possible = |time: u64| {
         let mut work = 0;
         for &(own, fixture) in &modules {
