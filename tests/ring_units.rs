@@ -114,7 +114,11 @@ impl Crew {
 
     /// Everybody works until nobody finds anything.
     fn finish(&mut self) {
-        while (0..self.workers.len()).fold(false, |any, slot| self.step(slot) || any) {}
+        while (0..self.workers.len())
+            .filter(|&slot| self.step(slot))
+            .count()
+            > 0
+        {}
     }
 }
 
