@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{JunitCounts, JunitOptions, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
-use crate::pool::{Signals, TerminalModes};
+use crate::pool::{Received, Signals, TerminalModes};
 use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
@@ -111,15 +111,52 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
     let options = daemon::Options {
         python,
         idle: idle.map_or_else(|| settings.idle_timeout(), Duration::from_secs),
-        once: invocation.options.no_daemon || ci || is_set(env::NO_DAEMON),
+        // In CI nothing lingers, unless it is asked for by saying no to its absence.
+        once: invocation.options.no_daemon || set_to(env::NO_DAEMON).unwrap_or(ci),
     };
     let request = request(invocation, &settings, cwd, ci);
     // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
     let mut link = daemon::connect(&options)?;
-    let mut signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            link.leave(|| false);
+            return Err(Error::os("handle signals", error));
+        }
+    };
+    let status = converse(
+        &mut link,
+        &options,
+        invocation,
+        &request,
+        clock,
+        &mut signals,
+    );
+    // `None`: the user has insisted already.
+    let insisted = matches!(status, Ok(None));
+    link.leave(|| insisted || gives_up(&signals.pending()));
+    Ok(status?.unwrap_or(exit::INTERRUPTED))
+}
+
+/// Whether one of the signals means that the user does not want to wait: not that the terminal has another size.
+fn gives_up(signals: &[Received]) -> bool {
+    signals
+        .iter()
+        .any(|signal| matches!(signal, Received::End(_)))
+}
+
+/// Everything that is said over the connection, from the request to the run's end; `None`: the user would not wait for it.
+fn converse(
+    link: &mut Link,
+    options: &daemon::Options,
+    invocation: &Invocation,
+    request: &RunRequest,
+    clock: &Clock,
+    signals: &mut Signals,
+) -> Result<Option<i32>> {
     let mut attempts = 0;
     let (collected, inventory) = loop {
-        match collect(&mut link, &request, &mut signals)? {
+        match collect(link, request, signals)? {
             Answer::Ready {
                 collected,
                 inventory,
@@ -129,13 +166,14 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
                 if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
                     print(io::stdout().lock(), &format!("\n{}", cli::help()));
                 }
-                return Ok(status);
+                return Ok(Some(status));
             }
-            Answer::Replace if attempts == 0 => link = daemon::replace(&options)?,
+            Answer::GivenUp => return Ok(None),
+            Answer::Replace if attempts == 0 => *link = daemon::replace(options)?,
             Answer::Mute if attempts == 0 => {
                 let text = "warning: the daemon does not answer; another one takes its place\n";
                 print(io::stderr().lock(), text);
-                link = daemon::supersede(&options)?;
+                *link = daemon::supersede(options)?;
             }
             Answer::Mute => return Err(link.explain_end()),
             Answer::Replace => {
@@ -145,26 +183,28 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
                 ));
             }
             // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
-            Answer::Gone if attempts == 0 && !link.is_new() => link = daemon::connect(&options)?,
+            Answer::Gone if attempts == 0 && !link.is_new() => *link = daemon::connect(options)?,
             Answer::Gone => return Err(link.explain_end()),
         }
         attempts += 1;
     };
     let job = Job {
-        invocation,
-        link: &link,
+        link,
         collected: &collected,
         inventory: &inventory,
         clock,
     };
-    let status = job.run(&mut signals);
-    link.leave(|| !signals.pending().is_empty());
-    status
+    job.run(signals).map(Some)
 }
 
 /// Whether a variable is set to something that means yes.
 fn is_set(name: &str) -> bool {
-    env::process(name).is_some_and(|value| value != "0" && value != "false")
+    set_to(name) == Some(true)
+}
+
+/// What a variable says: yes, no (`0`, `false`), or nothing.
+fn set_to(name: &str) -> Option<bool> {
+    env::process(name).map(|value| value != "0" && value != "false")
 }
 
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
@@ -198,7 +238,6 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
 
 /// A run whose tests are known.
 struct Job<'a> {
-    invocation: &'a Invocation,
     link: &'a Link,
     collected: &'a Collected,
     inventory: &'a Inventory,
@@ -243,7 +282,7 @@ impl Job<'_> {
         for (test, sample) in &finished.samples {
             history.record(self.inventory.id(*test), *sample);
         }
-        if let Err(error) = history.save(finished.complete && self.is_whole_suite()) {
+        if let Err(error) = history.save(finished.complete && options.whole) {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
@@ -281,23 +320,6 @@ impl Job<'_> {
             each: options.copies > 0,
         }
     }
-
-    /// Whether no test was left out: then one that the history knows and this run didn't have may be gone.
-    fn is_whole_suite(&self) -> bool {
-        let names_a_path = |token: &OsString| {
-            let token = token.to_string_lossy();
-            let path = token.split("::").next().unwrap_or_default();
-            !path.is_empty() && Path::new(path).exists()
-        };
-        let options = &self.collected.options;
-        options
-            .counts
-            .get("deselected")
-            .is_none_or(|&count| count == 0)
-            && options.collect_errors == 0
-            && options.replay.is_none()
-            && !self.invocation.pytest.iter().any(names_a_path)
-    }
 }
 
 fn junit_counts(counts: &[u64]) -> JunitCounts {
@@ -308,5 +330,19 @@ fn junit_counts(counts: &[u64]) -> JunitCounts {
         error: at(2),
         skipped: at(3),
         double: at(4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Signal;
+
+    use super::*;
+
+    #[test]
+    fn a_resized_terminal_is_no_reason_not_to_wait() {
+        assert!(!gives_up(&[]));
+        assert!(!gives_up(&[Received::Resize, Received::Suspend]));
+        assert!(gives_up(&[Received::Resize, Received::End(Signal::TERM)]));
     }
 }

@@ -12,7 +12,7 @@ pub const CACHE_DIR: &str = "RPYTEST_CACHE_DIR";
 /// Set: as with `--no-daemon`.
 pub const NO_DAEMON: &str = "RPYTEST_NO_DAEMON";
 /// Set by `python -m rpytest`: the current directory is importable, as under `python -m pytest`.
-pub const CWD_ON_PATH: &str = "_RPYTEST_CWD_ON_PATH";
+pub const CWD_ON_PATH: &str = "RPYTEST_CWD_ON_PATH";
 
 /// A source of environment variables: [`process`], or a made-up one in tests.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;

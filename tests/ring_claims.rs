@@ -163,6 +163,7 @@ fn a_claim_given_back_is_found_by_a_worker_that_has_looked_everywhere() {
     assert_eq!(segment.unclaimed(), 1);
     assert_eq!(other.claim(), Some(0));
     assert_eq!(segment.claim_of(0), Some((1, 0)));
+    assert_eq!(segment.claim_of(segment.spec().tests), None);
 }
 
 #[test]

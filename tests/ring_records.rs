@@ -235,6 +235,21 @@ fn a_slot_with_a_damaged_ring_serves_the_next_incarnation() {
 }
 
 #[test]
+fn a_slot_that_its_parent_closed_forgets_what_was_unread() {
+    let mut bench = Bench::new(256);
+    assert!(bench.push(4) && bench.push(4) && bench.push(4));
+    assert!(bench.check().unwrap());
+    bench.segment.close(0, "no reason");
+    assert_eq!(bench.read().unwrap_err().what, "no reason");
+    bench.segment.assign_event(0, 1, 1);
+    assert!(bench.read().unwrap().is_none());
+    let next = WorkerEnd::attach(bench.segment.clone(), 0, 1, -1, raw(&bench.spill));
+    next.unwrap().push(&record(9, b"x"), &mut || true).unwrap();
+    let (head, body) = bench.read().unwrap().unwrap();
+    assert_eq!((head.test, head.incarnation, &*body), (9, 1, &b"x"[..]));
+}
+
+#[test]
 fn a_worker_notices_that_its_positions_were_overwritten() {
     let mut bench = Bench::new(256);
     let [_, head, _] = bench.segment.slot_offsets(0);

@@ -49,12 +49,16 @@ class LocalAnswers:
         """See :class:`Answers`."""
         if self._encoder is None:
             self._encoder = Encoder(self.collected.config, self.collected.xml)
-        return self.summary.crashed(int(message["test"]), str(message["message"]), stack, float(message.get("duration") or 0.0), self._encoder)
+        return self.summary.crashed(
+            int(message["test"]), str(message["message"]), stack, float(message.get("duration") or 0.0), self._encoder
+        )
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""
         self.summary.replay(memoryview(bodies))
-        return self.summary.text(int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop"))
+        return self.summary.text(
+            int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")
+        )
 
     def finish(self, status: int) -> None:
         """See :class:`Answers`."""

@@ -136,7 +136,9 @@ class BareWorker(Role):
         _wire.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
         self.birth.count, self.birth.uid = self.workers, uid
         _identity.set_environment(self.birth.name, self.workers, uid)
-        _plugin.become_worker_config(config, _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch))
+        _plugin.become_worker_config(
+            config, _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch)
+        )
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: report what was collected, wait, run."""
@@ -155,7 +157,11 @@ class BareWorker(Role):
         if self.birth.slot == 0 and self.birth.incarnation == 0:
             answers = self._fork_answers(collected)
             announcement = collected.announcement("bare", self.reason, False)
-            _wire.send(host, {"op": "collected", "announcement": announcement, "len": len(collected.inventory)}, [answers.fileno(), body])
+            _wire.send(
+                host,
+                {"op": "collected", "announcement": announcement, "len": len(collected.inventory)},
+                [answers.fileno(), body],
+            )
             answers.close()
         else:
             _wire.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
@@ -178,7 +184,11 @@ class BareWorker(Role):
     def _fork_answers(self, collected: Collected) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         _process.flush_streams()
-        if _process.fork() == 0:
+        child = _process.fork()
+        if child == 0:
+            # Once more: a test that waits for all its children must not wait for this one.
+            if _process.fork():
+                os._exit(0)
             ours.close()
             self.birth.host.close()
             _process.disarm_inherited()
@@ -190,6 +200,7 @@ class BareWorker(Role):
                 # Not into pytest, which runs above here. The host notices the end of the socket.
                 traceback.print_exc()
             os._exit(3)
+        os.waitpid(child, 0)
         theirs.close()
         return ours
 
@@ -271,8 +282,14 @@ class BareHost(Host):
                 _, status = os.waitpid(child.pid, 0)
                 del self.children[child.birth.slot]
                 if self.ended is None:
-                    cause = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.waitstatus_to_exitcode(status)}"
-                    self._give_up(3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}")
+                    cause = (
+                        f"signal {os.WTERMSIG(status)}"
+                        if os.WIFSIGNALED(status)
+                        else f"exit status {os.waitstatus_to_exitcode(status)}"
+                    )
+                    self._give_up(
+                        3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}"
+                    )
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         match message["op"]:
@@ -338,7 +355,9 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
     import json
 
     a, b = json.loads(first)["ids"], json.loads(second)["ids"]
-    lines = [f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected {len(b)}, in another order or not the same"]
+    lines = [
+        f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected {len(b)}, in another order or not the same"
+    ]
     only_a = [name for name in a if name not in set(b)]
     only_b = [name for name in b if name not in set(a)]
     for worker, names in ((one, only_a), (two, only_b)):
@@ -348,7 +367,9 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
     if not only_a and not only_b:
         at = next(index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
         lines.append(f"  the order differs first at number {at}: {a[at]} and {b[at]}")
-    lines.append("hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ")
+    lines.append(
+        "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ"
+    )
     return "\n".join(lines) + "\n"
 
 

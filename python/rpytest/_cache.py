@@ -23,7 +23,9 @@ class Cache:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.plugins: list[Any] = [plugin for plugin in map(config.pluginmanager.getplugin, _PLUGINS) if plugin is not None]
+        self.plugins: list[Any] = [
+            plugin for plugin in map(config.pluginmanager.getplugin, _PLUGINS) if plugin is not None
+        ]
 
     def reload(self) -> None:
         """In a reused session: other runs may have written since it was collected."""
@@ -33,7 +35,10 @@ class Cache:
 
     def has_failures(self) -> bool:
         """Whether a passing test may have to be removed from `lastfailed`: then passing reports matter, too."""
-        return any(getattr(plugin, "lastfailed", None) or getattr(getattr(plugin, "cached_info", None), "last_failed", None) for plugin in self.plugins)
+        return any(
+            getattr(plugin, "lastfailed", None) or getattr(getattr(plugin, "cached_info", None), "last_failed", None)
+            for plugin in self.plugins
+        )
 
     def report(self, report: pytest.TestReport) -> None:
         """Take one report, as the plugins' hook would."""

@@ -16,7 +16,14 @@ from rpytest._wire import Message
 class Collected:
     """What a session knows once it is collected: all that its hosts need."""
 
-    def __init__(self, config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        session: pytest.Session,
+        terminal: Terminal,
+        xml: CollectingXML | None,
+        workers: int,
+    ) -> None:
         self.config = config
         self.session = session
         self.terminal = terminal
@@ -73,7 +80,9 @@ def _test_verbosity(config: pytest.Config) -> int:
     return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
 
 
-def describe(config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int) -> Collected:
+def describe(
+    config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int
+) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
     collected.header = terminal.take()
@@ -130,7 +139,19 @@ def _absolute(config: pytest.Config, path: str | None) -> str | None:
 
 
 #: Options that leave tests out.
-_NARROWING = ("ignore", "ignore_glob", "deselect", "keyword", "markexpr", "lf", "stepwise", "pyargs", "inifilename", "confcutdir", "rpytest_replay")
+_NARROWING = (
+    "ignore",
+    "ignore_glob",
+    "deselect",
+    "keyword",
+    "markexpr",
+    "lf",
+    "stepwise",
+    "pyargs",
+    "inifilename",
+    "confcutdir",
+    "rpytest_replay",
+)
 
 
 def _is_whole(config: pytest.Config) -> bool:

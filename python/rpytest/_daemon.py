@@ -27,6 +27,9 @@ _MOST_DESCRIPTORS = 1 << 16
 #: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
 _LAST_MOMENTS = 2.0
 
+#: What a session dies of when its command line is interrupted before pytest can deal with that.
+_BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
+
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -50,7 +53,9 @@ class Daemon:
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
         #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
-        self.modules = file_times(sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}))
+        self.modules = file_times(
+            sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
+        )
 
     # The loop
 
@@ -102,7 +107,9 @@ class Daemon:
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             conn, _ = listener.accept()
-            _pid, uid, _gid = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            _pid, uid, _gid = _CREDENTIALS.unpack(
+                conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
             if uid != os.getuid():
                 conn.close()
                 return
@@ -117,7 +124,12 @@ class Daemon:
             pending.gone = hung_up(pending.conn)
         for warm in list(self.sessions.values()):
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
-            if warm.pending and not warm.info and all(pending.gone for pending in warm.pending) and not has_news(warm.control):
+            if (
+                warm.pending
+                and not warm.info
+                and all(pending.gone for pending in warm.pending)
+                and not has_news(warm.control)
+            ):
                 log(f"session {warm.pid} is killed: the command line that it collected for is gone")
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
@@ -154,7 +166,11 @@ class Daemon:
         except OSError as error:
             # No process could be forked: the next request may find more room.
             log(f"a request could not be served: {error!r}")
-            refuse(conn, f"the daemon can't start a session: {error.strerror}", "there may be too many processes, or too little memory")
+            refuse(
+                conn,
+                f"the daemon can't start a session: {error.strerror}",
+                "there may be too many processes, or too little memory",
+            )
             _wire.close_all(fds)
             conn.close()
 
@@ -221,7 +237,18 @@ class Daemon:
                 session_main(theirs, pending.conn, pending.request, pending.fds)
         theirs.close()
         request = pending.request
-        self.sessions[ours.fileno()] = Warm(key, pid, os.pidfd_open(pid), ours, time.time(), pending, [pending], used=time.monotonic(), cwd=request["cwd"], args=request["argv"])
+        self.sessions[ours.fileno()] = Warm(
+            key,
+            pid,
+            os.pidfd_open(pid),
+            ours,
+            time.time(),
+            pending,
+            [pending],
+            used=time.monotonic(),
+            cwd=request["cwd"],
+            args=request["argv"],
+        )
 
     def _start_bare(self, pending: Pending, reason: str) -> None:
         pid = _process.fork()
@@ -247,7 +274,9 @@ class Daemon:
         self.sessions.clear()
 
     def _make_room(self) -> None:
-        idle = sorted((warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used)
+        idle = sorted(
+            (warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used
+        )
         while len(self.sessions) >= MAX_SESSIONS and idle:
             warm = idle.pop(0)
             log(f"session {warm.pid} goes: more than {MAX_SESSIONS} are warm")
@@ -312,6 +341,10 @@ class Daemon:
         self._forget(warm)
         for pending in collected_for:
             log(f"session {warm.pid} {cause} while it collected")
+            if cause in _BY_COMMAND_LINE:
+                # It has passed a signal on, and knows what it means when the connection ends.
+                pending.close()
+                continue
             hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
             refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
             pending.close()

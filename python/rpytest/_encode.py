@@ -92,7 +92,13 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
 def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
     shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
-    return bool(config.option.durations is not None or "p" in shown or "P" in shown or third_party(config, "pytest_terminal_summary") or third_party(config, "pytest_report_teststatus"))
+    return bool(
+        config.option.durations is not None
+        or "p" in shown
+        or "P" in shown
+        or third_party(config, "pytest_terminal_summary")
+        or third_party(config, "pytest_report_teststatus")
+    )
 
 
 class Encoder:
@@ -133,7 +139,11 @@ class Encoder:
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if plain:
             setup, call, teardown = reports
-            return _record.PLAIN, _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts), False
+            return (
+                _record.PLAIN,
+                _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts),
+                False,
+            )
         entries = [self._entry(*parts) for parts in zip(reports, statuses, failures, strict=True)]
         return 0, _record.full_test(entries, recorded, junit, counts), any(failures)
 
@@ -194,7 +204,13 @@ class Encoder:
     @staticmethod
     def _only_counts(report: pytest.TestReport, bits: int) -> bool:
         """A passed extra report without output, such as a subtest's: its category says all (a test can have 10,000 of them)."""
-        return report.outcome == "passed" and not bits and not report.sections and not report.user_properties and not hasattr(report, "wasxfail")
+        return (
+            report.outcome == "passed"
+            and not bits
+            and not report.sections
+            and not report.user_properties
+            and not hasattr(report, "wasxfail")
+        )
 
     def _in_summary(self, category: str, report: pytest.TestReport) -> bool:
         shown = self._report_characters
@@ -221,7 +237,9 @@ def skip_reason(report: pytest.TestReport) -> str:
     return ""
 
 
-def encode_warning(message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> bytes:
+def encode_warning(
+    message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+) -> bytes:
     """Encode the arguments of `pytest_warning_recorded`."""
     warning: Any = message.message
     is_warning = isinstance(warning, Warning)
@@ -253,7 +271,9 @@ def decode_warning(blob: bytes) -> tuple[warnings.WarningMessage, str, str, tupl
             raise ValueError("the arguments don't make the same text")
     except Exception:
         # A class whose constructor wants something else: same name, same text.
-        message = type(kind.__name__, (Warning,), {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__})(data["text"])
+        message = type(
+            kind.__name__, (Warning,), {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__}
+        )(data["text"])
     record = warnings.WarningMessage(message, category, data["filename"], data["lineno"], line=data["line"])
     return record, data["when"], data["nodeid"], data["location"]
 
@@ -267,6 +287,6 @@ def _warning_class(module: str, name: str) -> type[Warning]:
             found = getattr(found, part)
         if isinstance(found, type) and issubclass(found, Warning):
             return found
-    except Exception:  # noqa: S110 - a module that can't be imported here; its name is all that is shown
+    except Exception:
         pass
     return type(name.rpartition(".")[2], (Warning,), {"__module__": module})

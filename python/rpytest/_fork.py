@@ -6,6 +6,8 @@ import contextlib
 import faulthandler
 import logging
 import os
+import sys
+import tempfile
 from typing import Any
 
 import pytest
@@ -19,12 +21,48 @@ def stop_capture(config: pytest.Config) -> None:
         manager.stop_global_capturing()
 
 
-def restart_capture(config: pytest.Config) -> None:
-    """Start global capture with files of this process; it is suspended, as it is between two tests."""
+def park_capture(config: pytest.Config) -> None:
+    """Suspend global capture altogether, standard input too, before a session is forked."""
     manager: Any = config.pluginmanager.getplugin("capturemanager")
     if manager is not None:
-        manager.start_global_capturing()
+        manager.suspend_global_capture(in_=True)
+
+
+def rebind_capture(config: pytest.Config) -> None:
+    """After this process got other standard streams: what capture has put aside for later are these."""
+    for capture in _captures(config):
+        inner = getattr(capture, "syscapture", capture)
+        if hasattr(inner, "_old"):
+            inner._old = getattr(sys, inner.name)
+        if hasattr(getattr(inner, "tmpfile", None), "_other"):
+            # `--capture=tee-sys` writes there as well.
+            inner.tmpfile._other = inner._old
+        if getattr(capture, "targetfd_save", None) is not None:
+            os.dup2(capture.targetfd, capture.targetfd_save, inheritable=False)
+
+
+def restart_capture(config: pytest.Config) -> None:
+    """Capture with files of this process; it is suspended, as it is between two tests.
+
+    The objects stay the same: a logging handler made while a module was imported holds on to the `sys.stderr` of that moment.
+    """
+    rebind_capture(config)
+    for capture in _captures(config):
+        if getattr(capture, "targetfd_save", None) is not None and capture.targetfd != 0:
+            with tempfile.TemporaryFile(buffering=0) as fresh:
+                os.dup2(fresh.fileno(), capture.tmpfile.fileno(), inheritable=False)
+    manager: Any = config.pluginmanager.getplugin("capturemanager")
+    if manager is not None:
+        manager.resume_global_capture()
         manager.suspend_global_capture(in_=False)
+
+
+def _captures(config: pytest.Config) -> list[Any]:
+    manager: Any = config.pluginmanager.getplugin("capturemanager")
+    capturing = getattr(manager, "_global_capturing", None)
+    if capturing is None:
+        return []
+    return [capture for capture in (capturing.in_, capturing.out, capturing.err) if capture is not None]
 
 
 def restart_faulthandler(config: pytest.Config, crash: int) -> None:
@@ -48,3 +86,12 @@ def restart_log_file(config: pytest.Config) -> None:
     # The inherited stream has nothing pending; closing it closes this process's copy only.
     handler.stream.close()
     handler.stream = open(handler.baseFilename, "a", encoding=handler.encoding)  # noqa: SIM115
+
+
+def truncate_log_file(config: pytest.Config) -> None:
+    """At the start of a run with a reused session: ``--log-file`` begins anew, as pytest opens it."""
+    plugin: Any = config.pluginmanager.getplugin("logging-plugin")
+    handler: logging.FileHandler | None = getattr(plugin, "log_file_handler", None)
+    if handler is not None and handler.baseFilename != os.devnull and getattr(plugin, "log_file_mode", "w") == "w":
+        with contextlib.suppress(OSError):
+            os.truncate(handler.baseFilename, 0)

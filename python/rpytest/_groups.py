@@ -42,7 +42,10 @@ def _scope(item: pytest.Item) -> str:
 
 
 def _marked(item: pytest.Item) -> str | None:
-    names = {str(mark.args[0] if mark.args else mark.kwargs.get("name", "default")) for mark in item.iter_markers("xdist_group")}
+    names = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    }
     return "_".join(sorted(names)) if names else None
 
 

@@ -48,7 +48,14 @@ class Host:
     ``run`` returns only in a forked worker, with its :class:`Birth`; the host itself ends inside.
     """
 
-    def __init__(self, conn: socket.socket, announcement: Message, inventory: bytes, answers: Answers, prepare: Callable[[Birth], None]) -> None:
+    def __init__(
+        self,
+        conn: socket.socket,
+        announcement: Message,
+        inventory: bytes,
+        answers: Answers,
+        prepare: Callable[[Birth], None],
+    ) -> None:
         self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
@@ -188,7 +195,11 @@ class Host:
 
     def _born(self, child: Child) -> None:
         birth = child.birth
-        _wire.send(self.conn, {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid}, [child.pidfd, birth.spill])
+        _wire.send(
+            self.conn,
+            {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid},
+            [child.pidfd, birth.spill],
+        )
         os.close(birth.spill)
         birth.spill = -1
 
@@ -201,7 +212,16 @@ class Host:
         child.birth.host.close()
         del self.children[child.birth.slot]
         self.stacks[child.birth.slot] = stack
-        _wire.send(self.conn, {"ev": "died", "slot": child.birth.slot, "incarnation": child.birth.incarnation, "status": status, "stack": stack})
+        _wire.send(
+            self.conn,
+            {
+                "ev": "died",
+                "slot": child.birth.slot,
+                "incarnation": child.birth.incarnation,
+                "status": status,
+                "stack": stack,
+            },
+        )
 
     def _answer(self, child: Child) -> None:
         try:
@@ -261,7 +281,9 @@ class Host:
             self.answers.finish(status)
         except Exception as error:
             # Every test has its result: what else pytest keeps of a run is not worth losing that.
-            sys.stderr.write(f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n")
+            sys.stderr.write(
+                f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n"
+            )
         _process.run_exit_functions()
 
     def _fail(self, error: Exception) -> NoReturn:
@@ -300,5 +322,7 @@ def _remove_segments(conn: socket.socket) -> None:
         for name in os.listdir(_SHARED_MEMORY):
             if name.startswith(f"rpytest-{pid}-"):
                 os.unlink(os.path.join(_SHARED_MEMORY, name))
+
+
 def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

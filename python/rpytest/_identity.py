@@ -36,7 +36,7 @@ class Watch:
 class WorkerInput(dict[str, Any]):
     """`config.workerinput`: a dict that notices when a worker's own values are read."""
 
-    OWN = frozenset({"workerid"})
+    OWN = frozenset({"workerid", "testrunuid"})
 
     def __init__(self, values: dict[str, Any], watch: Watch) -> None:
         super().__init__(values)
@@ -49,7 +49,7 @@ class WorkerInput(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """As `dict.get`."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - `self[key]` is what notices
 
 
 class _Environ(dict[bytes, bytes]):
@@ -66,22 +66,24 @@ class _Environ(dict[bytes, bytes]):
             yield key
 
     def __getitem__(self, key: bytes) -> bytes:
-        if key == _ENV_WORKER_BYTES and self._watch.active:
+        if key in _ENV_BYTES and self._watch.active:
             if self._yielded == key:
                 # `dict(os.environ)`, `os.environ.copy()`: the key was handed out by iteration a moment ago.
                 self._yielded = None
             else:
-                self._watch.noticed(f"${ENV_WORKER}")
+                self._watch.noticed(f"${os.fsdecode(key)}")
         return super().__getitem__(key)
 
 
-_ENV_WORKER_BYTES = os.fsencode(ENV_WORKER)
+_ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))
 
 
 def watch_environment(watch: Watch) -> None:
     """Put the noticing mapping under `os.environ`."""
     environ: Any = os.environ
     environ._data = _Environ(environ._data, watch)
+    # The same variables in bytes: one mapping under both.
+    os.environb._data = environ._data  # type: ignore[attr-defined]
 
 
 def worker_input(config_args: list[str], worker: str, count: int, uid: str, watch: Watch) -> WorkerInput:

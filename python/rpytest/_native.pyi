@@ -25,9 +25,7 @@ class Segment:
 class Worker:
     """One worker process at work; made once per process, after the fork."""
 
-    def __new__(
-        cls, segment: Segment, slot: int, incarnation: int, bell: int, spill: int
-    ) -> Worker:
+    def __new__(cls, segment: Segment, slot: int, incarnation: int, bell: int, spill: int) -> Worker:
         """Attaches to a slot.
 
         `bell` is the descriptor of the program's eventfd, `spill` that of an empty file of this worker alone, for

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 DIST_MODES = ("each", "load", "loadscope", "loadfile", "loadgroup", "worksteal", "no")
 
 #: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in one process.
-_PRINTING = ("collectonly", "showfixtures", "show_fixtures_per_test", "markers", "help", "version", "cacheshow", "setuponly", "setupshow", "setupplan")
+_PRINTING = (
+    "collectonly",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "markers",
+    "help",
+    "version",
+    "cacheshow",
+    "setuponly",
+    "setupshow",
+    "setupplan",
+)
 
 
 def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
@@ -35,7 +46,9 @@ def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
     try:
         number = int(value)
     except ValueError:
-        raise _argument_error(f"`{value}` is not a number of workers; hint: give a number, `auto` or `logical`") from None
+        raise _argument_error(
+            f"`{value}` is not a number of workers; hint: give a number, `auto` or `logical`"
+        ) from None
     if number < 0:
         raise _argument_error(f"`{value}` is less than 0; hint: `-n 0` runs pytest in one process")
     if number > 1024:
@@ -62,7 +75,14 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="Number of parallel workers: a number, 'auto' (available processors) or 'logical'. 0 runs pytest itself in one process. Default: 1, or `default_workers` in [tool.rpytest].",
     )
-    group.addoption("--maxprocesses", dest="maxprocesses", metavar="N", type=int, default=None, help="Upper limit of the workers that 'auto' or 'logical' start.")
+    group.addoption(
+        "--maxprocesses",
+        dest="maxprocesses",
+        metavar="N",
+        type=int,
+        default=None,
+        help="Upper limit of the workers that 'auto' or 'logical' start.",
+    )
     group.addoption(
         "--max-worker-restart",
         dest="maxworkerrestart",
@@ -82,8 +102,19 @@ def add_options(parser: pytest.Parser) -> None:
         "'each': every test in every worker; 'no'.",
     )
     group._addoption("-d", dest="distload", action="store_true", default=False, help="Shortcut for '--dist=load'.")
-    group.addoption("--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True, help="With groups: the longest first (default).")
-    group.addoption("--no-loadscope-reorder", dest="loadscopereorder", action="store_false", help="With groups: in the order of collection.")
+    group.addoption(
+        "--loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_true",
+        default=True,
+        help="With groups: the longest first (default).",
+    )
+    group.addoption(
+        "--no-loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_false",
+        help="With groups: in the order of collection.",
+    )
     group.addoption(
         "--order",
         dest="rpytest_order",
@@ -92,16 +123,55 @@ def add_options(parser: pytest.Parser) -> None:
         default="lpt",
         help="'lpt': longest first (default). 'collected': contiguous pieces in the order of collection, the same for each worker in every run; nothing is stolen.",
     )
-    group.addoption("--record-plan", dest="rpytest_record_plan", metavar="FILE", default=None, help="Write down which worker ran which tests in which sequence.")
+    group.addoption(
+        "--record-plan",
+        dest="rpytest_record_plan",
+        metavar="FILE",
+        default=None,
+        help="Write down which worker ran which tests in which sequence.",
+    )
     # A plugin of that name has an option of that name.
     replay = ["--replay-plan"] if importlib.util.find_spec("pytest_replay") else ["--replay", "--replay-plan"]
-    group.addoption(*replay, dest="rpytest_replay", metavar="FILE", default=None, help="Run a recorded plan again, worker by worker in the same sequence.")
-    group.addoption("--tx", dest="tx", metavar="SPEC", action="append", default=[], help="Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible.")
-    group.addoption("--testrunuid", dest="testrunuid", metavar="ID", default=None, help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).")
-    group.addoption("--start-method", dest="start_method", choices=("collected", "bare"), default=None, help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.")
-    group.addoption("--stats", dest="rpytest_stats", action="store_true", default=False, help="Show latencies of the shared-memory ring after the run.")
+    group.addoption(
+        *replay,
+        dest="rpytest_replay",
+        metavar="FILE",
+        default=None,
+        help="Run a recorded plan again, worker by worker in the same sequence.",
+    )
+    group.addoption(
+        "--tx",
+        dest="tx",
+        metavar="SPEC",
+        action="append",
+        default=[],
+        help="Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible.",
+    )
+    group.addoption(
+        "--testrunuid",
+        dest="testrunuid",
+        metavar="ID",
+        default=None,
+        help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).",
+    )
+    group.addoption(
+        "--start-method",
+        dest="start_method",
+        choices=("collected", "bare"),
+        default=None,
+        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+    )
+    group.addoption(
+        "--stats",
+        dest="rpytest_stats",
+        action="store_true",
+        default=False,
+        help="Show latencies of the shared-memory ring after the run.",
+    )
     for name in ("--daemon-status", "--daemon-stop", "--no-daemon"):
-        group.addoption(name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name])
+        group.addoption(
+            name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
+        )
 
 
 _COMMAND_LINE_ONLY = {
@@ -117,7 +187,9 @@ class Surface:
     #: pytest registers a plugin object under its ``__name__``.
     __name__ = "xdist"
 
-    def __init__(self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]) -> None:
+    def __init__(
+        self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]
+    ) -> None:
         self.request = request
         self._decide = decide
         self._loop = loop
@@ -131,9 +203,13 @@ class Surface:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Resolve the options and take a role before pytest configures itself."""
-        misplaced = config.option.rpytest_command_line_only if hasattr(config.option, "rpytest_command_line_only") else None
+        misplaced = (
+            config.option.rpytest_command_line_only if hasattr(config.option, "rpytest_command_line_only") else None
+        )
         if misplaced:
-            raise pytest.UsageError(f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`")
+            raise pytest.UsageError(
+                f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`"
+            )
         if config.option.distload:
             config.option.dist = "load"
         config.option.rpytest_dist = config.option.dist
@@ -143,8 +219,12 @@ class Surface:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the marks that say where tests run."""
-        config.addinivalue_line("markers", "serial: the test runs alone: after all others, in one worker, while no other test runs.")
-        config.addinivalue_line("markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`.")
+        config.addinivalue_line(
+            "markers", "serial: the test runs alone: after all others, in one worker, while no other test runs."
+        )
+        config.addinivalue_line(
+            "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -163,7 +243,9 @@ def wants_plain(config: pytest.Config) -> bool:
 def _check_combinations(option: Any) -> None:
     each = option.rpytest_dist == "each"
     if each and (option.rpytest_record_plan or option.rpytest_replay):
-        raise pytest.UsageError("with `--dist each` there is no plan to record or replay; hint: every worker runs all tests in the order of collection")
+        raise pytest.UsageError(
+            "with `--dist each` there is no plan to record or replay; hint: every worker runs all tests in the order of collection"
+        )
     if option.rpytest_replay and (option.usepdb or option.trace or option.numprocesses == 0):
         raise pytest.UsageError("`--replay` runs a plan in workers; hint: leave out `-n 0`, `--pdb` and `--trace`")
 
@@ -178,7 +260,7 @@ def workers(config: pytest.Config, request: Message) -> int:
     if value is None:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
-        count = auto_workers(config, int(request.get("cpus") or 1))
+        count = auto_workers(int(request.get("cpus") or 1))
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
@@ -189,7 +271,9 @@ def _recorded_workers(file: Path) -> int:
     try:
         count = len(json.loads(file.read_text())["workers"])
     except OSError as error:
-        raise pytest.UsageError(f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` writes one") from None
+        raise pytest.UsageError(
+            f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` writes one"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise pytest.UsageError(f"`{file}` is not a plan; hint: `--record-plan FILE` writes one") from None
     if not 1 <= count <= 1024:
@@ -209,12 +293,14 @@ def _tx_workers(specs: list[str]) -> int:
     for spec in specs:
         count, star, kind = spec.rpartition("*")
         if kind != "popen" or (star and not count.isdigit()):
-            raise pytest.UsageError(f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx N*popen` or `-n N`")
+            raise pytest.UsageError(
+                f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx N*popen` or `-n N`"
+            )
         total += int(count) if star else 1
     return total
 
 
-def auto_workers(config: pytest.Config, cpus: int) -> int:
+def auto_workers(cpus: int) -> int:
     """What ``-n auto`` means: the variable that pytest-xdist reads, else the processors that this run may use."""
     text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
     if text:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -27,12 +27,28 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _kept: list[object] = []
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
-NOISE = frozenset({"SHLVL", "_", "OLDPWD", "WINDOWID", "TERM_SESSION_ID", "SHELL_SESSION_ID", "TMUX_PANE", "STY", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "LINES"})
+NOISE = frozenset(
+    {
+        "SHLVL",
+        "_",
+        "OLDPWD",
+        "WINDOWID",
+        "TERM_SESSION_ID",
+        "SHELL_SESSION_ID",
+        "TMUX_PANE",
+        "STY",
+        "SSH_CLIENT",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+        "LINES",
+    }
+)
 
 
 #: Sockets on whose end of file another process waits.
 _private: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _is_own_fork = False
+_is_foreign = False
 
 
 def keep_private(*sockets: socket.socket) -> None:
@@ -53,8 +69,15 @@ def fork() -> int:
         _is_own_fork = False
 
 
+def is_foreign() -> bool:
+    """Whether this process was forked by a test or a conftest, and not by rpytest."""
+    return _is_foreign
+
+
 def _leave_tree() -> None:
+    global _is_foreign
     if not _is_own_fork:
+        _is_foreign = True
         for sock in list(_private):
             sock.close()
 
@@ -119,7 +142,8 @@ def _rebuild_streams() -> None:
     raw = open(1, "wb", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
     raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)  # type: ignore[misc]
+    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
 
 
 def flush_streams() -> None:
@@ -137,6 +161,15 @@ def adopt_environment(environment: Mapping[str, str]) -> None:
         if os.environ.get(name) != value:
             os.environ[name] = value
     time.tzset()
+
+
+def adopt_noise(environment: Mapping[str, str]) -> None:
+    """Take over the variables that may differ between two runs of one session."""
+    for name in NOISE:
+        if name in environment:
+            os.environ[name] = environment[name]
+        else:
+            os.environ.pop(name, None)
 
 
 def adopt_affinity(cpus: Sequence[int]) -> None:
@@ -198,10 +231,31 @@ def run_exit_functions() -> None:
     flush_streams()
 
 
+def flush_files() -> None:
+    """Write out what open files have buffered: `os._exit` does not, and the end of an interpreter would."""
+    for candidate in gc.get_objects():
+        if type(candidate) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            with contextlib.suppress(Exception):
+                if not candidate.closed:
+                    candidate.flush()
+
+
 def freeze() -> None:
     """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
     gc.collect()
     gc.freeze()
+
+
+def shared_when_forked(own: Container[int]) -> str | None:
+    """Name something open that forks would share and break for each other, such as an event loop made at import; ``own`` are ours."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            target = os.readlink(f"/proc/self/fd/{name}")
+            if target == "anon_inode:[eventpoll]":
+                return "an event loop"
+            if target.startswith("socket:") and int(name) > 2 and int(name) not in own:
+                return "a socket"
+    return None
 
 
 def python_threads() -> list[str]:

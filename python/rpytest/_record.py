@@ -27,9 +27,8 @@ WHY_INTERRUPT, WHY_EXIT, WHY_INTERNAL, WHY_SHOULDSTOP, WHY_SHOULDFAIL = 1, 2, 3,
 
 _PLAIN = struct.Struct("<dddd")
 _HEAD = struct.Struct("<BBBdd")
-_U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
-_COUNTS = struct.Struct("<5H")
+_COUNTS = struct.Struct("<5I")
 
 NO_COUNTS = (0, 0, 0, 0, 0)
 
@@ -99,21 +98,25 @@ def _blob(data: bytes) -> bytes:
 
 
 def _counts(counts: Sequence[int]) -> bytes:
-    return _COUNTS.pack(*(min(count, 0xFFFF) for count in counts))
+    return _COUNTS.pack(*counts)
 
 
 _PLAIN_TAIL = _text("") + _counts(NO_COUNTS)
 
 
-def plain_test(start: float, setup: float, call: float, teardown: float, junit: str = "", counts: Sequence[int] = NO_COUNTS) -> bytes:
+def plain_test(
+    start: float, setup: float, call: float, teardown: float, junit: str = "", counts: Sequence[int] = NO_COUNTS
+) -> bytes:
     """Body of a test of which every phase passed and has nothing to show."""
     tail = _text(junit) + _counts(counts) if junit else _PLAIN_TAIL
     return _PLAIN.pack(start, setup, call, teardown) + tail
 
 
-def full_test(entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = "", counts: Sequence[int] = NO_COUNTS) -> bytes:
+def full_test(
+    entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = "", counts: Sequence[int] = NO_COUNTS
+) -> bytes:
     """Body of any other test."""
-    parts = [_U16.pack(len(entries))]
+    parts = [_U32.pack(len(entries))]
     for entry in entries:
         parts.append(_HEAD.pack(entry.when, entry.outcome, entry.bits, entry.start, entry.duration))
         parts.extend(map(_text, (entry.category, entry.letter, entry.word, entry.markup, entry.reason)))
@@ -124,9 +127,11 @@ def full_test(entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = 
     return b"".join(parts)
 
 
-def bye(exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes) -> bytes:
+def bye(
+    exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes
+) -> bytes:
     """Body of a worker's last record."""
-    parts = [bytes((exitstatus & 0xFF,)), _U16.pack(len(properties))]
+    parts = [bytes((exitstatus & 0xFF,)), _U32.pack(len(properties))]
     for name, value in properties:
         parts += [_text(name), _text(value)]
     parts += [_blobs(warnings), _blob(workeroutput)]
@@ -145,7 +150,7 @@ def note(warnings: Iterable[bytes]) -> bytes:
 
 def _blobs(blobs: Iterable[bytes]) -> bytes:
     encoded = [_blob(blob) for blob in blobs]
-    return _U16.pack(len(encoded)) + b"".join(encoded)
+    return _U32.pack(len(encoded)) + b"".join(encoded)
 
 
 @dataclass(slots=True)
@@ -167,13 +172,13 @@ def decode_test(body: memoryview, plain: bool) -> Decoded:
         return Decoded(reports, [])
     reader = _Reader(body)
     reports = []
-    for _ in range(reader.number(_U16)):
+    for _ in range(reader.number(_U32)):
         when, _outcome, _bits, start, duration = reader.unpack(_HEAD)
         category = str(reader.blob(), "utf-8")
         for _ in range(4):
             reader.blob()
         reports.append((when, start, duration, category, bytes(reader.blob())))
-    warnings = [bytes(reader.blob()) for _ in range(reader.number(_U16))]
+    warnings = [bytes(reader.blob()) for _ in range(reader.number(_U32))]
     return Decoded(reports, warnings)
 
 
@@ -182,9 +187,9 @@ def decode_warnings(body: memoryview, kind: int) -> list[bytes]:
     reader = _Reader(body)
     if kind == BYE:
         reader.at = 1
-        for _ in range(2 * reader.number(_U16)):
+        for _ in range(2 * reader.number(_U32)):
             reader.blob()
-    return [bytes(reader.blob()) for _ in range(reader.number(_U16))]
+    return [bytes(reader.blob()) for _ in range(reader.number(_U32))]
 
 
 class _Reader:

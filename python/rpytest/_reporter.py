@@ -155,7 +155,15 @@ class Summary:
         # Under `--dist each` every worker has its own numbers.
         return items[number % len(items)]
 
-    def _replay_test(self, reporter: TerminalReporter, test: int, slot: int, decoded: _record.Decoded, everything: bool, counts: Counter[str]) -> None:
+    def _replay_test(
+        self,
+        reporter: TerminalReporter,
+        test: int,
+        slot: int,
+        decoded: _record.Decoded,
+        everything: bool,
+        counts: Counter[str],
+    ) -> None:
         item = self._item(test)
         each = self.config.option.rpytest_dist == "each"
         for when, start, duration, category, blob in decoded.reports:
@@ -193,8 +201,21 @@ class Summary:
             message, _when, nodeid, _location = decode_warning(blob)
             self.terminal.reporter.pytest_warning_recorded(warning_message=message, nodeid=nodeid)
 
-    def _report(self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float) -> pytest.TestReport:
-        return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), outcome, longrepr, when, (), duration, start, start + duration)
+    def _report(
+        self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float
+    ) -> pytest.TestReport:
+        return pytest.TestReport(
+            item.nodeid,
+            item.location,
+            dict.fromkeys(item.keywords, 1),
+            outcome,
+            longrepr,
+            when,
+            (),
+            duration,
+            start,
+            start + duration,
+        )
 
     def text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
         """Return the exit status that pytest ends with, and everything it prints after the last test."""
@@ -221,7 +242,12 @@ class _Node:
     """A worker as reports know it under pytest-xdist."""
 
     def __init__(self, slot: int) -> None:
-        self.workerinfo = {"id": f"gw{slot}", "sysplatform": sys.platform, "version_info": sys.version_info, "executable": sys.executable}
+        self.workerinfo = {
+            "id": f"gw{slot}",
+            "sysplatform": sys.platform,
+            "version_info": sys.version_info,
+            "executable": sys.executable,
+        }
 
 
 def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:

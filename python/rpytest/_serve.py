@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _identity, _process, _wire
+from rpytest import _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
-from rpytest._fork import restart_capture, restart_faulthandler, restart_log_file, stop_capture
+from rpytest._fork import (
+    park_capture,
+    rebind_capture,
+    restart_capture,
+    restart_faulthandler,
+    restart_log_file,
+    truncate_log_file,
+)
 from rpytest._host import Host
 from rpytest._stale import Dependencies
 from rpytest._worker import Birth, Worker, crash
@@ -28,7 +36,14 @@ _SLICE = 50
 class Server:
     """Serves runs until the daemon lets go of the session or something it depends on has changed."""
 
-    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, collected: Collected, dependencies: Dependencies) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        conn: socket.socket,
+        request: Message,
+        collected: Collected,
+        dependencies: Dependencies,
+    ) -> None:
         self.control = control
         self.conn = conn
         self.request = request
@@ -38,10 +53,11 @@ class Server:
         self.hosts: list[int] = []
         self.runs = 0
         self.idle: Iterator[None] | None = None
+        self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
     def serve(self) -> Worker:
         """Fork a host for each run; returns only in a worker, which a host has forked."""
-        stop_capture(self.collected.config)
+        park_capture(self.collected.config)
         _process.freeze()
         # The daemon may go at any time: what runs is finished, and no more.
         with contextlib.suppress(_wire.Closed):
@@ -58,12 +74,13 @@ class Server:
             self._retire(self.dependencies.effects)
         if self.idle is None:
             _process.detach_streams()
+            rebind_capture(self.collected.config)
             # Its copy of the first run's standard error.
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
         message, fds = _wire.receive(self.control)
-        self.dependencies.complete(self.collected.config, self.collected.session)
+        self.dependencies.hash_files()
         reason = self.dependencies.changed()
         if reason is not None:
             _wire.close_all(fds)
@@ -105,7 +122,7 @@ class Server:
 
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, between runs, a little at a time."""
-        self.dependencies.complete(self.collected.config, self.collected.session)
+        self.dependencies.hash_files()
         yield
         for index, item in enumerate(self.collected.session.items):
             # Cached by the item: a fifth of pytest's protocol for a trivial test.
@@ -126,7 +143,16 @@ class Server:
             self.runs += 1
             session = self.collected.session
             root = str(self.collected.config.rootpath)
-            self._tell({"ev": "info", "tests": len(session.items), "root": root, "runs": self.runs, "method": "collected", "last": time.time()})
+            self._tell(
+                {
+                    "ev": "info",
+                    "tests": len(session.items),
+                    "root": root,
+                    "runs": self.runs,
+                    "method": "collected",
+                    "last": time.time(),
+                }
+            )
             return None
         self.control.close()
         _wire.close_all(self.hosts)
@@ -143,11 +169,9 @@ class Server:
     def _adopt(self, fds: list[int]) -> None:
         """Take over what may differ between two runs of one session."""
         _process.adopt_streams(fds)
-        environment = dict(self.request["env"])
-        for name in (_identity.ENV_WORKER, _identity.ENV_COUNT, _identity.ENV_UID, "PYTEST_VERSION"):
-            if name in os.environ:
-                environment[name] = os.environ[name]
-        _process.adopt_environment(environment)
+        # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
+        _process.adopt_noise(self.request["env"])
+        truncate_log_file(self.collected.config)
         _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool) -> Worker:
@@ -170,7 +194,8 @@ class Server:
     def _become_worker(self, birth: Birth) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""
         _process.disarm_inherited()
-        _process.default_signals()
+        # The host ignored it; other handlers are those that a conftest may have installed.
+        signal.signal(signal.SIGINT, self.interrupt_handler)
         config = self.collected.config
         if birth.count > 1:
             _process.detach_input()

@@ -22,6 +22,7 @@ from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
+from rpytest._warm import refuse
 from rpytest._worker import Worker
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Role:
 class Session(Role):
     """One collected session, in a process of its own."""
 
-    def __init__(self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies) -> None:
+    def __init__(
+        self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies
+    ) -> None:
         super().__init__()
         self.control = control
         self.conn = conn
@@ -112,11 +115,15 @@ class Session(Role):
             return None
         self.watch.active = False
         self.dependencies.stop_watching()
+        self.dependencies.snapshot(config, session)
         if self.watch.reader is not None:
             self._fall_back(self.watch.reader)
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
+        if opened is not None:
+            self._fall_back(f"{opened} is open after collection")
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
@@ -129,7 +136,15 @@ class Session(Role):
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
         _process.run_exit_functions()
-        _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+        try:
+            _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+        except _wire.Closed:
+            # Killed: nobody is left to fork the workers.
+            refuse(
+                self.conn,
+                "the daemon ended before it could start the workers",
+                "run it again; a new daemon starts by itself",
+            )
         os._exit(0)
 
 
@@ -165,7 +180,11 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
     flush = _process.flush_streams
     flush()
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+    while (
+        trace is not None
+        and trace.tb_next is not None
+        and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__)
+    ):
         # Ours: of no use to whoever wrote the hook.
         trace = trace.tb_next
     if isinstance(error, SystemExit):
@@ -177,7 +196,9 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
         if status == 0 and not has_collected:
             # No test has run: that is no success.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            sys.stderr.write(f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n")
+            sys.stderr.write(
+                f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n"
+            )
             sys.stderr.write("hint: raise `pytest.exit` or `pytest.skip` there instead\n")
             status = ExitCode.INTERNAL_ERROR
     elif isinstance(error, KeyboardInterrupt):

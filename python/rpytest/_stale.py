@@ -16,12 +16,26 @@ from typing import Any
 import pytest
 
 from rpytest._cache import reads_cache
+from rpytest._encode import third_party
 
 #: Names in a listing that come and go without meaning anything to collection.
-IGNORED_NAMES = frozenset({"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"})
+IGNORED_NAMES = frozenset(
+    {"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"}
+)
 _SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
-_PROBED = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py")
+_PROBED = (
+    "conftest.py",
+    "__init__.py",
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
+    "setup.py",
+)
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
 
@@ -32,8 +46,10 @@ class Dependencies:
     """The files and directories that a session was made from."""
 
     def __init__(self) -> None:
-        self._opened: set[str] = set()
-        self._listed: set[str] = set()
+        #: Each file with its state when it was opened first.
+        self._opened: dict[str, FileState | None] = {}
+        #: Entries of a directory when it was listed first.
+        self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
         self._watching = False
         self._installed = False
@@ -42,6 +58,7 @@ class Dependencies:
         self.effects: str | None = None
         self._files: dict[str, FileState | None] = {}
         self._hashes: dict[str, bytes] = {}
+        self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
 
     def watch(self) -> None:
@@ -58,17 +75,27 @@ class Dependencies:
         if not self._watching:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
-                writes = (flags & (os.O_WRONLY | os.O_RDWR)) if isinstance(flags, int) else ("w" in str(mode) or "a" in str(mode))
-                (self._written if writes else self._opened).add(name)
+                flags = flags if isinstance(flags, int) else 0
+                if flags & (os.O_WRONLY | os.O_RDWR):
+                    self._written.add(name)
+                # Temporary and new files have nothing in them that was there before.
+                if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
+                    source = _source_of(name)
+                    if source not in self._opened:
+                        self._opened[source] = _state(source)
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
                 path = "."
             if isinstance(path, (str, bytes)):
-                self._listed.add(os.path.abspath(os.fsdecode(path)))
+                name = os.path.abspath(os.fsdecode(path))
+                if name not in self._listed:
+                    self._watching = False
+                    self._listed[name] = _listing(name)
+                    self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
             self.effects = "collection started a process"
@@ -79,14 +106,8 @@ class Dependencies:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
 
-    def complete(self, config: pytest.Config, session: pytest.Session) -> None:
-        """Take the state of everything that was seen, once.
-
-        May be late: what changed since collection began is recognised by its time stamps.
-        """
-        if self._complete:
-            return
-        self._complete = True
+    def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
+        """Take the state of everything that was seen, right after collection."""
         files = self._read_files()
         folders = {os.path.abspath(path or ".") for path in sys.path}
         roots = {str(config.rootpath), str(config.invocation_params.dir)}
@@ -100,24 +121,44 @@ class Dependencies:
                     break
         if config.inipath is not None:
             files.add(str(config.inipath))
-        cache = self._cache_folder(config)
+        ignored = self._pytest_cache(config)
         for name in files:
-            if name.endswith(_SUFFIXES_IGNORED) or name.startswith(("/proc/", "/sys/", "/dev/")) or (cache is not None and name.startswith(cache)):
-                continue
-            self._files[name] = _state(name)
-        for name in folders | self._listed:
-            if cache is None or not name.startswith(cache):
-                self._directories[name] = (_state(name), _listing(name))
+            if (
+                not name.endswith(_SUFFIXES_IGNORED)
+                and not name.startswith(("/proc/", "/sys/", "/dev/"))
+                and name not in ignored
+            ):
+                self._files[name] = _state(name)
+        for name in folders | self._listed.keys():
+            # Where the collection itself listed it, that listing counts: what came later was not seen.
+            self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         for name, state in self._files.items():
-            if state is not None and stat.S_ISREG(state[0]):
-                if max(state[3], state[4]) >= self.started_ns:
-                    # It changed while it may have been read: what was read is unknown.
-                    self.effects = self.effects or f"{name} changed during collection"
-                if state[2] <= _HASH_LIMIT and not name.startswith(sys.base_prefix):
-                    self._hashes[name] = _digest(name)
+            # What changed while it may have been read is unknown, except by collection itself.
+            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
+            if (new or self._opened.get(name, state) != state) and name not in self._written:
+                self.effects = self.effects or f"{name} changed during collection"
+        self.effects = self.effects or _per_run(config)
+        self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def hash_files(self) -> None:
+        """Remember the contents, so that a new time stamp alone changes nothing; once, any time after :meth:`snapshot`."""
+        if self._complete:
+            return
+        self._complete = True
+        for name, state in self._files.items():
+            if (
+                state is not None
+                and stat.S_ISREG(state[0])
+                and state[2] <= _HASH_LIMIT
+                and not name.startswith(sys.base_prefix)
+            ):
+                digest = _digest(name)
+                # Changed since: these are not the contents that were collected.
+                if _state(name) == state:
+                    self._hashes[name] = digest
 
     def _read_files(self) -> set[str]:
-        files = self._opened - self._written
+        files = set(self._opened)
         for module in list(sys.modules.values()):
             # A module's cached byte code is what is opened.
             name = getattr(module, "__file__", None)
@@ -128,20 +169,25 @@ class Dependencies:
     def project_files(self) -> list[str]:
         """Files that were read so far and belong neither to Python nor to an installed distribution."""
         foreign = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
-        return sorted(name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED))
+        return sorted(
+            name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED)
+        )
 
     @staticmethod
-    def _cache_folder(config: pytest.Config) -> str | None:
-        """The cache directory, unless this selection was read from it."""
-        if reads_cache(config):
-            return None
+    def _pytest_cache(config: pytest.Config) -> set[str]:
+        """Files of pytest's cache that it reads and rewrites in every run, unless this selection was made from them."""
         cache: Any = getattr(config, "cache", None)
-        return None if cache is None else str(cache._cachedir)
+        if cache is None or reads_cache(config):
+            return set()
+        return {os.path.join(cache._cachedir, "v", "cache", name) for name in ("lastfailed", "nodeids", "stepwise")}
 
     def changed(self) -> str | None:
         """Why the session can't be used again, or ``None``."""
         if self.effects is not None:
             return self.effects
+        path, directory = self._cwd
+        if directory is None or _identity(path) != directory or _identity(".") != directory:
+            return f"{path} is another directory now"
         for name, state in self._files.items():
             now = _state(name)
             if now == state:
@@ -164,6 +210,32 @@ class Dependencies:
         return None
 
 
+def _source_of(name: str) -> str:
+    """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
+    folder, base = os.path.split(name)
+    if not base.endswith((".pyc", ".pyo")) or os.path.basename(folder) != "__pycache__":
+        return name
+    return os.path.join(os.path.dirname(folder), base.partition(".")[0] + ".py")
+
+
+def _per_run(config: pytest.Config) -> str | None:
+    """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
+    if getattr(config.option, "cacheclear", False):
+        return "`--cache-clear` is for one run"
+    for impl in third_party(config, "pytest_sessionstart"):
+        name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
+        return f"`pytest_sessionstart` of {name} is to run in every run"
+    return None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _state(name: str) -> FileState | None:
     try:
         found = os.stat(name)
@@ -183,7 +255,11 @@ def _digest(name: str) -> bytes:
 def _listing(name: str) -> bytes:
     try:
         with os.scandir(name) as entries:
-            names = sorted(f"{entry.name}\0{entry.is_dir()}" for entry in entries if entry.name not in IGNORED_NAMES and not entry.name.endswith(_SUFFIXES_IGNORED))
+            names = sorted(
+                f"{entry.name}\0{entry.is_dir()}"
+                for entry in entries
+                if entry.name not in IGNORED_NAMES and not entry.name.endswith(_SUFFIXES_IGNORED)
+            )
     except OSError:
         return b""
     return hashlib.blake2b("\n".join(names).encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -69,7 +69,9 @@ class Warm:
 def session_key(request: Message) -> str:
     """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
     environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
-    rest = [request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog")]
+    rest = [
+        request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog")
+    ]
     # Not just joined: a line break in an argument or a variable must not look like two of them.
     return json.dumps([request["cwd"], request["argv"], environment, rest])
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: A message whose JSON is longer than this many bytes travels in a memfd.
 INLINE_LIMIT = 32 * 1024
@@ -68,7 +68,10 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 
 
 def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
-    """Receive one message and its descriptors (close-on-exec); raises :class:`Closed` at end of file."""
+    """Receive one message and its descriptors (close-on-exec).
+
+    Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no message.
+    """
     try:
         data, ancillary, _, _ = _receive_packet(sock, flags)
     except ConnectionResetError:
@@ -85,14 +88,25 @@ def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
     if not data:
         close_all(received)
         raise Closed
-    message = json.loads(data.decode("utf-8", "surrogatepass"))
-    if "memfd" in message:
-        body = received.pop()
-        try:
-            message = json.loads(read_all(body, int(message["memfd"])).decode("utf-8", "surrogatepass"))
-        finally:
-            os.close(body)
+    try:
+        message = _parse(data)
+        if "memfd" in message:
+            length = message["memfd"]
+            if not received or not isinstance(length, int):
+                raise ValueError("a message in a memfd was announced, none came")
+            message = _parse(read_all(received[-1], length))
+            os.close(received.pop())
+    except BaseException:
+        close_all(received)
+        raise
     return message, received
+
+
+def _parse(data: bytes) -> Message:
+    message = json.loads(data.decode("utf-8", "surrogatepass"))
+    if not isinstance(message, dict):
+        raise ValueError("a message is a JSON object")
+    return message
 
 
 def _receive_packet(sock: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:

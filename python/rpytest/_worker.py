@@ -29,7 +29,9 @@ _NOTHING = -1
 class Birth:
     """What a worker is given when it is forked."""
 
-    def __init__(self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket) -> None:
+    def __init__(
+        self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket
+    ) -> None:
         self.slot = slot
         self.incarnation = incarnation
         self.count = count
@@ -75,7 +77,10 @@ class Worker:
         workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
         config.workeroutput = {}  # type: ignore[attr-defined]
         use_host_basetemp(config, birth)
-        self.claims_early = bool(third_party(config, "pytest_runtest_protocol", "nextitem") or third_party(config, "pytest_runtest_teardown", "nextitem"))
+        self.claims_early = bool(
+            third_party(config, "pytest_runtest_protocol", "nextitem")
+            or third_party(config, "pytest_runtest_teardown", "nextitem")
+        )
         self.encoder = Encoder(config, xml)
         debugger = Debugger(birth)
         debugger.install()
@@ -129,8 +134,11 @@ class Worker:
         # From here an interrupt would only spoil a finished worker.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _process.run_exit_functions()
+        _process.flush_files()
         self.native.idle()
-        self.native.push(_record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True)
+        self.native.push(
+            _record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True
+        )
         os._exit(0)
 
     def abort(self, status: int) -> NoReturn:
@@ -151,13 +159,21 @@ class Worker:
         return self.following
 
     def _commit(self) -> None:
+        self._leave_if_foreign()
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
         flags, body, urgent = self.encoder.test(reports, recorded)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         self.index = _NOTHING
 
+    def _leave_if_foreign(self, status: int = 1) -> None:
+        """End a child that a test has forked and that came back from it: it must not be a second worker."""
+        if _process.is_foreign():
+            _process.flush_streams()
+            os._exit(status)
+
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
+        self._leave_if_foreign()
         self.native.stop()
         test = self.index if self.index >= 0 else _record.NO_TEST
         self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
@@ -188,7 +204,8 @@ class Worker:
             report = call_and_report(item, "setup")
             if report.passed:
                 native.phase(1)
-                call_and_report(item, "call")
+                report = call_and_report(item, "call")
+                self._leave_if_foreign(0 if report.passed else 1)
             if not self.claims_early:
                 # With a failure that ends the session everything is torn down, as at its end.
                 ending = self.session.shouldfail or self.session.shouldstop
@@ -211,7 +228,9 @@ class Worker:
         self.reports.append(report)
 
     @pytest.hookimpl
-    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None) -> None:
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+    ) -> None:
         """Keep the warnings of the running test (or, outside of tests, of the session's end)."""
         self.warnings.append(encode_warning(warning_message, when, nodeid, location))
 

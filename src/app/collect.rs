@@ -24,6 +24,8 @@ pub(super) enum Answer {
     },
     /// pytest has said all there is to say; its exit status.
     Ended(i32),
+    /// The user has insisted on the end, and nobody is known who could be told.
+    GivenUp,
     /// The daemon is of another build.
     Replace,
     /// The daemon went before it said anything: it was about to end.
@@ -94,7 +96,7 @@ impl Waiting<'_> {
             }
             if self.interrupts > 1 && self.collector.is_none() {
                 // Nobody there to pass it on to, and the user insists.
-                return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
+                return Ok(Some(Answer::GivenUp));
             }
         }
         if !ready.control {
@@ -170,6 +172,11 @@ impl Waiting<'_> {
 
     fn end_of_file(&mut self) -> Result<Answer> {
         if self.interrupts > 0 {
+            // The process did not live to say so.
+            print(
+                io::stderr().lock(),
+                "!!! interrupted while the tests were collected !!!\n",
+            );
             return Ok(Answer::Ended(exit::INTERRUPTED));
         }
         if !self.spoke {

@@ -269,7 +269,7 @@ mod tests {
         let server = std::thread::spawn(move || {
             let connection = Connection::new(rustix::net::accept(&listener).unwrap());
             let request: serde_json::Value = connection.recv().unwrap().unwrap().parse().unwrap();
-            assert_eq!(request, json!({"op": "status", "protocol": 1}));
+            assert_eq!(request, json!({"op": "status", "protocol": 2}));
             connection
                 .send(
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,

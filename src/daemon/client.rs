@@ -80,13 +80,13 @@ impl Link {
 
     /// The error for a daemon that closed the connection before its first message.
     #[must_use]
-    pub fn explain_end(self) -> Error {
-        match self.started {
+    pub fn explain_end(&mut self) -> Error {
+        match self.started.take() {
             Some(started) => started.explain(),
             None => Error::WentAway {
                 who: "daemon",
                 doing: "starting the run".into(),
-                log: self.log,
+                log: self.log.clone(),
             },
         }
     }

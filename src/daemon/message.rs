@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Version of the messages and records.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
@@ -316,6 +316,8 @@ pub struct Options {
     /// `--replay` and `--record-plan`, absolute.
     pub replay: Option<PathBuf>,
     pub record_plan: Option<PathBuf>,
+    /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
+    pub whole: bool,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
 }
@@ -427,6 +429,7 @@ mod tests {
         assert_eq!(collected.options.workers, 4);
         assert_eq!(collected.options.verbose, -1);
         assert_eq!(collected.options.max_worker_restart, None);
+        assert!(!collected.options.whole, "nothing is forgotten unasked");
         assert!(!collected.warm);
     }
 
@@ -446,7 +449,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::to_string(&PlainRequest::STOP).unwrap(),
-            r#"{"op":"stop","protocol":1}"#
+            r#"{"op":"stop","protocol":2}"#
         );
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
@@ -154,7 +154,31 @@ fn prepare(dir: &Path, uid: u32) -> Result<()> {
             metadata.mode() & 0o777
         )));
     }
-    Ok(())
+    if metadata.mode() & 0o055 == 0 {
+        return Ok(());
+    }
+    // Made with an ordinary mask, by its owner for us: nobody else could have put anything there.
+    if !holds_nothing_else(dir) {
+        return Err(refused(format!(
+            "can be read by others (mode {:o}) and has other files than rpytest's",
+            metadata.mode() & 0o777
+        )));
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        .map_err(|error| Error::io("set the permissions of", dir, error))
+}
+
+/// Whether a directory is empty but for the files of daemons.
+fn holds_nothing_else(dir: &Path) -> bool {
+    let is_ours = |entry: io::Result<fs::DirEntry>| {
+        let ends = |name: &OsStr| {
+            [&b".sock"[..], b".log", b".lock"]
+                .iter()
+                .any(|end| name.as_bytes().ends_with(end))
+        };
+        entry.is_ok_and(|entry| ends(&entry.file_name()))
+    };
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.all(is_ours))
 }
 
 /// Hashes of everything that makes a daemon unfit for another caller.
@@ -287,8 +311,6 @@ impl Fnv {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn uid() -> u32 {
@@ -384,6 +406,22 @@ mod tests {
                 .to_string()
                 .contains("mode 770")
         );
+        // Readable only: an empty one, or one with nothing but our files, is closed; another one is not ours to close.
+        let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        for name in ["1-2.log", "1-2.lock"] {
+            mode(0o755);
+            prepare(&dir, uid()).unwrap();
+            assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
+            fs::write(dir.join(name), "").unwrap();
+        }
+        mode(0o755);
+        fs::write(dir.join("letter.txt"), "").unwrap();
+        let error = prepare(&dir, uid()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("can be read by others (mode 755) and has other files than rpytest's"),
+            "{error}"
+        );
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o755);
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(temp.path(), &link).unwrap();
         assert!(

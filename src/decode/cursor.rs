@@ -52,8 +52,9 @@ impl<'a> Cursor<'a> {
         self.array(what).map(u8::from_le_bytes)
     }
 
-    pub(super) fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
-        self.array(what).map(u16::from_le_bytes)
+    /// A `u32` that says how many follow.
+    pub(super) fn count(&mut self, what: &'static str) -> Result<usize, DecodeError> {
+        self.u32(what).map(|count| count as usize)
     }
 
     pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {

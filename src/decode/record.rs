@@ -121,7 +121,7 @@ pub fn test(
 pub fn bye(body: &[u8]) -> Result<Bye, DecodeError> {
     let mut cursor = Cursor::new(body);
     let status = cursor.u8("an exit status")?;
-    let count = cursor.u16("a number of properties")?;
+    let count = cursor.count("a number of properties")?;
     let mut properties = Vec::new();
     for _ in 0..count {
         let name = cursor.str("a property's name")?.to_owned();
@@ -211,7 +211,7 @@ fn plain_reports(cursor: &mut Cursor<'_>) -> Result<Vec<Report>, DecodeError> {
 }
 
 fn reports(cursor: &mut Cursor<'_>) -> Result<Vec<Report>, DecodeError> {
-    let count = usize::from(cursor.u16("a number of reports")?);
+    let count = cursor.count("a number of reports")?;
     let mut reports = Vec::with_capacity(count.min(cursor.remaining() / MIN_REPORT));
     for _ in 0..count {
         reports.push(report(cursor)?);
@@ -266,9 +266,9 @@ fn names(markup: &str) -> Vec<String> {
         .collect()
 }
 
-/// Steps over `u16` blobs and says how many there were.
+/// Steps over blobs and says how many there were.
 fn warnings(cursor: &mut Cursor<'_>) -> Result<usize, DecodeError> {
-    let count = usize::from(cursor.u16("a number of warnings")?);
+    let count = cursor.count("a number of warnings")?;
     for _ in 0..count {
         cursor.blob("a warning")?;
     }
@@ -276,7 +276,7 @@ fn warnings(cursor: &mut Cursor<'_>) -> Result<usize, DecodeError> {
 }
 
 fn counters(cursor: &mut Cursor<'_>) -> Result<JunitCounts, DecodeError> {
-    let mut next = || cursor.u16("the testcase counters").map(u64::from);
+    let mut next = || cursor.u32("the testcase counters").map(u64::from);
     Ok(JunitCounts {
         passed: next()?,
         failure: next()?,

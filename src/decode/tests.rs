@@ -16,8 +16,8 @@ impl Encoder {
         self
     }
 
-    fn u16(self, value: usize) -> Self {
-        self.bytes(&u16::try_from(value).expect("short lists").to_le_bytes())
+    fn count(self, value: usize) -> Self {
+        self.bytes(&u32::try_from(value).expect("short lists").to_le_bytes())
     }
 
     fn f64(self, value: f64) -> Self {
@@ -34,7 +34,7 @@ impl Encoder {
     }
 
     fn blobs(self, count: usize) -> Self {
-        (0..count).fold(self.u16(count), |encoder, _| encoder.blob(b"marshal"))
+        (0..count).fold(self.count(count), |encoder, _| encoder.blob(b"marshal"))
     }
 
     fn report(self, report: &Report) -> Self {
@@ -74,12 +74,12 @@ impl Encoder {
         counts
             .iter()
             .fold(self.str(&result.junit), |encoder, &count| {
-                encoder.u16(usize::try_from(count).expect("small"))
+                encoder.count(usize::try_from(count).expect("small"))
             })
     }
 
     fn test(result: &TestResult) -> Vec<u8> {
-        let encoder = Self::default().u16(result.reports.len());
+        let encoder = Self::default().count(result.reports.len());
         let encoder = result.reports.iter().fold(encoder, Self::report);
         encoder.blobs(result.warnings).junit(result).0
     }
@@ -87,7 +87,7 @@ impl Encoder {
     fn bye(bye: &Bye) -> Vec<u8> {
         let encoder = Self::default()
             .bytes(&[bye.status])
-            .u16(bye.properties.len());
+            .count(bye.properties.len());
         let pairs = bye.properties.iter();
         let encoder = pairs.fold(encoder, |encoder, (name, value)| {
             encoder.str(name).str(value)
@@ -264,7 +264,7 @@ proptest! {
 #[test]
 fn kinds_are_told_apart() {
     assert!(matches!(
-        record(NOTE, 0, u32::MAX, 0, &[0, 0]),
+        record(NOTE, 0, u32::MAX, 0, &[0; 4]),
         Ok(Record::Note(Note { warnings: 0 }))
     ));
     let error = record(9, 0, 0, 0, &[]).expect_err("there is no such kind");
@@ -276,23 +276,20 @@ fn kinds_are_told_apart() {
 
 #[test]
 fn a_length_beyond_the_body_is_an_error_and_not_an_allocation() {
-    let body = Encoder::default().bytes(&u16::MAX.to_le_bytes()).0;
+    let body = Encoder::default().bytes(&u32::MAX.to_le_bytes()).0;
     assert_eq!(
         test(&body, 0, 0, 0),
         Err(DecodeError {
             what: "a report's phase",
-            offset: 2
+            offset: 4
         })
     );
-    let body = Encoder::default()
-        .bytes(&[1, 0])
-        .bytes(&u32::MAX.to_le_bytes())
-        .0;
+    let body = Encoder::default().count(1).bytes(&u32::MAX.to_le_bytes()).0;
     assert_eq!(
         note(&body),
         Err(DecodeError {
             what: "a warning",
-            offset: 6
+            offset: 8
         })
     );
 }
@@ -315,12 +312,12 @@ fn text_that_is_not_utf8_is_an_error_where_it_starts() {
 
 #[test]
 fn unknown_bits_are_an_error() {
-    let body = Encoder::default().u16(1).bytes(&[1, 0, 4]).0;
+    let body = Encoder::default().count(1).bytes(&[1, 0, 4]).0;
     assert_eq!(
         test(&body, 0, 0, 0),
         Err(DecodeError {
             what: "a report's bits",
-            offset: 4
+            offset: 6
         })
     );
 }

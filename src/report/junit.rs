@@ -161,7 +161,7 @@ fn properties<W: Write>(xml: &mut Writer<W>, properties: &[(String, String)]) ->
     xml.write_event(Event::End(BytesEnd::new("properties")))
 }
 
-fn element<'a>(name: &'a str, attributes: &[(&'a str, &str)]) -> BytesStart<'a> {
+pub(super) fn element<'a>(name: &'a str, attributes: &[(&'a str, &str)]) -> BytesStart<'a> {
     let mut element = BytesStart::new(name);
     for (key, value) in attributes {
         element.push_attribute(Attribute {

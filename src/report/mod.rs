@@ -12,6 +12,7 @@ mod status_terminal;
 mod style;
 mod summary;
 mod terminal;
+mod test_case;
 
 pub use error::ReportError;
 pub use junit::Junit;
@@ -20,6 +21,7 @@ pub use progress::Progress;
 pub use screen::{Screen, ScreenOptions, terminal_width};
 pub use summary::Summary;
 pub use terminal::Terminal;
+pub use test_case::{Problem, test_case};
 
 use std::time::Duration;
 

@@ -145,7 +145,7 @@ impl Terminal {
 
     fn ended(&self, end: &RunEnd) -> Result<(), ReportError> {
         self.screen.fresh_line();
-        if end.not_run > 0 && self.verbosity >= 0 {
+        if end.not_run > 0 {
             let tests = if self.tests == 1 { "test" } else { "tests" };
             self.screen.lines(&format!(
                 "{} of {} {tests} did not run",

@@ -20,12 +20,12 @@ fn word(slot: u16, incarnation: u16) -> u32 {
 }
 
 impl Segment {
-    /// Who claimed `test`: slot and incarnation.
-    ///
-    /// # Panics
-    /// When there is no such test.
+    /// Who claimed `test`: slot and incarnation. Nobody has claimed a test that does not exist.
     #[must_use]
     pub fn claim_of(&self, test: u32) -> Option<(u16, u16)> {
+        if test >= self.spec().tests {
+            return None;
+        }
         let word = self.claim_word(test).load(Ordering::Relaxed);
         if word == WITHHELD {
             return None;

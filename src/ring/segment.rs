@@ -205,7 +205,7 @@ impl Segment {
     /// Incarnation 0 of each slot has its slot's event from the start. An event must never be given out twice: one
     /// whose waiter was killed is unusable. Without an event (a number not below
     /// [`incarnations`](SegmentSpec::incarnations)) a worker looks for room ten times per second. Opens the slot again if
-    /// its ring was [`Corrupt`](super::Corrupt); what was in it is lost.
+    /// its ring was [`Corrupt`](super::Corrupt) or [closed](Self::close); what was in it is lost.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -217,6 +217,15 @@ impl Segment {
             self.tail(slot).store(private.head(), Ordering::Relaxed);
         }
         self.give(slot, incarnation, event);
+    }
+
+    /// Nothing that stands in a slot's ring is worth reading any more, whatever the reader thinks of it: from now on it says
+    /// [`Corrupt`](super::Corrupt) with `what`, until the slot is given to another incarnation.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    pub fn close(&self, slot: u16, what: &'static str) {
+        self.private(slot).close(what);
     }
 
     fn give(&self, slot: u16, incarnation: u16, event: u32) {

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use rustix::process::Signal;
 
+use super::made_up::made_up;
 use super::stats::now_ns;
 use super::{Lane, Lost, PATIENCE, Run};
 use crate::daemon::message::HostRequest;
-use crate::event::{JunitCounts, Outcome, Report, RunEvent, TestResult, When};
+use crate::event::RunEvent;
 use crate::pool::Death;
 use crate::ring::Phase;
 
@@ -104,7 +105,7 @@ impl Run<'_> {
             replaced,
         });
         match in_flight {
-            // Without a host all missing tests are counted together: `Cause::HostDied`.
+            // Without a host it is one of all the tests that have no result: `nobody_will_say`.
             Some(lost) if death.is_some() => {
                 let id = inventory.id(lost.test);
                 let message = format!("worker 'gw{slot}' crashed while running '{id}': {cause}");
@@ -254,36 +255,49 @@ impl Run<'_> {
                 self.bury(slot, None);
             }
         }
+        if self.verdict.has_lost_its_host() && !self.pool.any_occupied() {
+            self.nobody_will_say();
+        }
+        self.make_up_lost();
+    }
+
+    /// The host is gone and nobody interrupted the run: every test without a result is an error, by name.
+    fn nobody_will_say(&mut self) {
+        let missing: Vec<u32> = self.ledger.missing().collect();
+        for test in missing {
+            let id = self.inventory.id(test);
+            let message = format!("'{id}' has no result: the run's host process died");
+            self.ledger.ask(test);
+            self.lost.push_back(Lost {
+                test,
+                slot: 0,
+                when: "setup",
+                duration: 0.0,
+                message,
+            });
+        }
+    }
+
+    /// Results of the tests about which the host can't be asked any more.
+    fn make_up_lost(&mut self) {
         let lost: Vec<Lost> = self.asked.drain(..).chain(self.lost.drain(..)).collect();
         for lost in lost {
             self.ledger.finish(lost.test);
             self.needs_report = true;
-            self.result(&made_up(&lost));
+            let nodeid = self.inventory.id(lost.test);
+            let result = made_up(&lost, nodeid, self.options.junit.is_some());
+            self.result(&result);
         }
     }
-}
 
-/// The result of a test that crashed, when the host can't make one that looks like pytest's.
-fn made_up(lost: &Lost) -> TestResult {
-    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    TestResult {
-        test: lost.test,
-        slot: lost.slot,
-        reports: vec![Report {
-            when: When::Call,
-            outcome: Outcome::Failed,
-            is_failure: true,
-            in_summary: true,
-            start: began.map_or(0.0, |since| since.as_secs_f64()) - lost.duration,
-            duration: lost.duration,
-            category: "failed".into(),
-            letter: "F".into(),
-            word: "FAILED".into(),
-            markup: Vec::new(),
-            reason: lost.message.clone(),
-        }],
-        warnings: 0,
-        junit: String::new(),
-        junit_counts: JunitCounts::default(),
+    /// The host says that it has ended the run by itself, because something went wrong in it.
+    pub(super) fn host_gave_up(&mut self) {
+        if self.verdict.is_stopped() || self.ledger.unfinished() == 0 {
+            return;
+        }
+        self.drain_all();
+        self.verdict.host_died();
+        self.nobody_will_say();
+        self.make_up_lost();
     }
 }

@@ -78,6 +78,7 @@ impl Run<'_> {
                     }
                 }
                 self.exit_status = Some(exit.status);
+                self.host_gave_up();
             }
             HostEvent::Unknown => {}
             HostEvent::Collected(_) | HostEvent::Collecting { .. } | HostEvent::Replace { .. } => {

@@ -6,6 +6,7 @@ mod bodies;
 mod deaths;
 mod end;
 mod ledger;
+mod made_up;
 mod messages;
 mod records;
 mod signals;

@@ -102,6 +102,8 @@ impl Run<'_> {
         let lane = &mut self.lanes[usize::from(slot)];
         if lane.corrupt.is_none() {
             lane.corrupt = Some(what.to_owned());
+            // What else it has written is not to be taken for its successor's.
+            self.segment.close(slot, "the worker wrote nonsense");
             self.pool.signal(slot, Signal::KILL);
         }
     }
@@ -116,6 +118,9 @@ impl Run<'_> {
         };
         match record {
             Record::Test(result) => {
+                if head.test >= self.segment.spec().tests {
+                    return self.corrupt(slot, "a result of a test that does not exist");
+                }
                 if self.segment.claim_of(head.test) != Some((slot, head.incarnation)) {
                     return self.corrupt(slot, "a result of a test that was not its own");
                 }
@@ -171,9 +176,7 @@ impl Run<'_> {
 
     fn bye(&mut self, slot: u16, bye: Bye) {
         self.lanes[usize::from(slot)].said_bye = true;
-        if i32::from(bye.status) == crate::exit::INTERNAL_ERROR {
-            self.verdict.internal_error();
-        }
+        self.verdict.session_ended(bye.status.into());
         for property in bye.properties {
             if !self.properties.contains(&property) {
                 self.properties.push(property);

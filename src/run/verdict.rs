@@ -31,6 +31,8 @@ pub(super) struct Verdict {
     /// A worker died while it ran no test: something went wrong that no test's result shows.
     pub crash: bool,
     internal_error: bool,
+    /// The first status of a worker's session that no test's result explains.
+    session: Option<i32>,
 }
 
 impl Verdict {
@@ -45,6 +47,18 @@ impl Verdict {
     /// Whether tests may be left without a result: the user is told that, and how many.
     pub fn is_stopped(&self) -> bool {
         self.cause.is_some()
+    }
+
+    /// A test has called `pytest.exit(…, returncode=0)`: that tests are left without a result is then no failure.
+    pub fn success_was_asked_for(&self) -> bool {
+        let asked = matches!(
+            self.cause,
+            Some(Cause::Interrupted {
+                status: exit::OK,
+                ..
+            })
+        );
+        asked && !self.internal_error
     }
 
     /// The first reason counts, but a missing location is filled in, and a dead host overrides everything.
@@ -93,7 +107,11 @@ impl Verdict {
         let interrupted = |text: String| Cause::Interrupted {
             text,
             location: stop.location.clone(),
-            status: stop.status.unwrap_or(exit::INTERRUPTED),
+            // Success can only be asked for by `pytest.exit`.
+            status: stop
+                .status
+                .filter(|&status| status != exit::OK || stop.why == StopReason::Exit)
+                .unwrap_or(exit::INTERRUPTED),
         };
         // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that pytest itself would see.
         let cause = match stop.why {
@@ -119,9 +137,21 @@ impl Verdict {
         self.stop(Cause::HostDied);
     }
 
-    /// A worker's session ended with pytest's status 3.
-    pub fn internal_error(&mut self) {
-        self.internal_error = true;
+    /// The host died before anything else had ended the run, or after that.
+    pub fn has_lost_its_host(&self) -> bool {
+        self.cause == Some(Cause::HostDied)
+    }
+
+    /// A worker's session has ended. The statuses that follow from its own share of the tests say nothing about the run;
+    /// any other was chosen by a hook.
+    pub fn session_ended(&mut self, status: i32) {
+        match status {
+            exit::OK | exit::TESTS_FAILED | exit::INTERRUPTED | exit::NO_TESTS_COLLECTED => {}
+            exit::INTERNAL_ERROR => self.internal_error = true,
+            other => {
+                self.session.get_or_insert(other);
+            }
+        }
     }
 
     /// The exit status of the run; `results`: number of tests with a result.
@@ -134,7 +164,7 @@ impl Verdict {
             Some(Cause::Failures { .. }) => exit::TESTS_FAILED,
             _ if self.failures > 0 || self.crash => exit::TESTS_FAILED,
             _ if results == 0 => exit::NO_TESTS_COLLECTED,
-            _ => exit::OK,
+            _ => self.session.unwrap_or(exit::OK),
         }
     }
 
@@ -192,7 +222,15 @@ mod tests {
         assert_eq!(status(|v| v.crash = true, 1), 1);
         assert_eq!(status(Verdict::max_failures, 1), 1);
         assert_eq!(status(|v| v.signal(Signal::INT), 1), 2);
-        assert_eq!(status(Verdict::internal_error, 1), 3);
+        assert_eq!(status(|v| v.session_ended(3), 1), 3);
+        for natural in [0, 1, 2, 5] {
+            let mut verdict = Verdict::default();
+            verdict.session_ended(natural);
+            assert_eq!(verdict.status(1), 0);
+        }
+        let chosen = |v: &mut Verdict| [7, 8].into_iter().for_each(|s| v.session_ended(s));
+        assert_eq!(status(chosen, 1), 7);
+        assert_eq!(status(chosen, 0), 5);
         assert_eq!(status(Verdict::host_died, 1), 3);
         let by = |why, asked| {
             let mut verdict = Verdict {
@@ -205,6 +243,8 @@ mod tests {
         assert_eq!(by(StopReason::KeyboardInterrupt, None), 2);
         assert_eq!(by(StopReason::Exit, None), 2);
         assert_eq!(by(StopReason::Exit, Some(7)), 7);
+        assert_eq!(by(StopReason::Exit, Some(0)), 0);
+        assert_eq!(by(StopReason::ShouldStop, Some(0)), 2);
         assert_eq!(by(StopReason::ShouldStop, None), 2);
         assert_eq!(by(StopReason::ShouldFail, None), 1);
         assert_eq!(by(StopReason::InternalError, None), 3);

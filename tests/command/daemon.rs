@@ -83,6 +83,11 @@ impl Daemon {
                 let answer =
                     json!({"ev": "exit", "status": 5, "out": out, "err": "and this\n", "new": 1});
                 connection.send(&answer, &[]).unwrap();
+                if self.mode == "lingers" {
+                    // It has something to clean up.
+                    let _ = connection.recv();
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                }
             }
             ("status", _) => {
                 let status = json!({"pid": pid, "build": request["build"].as_str().unwrap_or("0")});

@@ -141,7 +141,14 @@ class _Kill:
             return [] if not self.moment or status == -signal.SIGKILL else [f"exit status {status}"]
         collecting = self.moment.startswith("tests were collected")
         unharmed = status == _FAILED and not running.stderr
-        words = ("went away while", "was killed by SIGKILL before", "died while it collected")
+        words = (
+            "went away while",
+            "was killed by SIGKILL before",
+            "died while it collected",
+            # The daemon of a cold start, which the command line knows as its child.
+            "could not be started",
+            "the daemon ended before it could start the workers",
+        )
         told = status == _BROKEN and any(word in running.stderr for word in words) and "hint:" in running.stderr
         # Who is not needed any more, or not yet, may go unnoticed.
         fine: Callable[[], bool] = {

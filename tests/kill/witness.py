@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -79,7 +81,9 @@ class Folder:
     def words(self) -> dict[int, Words]:
         """Of each worker, by pid."""
         found = {}
-        for file in (self.path / "state").iterdir():
+        # The folder is made anew for each run.
+        folder = self.path / "state"
+        for file in list(folder.iterdir()) if folder.is_dir() else []:
             kind, _, pid = file.name.partition("-")
             data = file.read_bytes()
             if len(data) <= NODEID:
@@ -133,9 +137,11 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
             pythons.add(pid)
     found = Tree()
     for pid in pythons:
-        if parent(pid) not in pythons:
-            found.daemon = pid
-            break
+        # It leads a session of its own; under `bare` there is another one without a parent, which answers for worker 0.
+        with contextlib.suppress(ProcessLookupError):
+            if parent(pid) not in pythons and os.getsid(pid) == pid:
+                found.daemon = pid
+                break
     for session in children(found.daemon) if found.daemon else []:
         if bare:
             found.host = session

@@ -70,14 +70,19 @@ def workers_by(tests: list[Ran], key: str) -> dict[str, set[int]]:
 
 def module(tests: int, classes: int = 0) -> str:
     functions = "".join(f"def test_{number}(): pass\n" for number in range(tests))
-    methods = "".join(f"class Test{number}:\n    def test_x(self): pass\n    def test_y(self): pass\n" for number in range(classes))
+    methods = "".join(
+        f"class Test{number}:\n    def test_x(self): pass\n    def test_y(self): pass\n" for number in range(classes)
+    )
     return functions + methods
 
 
 @pytest.fixture
 def suite(project: Project) -> Project:
     """Six modules of different size."""
-    project.write(conftest=CONFTEST, **{f"test_{name}": module(2 + 3 * number, number % 3) for number, name in enumerate("abcdef")})
+    project.write(
+        conftest=CONFTEST,
+        **{f"test_{name}": module(2 + 3 * number, number % 3) for number, name in enumerate("abcdef")},
+    )
     return project
 
 
@@ -154,7 +159,13 @@ def test_loadgroup_keeps_groups_together_and_leaves_ids_alone(project: Project) 
     groups = defaultdict(set)
     for test in ran(project):
         name = test.id.partition("::")[2].partition("[")[0]
-        group = {"test_one": "db", "test_two": "db", "test_default": "default", "TestBoth::test_inner": "a_b", "TestBoth::test_outer": "b"}.get(name, "free")
+        group = {
+            "test_one": "db",
+            "test_two": "db",
+            "test_default": "default",
+            "TestBoth::test_inner": "a_b",
+            "TestBoth::test_outer": "b",
+        }.get(name, "free")
         groups[group].add(test.pid)
     assert groups.keys() == {"db", "default", "a_b", "b", "free"}
     assert len(groups.pop("free")) == 3
@@ -242,7 +253,9 @@ def test_serial_tests_run_while_nothing_else_does(project: Project, method: str)
     assert len(alone) == 6
     assert len({test.pid for test in alone}) == 1
     for test in alone:
-        overlapping = [other.id for other in tests if other is not test and other.began < test.ended and test.began < other.ended]
+        overlapping = [
+            other.id for other in tests if other is not test and other.began < test.ended and test.began < other.ended
+        ]
         assert not overlapping, (test, overlapping)
     assert len({test.pid for test in tests if test not in alone}) > 1
     files = [test.file for test in alone]

@@ -46,7 +46,9 @@ def fill(shared: Project, folder: Path, files: Mapping[str, str]) -> None:
     shared.write({f"{folder.name}/{name}": text for name, text in files.items()})
 
 
-def shell(project: Project, script: str, *, env: Mapping[str, str | None] | None = None, cwd: Path | None = None) -> Result:
+def shell(
+    project: Project, script: str, *, env: Mapping[str, str | None] | None = None, cwd: Path | None = None
+) -> Result:
     """Run a script of the shell to its end."""
     running = project.spawn("-c", script, program="/bin/bash", env=env, cwd=cwd)
     return Result(tuple(running.command), running.wait(), running.stdout, running.stderr, None)
@@ -75,7 +77,9 @@ class Case:
 
 CASES = [
     # The project's files
-    Case("broken_conftest", 4, ("conftest.py", "No module named 'nothing_such'"), {"conftest.py": "import nothing_such"}),
+    Case(
+        "broken_conftest", 4, ("conftest.py", "No module named 'nothing_such'"), {"conftest.py": "import nothing_such"}
+    ),
     Case("syntax_error_in_conftest", 4, ("conftest.py", "SyntaxError"), {"conftest.py": "def x(:"}),
     Case("syntax_error_in_test", 2, ("test_b.py", "SyntaxError", "1 error"), {"test_b.py": "def test_x(:"}),
     Case("import_error_in_test", 2, ("test_b.py", "nothing_such", "1 error"), {"test_b.py": "import nothing_such"}),
@@ -126,7 +130,9 @@ CASES = [
         "report_hook_raises",
         3,
         ("INTERNALERROR> ", "LookupError: kaboom"),
-        {"conftest.py": "def pytest_runtest_logreport(report):\n    if report.when == 'call': raise LookupError('kaboom')"},
+        {
+            "conftest.py": "def pytest_runtest_logreport(report):\n    if report.when == 'call': raise LookupError('kaboom')"
+        },
     ),
     Case(
         "protocol_hook_raises",
@@ -160,9 +166,24 @@ CASES = [
         ("Exit: enough",),
         {"conftest.py": "import pytest\ndef pytest_configure(): pytest.exit('enough', returncode=9)"},
     ),
-    Case("keyboard_interrupt", 2, ("KeyboardInterrupt", "test_b.py:1"), {"test_b.py": "def test_x(): raise KeyboardInterrupt"}),
-    Case("keyboard_interrupt_at_import", 2, ("KeyboardInterrupt", "test_b.py:1"), {"test_b.py": "raise KeyboardInterrupt"}),
-    Case("system_exit_in_test", 1, ("SystemExit: 3", "1 failed, 2 passed"), {"test_b.py": "def test_x(): raise SystemExit(3)"}),
+    Case(
+        "keyboard_interrupt",
+        2,
+        ("KeyboardInterrupt", "test_b.py:1"),
+        {"test_b.py": "def test_x(): raise KeyboardInterrupt"},
+    ),
+    Case(
+        "keyboard_interrupt_at_import",
+        2,
+        ("KeyboardInterrupt", "test_b.py:1"),
+        {"test_b.py": "raise KeyboardInterrupt"},
+    ),
+    Case(
+        "system_exit_in_test",
+        1,
+        ("SystemExit: 3", "1 failed, 2 passed"),
+        {"test_b.py": "def test_x(): raise SystemExit(3)"},
+    ),
     Case("system_exit_at_import", 3, ("INTERNALERROR> SystemExit: 3",), {"test_b.py": "raise SystemExit(3)"}),
 ]
 
@@ -246,7 +267,7 @@ class TestSettings:
         ("table", "says"),
         [
             ("workers = 3", "unknown field `workers`"),
-            ("default_workers = 'many'", "`default_workers` to be \"auto\""),
+            ("default_workers = 'many'", '`default_workers` to be "auto"'),
             ("default_workers = ", "line 2"),
             ("idle_timeout = 0", "1 or more"),
             ("start_method = 'warm'", "expected `collected` or `bare`"),
@@ -475,7 +496,9 @@ class TestBytes:
 
     def test_argument(self, shared: Project, folder: Path) -> None:
         script = r"{} $'\xff\xfe.py'"
-        results = [shell(shared, script.format(program), cwd=folder) for program in ("rpytest -n2", "pytest -p no:xdist")]
+        results = [
+            shell(shared, script.format(program), cwd=folder) for program in ("rpytest -n2", "pytest -p no:xdist")
+        ]
         assert [result.status for result in results] == [4, 4]
         assert results[0].stderr.strip() == results[1].stderr.strip()
 
@@ -514,7 +537,9 @@ class TestBytes:
 
     def test_huge_environment_and_many_arguments(self, shared: Project, folder: Path) -> None:
         """More than fits into one packet of the control channel."""
-        files = {f"test_{i}.py": f"import os\ndef test_x(): assert os.environ['V{i}'] == 'x' * 1000\n" for i in range(100)}
+        files = {
+            f"test_{i}.py": f"import os\ndef test_x(): assert os.environ['V{i}'] == 'x' * 1000\n" for i in range(100)
+        }
         fill(shared, folder, files)
         result = shared.rpytest("-n2", *files, cwd=folder, env={f"V{i}": "x" * 1000 for i in range(100)})
         assert result.status == 0
@@ -565,7 +590,9 @@ def test_without_terminal_reporter(shared: Project, folder: Path, test: str) -> 
     assert (result.stdout, result.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("plugin", ["capture", "debugging", "cacheprovider", "junitxml", "skipping", "tmpdir", "logging"])
+@pytest.mark.parametrize(
+    "plugin", ["capture", "debugging", "cacheprovider", "junitxml", "skipping", "tmpdir", "logging"]
+)
 def test_without_a_plugin_of_pytest(shared: Project, folder: Path, plugin: str) -> None:
     fill(shared, folder, {"test_a.py": "def test_1(): assert 0\ndef test_2(): pass"})
     args = ("-p", f"no:{plugin}")

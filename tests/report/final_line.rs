@@ -116,4 +116,11 @@ fn says_why_it_stopped_and_what_did_not_run() {
     !!!!!!!!!!!!!!!! enough !!!!!!!!!!!!!!!!
     ========== 1 passed in 0.50s ===========
     ");
+    let results = [("test_a.py::test_1", passed(0))];
+    insta::assert_snapshot!(run(&start(4, -1), &results, &last, 40, false), @r"
+    .
+    3 of 4 tests did not run
+    !!!!!!!!!!!!!!!! enough !!!!!!!!!!!!!!!!
+    1 passed in 0.50s
+    ");
 }

@@ -142,7 +142,7 @@ fn a_file_that_cannot_be_written_is_an_error_with_a_hint() {
         .event(&RunEvent::Ended(&end(0.1)))
         .expect_err("it is a directory");
     assert!(matches!(&error, ReportError::Junit { path: named, .. } if *named == path));
-    assert!(error.to_string().contains("\nhint: "), "{error}");
+    assert!(error.hint().contains("`--junitxml`"), "{}", error.hint());
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub enum Fault {
     None,
     /// It is gone as soon as this many workers have been born.
     DiesAfterBirths(usize),
+    /// Instead of telling of the first birth it ends the run because of an error of its own.
+    GivesUp,
     /// It says something senseless instead of telling of the first birth.
     Babbles,
     /// Told to stop, it has another failure to add to test 0.
@@ -196,6 +198,7 @@ impl Host {
         let pid = Pid::from_child(&child);
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).unwrap();
         let born = match self.fault {
+            Fault::GivesUp => json!({"ev": "exit", "status": 3, "out": "", "err": "trouble\n"}),
             Fault::Babbles => json!({"ev": "born", "slot": "first"}),
             _ => json!({"ev": "born", "slot": slot, "incarnation": incarnation, "pid": child.id()}),
         };

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use host::{Fault, Host, Seen};
-use rpytest::daemon::message::Options;
+use rpytest::daemon::message::{Junit, Options};
 use rpytest::daemon::wire::Connection;
-use rpytest::event::{RunEnd, RunEvent, RunStart};
+use rpytest::event::{RunEnd, RunEvent, RunStart, TestResult};
 use rpytest::inventory::Inventory;
 use rpytest::plan::Serial;
 use rpytest::pool::{Pool, Signals};
@@ -37,6 +37,7 @@ fn as_worker() {
 #[derive(Default)]
 struct Recorder {
     lines: Vec<String>,
+    errors: Vec<TestResult>,
     end: Option<RunEnd>,
     interrupts: Vec<&'static str>,
     sent: usize,
@@ -60,6 +61,9 @@ impl Reporter for Recorder {
             RunEvent::Finished { nodeid, result } => {
                 let verdict = if result.failed() { "failed" } else { "passed" };
                 self.lines.push(format!("{nodeid} {verdict}"));
+                if result.reports[0].category == "error" {
+                    self.errors.push((*result).clone());
+                }
             }
             RunEvent::Crashed {
                 cause,
@@ -101,6 +105,8 @@ struct Case<'a> {
 struct Outcome {
     finished: Finished,
     lines: Vec<String>,
+    /// Results whose first report is of the category `error`.
+    errors: Vec<TestResult>,
     end: RunEnd,
     seen: Seen,
     segment: String,
@@ -169,6 +175,7 @@ impl<'a> Case<'a> {
         Outcome {
             finished,
             lines: self.recorder.lines,
+            errors: self.recorder.errors,
             end: self.recorder.end.expect("the end was reported"),
             seen: host.join().unwrap(),
             segment: name,
@@ -371,7 +378,8 @@ fn no_replacement_when_none_is_allowed() {
 
 #[test]
 fn a_ring_that_makes_no_sense_costs_its_worker() {
-    for action in ["garbage", "twice"] {
+    // A flood goes on behind the bad record: the worker that comes next must not pay for it.
+    for action in ["garbage", "twice", "flood", "unknown"] {
         let mut actions = repeat("pass", 10);
         actions[2] = action;
         let outcome = Case::new(&actions, 1).run();
@@ -430,6 +438,12 @@ fn workers_can_end_the_run() {
     let report = outcome.seen.requests("report")[0];
     assert_eq!(report["interrupted"], "_pytest.outcomes.Exit: enough");
 
+    // `returncode=0`: what was not run was not wanted.
+    actions[4] = "exit_well";
+    let outcome = Case::new(&actions, 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (0, 5));
+    assert!(!outcome.finished.complete);
+
     actions[4] = "internal_error";
     let outcome = Case::new(&actions, 1).run();
     assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 6));
@@ -439,6 +453,15 @@ fn workers_can_end_the_run() {
         "{:?}",
         outcome.lines
     );
+}
+
+#[test]
+fn a_status_that_a_worker_session_chose_is_not_success() {
+    let outcome = Case::new(&["pass", "status7"], 1).run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (7, 0));
+    assert_eq!(outcome.seen.requests("report")[0]["status"], 7);
+    let outcome = Case::new(&["fail", "status7"], 1).run();
+    assert_eq!(outcome.finished.status, 1);
 }
 
 #[test]
@@ -467,14 +490,43 @@ fn a_second_ctrl_c_kills() {
     assert_eq!(outcome.seen.requests("report").len(), 1);
 }
 
+/// Whether every test that is not among `passed` is an error, by name, for the file of `--junitxml` too.
+fn assert_errors_but_for(outcome: &Outcome, passed: usize) {
+    let results = outcome.results();
+    let failed = results.iter().filter(|line| line.ends_with(" failed"));
+    assert_eq!(failed.count(), results.len() - passed, "{results:?}");
+    assert_eq!(outcome.errors.len(), results.len() - passed);
+    for result in &outcome.errors {
+        let report = &result.reports[0];
+        let shown = (&*report.category, &*report.letter, &*report.word);
+        assert_eq!(shown, ("error", "E", "ERROR"));
+        assert!(
+            report
+                .reason
+                .ends_with("has no result: the run's host process died"),
+            "{}",
+            report.reason
+        );
+        let classname = format!("<testcase classname=\"{}\" name=", result.test);
+        assert!(result.junit.starts_with(&classname), "{}", result.junit);
+        assert_eq!(result.junit_counts.error, 1);
+    }
+}
+
 #[test]
-fn a_dead_host_ends_the_run_with_what_is_known() {
+fn a_dead_host_makes_errors_of_what_has_no_result() {
     let mut case = Case::new(&["deaf", "deaf", "pass"], 2);
     case.fault = Fault::DiesAfterBirths(2);
+    case.options.junit = Some(Junit::default());
     let outcome = case.run();
-    assert_eq!(outcome.finished.status, 3);
-    assert_eq!(outcome.end.not_run, 3 - outcome.results().len());
-    assert!(outcome.end.not_run >= 2);
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 0));
+    assert_eq!(outcome.results().len(), 3);
+    let passed = outcome.results().contains(&"2::pass passed");
+    assert_errors_but_for(&outcome, usize::from(passed));
+    assert!(
+        !outcome.finished.complete,
+        "these results are not their own"
+    );
     assert_eq!(
         outcome.end.stopped.as_deref(),
         Some("the run's host process died")
@@ -484,11 +536,24 @@ fn a_dead_host_ends_the_run_with_what_is_known() {
 }
 
 #[test]
+fn a_host_that_gives_up_makes_errors_of_what_has_no_result() {
+    let mut case = Case::new(&["deaf", "deaf"], 1);
+    case.fault = Fault::GivesUp;
+    case.options.junit = Some(Junit::default());
+    let outcome = case.run();
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 0));
+    assert_errors_but_for(&outcome, 0);
+    assert!(outcome.lines.iter().any(|line| line == "notice trouble"));
+}
+
+#[test]
 fn a_babbling_host_is_not_listened_to() {
     let mut case = Case::new(&["deaf"], 1);
     case.fault = Fault::Babbles;
     let outcome = case.run();
-    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 1));
+    assert_eq!((outcome.finished.status, outcome.end.not_run), (3, 0));
+    assert_eq!(outcome.results(), ["0::deaf failed"]);
+    assert_eq!(outcome.errors[0].junit, "", "no file was asked for");
     let error = outcome.finished.error.unwrap().to_string();
     assert!(
         error.starts_with("unexpected message from the host"),

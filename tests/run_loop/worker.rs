@@ -73,6 +73,16 @@ impl Worker {
                 // Killed for it.
                 std::thread::sleep(Duration::from_secs(60));
             }
+            "flood" => {
+                for _ in 0..4 {
+                    self.push(TEST, PLAIN, test, &plain());
+                }
+                std::thread::sleep(Duration::from_secs(60));
+            }
+            "unknown" => {
+                self.push(TEST, PLAIN, 1 << 20, &plain());
+                std::thread::sleep(Duration::from_secs(60));
+            }
             "garbage" => {
                 self.push(TEST, 0, test, b"\xff\xff\xff");
                 std::thread::sleep(Duration::from_secs(60));
@@ -93,10 +103,20 @@ impl Worker {
                 self.push(TEST, PLAIN, test, &plain());
                 self.stop(test, 2, 7, "enough", "");
             }
+            "exit_well" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.stop(test, 2, 0, "enough", "");
+            }
             "internal_error" => {
                 self.stop(test, 3, 3, "Traceback\nValueError: bad hook", "");
                 self.end.idle();
                 self.bye(3)
+            }
+            // A hook of its session chooses the status.
+            "status7" => {
+                self.push(TEST, PLAIN, test, &plain());
+                self.end.idle();
+                self.bye(7)
             }
             // Leaves in good order, but without a result.
             "skip_it" => {
@@ -136,7 +156,7 @@ fn string(body: &mut Vec<u8>, text: &str) {
 
 fn tail(body: &mut Vec<u8>) {
     string(body, "");
-    body.extend([0; 10]);
+    body.extend([0; 20]);
 }
 
 /// Body of a PLAIN test.
@@ -152,7 +172,7 @@ pub fn plain() -> Vec<u8> {
 /// Body of a test with one report, of the call phase.
 pub fn full(outcome: &str, reason: &str) -> Vec<u8> {
     let failed = outcome == "failed";
-    let mut body = vec![1, 0, 1, u8::from(failed), if failed { 3 } else { 0 }];
+    let mut body = vec![1, 0, 0, 0, 1, u8::from(failed), if failed { 3 } else { 0 }];
     for seconds in [1000.0_f64, 0.5] {
         body.extend(seconds.to_le_bytes());
     }
@@ -161,16 +181,16 @@ pub fn full(outcome: &str, reason: &str) -> Vec<u8> {
         string(&mut body, text);
     }
     string(&mut body, "report");
-    body.extend([0, 0]);
+    body.extend([0; 4]);
     tail(&mut body);
     body
 }
 
 fn bye(status: u8) -> Vec<u8> {
-    let mut body = vec![status, 1, 0];
+    let mut body = vec![status, 1, 0, 0, 0];
     string(&mut body, "suite");
     string(&mut body, "one");
-    body.extend([0, 0]);
+    body.extend([0; 4]);
     string(&mut body, "");
     body
 }

@@ -1,0 +1,194 @@
+"""Single deaths at chosen places; random ones are in `tests/kill/`."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import junit as junit_files
+import processes
+from harness import Project
+from running import Running
+
+COLLECTS_FOR_LONG = """
+    import os, time
+    open("collecting", "w").write(str(os.getpid()))
+    while not os.path.exists("go on"):
+        time.sleep(0.01)
+
+    def test_1(): pass
+    def test_2(): pass
+"""
+
+
+def collecting(project: Project, *args: str) -> tuple[Running, int]:
+    """A command whose tests are being collected, and the process that does so."""
+    project.write(test_long=COLLECTS_FOR_LONG)
+    note = project.path / "collecting"
+    note.unlink(missing_ok=True)
+    running = project.spawn(*args)
+    assert processes.wait_until(lambda: note.exists() and note.read_text() != "", seconds=60)
+    return running, int(note.read_text())
+
+
+def let_go_on(project: Project) -> None:
+    (project.path / "go on").touch()
+
+
+@pytest.mark.parametrize(
+    "args", [("-n2",), ("-n0",), ("-n2", "--no-daemon"), ("-n1", "--start-method=bare")], ids=" ".join
+)
+def test_command_killed_while_tests_are_collected(project: Project, args: tuple[str, ...]) -> None:
+    """Nothing goes on collecting for nobody, however long it takes, and the next run does not wait for it."""
+    running, collector = collecting(project, *args)
+    running.kill()
+    assert processes.wait_until(lambda: not processes.is_alive(collector), seconds=60)
+    let_go_on(project)
+    result = project.rpytest(*args)
+    assert result.status == 0
+    assert result.counts == {"passed": 2}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_command_ended_while_tests_are_collected(project: Project, number: signal.Signals) -> None:
+    running, collector = collecting(project, "-n2")
+    running.send_signal(number)
+    assert running.wait() == 2
+    assert "interrupt" in (running.stdout + running.stderr).lower()
+    assert "error:" not in running.stderr, running
+    # It has said its last word and may still be on its way out.
+    assert processes.wait_until(lambda: not processes.is_alive(collector), seconds=60)
+
+
+def test_daemon_killed_while_tests_are_collected(project: Project) -> None:
+    """The run goes on without it."""
+    running, collector = collecting(project, "-n2")
+    (daemon,) = [pid for pid in project.processes() if pid not in (running.pid, collector)]
+    processes.send([daemon], signal.SIGKILL)
+    assert processes.wait_until(lambda: not processes.is_alive(daemon), seconds=60)
+    let_go_on(project)
+    assert running.wait() == 0
+    assert "2 passed" in running.stdout
+    assert running.stderr == ""
+    # Its session has no daemon to come back to.
+    assert processes.wait_until(lambda: not project.processes(), seconds=60)
+
+
+def test_host_killed_by_a_test(project: Project) -> None:
+    project.write(
+        test_kills="""
+        import os, signal, time
+        import pytest
+
+        @pytest.mark.parametrize("i", range(10))
+        def test_one(i):
+            if i == 5:
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(1000)
+        """
+    )
+    result = project.rpytest("-n2")
+    assert result.status == 3
+    assert "error: the run's host process went away while the tests were running\nhint: " in result.stderr
+    # Whatever has no result is an error, by name.
+    assert len(result.outcomes) == 10
+    assert set(result.outcomes.values()) == {"passed", "error"}
+    assert result.outcome("[5]") == "error"
+
+
+@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize("place", ["setup", "teardown"])
+def test_fixture_that_ends_the_process(project: Project, scope: str, place: str) -> None:
+    """With status 0, which is no success."""
+    code = {"setup": "os._exit(0); yield", "teardown": "yield; os._exit(0)"}[place]
+    project.write(
+        conftest=f"""
+        import os
+        import pytest
+
+        @pytest.fixture(scope="{scope}")
+        def ends(worker_id):
+            {code}
+        """,
+        test_a="def test_1(ends): pass",
+        test_b="def test_2(): pass\ndef test_3(): pass",
+    )
+    result = project.rpytest("-n2")
+    assert result.status == 1
+    assert sorted(result.outcomes.values()) == ["failed", "passed", "passed"]
+    (failed,) = [case for case in result.cases or () if case.outcome == "failed"]
+    assert "exit status 0 before the test was finished" in failed.message
+    if scope != "session" or place == "setup":
+        assert failed.id.endswith("test_1")
+
+
+@pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
+def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[str, ...]) -> None:
+    """The test that it had taken and not begun is somebody else's."""
+    project.write(
+        conftest="""
+        import os
+
+        def pytest_plugin_registered(plugin):
+            if type(plugin).__name__ != "Worker" or plugin.birth.incarnation > 0:
+                return
+            native = plugin.native
+
+            class Claims:
+                def __getattr__(self, name):
+                    return getattr(native, name)
+
+                def begin(self, test):
+                    os._exit(0)
+
+            plugin.native = Claims()
+        """,
+        test_a="import pytest\n@pytest.mark.parametrize('i', range(20))\ndef test_1(i): pass",
+    )
+    result = project.rpytest(*args)
+    assert result.outcomes == {f"test_a::test_1[{i}]": "passed" for i in range(20)}
+    # Two workers have crashed, which no test's result shows.
+    assert result.status == 1
+    assert result.stdout.count("crashed: exit status 0 before its session was finished") == 2
+
+
+def test_too_many_deaths(project: Project) -> None:
+    """What can't run any more is an error, by name."""
+    project.write(test_a="import os, pytest\n@pytest.mark.parametrize('i', range(30))\ndef test_1(i): os._exit(0)")
+    result = project.rpytest("-n2", "--max-worker-restart=3")
+    assert result.status == 1
+    assert len(result.outcomes) == 30
+    assert set(result.outcomes.values()) == {"failed"}
+    messages = [case.message for case in result.cases or ()]
+    assert sum("crashed while running" in message for message in messages) == 5
+    assert (
+        sum("did not run: more than 3 workers crashed (`--max-worker-restart`)" in message for message in messages)
+        == 25
+    )
+
+
+def test_command_stopped_for_a_while(project: Project, tmp_path: Path) -> None:
+    """Workers wait for it when their rings are full, and nothing is lost."""
+    count = 200
+    project.write(
+        test_a=f"""
+        import pytest
+
+        @pytest.mark.parametrize("i", range({count}))
+        def test_1(i):
+            open("began", "a").close()
+            print(f"{{i}} " * 2000)
+        """
+    )
+    junit = tmp_path / "stopped.xml"
+    running = project.spawn("-n2", f"--junitxml={junit}")
+    assert processes.wait_until((project.path / "began").exists, seconds=60)
+    for _ in range(3):
+        running.send_signal(signal.SIGSTOP)
+        assert not processes.wait_until(lambda: not running.is_running(), seconds=1)
+        running.send_signal(signal.SIGCONT)
+    assert running.wait() == 0
+    assert f"{count} passed" in running.stdout
+    assert len(junit_files.read(junit)) == count
