@@ -114,7 +114,11 @@ impl Crew {
 
     /// Everybody works until nobody finds anything.
     fn finish(&mut self) {
-        while (0..self.workers.len()).fold(false, |any, slot| self.step(slot) || any) {}
+        while (0..self.workers.len())
+            .filter(|&slot| self.step(slot))
+            .count()
+            > 0
+        {}
     }
 }
 
@@ -292,8 +296,9 @@ fn a_unit_is_taken_over_only_if_its_set_ups_cost_less_than_the_gain() {
     assert_eq!(divided(1_000_000), (Some(3), false));
     // 20 s elsewhere and 30 s here: finished 18 s earlier.
     assert_eq!(divided(12_000_000), (Some(3), false));
-    // Finished a few seconds earlier, at the price of 19 s.
-    assert_eq!(divided(19_000_000), (None, true));
+    // 10 s elsewhere are finished 21 s before the owner would be done, for 19 s.
+    assert_eq!(divided(19_000_000), (Some(4), false));
+    assert_eq!(divided(21_000_000), (None, true));
 }
 
 #[test]

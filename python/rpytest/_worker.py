@@ -94,10 +94,10 @@ class Worker:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
-        current = native.claim()
-        if current == _NOTHING:
-            current = native.linger()
         try:
+            current = native.claim()
+            if current == _NOTHING:
+                current = native.linger()
             while current != _NOTHING:
                 self.index = current
                 self.following = native.claim() if self.claims_early else _UNKNOWN

@@ -149,23 +149,21 @@ impl Part<'_> {
         self.divide(start, end)
     }
 
+    /// When entries of this cost would be finished if they are taken over; `None` if that is not earlier than their owner
+    /// would be done, by more than the set-ups cost that have to be made again.
+    fn finished(&self, cost: u64, enter: u64, running: Option<u64>) -> Option<u64> {
+        let ours = cost + enter;
+        let Some(running) = running else {
+            // Nobody else is there to do it.
+            return Some(ours);
+        };
+        (enter == 0 || ours + enter < self.left + running).then_some(ours)
+    }
+
     /// Whether taking over entries from `start` on, of this cost, pays.
     fn pays(&self, start: u32, cost: u64) -> bool {
         let enter = u64::from(self.entry(start).enter_us);
-        enter == 0 || self.gain(cost, enter, self.in_flight()).is_some()
-    }
-
-    /// How much earlier everything is finished when entries of this cost are taken over, if that is more than the set-ups
-    /// cost that have to be made again for it.
-    fn gain(&self, cost: u64, enter: u64, running: Option<u64>) -> Option<u64> {
-        let Some(running) = running else {
-            // Nobody else is there to do it.
-            return Some(cost);
-        };
-        let all = self.left + running;
-        let finished = (cost + enter).max(all.saturating_sub(cost));
-        let gain = all.saturating_sub(finished);
-        (enter == 0 || gain > enter).then_some(gain)
+        enter == 0 || self.finished(cost, enter, self.in_flight()).is_some()
     }
 
     /// The back of what is free in a unit, so that this worker and the owner finish it about together.
@@ -178,19 +176,18 @@ impl Part<'_> {
             return Some((start, end));
         }
         let running = self.in_flight();
+        let all = self.left + running.unwrap_or(0);
         let mut taken = 0;
         let mut best: Option<(u64, u32)> = None;
         for &index in free.iter().rev() {
             taken += weight(self.entry(index));
             let enter = u64::from(self.entry(index).enter_us);
-            let gain = match running {
-                None if enter == 0 => self.gain(taken, 0, Some(0)),
-                running => self.gain(taken, enter, running),
+            let Some(ours) = self.finished(taken, enter, running) else {
+                continue;
             };
-            if let Some(gain) = gain
-                && best.is_none_or(|(most, _)| gain >= most)
-            {
-                best = Some((gain, index));
+            let finished = ours.max(all.saturating_sub(taken));
+            if best.is_none_or(|(least, _)| finished <= least) {
+                best = Some((finished, index));
             }
         }
         best.map(|(_, index)| (index, end))

@@ -439,7 +439,7 @@ def test_module_fixtures_are_set_up_once_when_their_cost_is_known(project: Proje
         def test_it(i, expensive): time.sleep(0.01)
         """
     project.write({f"test_{name}.py": source for name in "abcdefgh"})
-    counts = []
+    counts: list[int] = []
     while len(counts) < 8 and 8 not in counts[1:]:
         assert project.rpytest("-n", "4").status == 0
         counts.append(len((project.path / "setups").read_text().splitlines()))
