@@ -19,6 +19,9 @@ const FILE: &str = "pyproject.toml";
 /// How long a daemon waits for the next run, unless told otherwise.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// Most workers that can be asked for, as for `-n`.
+const MAX_WORKERS: u32 = 1024;
+
 /// What `[tool.rpytest]` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,13 +89,18 @@ impl<'de> Deserialize<'de> for Workers {
             type Value = Workers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`default_workers` to be \"auto\", \"logical\" or a number, 0 or more")
+                write!(
+                    f,
+                    "`default_workers` to be \"auto\", \"logical\" or a number from 0 to {MAX_WORKERS}"
+                )
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> std::result::Result<Workers, E> {
                 u32::try_from(value)
+                    .ok()
+                    .filter(|&count| count <= MAX_WORKERS)
                     .map(Workers::Count)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
             }
 
             fn visit_str<E: de::Error>(self, value: &str) -> std::result::Result<Workers, E> {
@@ -101,8 +109,10 @@ impl<'de> Deserialize<'de> for Workers {
                     "logical" => Ok(Workers::Logical),
                     _ => value
                         .parse()
+                        .ok()
+                        .filter(|&count| count <= MAX_WORKERS)
                         .map(Workers::Count)
-                        .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self)),
+                        .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self)),
                 }
             }
         }
@@ -329,12 +339,12 @@ mod tests {
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),
             "`pyproject.toml`, line 2, column 19: invalid value: string \"many\", expected `default_workers` to be \
-             \"auto\", \"logical\" or a number, 0 or more"
+             \"auto\", \"logical\" or a number from 0 to 1024"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = -1"),
             "`pyproject.toml`, line 2, column 19: invalid value: integer `-1`, expected `default_workers` to be \
-             \"auto\", \"logical\" or a number, 0 or more"
+             \"auto\", \"logical\" or a number from 0 to 1024"
         );
         assert_eq!(
             complaint("[tool.rpytest]\nidle_timeout = 0"),

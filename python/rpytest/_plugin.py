@@ -5,6 +5,7 @@ Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plu
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -57,9 +58,13 @@ def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
     return number
 
 
-def _argument_error(text: str) -> Exception:
-    import argparse
+def _natural(value: str) -> int:
+    if not value.isdecimal():
+        raise _argument_error(f"`{value}` is not a number; hint: give 0 or more")
+    return int(value)
 
+
+def _argument_error(text: str) -> Exception:
     return argparse.ArgumentTypeError(text)
 
 
@@ -80,7 +85,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--maxprocesses",
         dest="maxprocesses",
         metavar="N",
-        type=int,
+        type=_natural,
         default=None,
         help="Upper limit of the workers that 'auto' or 'logical' start.",
     )
@@ -88,7 +93,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--max-worker-restart",
         dest="maxworkerrestart",
         metavar="N",
-        type=int,
+        type=_natural,
         default=None,
         help="How many crashed workers are replaced before the run gives up (default: 4 for each worker).",
     )
@@ -169,11 +174,22 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="Show latencies of the shared-memory ring after the run.",
     )
+    for name, destination in (("-f", "looponfail"), ("--looponfail", "looponfail"), ("--rsyncdir", "rsyncdir")):
+        nargs = {"nargs": "?"} if destination == "rsyncdir" else {"nargs": 0}
+        group._addoption(name, dest=destination, action=_Refused, default=None, help=argparse.SUPPRESS, **nargs)
     _shard.add_options(group)
     for name in _COMMAND_LINE_ONLY:
         group.addoption(
             name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
         )
+
+
+class _Refused(argparse.Action):
+    """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
+
+    def __call__(self, *_: object) -> None:
+        hint = "rpytest has no loop on failing tests and no remote workers"
+        raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
 
 
 _COMMAND_LINE_ONLY = {
@@ -187,11 +203,15 @@ _COMMAND_LINE_ONLY = {
 }
 
 
+class _Placeholder:
+    """Takes the name of a pytest-xdist plugin, so that plugins find one, and an installed one does not load."""
+
+
 class Surface:
     """Hooks that hold in every role; the roles themselves are decided by ``decide``."""
 
     #: pytest registers a plugin object under its ``__name__``.
-    __name__ = "xdist"
+    __name__ = "rpytest"
 
     def __init__(
         self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]
@@ -202,8 +222,10 @@ class Surface:
 
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
-        for name in ("xdist.looponfail", "xdist.plugin"):
-            pluginmanager.set_blocked(name)
+        for name in ("xdist", "xdist.looponfail", "xdist.plugin"):
+            # Not blocked: `-p` would undo that. Not this object: `-p no:xdist` is to do no harm.
+            if not pluginmanager.is_blocked(name):
+                pluginmanager.register(_Placeholder(), name)
         add_options(parser)
 
     @pytest.hookimpl(tryfirst=True)

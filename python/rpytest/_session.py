@@ -72,6 +72,8 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: `--testrunuid`.
+        self.uid: str | None = None
 
     # pytest's life cycle
 
@@ -97,12 +99,12 @@ class Session(Role):
                 config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
         method = config.option.start_method or self.request.get("start_method")
+        self.uid = config.option.testrunuid
         if method == "bare":
             self._fall_back("asked for")
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         _identity.set_environment("gw0", self.workers, uid)
-        _identity.watch_environment(self.watch)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
         _plugin.become_worker_config(config, workerinput)
 
@@ -141,7 +143,9 @@ class Session(Role):
         # Not an exception: pytest would report it as an internal error.
         _process.run_exit_functions()
         try:
-            _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+            files = self.dependencies.project_files()
+            known = {"reason": reason, "workers": self.workers, "uid": self.uid}
+            _wire.send(self.control, {"ev": "bare", **known, "files": files})
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
             refuse(
@@ -231,7 +235,10 @@ def session_main(control: socket.socket, conn: socket.socket, request: Message, 
     _process.keep_private(control)
     enter(request, fds, conn)
     dependencies.watch()
-    Session(control, conn, request, dependencies).main()
+    session = Session(control, conn, request, dependencies)
+    # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
+    _identity.watch_environment(session.watch)
+    session.main()
 
 
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:

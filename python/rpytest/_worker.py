@@ -116,12 +116,14 @@ class Worker:
                     current = native.linger()
             self.index = _NOTHING
         except pytest.exit.Exception as error:
+            self._commit_call()
             status = -1 if error.returncode is None else error.returncode
             self._stop(_record.WHY_EXIT, status, str(error.msg))
             raise
         except (self.session.Interrupted, self.session.Failed):
             raise
         except KeyboardInterrupt:
+            self._commit_call()
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
             raise
 
@@ -171,6 +173,11 @@ class Worker:
         if _process.is_foreign():
             _process.flush_streams()
             os._exit(status)
+
+    def _commit_call(self) -> None:
+        """Interrupted in its teardown, a test has its result all the same, as under pytest."""
+        if any(report.when == "call" for report in self.reports):
+            self._commit()
 
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
         self._leave_if_foreign()
