@@ -32,6 +32,9 @@ pub struct Settings {
     /// What workers are forked from, instead of the automatic choice.
     #[serde(default)]
     pub start_method: Option<StartMethod>,
+    /// An exported history by which shards are balanced; relative to the file's folder.
+    #[serde(default)]
+    shard_history: Option<PathBuf>,
     /// Seconds, at least 1.
     #[serde(default, deserialize_with = "seconds")]
     idle_timeout: Option<u32>,
@@ -41,6 +44,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The exported history by which shards are balanced.
+    #[must_use]
+    pub fn shard_history(&self) -> Option<PathBuf> {
+        let folder = self.file.as_deref().and_then(Path::parent);
+        let path = self.shard_history.as_ref()?;
+        Some(folder.map_or_else(|| path.clone(), |folder| folder.join(path)))
+    }
+
     /// How long a daemon waits for the next run before it ends.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
@@ -214,7 +225,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method` and `idle_timeout`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history` and `idle_timeout`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),
@@ -262,8 +273,10 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let settings =
-            settings("default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5");
+        let settings = settings(
+            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'",
+        );
+        assert_eq!(settings.shard_history(), Some("ci/history.jsonl".into()));
         assert_eq!(settings.default_workers, Some(Workers::Auto));
         assert_eq!(settings.start_method.map(StartMethod::as_str), Some("bare"));
         assert_eq!(settings.idle_timeout(), Duration::from_secs(5));
@@ -321,7 +334,7 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `idle_timeout`"
+             `start_method`, `shard_history`, `idle_timeout`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),

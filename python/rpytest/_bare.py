@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _identity, _plugin, _process, _wire
+from rpytest import _identity, _plugin, _process, _shard, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
-from rpytest._session import Role, enter
+from rpytest._session import Role, enter, useful
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker
 
@@ -158,9 +158,10 @@ class BareWorker(Role):
         self.has_collected = True
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
+            _shard.mark(config)
             return None
         assert self.terminal is not None
-        collected = describe(config, session, self.terminal, self.xml, min(self.workers, len(session.items)))
+        collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
         host = self.birth.host
         # Every id, not a digest: unequal lists are shown.
         body = _wire.memfd("rpytest-inventory", collected.inventory)
@@ -266,14 +267,20 @@ class BareHost(Host):
             if other != first:
                 self._give_up(2, _difference(0, first, slot, other))
         count = int(self.announcement["options"]["workers"])
-        for slot in range(count, self.expected):
-            child = self.children.pop(slot)
-            _wire.send(child.birth.host, {"op": "quit"})
-            os.waitpid(child.pid, 0)
-            os.close(child.pidfd)
-            child.birth.host.close()
+        self._dismiss(count)
         self.inventory = first
         super().announce()
+
+    def _dismiss(self, count: int) -> None:
+        """Let the workers after the first `count` go: there is nothing for them."""
+        for slot in sorted(self.children):
+            if slot >= count:
+                child = self.children.pop(slot)
+                _wire.send(child.birth.host, {"op": "quit"})
+                os.waitpid(child.pid, 0)
+                os.close(child.pidfd)
+                os.close(child.birth.crash)
+                child.birth.host.close()
 
     def _wait_for_workers(self) -> None:
         poll = select.poll()
@@ -343,6 +350,7 @@ class BareHost(Host):
     def _go(self, segment: str) -> Birth | None:
         from rpytest import _native
 
+        self._dismiss(self.slots)
         self.segment = _native.Segment.open(segment)
         # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():

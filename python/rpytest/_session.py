@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
 from rpytest._collected import describe
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
@@ -27,6 +27,12 @@ from rpytest._worker import Worker
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+
+def useful(workers: int, session: pytest.Session) -> int:
+    """No more workers than tests, unless each worker runs them all."""
+    each = session.config.option.rpytest_dist == "each"
+    return workers if each else min(workers, len(session.items))
 
 
 class Role:
@@ -88,6 +94,9 @@ class Session(Role):
         if self.workers == 0:
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
+            shard = config.stash.get(_shard.KEY, None)
+            if shard is not None:
+                config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
         method = config.option.start_method or self.request.get("start_method")
         self.uid = config.option.testrunuid
@@ -108,6 +117,7 @@ class Session(Role):
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
+            _shard.mark(config)
             return None
         self.watch.active = False
         self.dependencies.stop_watching()
@@ -120,7 +130,10 @@ class Session(Role):
         opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
-        self.workers = min(self.workers, len(session.items))
+        refusing = _refusing.made_for_one_process()
+        if refusing is not None:
+            self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
+        self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()

@@ -92,17 +92,17 @@ class Worker:
 
     def run(self) -> None:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
-        items = self.session.items
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
-        current = native.claim()
         try:
+            current = native.claim()
+            if current == _NOTHING:
+                current = native.linger()
             while current != _NOTHING:
                 self.index = current
                 self.following = native.claim() if self.claims_early else _UNKNOWN
                 native.begin(current)
-                item = items[current]
-                hook(item=item, nextitem=items[self.following] if self.following >= 0 else None)
+                hook(item=self._item(current), nextitem=self._item(self.following) if self.following >= 0 else None)
                 self._commit()
                 if self.session.shouldfail:
                     self._stop(_record.WHY_SHOULDFAIL, -1, str(self.session.shouldfail))
@@ -111,6 +111,9 @@ class Worker:
                     self._stop(_record.WHY_SHOULDSTOP, -1, str(self.session.shouldstop))
                     raise self.session.Interrupted(self.session.shouldstop)
                 current = self._next()
+                if current == _NOTHING:
+                    # Everything is torn down and recorded; what others have left may still become worth it.
+                    current = native.linger()
             self.index = _NOTHING
         except pytest.exit.Exception as error:
             self._commit_call()
@@ -146,6 +149,11 @@ class Worker:
         os._exit(status)
 
     # The loop's parts
+
+    def _item(self, number: int) -> pytest.Item:
+        items = self.session.items
+        # Under `--dist each` every worker has its own numbers.
+        return items[number % len(items)]
 
     def _next(self) -> int:
         if self.following == _UNKNOWN:
@@ -209,7 +217,7 @@ class Worker:
                 # With a failure that ends the session everything is torn down, as at its end.
                 ending = self.session.shouldfail or self.session.shouldstop
                 self.following = _NOTHING if ending else native.claim()
-                nextitem = self.session.items[self.following] if self.following >= 0 else None
+                nextitem = self._item(self.following) if self.following >= 0 else None
             native.phase(2)
             call_and_report(item, "teardown", nextitem=nextitem)
         finally:

@@ -231,7 +231,9 @@ def split_output(text: str, ours: bool) -> tuple[str, list[str], str]:
     header = []
     if lines and "test session starts" in lines[0]:
         # Letters may follow the header at once.
-        end = next((at for at, line in enumerate(lines) if not line or _LETTERS.match(_PERCENT.sub("", line))), len(lines))
+        end = next(
+            (at for at, line in enumerate(lines) if not line or _LETTERS.match(_PERCENT.sub("", line))), len(lines)
+        )
         header, lines = lines[:end], lines[end:]
     end = next((at for at, line in enumerate(lines) if _TITLE.match(line) or _COUNTS.match(line)), len(lines))
     body, closing = lines[:end], lines[end:]
@@ -249,7 +251,7 @@ def _results(body: list[str], ours: bool) -> list[str]:
             # pytest cuts reasons to make room for percentages.
             id, word = re.sub(r" \(.*", "", match["result"]).rsplit(" ", 1)
             if ours and not match["worker"]:
-                found.append(f"{id.partition('::')[0]} {_LETTER.get(word.partition("[")[0], word)}")
+                found.append(f"{id.partition('::')[0]} {_LETTER.get(word.partition('[')[0], word)}")
             else:
                 found.append(f"{id} {word}")
     return sorted(found)

@@ -91,30 +91,147 @@ LOG = "a.log"
 
 CASES = [
     # Logging
-    Case("--log-level log_level", LOGS, ["--log-level=INFO", "--log-level=debug -rP", "-o log_level=ERROR", "--log-level=nope"]),
-    Case("--log-format log_format --log-date-format log_date_format", LOGS, ["--log-format=%(name)s:%(message)s --log-level=INFO", "-o log_format=%(levelname)s␠%(message)s", "--log-format=%(asctime)s␠%(message)s --log-date-format=DATE", "-o log_date_format=DAY -o log_format=%(asctime)s"]),
-    Case("--log-auto-indent log_auto_indent", LOGS, ["--log-level=INFO -rP --log-auto-indent=on", "--log-level=INFO -rP -o log_auto_indent=8", "--log-level=INFO -rP --log-auto-indent=off"]),
-    Case("--log-disable", LOGS, ["--log-disable=other.part", "--log-disable=mine --log-disable=other.part -rP --log-level=INFO"]),
-    Case("--log-file log_file", LOGS, [f"--log-file={LOG}", f"--log-file={LOG} --log-file-level=INFO", f"-o log_file={LOG}"], result_files=[LOG], n=1),
-    Case("--log-file-level log_file_level --log-file-mode log_file_mode", LOGS, [f"--log-file={LOG} --log-file-level=WARNING", f"--log-file={LOG} --log-file-mode=a -o log_file_level=DEBUG", f"--log-file={LOG} -o log_file_mode=a"], result_files=[LOG], n=1),
-    Case("--log-file-format log_file_format --log-file-date-format log_file_date_format", LOGS, [f"--log-file={LOG} --log-file-format=%(message)s!", f"--log-file={LOG} -o log_file_format=%(asctime)s%(message)s --log-file-date-format=X", f"--log-file={LOG} -o log_file_date_format=Y"], result_files=[LOG], n=1),
+    Case(
+        "--log-level log_level",
+        LOGS,
+        ["--log-level=INFO", "--log-level=debug -rP", "-o log_level=ERROR", "--log-level=nope"],
+    ),
+    Case(
+        "--log-format log_format --log-date-format log_date_format",
+        LOGS,
+        [
+            "--log-format=%(name)s:%(message)s --log-level=INFO",
+            "-o log_format=%(levelname)s␠%(message)s",
+            "--log-format=%(asctime)s␠%(message)s --log-date-format=DATE",
+            "-o log_date_format=DAY -o log_format=%(asctime)s",
+        ],
+    ),
+    Case(
+        "--log-auto-indent log_auto_indent",
+        LOGS,
+        [
+            "--log-level=INFO -rP --log-auto-indent=on",
+            "--log-level=INFO -rP -o log_auto_indent=8",
+            "--log-level=INFO -rP --log-auto-indent=off",
+        ],
+    ),
+    Case(
+        "--log-disable",
+        LOGS,
+        ["--log-disable=other.part", "--log-disable=mine --log-disable=other.part -rP --log-level=INFO"],
+    ),
+    Case(
+        "--log-file log_file",
+        LOGS,
+        [f"--log-file={LOG}", f"--log-file={LOG} --log-file-level=INFO", f"-o log_file={LOG}"],
+        result_files=[LOG],
+        n=1,
+    ),
+    Case(
+        "--log-file-level log_file_level --log-file-mode log_file_mode",
+        LOGS,
+        [
+            f"--log-file={LOG} --log-file-level=WARNING",
+            f"--log-file={LOG} --log-file-mode=a -o log_file_level=DEBUG",
+            f"--log-file={LOG} -o log_file_mode=a",
+        ],
+        result_files=[LOG],
+        n=1,
+    ),
+    Case(
+        "--log-file-format log_file_format --log-file-date-format log_file_date_format",
+        LOGS,
+        [
+            f"--log-file={LOG} --log-file-format=%(message)s!",
+            f"--log-file={LOG} -o log_file_format=%(asctime)s%(message)s --log-file-date-format=X",
+            f"--log-file={LOG} -o log_file_date_format=Y",
+        ],
+        result_files=[LOG],
+        n=1,
+    ),
     Case("--log-file", LOGS, ["--log-file=no/such/folder/a.log", "--log-file=."], n=1),
-    Case("log_cli --log-cli-level log_cli_level", LOGS, ["-o log_cli=true", "--log-cli-level=INFO", "-o log_cli=true -o log_cli_level=WARNING -v"], n=1, junit=False),
-    Case("--log-cli-format log_cli_format --log-cli-date-format log_cli_date_format", LOGS, ["--log-cli-level=INFO --log-cli-format=%(message)s!", "--log-cli-level=INFO -o log_cli_format=%(asctime)s␠%(message)s --log-cli-date-format=DATE", "--log-cli-level=INFO -o log_cli_date_format=DAY"], n=1, junit=False),
+    Case(
+        "log_cli --log-cli-level log_cli_level",
+        LOGS,
+        ["-o log_cli=true", "--log-cli-level=INFO", "-o log_cli=true -o log_cli_level=WARNING -v"],
+        n=1,
+        junit=False,
+    ),
+    Case(
+        "--log-cli-format log_cli_format --log-cli-date-format log_cli_date_format",
+        LOGS,
+        [
+            "--log-cli-level=INFO --log-cli-format=%(message)s!",
+            "--log-cli-level=INFO -o log_cli_format=%(asctime)s␠%(message)s --log-cli-date-format=DATE",
+            "--log-cli-level=INFO -o log_cli_date_format=DAY",
+        ],
+        n=1,
+        junit=False,
+    ),
     Case("-p", LOGS, ["-p no:logging", "-p no:logging -rA", "-p no:logging --log-level=INFO"]),
     # Doctests
     Case("--doctest-modules", DOCTESTS, ["--doctest-modules", "--doctest-modules -v module.py", "-q"]),
-    Case("--doctest-report", MODULE, [f"--doctest-modules --doctest-report={style}" for style in ("none", "cdiff", "ndiff", "udiff", "only_first_failure", "nope")]),
-    Case("--doctest-glob doctest_encoding", DOCTESTS, ["--doctest-glob=*.md -v", "--doctest-glob=*.rst -v", "--doctest-glob=*.rst -o doctest_encoding=latin1", "-v"]),
+    Case(
+        "--doctest-report",
+        MODULE,
+        [
+            f"--doctest-modules --doctest-report={style}"
+            for style in ("none", "cdiff", "ndiff", "udiff", "only_first_failure", "nope")
+        ],
+    ),
+    Case(
+        "--doctest-glob doctest_encoding",
+        DOCTESTS,
+        ["--doctest-glob=*.md -v", "--doctest-glob=*.rst -v", "--doctest-glob=*.rst -o doctest_encoding=latin1", "-v"],
+    ),
     Case("--doctest-ignore-import-errors", DOCTESTS, ["--doctest-modules --doctest-ignore-import-errors -rs"]),
-    Case("--doctest-continue-on-failure", MODULE, ["--doctest-modules", "--doctest-modules --doctest-continue-on-failure"]),
-    Case("doctest_optionflags", MODULE, ["--doctest-modules -o doctest_optionflags=NORMALIZE_WHITESPACE␠ELLIPSIS", "-o doctest_optionflags=NOPE"]),
+    Case(
+        "--doctest-continue-on-failure",
+        MODULE,
+        ["--doctest-modules", "--doctest-modules --doctest-continue-on-failure"],
+    ),
+    Case(
+        "doctest_optionflags",
+        MODULE,
+        ["--doctest-modules -o doctest_optionflags=NORMALIZE_WHITESPACE␠ELLIPSIS", "-o doctest_optionflags=NOPE"],
+    ),
     # Files
-    Case("--junit-xml --junitxml", JUNIT, ["--junit-xml=out.xml", "--junitxml=deep/out.xml -q", "--junit-xml=."], junit=False, result_files=["out.xml", "deep/out.xml"]),
-    Case("--junit-prefix --junitprefix", JUNIT, ["--junit-xml=out.xml --junit-prefix=pre", "--junitxml=out.xml --junitprefix=fix"], junit=False, result_files=["out.xml"]),
-    Case("junit_family junit_suite_name junit_duration_report", JUNIT, ["--junit-xml=out.xml -o junit_family=xunit1 -o junit_suite_name=mine", "--junit-xml=out.xml -o junit_family=legacy -o junit_duration_report=call", "--junit-xml=out.xml -o junit_family=nope"], junit=False, result_files=["out.xml"]),
+    Case(
+        "--junit-xml --junitxml",
+        JUNIT,
+        ["--junit-xml=out.xml", "--junitxml=deep/out.xml -q", "--junit-xml=."],
+        junit=False,
+        result_files=["out.xml", "deep/out.xml"],
+    ),
+    Case(
+        "--junit-prefix --junitprefix",
+        JUNIT,
+        ["--junit-xml=out.xml --junit-prefix=pre", "--junitxml=out.xml --junitprefix=fix"],
+        junit=False,
+        result_files=["out.xml"],
+    ),
+    Case(
+        "junit_family junit_suite_name junit_duration_report",
+        JUNIT,
+        [
+            "--junit-xml=out.xml -o junit_family=xunit1 -o junit_suite_name=mine",
+            "--junit-xml=out.xml -o junit_family=legacy -o junit_duration_report=call",
+            "--junit-xml=out.xml -o junit_family=nope",
+        ],
+        junit=False,
+        result_files=["out.xml"],
+    ),
     *[
-        Case("junit_logging junit_log_passing_tests", JUNIT, [f"--junit-xml=out.xml -o junit_logging={kind}", f"--junit-xml=out.xml -o junit_logging={kind} -o junit_log_passing_tests=false"], junit=False, result_files=["out.xml"])
+        Case(
+            "junit_logging junit_log_passing_tests",
+            JUNIT,
+            [
+                f"--junit-xml=out.xml -o junit_logging={kind}",
+                f"--junit-xml=out.xml -o junit_logging={kind} -o junit_log_passing_tests=false",
+            ],
+            junit=False,
+            result_files=["out.xml"],
+        )
         for kind in ("no", "log", "system-out", "system-err", "out-err", "all", "nope")
     ],
     Case("--debug", LOGS, ["--debug=debug.log -q"], junit=False),

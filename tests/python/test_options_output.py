@@ -118,7 +118,9 @@ UNITTEST = {
         def setUpModule(): pass
         """
 }
-LONG = {"test_a.py": "def test_1(): assert list(range(200)) == list(range(199)) + [0]\ndef test_2(): assert 'a\\n' * 50 == 'b\\n' * 50"}
+LONG = {
+    "test_a.py": "def test_1(): assert list(range(200)) == list(range(199)) + [0]\ndef test_2(): assert 'a\\n' * 50 == 'b\\n' * 50"
+}
 
 
 def quiet(option: str, *steps: str, files: dict[str, str] = ALL) -> Case:
@@ -138,41 +140,120 @@ CASES = [
     quiet("--no-fold-skipped", "-rs", "-rs --no-fold-skipped", "-ra --no-fold-skipped -v"),
     quiet("--force-short-summary", "--force-short-summary", "--force-short-summary -vv"),
     quiet("--force-short-summary", "-vv", "-vv --force-short-summary", files=LONG),
-    *[quiet("-r", f"-r{letters} --tb=line") for letters in ("f", "E", "s", "x", "X", "p", "P", "w", "a", "A", "N", "fEsxX", "xXs", "Nf", "Z")],
+    *[
+        quiet("-r", f"-r{letters} --tb=line")
+        for letters in ("f", "E", "s", "x", "X", "p", "P", "w", "a", "A", "N", "fEsxX", "xXs", "Nf", "Z")
+    ],
     Case("--report-chars", ALL, ["--report-chars=sx", "--report-chars=A"], since=(9, 0)),
-    quiet("--disable-warnings --disable-pytest-warnings", "--disable-warnings", "--disable-pytest-warnings -v", files=WARNING),
+    quiet(
+        "--disable-warnings --disable-pytest-warnings",
+        "--disable-warnings",
+        "--disable-pytest-warnings -v",
+        files=WARNING,
+    ),
     # Failures
     *[quiet("--tb", f"--tb={style}") for style in ("auto", "long", "short", "line", "native", "no", "nope")],
     quiet("-l --showlocals --no-showlocals", "-l", "--showlocals --tb=short", "--showlocals --no-showlocals"),
     quiet("--xfail-tb", "-rx --xfail-tb", "--xfail-tb -rA", "--xfail-tb --tb=short -rxX"),
     *[quiet("--show-capture", f"--show-capture={kind}") for kind in ("no", "stdout", "stderr", "log", "all")],
     Case("--full-trace --fulltrace", {"test_a.py": "def test_1(): assert 0"}, ["--full-trace", "--fulltrace -v"], n=1),
-    quiet("--color", "--color=yes", "--color=no", "--color=auto", "--color=yes -v", "--color=yes -q", "--color=yes --tb=short -rA"),
+    quiet(
+        "--color",
+        "--color=yes",
+        "--color=no",
+        "--color=auto",
+        "--color=yes -v",
+        "--color=yes -q",
+        "--color=yes --tb=short -rA",
+    ),
     quiet("--color", "--color=yes", "--color=yes -v", "--color=yes -q", files=PASSING),
     quiet("--code-highlight", "--color=yes --code-highlight=no", "--color=yes --code-highlight=yes"),
-    quiet("truncation_limit_lines truncation_limit_chars", "-o truncation_limit_lines=3", "-o truncation_limit_chars=90", "-o truncation_limit_lines=0 -o truncation_limit_chars=0", files=LONG),
+    quiet(
+        "truncation_limit_lines truncation_limit_chars",
+        "-o truncation_limit_lines=3",
+        "-o truncation_limit_chars=90",
+        "-o truncation_limit_lines=0 -o truncation_limit_chars=0",
+        files=LONG,
+    ),
     quiet("verbosity_assertions", "-o verbosity_assertions=2", "-v -o verbosity_assertions=0", files=LONG),
-    quiet("verbosity_test_cases", "-o verbosity_test_cases=1", "-v -o verbosity_test_cases=0", "-o verbosity_test_cases=-1 -v", "-q -o verbosity_test_cases=2"),
+    quiet(
+        "verbosity_test_cases",
+        "-o verbosity_test_cases=1",
+        "-v -o verbosity_test_cases=0",
+        "-o verbosity_test_cases=-1 -v",
+        "-q -o verbosity_test_cases=2",
+    ),
     Case("verbosity_subtests", SUBTESTS, ["-o verbosity_subtests=0 -v", "-o verbosity_subtests=1"], since=(9, 0)),
-    Case("assertion_text_diff_style", LONG, ["-o assertion_text_diff_style=block", "-o assertion_text_diff_style=ndiff"], since=(9, 2)),
-    *[quiet("console_output_style", f"-o console_output_style={style}", f"-v -o console_output_style={style}", f"-q -o console_output_style={style}") for style in ("classic", "progress", "count", "times", "progress-even-when-capture-no")],
+    Case(
+        "assertion_text_diff_style",
+        LONG,
+        ["-o assertion_text_diff_style=block", "-o assertion_text_diff_style=ndiff"],
+        since=(9, 2),
+    ),
+    *[
+        quiet(
+            "console_output_style",
+            f"-o console_output_style={style}",
+            f"-v -o console_output_style={style}",
+            f"-q -o console_output_style={style}",
+        )
+        for style in ("classic", "progress", "count", "times", "progress-even-when-capture-no")
+    ],
     # Output of tests
-    Case("-s", ALL, ["-s", "-s -q", "-s -v"], body=False),
-    *[Case("--capture", ALL, [f"--capture={how} --tb=short", f"--capture={how} -rA"], body=False) for how in ("fd", "sys", "no", "tee-sys", "nope")],
+    Case("-s", ALL, ["-s", "-s -q", "-s -v"], body=False, n=1),
+    *[
+        Case("--capture", ALL, [f"--capture={how} --tb=short", f"--capture={how} -rA"], body=False, n=1)
+        for how in ("fd", "sys", "no", "tee-sys", "nope")
+    ],
     # Durations
-    quiet("--durations", "--durations=0 -vv", "--durations=0 -v --durations-min=100", "--durations=2 --durations-min=100", "--durations=0 --durations-min=0 -q"),
+    quiet(
+        "--durations",
+        "--durations=0 -vv",
+        "--durations=0 -v --durations-min=100",
+        "--durations=2 --durations-min=100",
+        "--durations=0 --durations-min=0 -q",
+    ),
     quiet("--durations-min", "--durations=3 --durations-min=50 -vv", "--durations-min=0", files=PASSING),
     # Warnings
-    *[quiet("-W", f"-W {rule} --tb=short", files=WARNING) for rule in ("error", "ignore", "error::RuntimeWarning", "ignore:one", "always", "default", "nonsense:::::")],
-    quiet("--pythonwarnings", "--pythonwarnings=error::RuntimeWarning", "--pythonwarnings ignore::UserWarning -v", files=WARNING),
-    quiet("filterwarnings", "-o filterwarnings=error --tb=short", "-o filterwarnings=ignore:two:RuntimeWarning", files=WARNING),
-    Case("--max-warnings", WARNING, ["--max-warnings=10", "--max-warnings=2", "--max-warnings=0 -v", "--max-warnings=0 -q", "--max-warnings=0 -p no:terminal"], since=(9, 2)),
-    Case("max_warnings", WARNING, ["-o max_warnings=1", "-o max_warnings=3", "-o max_warnings=1 --max-warnings=9"], since=(9, 2)),
+    *[
+        quiet("-W", f"-W {rule} --tb=short", files=WARNING)
+        for rule in ("error", "ignore", "error::RuntimeWarning", "ignore:one", "always", "default", "nonsense:::::")
+    ],
+    quiet(
+        "--pythonwarnings",
+        "--pythonwarnings=error::RuntimeWarning",
+        "--pythonwarnings ignore::UserWarning -v",
+        files=WARNING,
+    ),
+    quiet(
+        "filterwarnings",
+        "-o filterwarnings=error --tb=short",
+        "-o filterwarnings=ignore:two:RuntimeWarning",
+        files=WARNING,
+    ),
+    Case(
+        "--max-warnings",
+        WARNING,
+        [
+            "--max-warnings=10",
+            "--max-warnings=2",
+            "--max-warnings=0 -v",
+            "--max-warnings=0 -q",
+            "--max-warnings=0 -p no:terminal",
+        ],
+        since=(9, 2),
+    ),
+    Case(
+        "max_warnings",
+        WARNING,
+        ["-o max_warnings=1", "-o max_warnings=3", "-o max_warnings=1 --max-warnings=9"],
+        since=(9, 2),
+    ),
     # Kinds of tests
     quiet("unittest", "", "-v", "-rA --tb=short", "-q", files=UNITTEST),
     Case("unittest", UNITTEST, ["", "-x"], n=1),
     Case("subtests", SUBTESTS, ["-v", "-q", "-rA --tb=short", "", "-x"], since=(9, 0)),
-    Case("--tb", UNITTEST, ["--tb=long -l", "--tb=native", "--tb=line"]),
+    Case("--tb", UNITTEST, ["--tb=long -l", "--tb=native", "--tb=line"], n=1),
 ]
 
 

@@ -82,7 +82,9 @@ LONG_ID = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', ['x' * 300
 
 CASES = [
     # Fixtures
-    Case("--setup-show --setupshow", FIXTURES, ["= --setup-show", "= --setupshow -v", "= --setup-show -q"], junit=False),
+    Case(
+        "--setup-show --setupshow", FIXTURES, ["= --setup-show", "= --setupshow -v", "= --setup-show -q"], junit=False
+    ),
     Case("--setup-only --setuponly", FIXTURES, ["= --setup-only", "= --setuponly -q"], junit=False),
     Case("--setup-plan --setupplan", FIXTURES, ["= --setup-plan", "= --setupplan -v"], junit=False),
     Case("--fixtures --funcargs", FIXTURES, ["= --fixtures test_a.py", "= --funcargs -v"], junit=False),
@@ -93,33 +95,89 @@ CASES = [
     Case("--strict-markers", MARKS, ["--strict-markers", "--strict-markers -o markers=theirs␠mine"]),
     Case("--strict-config", STRICT, ["", "--strict-config"]),
     Case("--strict", STRICT, ["--strict"]),
-    Case("strict strict_config strict_markers", STRICT, ["-o strict=true", "-o strict_config=true", "-o strict_markers=true"], since=(9, 0)),
+    Case(
+        "strict strict_config strict_markers",
+        STRICT,
+        ["-o strict=true", "-o strict_config=true", "-o strict_markers=true"],
+        since=(9, 0),
+    ),
     Case("strict_xfail xfail_strict", XFAIL, ["-o xfail_strict=true -v"]),
     Case("strict_xfail", XFAIL, ["-o strict_xfail=true -v"], since=(9, 0)),
     Case("strict_parametrization_ids", IDS, ["-v", "-v -o strict_parametrization_ids=true"], since=(9, 0)),
-    Case("parametrize_long_str_id_strategy", LONG_ID, ["-v", "-v -o parametrize_long_str_id_strategy=disallow", "-v -o parametrize_long_str_id_strategy=hash"], since=(9, 2)),
+    Case(
+        "parametrize_long_str_id_strategy",
+        LONG_ID,
+        ["-v", "-v -o parametrize_long_str_id_strategy=disallow", "-v -o parametrize_long_str_id_strategy=hash"],
+        since=(9, 2),
+    ),
     # How tests run
     Case("--runxfail", XFAIL, ["-rA --tb=short", "-rA --tb=short --runxfail"]),
     Case("--assert", ASSERTS, ["--tb=short", "--assert=plain --tb=short", "--assert=rewrite", "--assert=nope"]),
     Case("enable_assertion_pass_hook", ASSERTS, ["-rP", "-rP -o enable_assertion_pass_hook=true"]),
     Case("faulthandler_timeout", {"test_a.py": "def test_1(): pass"}, ["-o faulthandler_timeout=600"]),
-    Case("faulthandler_exit_on_timeout", {"test_a.py": "def test_1(): pass"}, ["-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true"], since=(9, 0)),
+    Case(
+        "faulthandler_exit_on_timeout",
+        {"test_a.py": "def test_1(): pass"},
+        ["-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true"],
+        since=(9, 0),
+    ),
     # Places
     Case("--basetemp", TEMP, ["--basetemp=base", "--basetemp=base/deep -v", "--basetemp=."]),
-    Case("tmp_path_retention_count tmp_path_retention_policy", TEMP, ["-o tmp_path_retention_count=0", "-o tmp_path_retention_policy=failed", "-o tmp_path_retention_policy=nope", "-o tmp_path_retention_count=-1"]),
+    Case(
+        "tmp_path_retention_count tmp_path_retention_policy",
+        TEMP,
+        [
+            "-o tmp_path_retention_count=0",
+            "-o tmp_path_retention_policy=failed",
+            "-o tmp_path_retention_policy=nope",
+            "-o tmp_path_retention_count=-1",
+        ],
+    ),
     Case("--rootdir", PLACES, ["--rootdir=sub sub", "-v --rootdir=. sub", "--rootdir=nope"]),
     Case("-c --config-file", PLACES, ["-c other.ini", "--config-file=other.toml -v", "-c nope.ini", "-c pytest.ini"]),
-    Case("-o --override-ini", PLACES, ["-o python_functions=check_*", "--override-ini=addopts=-q", "-o nonsense", "-o no_such=1"]),
+    Case(
+        "-o --override-ini",
+        PLACES,
+        ["-o python_functions=check_*", "--override-ini=addopts=-q", "-o nonsense", "-o no_such=1"],
+    ),
     Case("addopts", PLACES, ["", "-q"], env={"PYTEST_ADDOPTS": "-k two"}),
     Case("minversion", PLACES, ["-o minversion=99", "-o minversion=7"]),
     Case("required_plugins", PLACES, ["-o required_plugins=no-such-plugin", "-o required_plugins=pluggy"]),
-    Case("-p", PLUGIN, ["-p plug -v", "-p no:plug", "-p no_such_plug", "-p no:logging -p no:doctest -v", "-p pytester"], n=1),
-    Case("-p", PLUGIN, ["-p no:terminal", "-p no:capture", "-p no:junitxml", "-p no:python", "-p no:assertion", "-p no:tmpdir", "-p no:faulthandler"], junit=False),
-    Case("--disable-plugin-autoload", PLUGIN, ["--disable-plugin-autoload", "-v"], env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": None}),
+    Case(
+        "-p",
+        PLUGIN,
+        ["-p plug -v", "-p no:plug", "-p no_such_plug", "-p no:logging -p no:doctest -v", "-p pytester"],
+        n=1,
+    ),
+    Case(
+        "-p",
+        PLUGIN,
+        [
+            "-p no:terminal",
+            "-p no:capture",
+            "-p no:junitxml",
+            "-p no:python",
+            "-p no:assertion",
+            "-p no:tmpdir",
+            "-p no:faulthandler",
+        ],
+        junit=False,
+    ),
+    Case(
+        "--disable-plugin-autoload",
+        PLUGIN,
+        ["--disable-plugin-autoload", "-v"],
+        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": None},
+    ),
     Case("PYTEST_PLUGINS", PLUGIN, ["-v"], env={"PYTEST_PLUGINS": "plug"}, n=1),
     # The debugger has pytest itself run, in one process
     Case("--pdb", PLUGIN, ["= --pdb", "= --pdb -x -q"], junit=False),
-    Case("--pdbcls", PLUGIN, ["= --pdb --pdbcls=pdb:Pdb", "--pdbcls=nonsense", "= --pdb --pdbcls=nothing:Such"], junit=False),
+    Case(
+        "--pdbcls",
+        PLUGIN,
+        ["= --pdb --pdbcls=pdb:Pdb", "--pdbcls=nonsense", "= --pdb --pdbcls=nothing:Such"],
+        junit=False,
+    ),
     Case("--trace", PLUGIN, ["= --trace"], junit=False),
 ]
 
