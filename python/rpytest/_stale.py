@@ -222,9 +222,13 @@ def _per_run(config: pytest.Config) -> str | None:
     """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
-    for impl in third_party(config, "pytest_sessionstart"):
-        name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-        return f"`pytest_sessionstart` of {name} is to run in every run"
+    for hook in ("pytest_sessionstart", "pytest_runtestloop"):
+        for impl in third_party(config, hook):
+            if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
+                # Around the loop, so in every worker.
+                continue
+            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
+            return f"`{hook}` of {name} is to run in every run"
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _identity, _process, _record, _wire
+from rpytest import _identity, _live, _process, _record, _wire
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rpytest import _native
+    from rpytest._live import LiveLog
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -65,6 +66,8 @@ class Worker:
         self.claims_early = False
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
+        #: Live logs, if they are switched on.
+        self.live: LiveLog | None = None
 
     # Life
 
@@ -82,6 +85,7 @@ class Worker:
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
         self.encoder = Encoder(config, xml)
+        self.live = _live.install(config, self._log)
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
@@ -164,6 +168,9 @@ class Worker:
         self._leave_if_foreign()
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
+        if self.live is not None:
+            # What other threads have logged.
+            self.live.flush()
         flags, body, urgent = self.encoder.test(reports, recorded)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         self.index = _NOTHING
@@ -178,6 +185,10 @@ class Worker:
         """Interrupted in its teardown, a test has its result all the same, as under pytest."""
         if any(report.when == "call" for report in self.reports):
             self._commit()
+
+    def _log(self, text: str) -> None:
+        test = self.index if self.index >= 0 else _record.NO_TEST
+        self.native.push(_record.LOG, 0, test, _record.log(text), True)
 
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
         self._leave_if_foreign()

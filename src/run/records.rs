@@ -138,6 +138,16 @@ impl Run<'_> {
                 self.bye(slot, bye);
             }
             Record::Stop(stop) => self.stop(&stop),
+            Record::Log(text) => {
+                let inventory = self.inventory;
+                let nodeid =
+                    (head.test < self.segment.spec().tests).then(|| inventory.shown(head.test));
+                self.tell(&RunEvent::LiveLog {
+                    slot,
+                    nodeid: nodeid.as_deref(),
+                    text: &text,
+                });
+            }
             Record::Note(note) => self.warnings(slot, head, body, note.warnings),
         }
     }

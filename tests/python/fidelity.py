@@ -40,7 +40,7 @@ _LETTER = {
     "SKIPPED": "s",
     "XFAIL": "x",
     "XPASS": "X",
-    "SUBPASSED": ",",
+    "SUBPASSED": "u",
     "SUBFAILED": "u",
 }
 
@@ -66,10 +66,12 @@ _NORMALISE = (
     # An installed pytest-xdist: `-p no:xdist` leaves its name in the list.
     (re.compile(r"^plugins: xdist-[^,\n]*\n", re.M), ""),
     # Ours: two fixtures more, and how many workers there are.
+    (re.compile(r"^- fixtures defined from pytest._fixtures -\n+", re.M), ""),
     (re.compile(r"\n*^(worker_id|testrun_uid) \[session scope\].*\n(    .*\n)+", re.M), ""),
-    (re.compile(r"^@pytest.mark.xdist_group.*\n+", re.M), ""),
+    (re.compile(r"^@pytest.mark.(?:xdist_group|serial).*\n+", re.M), ""),
     (re.compile(r"(available fixtures: .*), testrun_uid"), r"\1"),
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
+    (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
     (re.compile(r"^\d+ workers? \[\d+ tests?\]\n", re.M), ""),
 )
 
@@ -213,7 +215,8 @@ def normalise(text: str) -> str:
     """Without what differs from run to run."""
     for pattern, replacement in _NORMALISE:
         text = pattern.sub(replacement, text)
-    return _sorted_durations("\n".join(line.rstrip() for line in text.splitlines()))
+    text = "\n".join(line.rstrip() for line in text.splitlines())
+    return _sorted_durations(re.sub(r"\n{3,}", "\n\n", text))
 
 
 def _sorted_durations(text: str) -> str:

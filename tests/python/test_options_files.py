@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ LOGS = {
             other.error("an error")
             assert 0
         """,
+}
+PASTED = {
+    "conftest.py": """
+        import io, urllib.parse, urllib.request
+
+        def post(url, data=None, **options):
+            with open("posted.txt", "a") as file:
+                file.write(urllib.parse.unquote_plus(data.decode()) + "\\n")
+            return io.BytesIO(b'<a href="/raw/1234">')
+
+        urllib.request.urlopen = post
+        """,
+    "test_a.py": "def test_1(): pass\ndef test_2(): assert 0",
 }
 DOCTESTS = {
     "module.py": '''
@@ -85,8 +99,6 @@ JUNIT = {
         def test_suite(record_testsuite_property): record_testsuite_property("suite", 1)
         """,
 }
-TIMES = 'time="'
-
 LOG = "a.log"
 
 CASES = [
@@ -156,6 +168,7 @@ CASES = [
         ["-o log_cli=true", "--log-cli-level=INFO", "-o log_cli=true -o log_cli_level=WARNING -v"],
         n=1,
         junit=False,
+        body=False,
     ),
     Case(
         "--log-cli-format log_cli_format --log-cli-date-format log_cli_date_format",
@@ -167,6 +180,7 @@ CASES = [
         ],
         n=1,
         junit=False,
+        body=False,
     ),
     Case("-p", LOGS, ["-p no:logging", "-p no:logging -rA", "-p no:logging --log-level=INFO"]),
     # Doctests
@@ -234,11 +248,83 @@ CASES = [
         )
         for kind in ("no", "log", "system-out", "system-err", "out-err", "all", "nope")
     ],
-    Case("--debug", LOGS, ["--debug=debug.log -q"], junit=False),
-    Case("--pastebin", LOGS, ["--pastebin=nope"], junit=False),
+    # Nothing is sent anywhere: the project has a post office of its own.
+    Case(
+        "--pastebin",
+        PASTED,
+        ["--pastebin=failed", "= --pastebin=all", "--pastebin=nope"],
+        junit=False,
+        result_files=["posted.txt"],
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_as_pytest(shared_project: Project, folder: Path, case: Case) -> None:
     fidelity.check(shared_project, folder, case)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("-n1",), ("-n2", "-v"), ("-n2", "-q"), ("-n2", "--start-method=bare"), ("-n2", "--color=yes")],
+    ids=" ".join,
+)
+def test_live_log(shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+    """pytest's sections and lines, below the test that they belong to; from several workers they may come in turns."""
+    threads = """
+        import logging, os, threading
+        def test_thread():
+            thread = threading.Thread(target=logging.warning, args=("from a thread",))
+            thread.start()
+            thread.join()
+        def test_child():
+            if os.fork() == 0:
+                logging.warning("nobody hears this")
+                os._exit(0)
+            os.wait()
+        """
+    shared_project.fill(folder, {**LOGS, "test_b.py": threads})
+    options = [
+        "--log-cli-level=INFO",
+        "--tb=no",
+        *(arg for arg in args if not arg.startswith(("-n", "--start-method"))),
+    ]
+    expected = shared_project.pytest(*options, "--deselect=test_b.py::test_child", junit=False, cwd=folder)
+    actual = shared_project.rpytest(*args, *options[:2], "--deselect=test_b.py::test_child", junit=False, cwd=folder)
+    assert actual.status == expected.status == 1
+    wanted = _live_logs(expected.stdout)
+    assert [len(lines) for lines in wanted.values()] == [8, 7, 2]
+    assert _live_logs(actual.stdout) == wanted
+    # A child that a test forks is no worker.
+    result = shared_project.rpytest(*args, *options[:2], "test_b.py::test_child", junit=False, cwd=folder)
+    assert result.status == 0 and "nobody hears" not in result.stdout, result
+
+
+def _live_logs(output: str) -> dict[str, list[str]]:
+    """The lines of live log by test; of `test id OUTCOME` lines none."""
+    logs: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in output.splitlines():
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+        if re.match(r"=+ .* =+$", plain) and "test session starts" not in plain:
+            break
+        if match := re.match(r"(?:\[worker \d+\] )?(\S+\.py::\S+)$", plain):
+            current = logs.setdefault(match[1], [])
+        elif re.search(r"(PASSED|FAILED)(?: +\[ *\d+%\])?$", plain):
+            # pytest's outcome stands between the log of the call and that of the teardown, ours at the end.
+            continue
+        else:
+            current.append(line.rstrip())
+    return {id: [line for line in lines if line] for id, lines in logs.items()}
+
+
+def test_debug(shared_project: Project, folder: Path) -> None:
+    """pytest itself runs: the file is the log of one process, and made anew each time."""
+    shared_project.fill(folder, LOGS)
+    for _ in range(2):
+        result = shared_project.rpytest("-n2", "--debug=debug.log", junit=False, cwd=folder)
+        assert result.status == 1 and result.stderr.count("wrote pytest debug information to debug.log") == 1, result
+        log = (folder / "debug.log").read_text()
+        assert log.startswith("versions pytest-") and log.count("finish pytest_sessionstart") == 1
+        assert log.count("    pytest_runtest_call") == 2
+        (folder / "debug.log").unlink()

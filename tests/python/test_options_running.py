@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 import pytest
 
 import fidelity
 from fidelity import Case
-from harness import Project
+from harness import Project, Result
 
 FIXTURES = {
     "conftest.py": """
@@ -80,6 +82,11 @@ STRICT = {
 IDS = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', [1, 1])\ndef test_1(a): pass"}
 LONG_ID = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', ['x' * 300, 'y'])\ndef test_1(a): pass"}
 
+#: Modules beside the tests can be plugins.
+BESIDE = {"PYTHONPATH": "."}
+#: An installed pytest-xdist adds nothing.
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
 CASES = [
     # Fixtures
     Case(
@@ -148,6 +155,7 @@ CASES = [
         PLUGIN,
         ["-p plug -v", "-p no:plug", "-p no_such_plug", "-p no:logging -p no:doctest -v", "-p pytester"],
         n=1,
+        env=BESIDE,
     ),
     Case(
         "-p",
@@ -169,7 +177,7 @@ CASES = [
         ["--disable-plugin-autoload", "-v"],
         env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": None},
     ),
-    Case("PYTEST_PLUGINS", PLUGIN, ["-v"], env={"PYTEST_PLUGINS": "plug"}, n=1),
+    Case("PYTEST_PLUGINS", PLUGIN, ["-v"], env={**BESIDE, "PYTEST_PLUGINS": "plug"}, n=1),
     # The debugger has pytest itself run, in one process
     Case("--pdb", PLUGIN, ["= --pdb", "= --pdb -x -q"], junit=False),
     Case(
@@ -185,3 +193,62 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_as_pytest(shared_project: Project, folder: Path, case: Case) -> None:
     fidelity.check(shared_project, folder, case)
+
+
+@pytest.mark.parametrize(
+    "args", [("--version",), ("-V",), ("-VV",), ("--version", "--version"), ("-VV", "-p", "no:python")], ids=" ".join
+)
+def test_version(shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+    """Ours, then pytest's own text."""
+    expected = shared_project.pytest(*args, junit=False, cwd=folder)
+    actual = shared_project.rpytest("-n2", *args, junit=False, cwd=folder)
+    assert actual.status == expected.status == 0
+    first, _, rest = actual.stdout.partition("\n")
+    assert re.fullmatch(r"rpytest \d+\.\d+\.\d+\S*", first)
+    assert _without_xdist(rest) == _without_xdist(expected.stdout)
+
+
+def _without_xdist(text: str) -> list[str]:
+    """An installed pytest-xdist is no plugin here."""
+    lines = [line for line in text.splitlines() if "xdist" not in line]
+    return [line for line in lines if line != "registered third-party plugins:"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(shared_project: Project, folder: Path, option: str) -> None:
+    """pytest's own, with our options among them."""
+    shared_project.fill(
+        folder, {"conftest.py": "def pytest_addoption(parser): parser.addoption('--mine', help='of the project')"}
+    )
+    expected = shared_project.pytest(option, junit=False, env=ALONE, cwd=folder)
+    actual = shared_project.rpytest("-n2", option, junit=False, env=ALONE, cwd=folder)
+    assert actual.status == expected.status == 0
+    lines = {line.strip() for line in actual.stdout.splitlines()}
+    # pytest gives the first column the width of the longest option.
+    missing = [
+        line for line in expected.stdout.splitlines() if line.strip() not in lines and not line.startswith("usage: ")
+    ]
+    assert missing == []
+    assert "usage: rpytest " in actual.stdout and "--numprocesses" in actual.stdout and "--mine" in actual.stdout
+
+
+@pytest.mark.parametrize("option", ["--trace-config", "--traceconfig"])
+def test_trace_config(shared_project: Project, folder: Path, option: str) -> None:
+    """The same plugins in the same order, beside ours."""
+    shared_project.fill(folder, PLUGIN)
+    env = {**BESIDE, **ALONE}
+    expected = _plugins(shared_project.pytest(option, "-pplug", junit=False, env=env, cwd=folder))
+    assert len(expected) > 30
+    for _ in range(2):
+        actual = _plugins(shared_project.rpytest("-n2", option, "-pplug", junit=False, env=env, cwd=folder))
+        assert [name for name in actual if "rpytest" not in name] == expected
+
+
+def _plugins(result: Result) -> list[str]:
+    """Names of the active plugins in the header."""
+    _, found, listed = result.stdout.partition("active plugins:\n")
+    assert found and result.status == 1, result
+    lines = itertools.takewhile(lambda line: line.startswith("    "), listed.splitlines())
+    return [
+        name for name in (line.split(":")[0].strip() for line in lines) if not name.isdecimal() and "xdist" not in name
+    ]
