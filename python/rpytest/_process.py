@@ -187,6 +187,11 @@ def default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the command line, which tells everybody what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def disarm_inherited() -> None:
     """Make this fork forget every clean-up that another process has to do; what it registers from now on is its own."""
     atexit._clear()
