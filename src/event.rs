@@ -147,6 +147,10 @@ pub struct RunStart {
     pub method: String,
     pub why: Option<String>,
     pub deselected: usize,
+    /// Those of `deselected` that other shards run: pytest doesn't know of them.
+    pub elsewhere: usize,
+    /// Properties of the junit file's suite that are known from the start.
+    pub suite_properties: Vec<(String, String)>,
     /// Modules skipped while collecting; pytest counts them as skipped in its final line.
     pub collection_skips: usize,
     /// `--junitxml`.
@@ -154,6 +158,8 @@ pub struct RunStart {
     /// Tests write to the terminal themselves (`-s`): no status line.
     pub live_output: bool,
     pub no_summary: bool,
+    /// Every worker runs every test: each line says which one it is.
+    pub each: bool,
 }
 
 /// What `--junitxml` and its ini options say.

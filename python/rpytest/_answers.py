@@ -55,7 +55,11 @@ class LocalAnswers:
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""
-        self.summary.replay(memoryview(bodies))
+        cache_only = bool(message.get("cache_only"))
+        self.summary.replay(memoryview(bodies), cache_only)
+        if cache_only:
+            return int(message["status"]), ""
+        self.summary.add_deselected(int(message.get("elsewhere") or 0))
         return self.summary.text(
             int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")
         )

@@ -136,28 +136,6 @@ class Client:
         self.wants_ids = message["wants_ids"]
         self.inputs = _record.load(data)
 
-    def state(self) -> Message:
-        """What another process needs to go on with this controller: see :meth:`resume`. The inputs travel beside it."""
-        return {
-            "header": self.header,
-            "wants_reports": self.wants_reports,
-            "live": self.is_live,
-            "handles_crashes": self.handles_crashes,
-            "wants_ids": self.wants_ids,
-        }
-
-    @classmethod
-    def resume(cls, sock: socket.socket, state: Message, inputs: bytes) -> Client:
-        """The client of another process, here."""
-        client = cls(sock)
-        client.header = state["header"]
-        client.wants_reports = state["wants_reports"]
-        client.is_live = state["live"]
-        client.handles_crashes = state["handles_crashes"]
-        client.wants_ids = state["wants_ids"]
-        client.inputs = _record.load(inputs)
-        return client
-
     def collected(self, news: bytes, slots: int) -> None:
         """Tell what collection has brought, and how many workers there are."""
         self._send({"op": "collected", "slots": slots, "len": len(news)}, news)

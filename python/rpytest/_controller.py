@@ -19,11 +19,9 @@ from rpytest._coverage import prepare_controller
 from rpytest._encode import decode_warning, third_party
 from rpytest._fork import restart_capture
 from rpytest._nodes import Node, NodeManager
-from rpytest._reporter import BODY_HEAD, Interruption, Terminal, decode_report, split_bodies
+from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rpytest._wire import Message
 
 #: pytest keeps its cache in the host, which knows the items.
@@ -67,6 +65,8 @@ class Controller:
         #: The request to which the end of this process is the answer.
         self.last: Message | None = None
         self.interruption: Interruption | None = None
+        #: Reports without their nodes, while pytest writes about them.
+        self.hidden: list[tuple[Any, Node]] = []
 
     # Becoming one
 
@@ -84,6 +84,7 @@ class Controller:
             option.dist = "load"
         prepare_controller(config)
         config.pluginmanager.register(self, "dsession")
+        config.pluginmanager.register(_InnerSummary(self))
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -112,6 +113,9 @@ class Controller:
         if self.is_live:
             self.terminal.release()
             self.terminal = Terminal(config, redirect=False)
+        elif self.terminal.reporter is not None:
+            # Progress is the command line's.
+            self.terminal.reporter._show_progress_info = False
         inputs = _record.dump([node.workerinput for node in self.nodes])
         self.is_ready = True
         self._send(
@@ -202,7 +206,7 @@ class Controller:
     def _replay(self, bodies: memoryview) -> None:
         """Feed records to the hooks, in the order in which they were written."""
         counts: dict[str, int] = {}
-        for test, flags, kind, slot, body in split_bodies(bodies):
+        for _, flags, kind, slot, body in split_bodies(bodies):
             node = self.nodes[slot]
             if kind == _record.TEST:
                 plain = bool(flags & _record.PLAIN)
@@ -291,6 +295,22 @@ class Controller:
             session.testsfailed = 1
         return True
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self) -> Iterator[None]:
+        """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
+        self.hidden = []
+        if self.terminal.reporter is not None and not self.is_live and self.config.option.rpytest_dist != "each":
+            for reports in self.terminal.reporter.stats.values():
+                for report in reports:
+                    node = getattr(report, "node", None)
+                    if node is not None:
+                        del report.node
+                        self.hidden.append((report, node))
+        try:
+            return (yield)
+        finally:
+            _show_nodes(self.hidden)
+
     @pytest.hookimpl(trylast=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Name the place where the interrupt happened, which is not in this process."""
@@ -310,9 +330,10 @@ class Controller:
             status = int(self.last["status"])
         text = ""
         if hasattr(self, "terminal"):
-            if self.is_ready and not self.is_live:
+            if self.last is not None and not self.is_live:
                 text = self.terminal.take()
             else:
+                # Nobody waits for an answer: it ended by itself, and what it says is why.
                 self.terminal.release()
         _process.run_exit_functions()
         answer: Message = {"op": "ended" if not self.is_ready else "text", "status": status}
@@ -329,6 +350,29 @@ class Controller:
             _wire.send(self.sock, {**message, "len": len(body)}, [fd])
         finally:
             os.close(fd)
+
+
+def _show_nodes(hidden: list[tuple[Any, Node]]) -> None:
+    for report, node in hidden:
+        report.node = node
+
+
+class _InnerSummary:
+    """Inside of pytest's own sections: plugins see the nodes."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self) -> Iterator[None]:
+        """Around the hooks of plugins and conftests."""
+        hidden = self.controller.hidden
+        _show_nodes(hidden)
+        try:
+            return (yield)
+        finally:
+            for report, _ in hidden:
+                del report.node
 
 
 class Passed:

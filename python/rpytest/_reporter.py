@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -53,11 +54,16 @@ class Buffer(io.StringIO):
 class Terminal:
     """pytest's terminal reporter with its text redirected into a buffer."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, redirect: bool = True) -> None:
         self.config = config
+        #: What pytest has written before it collected.
+        self.header = ""
+        #: Known from `pytest_sessionstart` on.
+        self.session: pytest.Session | None = None
         self.reporter: TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
         self.buffer = Buffer(False)
-        if self.reporter is not None:
+        self.is_redirected = redirect and self.reporter is not None
+        if self.reporter is not None and redirect:
             writer: Any = self.reporter._tw
             self.buffer = Buffer(bool(writer._file.isatty()))
             self.stream = writer._file
@@ -69,9 +75,18 @@ class Terminal:
 
     def release(self) -> None:
         """Write what is pending to the real stream and let the reporter use it from now on."""
-        if self.reporter is not None:
-            self.stream.write(self.take())
+        if self.reporter is not None and self.is_redirected:
+            self.stream.write(self.header + self.take())
             self.reporter._tw._file = self.stream
+            self.is_redirected = False
+
+    def renew(self) -> None:
+        """A plugin may have put another reporter in the place of pytest's since: redirect that one."""
+        current = self.config.pluginmanager.getplugin("terminalreporter")
+        if current is not self.reporter and current is not None and self.is_redirected:
+            self.reporter = current
+            self.stream = current._tw._file
+            current._tw._file = self.buffer
 
     def silence_hooks(self) -> None:
         """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""
@@ -119,22 +134,25 @@ class Summary:
 
     def crashed(self, test: int, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result."""
-        item = self.session.items[test]
+        item = self._item(test)
         report = self._report(item, "call", "failed", message, 0.0, duration)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
         _, body, _ = encoder.test([report], ())
         return body
 
-    def replay(self, bodies: memoryview) -> None:
-        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks."""
+    def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
+        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks.
+
+        ``cache_only``: the text is another process's, this is for pytest's cache.
+        """
         reporter = self.terminal.reporter
         if reporter is None:
             return
-        everything = self.cache.has_failures() or needs_every_report(self.config)
+        everything = self.cache.has_failures() or (not cache_only and needs_every_report(self.config))
         counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
-        for test, flags, kind, body in sorted(_split(bodies), key=lambda record: record[0]):
+        for test, flags, kind, slot, body in sorted(split_bodies(bodies), key=lambda record: record[0]):
             if kind != _record.TEST:
                 for blob in _record.decode_warnings(body, kind):
                     self.add_warning(blob)
@@ -143,45 +161,50 @@ class Summary:
             if plain and not everything:
                 counts["passed"] += 1
                 continue
-            self._replay_test(reporter, self.session.items[test], _record.decode_test(body, plain), everything, counts)
+            self._replay_test(reporter, test, slot, _record.decode_test(body, plain), everything, counts)
         for category, count in counts.items():
             reporter._add_stats(category, [_Passed()] * count)
             reporter._tests_ran = True
         self.terminal.take()
 
+    def add_deselected(self, count: int) -> None:
+        """Count tests that other shards run."""
+        if self.terminal.reporter is not None and count:
+            self.terminal.reporter._add_stats("deselected", [_Passed()] * count)
+
+    def _item(self, number: int) -> pytest.Item:
+        items = self.session.items
+        # Under `--dist each` every worker has its own numbers.
+        return items[number % len(items)]
+
     def _replay_test(
         self,
         reporter: TerminalReporter,
-        item: pytest.Item,
+        test: int,
+        slot: int,
         decoded: _record.Decoded,
         everything: bool,
         counts: Counter[str],
     ) -> None:
+        item = self._item(test)
+        each = self.config.option.rpytest_dist == "each"
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
-                report = self._decode(_record.load(blob))
+                report = decode_report(self.config, _record.load(blob))
             elif everything and category in ("", "passed"):
                 report = self._report(item, name, "passed", None, start, duration)
             else:
                 if category:
                     counts[category] += 1
                 continue
+            if each:
+                # pytest then says above a failure which worker it was in.
+                report.node = _Node(slot)  # type: ignore[attr-defined]
             reporter.pytest_runtest_logreport(report)
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
-
-    def _decode(self, data: dict[str, Any]) -> pytest.TestReport:
-        writes = data.pop(_longrepr.KEY, None)
-        report: Any = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
-        subtest = data.get("_subtest.context")
-        if subtest is not None:
-            # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
-            object.__setattr__(report.context, "kwargs", subtest["kwargs"])
-        if writes is not None:
-            report.longrepr = _longrepr.Recorded(writes)
-        return report  # type: ignore[no-any-return]
 
     def add_warning(self, blob: bytes) -> None:
         """Show a warning that a worker recorded."""
@@ -213,9 +236,9 @@ class Summary:
         if reporter is None:
             return status, ""
         if interrupted is not None:
-            reporter._keyboardinterrupt_memo = _Interrupted(interrupted, location)  # type: ignore[assignment]
+            reporter._keyboardinterrupt_memo = Interruption(interrupted, location)  # type: ignore[assignment]
         elif status == 2:
-            reporter._keyboardinterrupt_memo = _Interrupted("KeyboardInterrupt", "")  # type: ignore[assignment]
+            reporter._keyboardinterrupt_memo = Interruption("KeyboardInterrupt", "")  # type: ignore[assignment]
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)
@@ -226,12 +249,38 @@ class Summary:
         return int(session.exitstatus), self.terminal.take()
 
 
-def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
+class _Node:
+    """A worker as reports know it under pytest-xdist."""
+
+    def __init__(self, slot: int) -> None:
+        self.workerinfo = {
+            "id": f"gw{slot}",
+            "sysplatform": sys.platform,
+            "version_info": sys.version_info,
+            "executable": sys.executable,
+        }
+
+
+def decode_report(config: pytest.Config, data: dict[str, Any]) -> pytest.TestReport:
+    """Rebuild a report from what the worker's hook has made of it."""
+    writes = data.pop(_longrepr.KEY, None)
+    report: Any = config.hook.pytest_report_from_serializable(config=config, data=data)
+    subtest = data.get("_subtest.context")
+    if subtest is not None:
+        # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
+        object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+    if writes is not None:
+        report.longrepr = _longrepr.Recorded(writes)
+    return report  # type: ignore[no-any-return]
+
+
+def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
+    """The records in the memfd of a `report` request: test, record flags, record kind, slot, body."""
     at = 0
     while at < len(bodies):
-        test, flags, kind, _slot, length = BODY_HEAD.unpack_from(bodies, at)
+        test, flags, kind, slot, length = BODY_HEAD.unpack_from(bodies, at)
         at += BODY_HEAD.size
-        yield test, flags, kind, bodies[at : at + length]
+        yield test, flags, kind, slot, bodies[at : at + length]
         at += length
 
 
@@ -252,7 +301,7 @@ class _NoResult:
         pass
 
 
-class _Interrupted:
+class Interruption:
     """Looks like the representation of the exception that ended the run."""
 
     def __init__(self, message: str, location: str) -> None:

@@ -13,6 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
+from rpytest._coverage import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
@@ -41,6 +42,12 @@ class Birth:
         self.spill = spill
         self.crash = crash
         self.host = host
+        #: What the controller has put into this worker's input, and whether it wants every report.
+        self.input: dict[str, Any] = {}
+        self.every_report = False
+        #: See :class:`rpytest._control.Client`.
+        self.is_live = False
+        self.wants_ids = False
 
     @property
     def name(self) -> str:
@@ -74,14 +81,14 @@ class Worker:
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        config.workeroutput = {}  # type: ignore[attr-defined]
+        workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
+        prepare_worker(config, birth.name)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
-        self.encoder = Encoder(config, xml)
+        self.encoder = Encoder(config, xml, birth.every_report)
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
@@ -92,17 +99,17 @@ class Worker:
 
     def run(self) -> None:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
-        items = self.session.items
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
-        current = native.claim()
         try:
+            current = native.claim()
+            if current == _NOTHING:
+                current = native.linger()
             while current != _NOTHING:
                 self.index = current
                 self.following = native.claim() if self.claims_early else _UNKNOWN
                 native.begin(current)
-                item = items[current]
-                hook(item=item, nextitem=items[self.following] if self.following >= 0 else None)
+                hook(item=self._item(current), nextitem=self._item(self.following) if self.following >= 0 else None)
                 self._commit()
                 if self.session.shouldfail:
                     self._stop(_record.WHY_SHOULDFAIL, -1, str(self.session.shouldfail))
@@ -111,14 +118,19 @@ class Worker:
                     self._stop(_record.WHY_SHOULDSTOP, -1, str(self.session.shouldstop))
                     raise self.session.Interrupted(self.session.shouldstop)
                 current = self._next()
+                if current == _NOTHING:
+                    # Everything is torn down and recorded; what others have left may still become worth it.
+                    current = native.linger()
             self.index = _NOTHING
         except pytest.exit.Exception as error:
+            self._commit_call()
             status = -1 if error.returncode is None else error.returncode
             self._stop(_record.WHY_EXIT, status, str(error.msg))
             raise
         except (self.session.Interrupted, self.session.Failed):
             raise
         except KeyboardInterrupt:
+            self._commit_call()
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
             raise
 
@@ -145,6 +157,11 @@ class Worker:
 
     # The loop's parts
 
+    def _item(self, number: int) -> pytest.Item:
+        items = self.session.items
+        # Under `--dist each` every worker has its own numbers.
+        return items[number % len(items)]
+
     def _next(self) -> int:
         if self.following == _UNKNOWN:
             self.following = self.native.claim()
@@ -163,6 +180,11 @@ class Worker:
         if _process.is_foreign():
             _process.flush_streams()
             os._exit(status)
+
+    def _commit_call(self) -> None:
+        """Interrupted in its teardown, a test has its result all the same, as under pytest."""
+        if any(report.when == "call" for report in self.reports):
+            self._commit()
 
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
         self._leave_if_foreign()
@@ -202,7 +224,7 @@ class Worker:
                 # With a failure that ends the session everything is torn down, as at its end.
                 ending = self.session.shouldfail or self.session.shouldstop
                 self.following = _NOTHING if ending else native.claim()
-                nextitem = self.session.items[self.following] if self.following >= 0 else None
+                nextitem = self._item(self.following) if self.following >= 0 else None
             native.phase(2)
             call_and_report(item, "teardown", nextitem=nextitem)
         finally:

@@ -233,7 +233,12 @@ pub enum HostEvent {
     Summary {
         status: i32,
         len: u64,
+        /// Added to the junit file's properties by the controller's hooks.
+        #[serde(default)]
+        properties: Vec<(String, String)>,
     },
+    /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
+    Shard(ShardQuestion),
     Replace {
         #[serde(default)]
         reason: String,
@@ -262,6 +267,26 @@ pub struct Collected {
     #[serde(default)]
     pub why: Option<String>,
     pub inventory_len: u64,
+}
+
+/// Which of the collected tests belong to a shard?
+#[derive(Clone, Debug, Deserialize)]
+pub struct ShardQuestion {
+    pub shard: Shard,
+    pub rootdir: PathBuf,
+    pub tests: u32,
+    pub inventory_len: u64,
+}
+
+/// `--shard` and what belongs to it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shard {
+    /// From 0.
+    pub index: u32,
+    pub total: u32,
+    /// `--shard-history`, absolute.
+    #[serde(default)]
+    pub history: Option<PathBuf>,
 }
 
 /// The run ended without workers.
@@ -302,6 +327,10 @@ pub struct Options {
     pub color: bool,
     pub max_worker_restart: Option<u32>,
     pub needs_report: bool,
+    /// There is a controller: it wants to know of the workers' last words.
+    pub controlled: bool,
+    /// The controller's hooks get every record while the run goes on.
+    pub stream: bool,
     pub no_summary: bool,
     pub no_header: bool,
     pub stats: bool,
@@ -309,10 +338,31 @@ pub struct Options {
     pub rootdir: PathBuf,
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
+    pub shard: Option<Shard>,
     /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
     pub whole: bool,
+    /// `--order`, and `--no-loadscope-reorder`.
+    pub order: Order,
+    /// `--dist each`: how many times the inventory has the suite; else 0.
+    pub copies: u16,
+    /// `--replay` and `--record-plan`, absolute.
+    pub replay: Option<PathBuf>,
+    pub record_plan: Option<PathBuf>,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
+}
+
+/// In which order tests are given to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Longest first.
+    #[default]
+    Lpt,
+    /// Groups as collected, to whoever has time.
+    Queue,
+    /// As collected, the same in every run.
+    Collected,
 }
 
 /// `--junitxml` and what belongs to it.
@@ -346,12 +396,22 @@ pub enum HostRequest<'a> {
         duration: f64,
         slot: u16,
     },
+    /// Records for the controller, as a memfd of `len` bytes.
+    Reports {
+        len: u64,
+    },
     Report {
         status: i32,
         interrupted: Option<&'a str>,
         location: &'a str,
         stop: Option<&'a str>,
         duration: f64,
+        /// Tests that belong to other shards.
+        elsewhere: usize,
+        len: u64,
+    },
+    /// Answer to [`HostEvent::Shard`], with a memfd.
+    Shard {
         len: u64,
     },
     Interrupt,
@@ -362,6 +422,22 @@ pub enum HostRequest<'a> {
     Stop {
         status: i32,
     },
+}
+
+/// The memfd of [`HostRequest::Shard`].
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShardAnswer<'a> {
+    Share {
+        /// The tests that belong to the shard, ascending.
+        tests: &'a [u32],
+        /// A line about it.
+        notice: &'a str,
+        /// For the junit file's suite.
+        properties: &'a [(String, String)],
+    },
+    /// It can't be told; a usage error.
+    Error(String),
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct Terminal {
     verbosity: i32,
     test_verbosity: i32,
     live_output: bool,
+    /// Lines begin with the worker.
+    labels: bool,
     tests: usize,
 }
 
@@ -24,6 +26,7 @@ impl Terminal {
             verbosity: 0,
             test_verbosity: 0,
             live_output: false,
+            labels: false,
             tests: 0,
         }
     }
@@ -32,6 +35,7 @@ impl Terminal {
         self.verbosity = start.verbosity;
         self.test_verbosity = start.test_verbosity;
         self.live_output = start.live_output;
+        self.labels = start.test_verbosity > 0 || start.each;
         self.tests = start.tests;
         self.screen.lines(&start.header);
         if self.verbosity >= 0 {
@@ -84,7 +88,7 @@ impl Terminal {
 
     fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
         self.screen.fresh_line();
-        if self.test_verbosity > 0 {
+        if self.labels {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);

@@ -64,7 +64,12 @@ impl Run<'_> {
                 self.died(died.slot, died.incarnation, &death)?;
             }
             HostEvent::Record { test, len, more } => self.host_record(test, fd()?, len, more)?,
-            HostEvent::Summary { status, len } => {
+            HostEvent::Summary {
+                status,
+                len,
+                properties,
+            } => {
+                self.add_properties(properties);
                 let text = read_announced(fd()?, len)?;
                 let text = String::from_utf8(text)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -81,7 +86,10 @@ impl Run<'_> {
                 self.host_gave_up();
             }
             HostEvent::Unknown => {}
-            HostEvent::Collected(_) | HostEvent::Collecting { .. } | HostEvent::Replace { .. } => {
+            HostEvent::Collected(_)
+            | HostEvent::Collecting { .. }
+            | HostEvent::Shard(_)
+            | HostEvent::Replace { .. } => {
                 return Err(WireError::Malformed(
                     "it announced a run in the middle of one".into(),
                 ));

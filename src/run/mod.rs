@@ -24,6 +24,7 @@ use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 use crate::event::{RunEvent, RunStart, RunningTest};
 use crate::inventory::Inventory;
+use crate::plan::Serial;
 use crate::plan::history::Sample;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
@@ -47,6 +48,8 @@ pub struct Setup<'a> {
     pub inventory: &'a Inventory,
     /// The tests to run.
     pub planned: Vec<u32>,
+    /// Those of them that run alone, after all others; they are withheld in the segment.
+    pub serial: Vec<Serial>,
     pub options: &'a Options,
     /// Workers; not more than the segment has slots.
     pub slots: u16,
@@ -74,6 +77,8 @@ pub struct Finished {
     pub error: Option<Error>,
     /// Every planned test has a result of its own.
     pub complete: bool,
+    /// Per slot the tests that ran there, in that order; those included that took their worker with them.
+    pub sequences: Vec<Vec<u32>>,
 }
 
 /// What is known about the worker in a slot beside its process.
@@ -119,11 +124,16 @@ struct Run<'a> {
     bodies: Bodies,
     samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
+    /// Tests of other shards.
+    elsewhere: usize,
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
     asked: Vec<Lost>,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
+    /// What is still withheld.
+    serial: VecDeque<Serial>,
+    sequences: Vec<Vec<u32>>,
     /// Number of results when workers were last sent for tests that were given back.
     revived_at: Option<usize>,
 
@@ -188,10 +198,13 @@ impl<'a> Run<'a> {
             verdict: Verdict::new(setup.options.collect_errors),
             bodies: Bodies::default(),
             samples: Vec::new(),
-            properties: Vec::new(),
+            properties: setup.start.suite_properties.clone(),
+            elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),
             out_of_restarts: false,
+            serial: setup.serial.into(),
+            sequences: vec![Vec::new(); setup.slots.into()],
             revived_at: None,
             connected: true,
             disconnected_at: None,
@@ -227,6 +240,7 @@ impl<'a> Run<'a> {
         loop {
             self.drain_all();
             self.settle();
+            self.stream();
             if self.is_over() {
                 return;
             }
@@ -237,6 +251,26 @@ impl<'a> Run<'a> {
     fn is_over(&self) -> bool {
         self.exit_status.is_some()
             || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+    }
+
+    /// Hands what is new to the controller, if it wants to see reports while the run goes on.
+    fn stream(&mut self) {
+        if !self.options.stream || !self.connected {
+            return;
+        }
+        match self.bodies.news() {
+            Ok(None) => {}
+            Ok(Some((memfd, len))) => {
+                // Its end of file is yet to be read, after whatever it said last.
+                let _ = self
+                    .connection
+                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
+            }
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+            }
+        }
     }
 
     /// Sleeps until something happens, and takes note of it.
