@@ -22,6 +22,8 @@ from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rpytest._wire import Message
 
 #: pytest keeps its cache in the host, which knows the items.
