@@ -282,7 +282,10 @@ impl Job<'_> {
             options,
             slots,
             max_restarts,
-            start: self.start(slots, share.as_ref()),
+            start: RunStart {
+                scheduling: Some(planning::describe(options, &estimates)),
+                ..self.start(slots, share.as_ref())
+            },
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
@@ -367,6 +370,7 @@ impl Job<'_> {
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),
+            scheduling: None,
             deselected: counted("deselected") + elsewhere,
             elsewhere,
             suite_properties: share.map_or_else(Vec::new, |share| share.properties.clone()),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _shard, _wire
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
 from rpytest._collected import describe
 from rpytest._control import Client, Died, Start, fork_base
 from rpytest._controller import Controller
@@ -163,6 +163,9 @@ class Session(Role):
         opened = _process.shared_when_forked(self._own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
+        refusing = _refusing.made_for_one_process()
+        if refusing is not None:
+            self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)

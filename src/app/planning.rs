@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::collect::print;
-use crate::daemon::message::{Collected, Order};
+use crate::daemon::message::{Collected, Options, Order};
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
 use crate::plan::dist::{self, Rules};
@@ -82,6 +82,25 @@ fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
         print(io::stderr().lock(), &text);
     }
     Ok(Plan::fixed(tests, resolved.parts))
+}
+
+/// How tests are given to workers, for `-v`.
+pub(super) fn describe(options: &Options, estimates: &Estimates) -> String {
+    if options.replay.is_some() {
+        return "as in the recorded plan".into();
+    }
+    if options.copies > 0 {
+        return "all of them in each worker".into();
+    }
+    match options.order {
+        Order::Lpt => {
+            let tests = estimates.durations.len();
+            let known = estimates.durations.iter().flatten().count();
+            format!("longest first, {known} of {tests} with a known duration")
+        }
+        Order::Queue => "groups as they were collected, to whoever has time".into(),
+        Order::Collected => "pieces of the order of collection, nothing is stolen".into(),
+    }
 }
 
 /// Makes the segment with the plan in it; what runs alone is withheld.

@@ -129,6 +129,8 @@ struct Run<'a> {
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
     asked: Vec<Lost>,
+    /// Workers that have crashed.
+    crashes: u32,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
     /// What is still withheld.
@@ -202,6 +204,7 @@ impl<'a> Run<'a> {
             elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),
+            crashes: 0,
             out_of_restarts: false,
             serial: setup.serial.into(),
             sequences: vec![Vec::new(); setup.slots.into()],
