@@ -16,7 +16,7 @@ from _pytest.junitxml import xml_key
 from rpytest import _process, _record, _wire
 from rpytest._control import Start, replaces_terminal
 from rpytest._coverage import prepare_controller
-from rpytest._encode import decode_warning, third_party
+from rpytest._encode import decode_warning, install_junit, third_party
 from rpytest._fork import restart_capture
 from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
@@ -99,8 +99,9 @@ class Controller:
                 manager.unregister(plugin)
         xml = config.stash.get(xml_key, None)
         if xml is not None:
-            # The file is the command line's; the object stays, for those who add properties to it.
+            # The file is the command line's; there is one for those who add properties to it.
             manager.unregister(xml)
+            install_junit(config, writes_file=False)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -261,11 +262,11 @@ class Controller:
 
     def _crashed(self, message: Message, data: bytes) -> bytes:
         decoded = _record.load(data)
-        report = decode_report(self.config, decoded)
+        report: Any = decode_report(self.config, decoded)
         node = self.nodes[int(message["slot"])]
-        report.node = node  # type: ignore[attr-defined]
+        report.node = node
         self.config.hook.pytest_handlecrashitem(crashitem=message["nodeid"], report=report, sched=self)
-        del report.node  # type: ignore[attr-defined]
+        del report.node
         return _record.dump(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))
 
     # The end
