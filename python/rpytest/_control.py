@@ -38,6 +38,8 @@ HOOKS = (
     "pytest_testnodedown",
     "pytest_xdist_node_collection_finished",
     "pytest_handlecrashitem",
+    # To be refused.
+    "pytest_xdist_make_scheduler",
 )
 
 #: Milliseconds that a controller which is given up has to go.
@@ -119,7 +121,7 @@ class Client:
         self.is_live = False
         #: `pytest_handlecrashitem` is implemented.
         self.handles_crashes = False
-        #: `pytest_xdist_node_collection_finished` is implemented.
+        #: Hooks are called with node ids.
         self.wants_ids = False
         #: What `config.workerinput` is in each worker.
         self.inputs: list[dict[str, Any]] = []
@@ -152,10 +154,11 @@ class Client:
         self._send({"op": "node", "slot": slot})
         self.inputs[slot] = _record.load(self._receive()[1])
 
-    def crashed(self, nodeid: str, slot: int, record: bytes) -> bytes | None:
-        """Ask `pytest_handlecrashitem` about a test in which a worker has died: the report, if it was changed."""
-        self._send({"op": "crashed", "nodeid": nodeid, "slot": slot, "len": len(record)}, record)
-        return self._receive()[1] or None
+    def crashed(self, message: Message) -> tuple[str, bool]:
+        """Ask `pytest_handlecrashitem` about a test in which a worker has died: its outcome, and whether it is to run once more."""
+        self._send(message)
+        answer = self._receive()[0]
+        return str(answer["outcome"]), bool(answer["again"])
 
     def conclude(self, message: Message, bodies: bytes) -> tuple[int, str, list[list[str]]]:
         """End the run: exit status, pytest's text, and what was added to the junit file's properties."""

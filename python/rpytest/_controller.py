@@ -16,7 +16,7 @@ from _pytest.junitxml import xml_key
 from rpytest import _process, _record, _wire
 from rpytest._control import Start, replaces_terminal
 from rpytest._coverage import prepare_controller
-from rpytest._encode import decode_warning, install_junit, third_party
+from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
 from rpytest._fork import restart_capture
 from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
@@ -67,6 +67,15 @@ class Controller:
         #: The request to which the end of this process is the answer.
         self.last: Message | None = None
         self.interruption: Interruption | None = None
+        #: Takes properties for the junit file.
+        self.xml: CollectingXML | None = None
+        #: Node ids by number, where they are needed.
+        self.ids: list[str] = []
+        #: The test that `pytest_handlecrashitem` is asked about, and whether it called `mark_test_pending`.
+        self.crashing = ""
+        self.again = False
+        #: Number of the test by identity of its report.
+        self.numbers: dict[int, int] = {}
         #: Reports without their nodes, while pytest writes about them.
         self.hidden: list[tuple[Any, Node]] = []
 
@@ -101,7 +110,7 @@ class Controller:
         if xml is not None:
             # The file is the command line's; there is one for those who add properties to it.
             manager.unregister(xml)
-            install_junit(config, writes_file=False)
+            self.xml = install_junit(config, writes_file=False)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -119,6 +128,10 @@ class Controller:
         elif self.terminal.reporter is not None:
             # Progress is the command line's.
             self.terminal.reporter._show_progress_info = False
+        if third_party(config, "pytest_xdist_make_scheduler"):
+            raise pytest.UsageError(
+                "a plugin or conftest has a scheduler of its own (`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, `--dist` and the mark `xdist_group` say what stays together"
+            )
         inputs = _record.dump([node.workerinput for node in self.nodes])
         self.is_ready = True
         self._send(
@@ -128,7 +141,10 @@ class Controller:
                 "live": self.is_live,
                 "wants_reports": self.wants_reports,
                 "handles_crashes": bool(third_party(config, "pytest_handlecrashitem")),
-                "wants_ids": bool(third_party(config, "pytest_xdist_node_collection_finished")),
+                "wants_ids": bool(
+                    third_party(config, "pytest_xdist_node_collection_finished")
+                    or third_party(config, "pytest_handlecrashitem")
+                ),
             },
             inputs,
         )
@@ -169,7 +185,7 @@ class Controller:
                     self._send({}, _record.dump(node.workerinput))
                     self._ready(node)
                 case "crashed":
-                    self._send({}, self._crashed(message, data))
+                    self._crashed(message)
                 case "abandon":
                     os._exit(0)
                 case "report":
@@ -180,22 +196,25 @@ class Controller:
     def _collected(self, session: pytest.Session, slots: int, news: dict[str, Any]) -> None:
         hook = self.config.hook
         session.testscollected = int(news["tests"])
+        self.ids = news["ids"] or []
         for data in news["reports"]:
             report = hook.pytest_report_from_serializable(config=self.config, data=data)
             hook.pytest_collectreport(report=report)
         for blob in news["warnings"]:
             self._warning(blob)
-        reporter = self.terminal.reporter
-        if reporter is not None:
-            if news["deselected"]:
-                reporter._add_stats("deselected", [None] * news["deselected"])
-            reporter._numcollected = session.testscollected
+        self._add_deselected(news["deselected"])
+        if self.terminal.reporter is not None:
+            self.terminal.reporter._numcollected = session.testscollected
         for node in self.nodes[:slots]:
             self._ready(node)
-            if news["ids"] is not None:
-                hook.pytest_xdist_node_collection_finished(node=node, ids=news["ids"])
+            if third_party(self.config, "pytest_xdist_node_collection_finished"):
+                hook.pytest_xdist_node_collection_finished(node=node, ids=self.ids)
         if not self.is_live:
             self.terminal.take()
+
+    def _add_deselected(self, count: int) -> None:
+        if self.terminal.reporter is not None and count:
+            self.terminal.reporter._add_stats("deselected", [None] * count)
 
     def _ready(self, node: Node) -> None:
         node.is_ready = True
@@ -209,11 +228,11 @@ class Controller:
     def _replay(self, bodies: memoryview) -> None:
         """Feed records to the hooks, in the order in which they were written."""
         counts: dict[str, int] = {}
-        for _, flags, kind, slot, body in split_bodies(bodies):
+        for test, flags, kind, slot, body in split_bodies(bodies):
             node = self.nodes[slot]
             if kind == _record.TEST:
                 plain = bool(flags & _record.PLAIN)
-                self._replay_test(node, _record.decode_test(body, plain), counts)
+                self._replay_test(node, test, _record.decode_test(body, plain), counts)
                 continue
             for blob in _record.decode_warnings(body, kind):
                 self._warning(blob)
@@ -229,7 +248,7 @@ class Controller:
             # Progress lines; the command line has its own.
             self.terminal.take()
 
-    def _replay_test(self, node: Node, decoded: _record.Decoded, counts: dict[str, int]) -> None:
+    def _replay_test(self, node: Node, test: int, decoded: _record.Decoded, counts: dict[str, int]) -> None:
         hook = self.config.hook
         first: pytest.TestReport | None = None
         for _when, _start, _duration, category, blob in decoded.reports:
@@ -242,6 +261,7 @@ class Controller:
                 first = report
                 hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)
             self._log(node, report)
+            self.numbers[id(report)] = test
         if first is not None:
             hook.pytest_runtest_logfinish(nodeid=first.nodeid, location=first.location)
         for blob in decoded.warnings:
@@ -260,20 +280,29 @@ class Controller:
             kwargs={"warning_message": message, "when": when, "nodeid": nodeid, "location": location}
         )
 
-    def _crashed(self, message: Message, data: bytes) -> bytes:
-        decoded = _record.load(data)
-        report: Any = decode_report(self.config, decoded)
-        node = self.nodes[int(message["slot"])]
-        report.node = node
-        self.config.hook.pytest_handlecrashitem(crashitem=message["nodeid"], report=report, sched=self)
-        del report.node
-        return _record.dump(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))
+    def _crashed(self, message: Message) -> None:
+        """A worker has died in a test: plugins may look at it, change the outcome, and ask for another run."""
+        nodeid = self.ids[int(message["test"])]
+        path = nodeid.partition("::")[0]
+        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message["message"], "???")  # type: ignore[arg-type]
+        report.node = self.nodes[int(message["slot"])]
+        self.crashing, self.again = nodeid, False
+        self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
+        self._send({"outcome": report.outcome, "again": self.again}, b"")
+
+    def mark_test_pending(self, item: str) -> None:
+        """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and the test that it is called with."""
+        if item != self.crashing:
+            raise ValueError(f"`{item}` is not the test that a worker has died in, which is `{self.crashing}`")
+        self.again = True
 
     # The end
 
     def _conclude(self, session: pytest.Session, message: Message) -> bool:
         for node in self.nodes:
             self._down(node, _NOT_TERMINATED)
+        # Tests of other shards.
+        self._add_deselected(int(message.get("elsewhere") or 0))
         status = int(message["status"])
         interrupted, stop = message.get("interrupted"), message.get("stop")
         if interrupted is not None:
@@ -302,8 +331,14 @@ class Controller:
     def pytest_terminal_summary(self) -> Iterator[None]:
         """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
         self.hidden = []
-        if self.terminal.reporter is not None and not self.is_live and self.config.option.rpytest_dist != "each":
-            for reports in self.terminal.reporter.stats.values():
+        reporter = self.terminal.reporter
+        if reporter is not None and not self.is_live:
+            # In collection order, as a serial run has them; what collection itself has reported stays in front.
+            for name, reports in reporter.stats.items():
+                if name != "warnings":
+                    reports.sort(key=lambda report: self.numbers.get(id(report), -1))
+        if reporter is not None and not self.is_live and self.config.option.rpytest_dist != "each":
+            for reports in reporter.stats.values():
                 for report in reports:
                     node = getattr(report, "node", None)
                     if node is not None:
@@ -340,9 +375,8 @@ class Controller:
                 self.terminal.release()
         _process.run_exit_functions()
         answer: Message = {"op": "ended" if not self.is_ready else "text", "status": status}
-        xml = self.config.stash.get(xml_key, None)
-        if xml is not None:
-            answer["properties"] = [[str(name), str(value)] for name, value in xml.global_properties]
+        if self.xml is not None:
+            answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):
             self._send(answer, text.encode("utf-8", "backslashreplace"))
         os._exit(0)

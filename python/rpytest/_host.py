@@ -283,9 +283,13 @@ class Host:
     # Answers
 
     def _crashed(self, message: Message) -> None:
-        body = self.answers.crashed(message, self.stacks.get(int(message.get("slot", -1)), ""))
+        slot = int(message.get("slot", -1))
+        again = False
+        if self.controller is not None and self.controller.handles_crashes:
+            message["outcome"], again = self.controller.crashed(message)
+        body = self.answers.crashed(message, self.stacks.get(slot, ""))
         fd = _wire.memfd("rpytest-record", body)
-        _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body)}, [fd])
+        _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)
 
     def _report(self, message: Message, fd: int) -> None:

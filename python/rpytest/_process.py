@@ -69,6 +69,11 @@ def fork() -> int:
         _is_own_fork = False
 
 
+def is_own_fork() -> bool:
+    """Whether rpytest itself is forking right now."""
+    return _is_own_fork
+
+
 def is_foreign() -> bool:
     """Whether this process was forked by a test or a conftest, and not by rpytest."""
     return _is_foreign

@@ -132,10 +132,10 @@ class Summary:
             name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
             setattr(reporter, name, clock() if clock is not None else timing.time())
 
-    def crashed(self, test: int, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
-        """Make the record of a test that ended without a result."""
+    def crashed(self, test: int, outcome: str, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
+        """Make the record of a test that ended without a result; ``outcome`` is "failed", unless a plugin wants another one."""
         item = self._item(test)
-        report = self._report(item, "call", "failed", message, 0.0, duration)
+        report = self._report(item, "call", outcome, message, 0.0, duration)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
         _, body, _ = encoder.test([report], ())

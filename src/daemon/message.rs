@@ -229,6 +229,9 @@ pub enum HostEvent {
         /// Another one follows.
         #[serde(default)]
         more: bool,
+        /// A hook wants the test, in which a worker has died, to run once more; the record says so.
+        #[serde(default)]
+        again: bool,
     },
     Summary {
         status: i32,
