@@ -20,7 +20,8 @@ use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::plan::{Plan, Tests};
 use crate::pool::{Pool, Received, Signals, TerminalModes};
-use crate::report::{Reporters, Screen, ScreenOptions, terminal_width};
+use crate::report::timings::Forecast;
+use crate::report::{Reporters, Screen, ScreenOptions, Timings, terminal_width};
 use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
@@ -169,6 +170,15 @@ fn converse(
                 let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
                 if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
                     print(io::stdout().lock(), &format!("\n{}", cli::help()));
+                } else if let Some(path) = &invocation.options.timings
+                    && status != exit::USAGE_ERROR
+                {
+                    // A usage error has said so itself.
+                    let text = format!(
+                        "warning: no timings were written to `{}`: no test was run by workers\n",
+                        path.display()
+                    );
+                    print(io::stderr().lock(), &text);
                 }
                 return Ok(Some(status));
             }
@@ -194,6 +204,7 @@ fn converse(
     };
     let job = Job {
         link,
+        timings: invocation.options.timings.as_deref(),
         collected: &collected,
         inventory: &inventory,
         clock,
@@ -237,12 +248,15 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
         start_method: settings
             .start_method
             .map(|method| method.as_str().to_owned()),
+        timings: invocation.options.timings.is_some(),
     }
 }
 
 /// A run whose tests are known.
 struct Job<'a> {
     link: &'a Link,
+    /// The file of `--timings`.
+    timings: Option<&'a Path>,
     collected: &'a Collected,
     inventory: &'a Inventory,
     clock: &'a Clock,
@@ -275,11 +289,8 @@ impl Job<'_> {
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut if options.silent {
-                Reporters::silent()
-            } else {
-                Reporters::standard(&screen)
-            },
+            reporters: &mut self.reporters(&screen, &history, &plan),
+            timings: self.timings.is_some(),
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
@@ -295,9 +306,47 @@ impl Job<'_> {
         Ok(finished.status)
     }
 
-    fn plan(&self, history: &History) -> Result<Plan> {
+    fn reporters(&self, screen: &Screen, history: &History, plan: &Plan) -> Reporters {
+        let silent = self.collected.options.silent;
+        let mut all = if silent {
+            Reporters::silent()
+        } else {
+            Reporters::standard(screen)
+        };
+        if let Some(path) = self.timings {
+            let screen = (!silent).then(|| screen.clone());
+            let forecast = self.forecast(history, plan);
+            all.push(Timings::new(path.to_owned(), forecast, screen));
+        }
+        all
+    }
+
+    fn estimates(&self, history: &History) -> Vec<Option<Duration>> {
         let ids = self.inventory.ids.iter();
-        let durations: Vec<Option<Duration>> = ids.map(|id| history.estimate(id)).collect();
+        ids.map(|id| history.estimate(id)).collect()
+    }
+
+    /// What the plan expects of the run.
+    fn forecast(&self, history: &History, plan: &Plan) -> Forecast {
+        let mut slots = vec![0; self.inventory.len()];
+        let mut loads = Vec::new();
+        for (slot, &(start, len)) in (0..).zip(plan.parts()) {
+            let part = &plan.entries()[start as usize..][..len as usize];
+            for entry in part {
+                slots[entry.test as usize] = slot;
+            }
+            let micros = part.iter().map(|entry| u64::from(entry.cost_us)).sum();
+            loads.push(Duration::from_micros(micros));
+        }
+        Forecast {
+            estimates: self.estimates(history),
+            slots,
+            loads,
+        }
+    }
+
+    fn plan(&self, history: &History) -> Result<Plan> {
+        let durations = self.estimates(history);
         let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
             .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
         Ok(Plan::new(&tests, self.collected.options.workers.into()))

@@ -4,6 +4,7 @@
 //! `--help`, paths, `--`. They are resolved by pytest's own parser, where `addopts`, ini files and plugins have their say.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
@@ -28,6 +29,14 @@ pub struct Options {
     /// Stop the daemon of this interpreter and its sessions, and exit.
     #[arg(long, conflicts_with_all = ["no_daemon", "inventory_status"])]
     pub daemon_stop: bool,
+
+    /// Write a picture of the run as one HTML page: who ran what and when, fixtures, idle time, the plan against what happened.
+    ///
+    /// FILE is given with `=`, since what follows is pytest's; the default is `rpytest-timings.html`.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "rpytest-timings.html")]
+    #[arg(conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status"])]
+    pub timings: Option<PathBuf>,
 
     /// A daemon that this run starts ends after being idle for this long.
     ///
@@ -84,7 +93,7 @@ struct Flag {
 }
 
 /// What [`split`] looks for. A test holds it equal to [`Options`].
-const FLAGS: [Flag; 6] = [
+const FLAGS: [Flag; 7] = [
     Flag {
         name: "--no-daemon",
         takes_value: false,
@@ -95,6 +104,11 @@ const FLAGS: [Flag; 6] = [
     },
     Flag {
         name: "--daemon-stop",
+        takes_value: false,
+    },
+    Flag {
+        name: "--timings",
+        // Only with `=`: the next token may be a path of pytest's.
         takes_value: false,
     },
     Flag {
@@ -276,7 +290,8 @@ mod tests {
             .map(|arg| {
                 let long = arg.get_long().expect("every flag of ours is long");
                 assert_eq!(arg.get_short(), None);
-                (format!("--{long}"), arg.get_action().takes_values())
+                let takes_value = arg.get_action().takes_values() && !arg.is_require_equals_set();
+                (format!("--{long}"), takes_value)
             })
             .collect();
         ours.sort();

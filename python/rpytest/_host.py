@@ -68,6 +68,7 @@ class Host:
         self.segment: _native.Segment | None = None
         self.bell = -1
         self.slots = 0
+        self.timings = False
         self.stacks: dict[int, str] = {}
 
     def run(self) -> Birth:
@@ -118,6 +119,7 @@ class Host:
             case "go":
                 (self.bell,) = fds
                 self.slots = int(message["slots"])
+                self.timings = bool(message.get("timings"))
                 return self._go(message["segment"])
             case "spawn":
                 return self._spawn(int(message["slot"]), int(message["incarnation"]))
@@ -159,6 +161,7 @@ class Host:
         stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
+        birth.timings = self.timings
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()
