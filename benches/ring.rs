@@ -16,11 +16,13 @@ fn segment(slots: u16, tests: u32) -> Arc<Segment> {
                 test,
                 cost_us: 1,
                 unit: test / 5,
+                ..PlanEntry::default()
             })
             .collect(),
         parts: (0..u32::from(slots))
             .map(|slot| (slot * part, part))
             .collect(),
+        ..PlanTable::default()
     };
     let spec = SegmentSpec {
         slots,

@@ -1,6 +1,9 @@
 //! The command: from the arguments to the exit status.
 
 mod collect;
+mod exchange;
+mod planning;
+mod shard;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -11,24 +14,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{
-    Collected, Environment, PROTOCOL, RunRequest, SystemText, Tty, build,
+    Collected, Environment, HostRequest, PROTOCOL, RunRequest, SystemText, Tty, build,
 };
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
-use crate::event::{JunitCounts, JunitOptions, RunStart};
+use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
-use crate::plan::{Plan, Tests};
-use crate::pool::{Pool, Received, Signals, TerminalModes};
+use crate::pool::{Received, Signals, TerminalModes};
 use crate::report::timings::Forecast;
-use crate::report::{Reporters, Screen, ScreenOptions, Timings, terminal_width};
-use crate::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
+use crate::report::{Reporter, Reporters, Screen, ScreenOptions, Timings, terminal_width};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
+use shard::Share;
 
-/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
-/// `/dev/shm` by default.
-const RING_BYTES: u32 = 256 << 10;
 /// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
 const RESTARTS_PER_WORKER: u32 = 4;
 
@@ -68,6 +67,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
             show_inventory(&cwd, format, verbose);
             Ok(exit::OK)
         }
+        Action::HistoryExport(out) => exchange::export(&cwd, &out),
+        Action::HistoryImport(files) => exchange::import(&cwd, &files),
+        Action::HistoryMerge(merge) => exchange::merge_histories(&merge),
+        Action::MergeReports(merge) => exchange::merge_reports(&merge),
     }
 }
 
@@ -111,6 +114,18 @@ fn open_history(root: &Path) -> History {
 
 fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock) -> Result<i32> {
     let settings = config::load(cwd)?;
+    if let Some(path) = invocation
+        .options
+        .timings
+        .as_ref()
+        .filter(|path| path.is_dir())
+    {
+        // Better now than after the run.
+        return Err(Error::BadOption {
+            message: format!("`--timings={}` is a folder", path.display()),
+            hint: Some("name a file in it".into()),
+        });
+    }
     let ci = is_set("CI");
     let idle = invocation.options.daemon_idle_timeout.map(u64::from);
     let options = daemon::Options {
@@ -136,6 +151,7 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
         &request,
         clock,
         &mut signals,
+        settings.shard_history().as_deref(),
     );
     // `None`: the user has insisted already.
     let insisted = matches!(status, Ok(None));
@@ -158,10 +174,11 @@ fn converse(
     request: &RunRequest,
     clock: &Clock,
     signals: &mut Signals,
+    shard_history: Option<&Path>,
 ) -> Result<Option<i32>> {
     let mut attempts = 0;
     let (collected, inventory) = loop {
-        match collect(link, request, signals)? {
+        match collect(link, request, signals, shard_history)? {
             Answer::Ready {
                 collected,
                 inventory,
@@ -207,6 +224,7 @@ fn converse(
         timings: invocation.options.timings.as_deref(),
         collected: &collected,
         inventory: &inventory,
+        shard_history,
         clock,
     };
     job.run(signals).map(Some)
@@ -259,6 +277,8 @@ struct Job<'a> {
     timings: Option<&'a Path>,
     collected: &'a Collected,
     inventory: &'a Inventory,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
     clock: &'a Clock,
 }
 
@@ -266,35 +286,41 @@ impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let plan = self.plan(&history)?;
+        let estimates = planning::Estimates::new(&mut history, self.inventory);
+        let share = self.share(&estimates.durations)?;
+        let only = share.as_ref().map(|share| share.tests.as_slice());
+        let plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
+        if plan.workers() == 0 {
+            return self.run_nothing(share.as_ref());
+        }
         let slots = u16::try_from(plan.workers())
             .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
         let max_restarts = options
             .max_worker_restart
             .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
-        let segment = self.segment(&plan, slots, max_restarts)?;
-        let screen = Screen::stdout(ScreenOptions {
-            color: options.color,
-            width: terminal_width(),
-        });
+        let segment = planning::segment(&plan, self.collected.tests, slots, max_restarts)?;
         let finished = run::execute(run::Setup {
             connection: &self.link.connection,
             segment: Arc::new(segment),
             inventory: self.inventory,
             planned: plan.entries().iter().map(|entry| entry.test).collect(),
+            serial: plan.serial().to_vec(),
             options,
             slots,
             max_restarts,
-            start: self.start(slots),
+            start: RunStart {
+                scheduling: Some(planning::describe(options, &estimates)),
+                ..self.start(slots, share.as_ref())
+            },
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut self.reporters(&screen, &history, &plan),
+            reporters: &mut self.reporters(|| planning::forecast(&plan, &estimates)),
             timings: self.timings.is_some(),
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
-            history.record(self.inventory.id(*test), *sample);
+            history.record_numbered(*test, self.inventory.id(*test), *sample);
         }
         if let Err(error) = history.save(finished.complete && options.whole) {
             let text = format!("warning: the durations could not be saved: {error}\n");
@@ -303,91 +329,85 @@ impl Job<'_> {
         if let Some(error) = finished.error {
             print(io::stderr().lock(), &error.render());
         }
+        if let Some(file) = &options.record_plan {
+            planning::record(file, &finished.sequences, &plan, self.inventory)?;
+        }
         Ok(finished.status)
     }
 
-    fn reporters(&self, screen: &Screen, history: &History, plan: &Plan) -> Reporters {
-        let silent = self.collected.options.silent;
-        let mut all = if silent {
-            Reporters::silent()
-        } else {
-            Reporters::standard(screen)
+    /// What of the suite this machine runs; `None`: all of it.
+    fn share(&self, durations: &[Option<Duration>]) -> Result<Option<Share>> {
+        let options = self.collected.options.shard.as_ref();
+        options
+            .map(|options| shard::choose(options, self.shard_history, self.inventory, durations))
+            .transpose()
+    }
+
+    /// A shard without tests is no failure: a matrix of machines need not fit the suite.
+    fn run_nothing(&self, share: Option<&Share>) -> Result<i32> {
+        let stop = HostRequest::Stop { status: exit::OK };
+        // A host that is gone has nothing to end.
+        let _ = self.link.connection.send(&stop, &[]);
+        let start = self.start(0, share);
+        let end = RunEnd {
+            duration: self.clock.began.elapsed(),
+            started: self.clock.epoch,
+            status: exit::OK,
+            suite_properties: start.suite_properties.clone(),
+            ..RunEnd::default()
+        };
+        let mut reporters = self.reporters(Forecast::default);
+        let written = reporters
+            .event(&RunEvent::Started(&start))
+            .and(reporters.event(&RunEvent::Ended(&end)))
+            .and(reporters.flush());
+        match written {
+            Err(error) if !error.is_broken_pipe() => Err(Error::Internal(error.to_string())),
+            _ => Ok(exit::OK),
+        }
+    }
+
+    fn reporters(&self, forecast: impl FnOnce() -> Forecast) -> Reporters {
+        let options = &self.collected.options;
+        let screen = (!options.silent).then(|| {
+            Screen::stdout(ScreenOptions {
+                color: options.color,
+                width: terminal_width(),
+            })
+        });
+        let mut all = match &screen {
+            Some(screen) => Reporters::standard(screen),
+            None => Reporters::silent(),
         };
         if let Some(path) = self.timings {
-            let screen = (!silent).then(|| screen.clone());
-            let forecast = self.forecast(history, plan);
-            all.push(Timings::new(path.to_owned(), forecast, screen));
+            all.push(Timings::new(path.to_owned(), forecast(), screen));
         }
         all
     }
 
-    fn estimates(&self, history: &History) -> Vec<Option<Duration>> {
-        let ids = self.inventory.ids.iter();
-        ids.map(|id| history.estimate(id)).collect()
-    }
-
-    /// What the plan expects of the run.
-    fn forecast(&self, history: &History, plan: &Plan) -> Forecast {
-        let mut slots = vec![0; self.inventory.len()];
-        let mut loads = Vec::new();
-        for (slot, &(start, len)) in (0..).zip(plan.parts()) {
-            let part = &plan.entries()[start as usize..][..len as usize];
-            for entry in part {
-                slots[entry.test as usize] = slot;
-            }
-            let micros = part.iter().map(|entry| u64::from(entry.cost_us)).sum();
-            loads.push(Duration::from_micros(micros));
-        }
-        Forecast {
-            estimates: self.estimates(history),
-            slots,
-            loads,
-        }
-    }
-
-    fn plan(&self, history: &History) -> Result<Plan> {
-        let durations = self.estimates(history);
-        let tests = Tests::new(&self.inventory.modules, &self.inventory.classes, &durations)
-            .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
-        Ok(Plan::new(&tests, self.collected.options.workers.into()))
-    }
-
-    fn segment(&self, plan: &Plan, slots: u16, max_restarts: u32) -> Result<Segment> {
-        let table = PlanTable {
-            entries: plan
-                .entries()
-                .iter()
-                .map(|entry| PlanEntry {
-                    test: entry.test,
-                    cost_us: entry.cost_us,
-                    unit: entry.unit,
-                })
-                .collect(),
-            parts: plan.parts().to_vec(),
-        };
-        let spec = SegmentSpec {
-            slots,
-            tests: self.collected.tests,
-            ring_bytes: RING_BYTES,
-            incarnations: Pool::incarnations_for(slots, max_restarts),
-        };
-        Segment::sweep();
-        Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))
-    }
-
-    fn start(&self, slots: u16) -> RunStart {
+    fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {
         let Collected { options, .. } = self.collected;
         let counted = |name| options.counts.get(name).copied().unwrap_or(0);
+        let tests = share.map_or(self.inventory.len(), |share| share.tests.len());
+        let elsewhere = self.inventory.len() - tests;
+        let mut header = self.collected.header.clone();
+        if let Some(share) = share.filter(|_| options.verbose >= 0 || tests == 0) {
+            header.push_str(&share.notice);
+            header.push('\n');
+        }
         RunStart {
-            tests: self.inventory.len(),
+            tests,
             workers: slots.into(),
-            header: self.collected.header.clone(),
+            header,
             verbosity: options.verbose,
             test_verbosity: options.verbose_tests,
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),
-            deselected: counted("deselected"),
+            scheduling: None,
+            deselected: counted("deselected") + elsewhere,
+            elsewhere,
+            suite_properties: share.map_or_else(Vec::new, |share| share.properties.clone()),
             collection_skips: counted("skipped"),
             junit: options.junit.as_ref().map(|junit| JunitOptions {
                 path: junit.path.clone(),
@@ -397,6 +417,7 @@ impl Job<'_> {
             }),
             live_output: options.capture == "no",
             no_summary: options.no_summary,
+            each: options.copies > 0,
         }
     }
 }

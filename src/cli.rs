@@ -4,7 +4,7 @@
 //! `--help`, paths, `--`. They are resolved by pytest's own parser, where `addopts`, ini files and plugins have their say.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 
@@ -35,7 +35,7 @@ pub struct Options {
     /// FILE is given with `=`, since what follows is pytest's; the default is `rpytest-timings.html`.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "rpytest-timings.html")]
-    #[arg(conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status"])]
+    #[arg(conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge", "merge_reports"])]
     pub timings: Option<PathBuf>,
 
     /// A daemon that this run starts ends after being idle for this long.
@@ -52,6 +52,26 @@ pub struct Options {
     /// How `--inventory-status` shows it.
     #[arg(long, value_enum, value_name = "FORMAT", requires = "inventory_status")]
     pub inventory_format: Option<InventoryFormat>,
+
+    /// Write what is known about the durations of this project's tests to a file, and exit.
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status"])]
+    pub history_export: Option<PathBuf>,
+
+    /// Add the durations in one or more exported files to this project's, and exit.
+    #[arg(long, value_name = "FILE ...")]
+    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export"])]
+    pub history_import: Option<PathBuf>,
+
+    /// Merge exported durations into the file that is named first, and exit.
+    #[arg(long, value_name = "OUT IN ...")]
+    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import"])]
+    pub history_merge: Option<PathBuf>,
+
+    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit.
+    #[arg(long, value_name = "OUT IN ...")]
+    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge"])]
+    pub merge_reports: Option<PathBuf>,
 }
 
 /// How the duration history is shown.
@@ -73,7 +93,7 @@ pub struct Invocation {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run tests; also everything else that pytest does (`--help`, `--collect-only`, …).
     Run,
@@ -84,6 +104,19 @@ pub enum Action {
         /// A line for every test.
         verbose: bool,
     },
+    HistoryExport(PathBuf),
+    /// At least one file.
+    HistoryImport(Vec<PathBuf>),
+    HistoryMerge(Merge),
+    MergeReports(Merge),
+}
+
+/// Files to be merged into another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    pub out: PathBuf,
+    /// At least one.
+    pub from: Vec<PathBuf>,
 }
 
 /// One of our flags as it is written on the command line.
@@ -93,7 +126,7 @@ struct Flag {
 }
 
 /// What [`split`] looks for. A test holds it equal to [`Options`].
-const FLAGS: [Flag; 7] = [
+const FLAGS: [Flag; 11] = [
     Flag {
         name: "--no-daemon",
         takes_value: false,
@@ -121,6 +154,22 @@ const FLAGS: [Flag; 7] = [
     },
     Flag {
         name: "--inventory-format",
+        takes_value: true,
+    },
+    Flag {
+        name: "--history-export",
+        takes_value: true,
+    },
+    Flag {
+        name: "--history-import",
+        takes_value: true,
+    },
+    Flag {
+        name: "--history-merge",
+        takes_value: true,
+    },
+    Flag {
+        name: "--merge-reports",
         takes_value: true,
     },
 ];
@@ -218,9 +267,42 @@ impl Invocation {
                 format: self.options.inventory_format.unwrap_or_default(),
                 verbose: self.pytest.iter().any(|token| is_verbose(token)),
             })
+        } else if let Some(out) = &self.options.history_export {
+            self.allow("--history-export", |_| false)?;
+            Ok(Action::HistoryExport(out.clone()))
+        } else if let Some(first) = &self.options.history_import {
+            let mut files = vec![first.clone()];
+            files.extend(self.files("--history-import")?);
+            Ok(Action::HistoryImport(files))
+        } else if let Some(out) = &self.options.history_merge {
+            Ok(Action::HistoryMerge(self.merge("--history-merge", out)?))
+        } else if let Some(out) = &self.options.merge_reports {
+            Ok(Action::MergeReports(self.merge("--merge-reports", out)?))
         } else {
             Ok(Action::Run)
         }
+    }
+
+    fn merge(&self, action: &str, out: &Path) -> Result<Merge> {
+        let from = self.files(action)?;
+        if from.is_empty() {
+            return Err(Error::BadOption {
+                message: format!("`{action} {}` has nothing to merge", out.display()),
+                hint: Some(format!(
+                    "name the file to write, then those to merge: `{action} OUT IN ...`"
+                )),
+            });
+        }
+        Ok(Merge {
+            out: out.to_owned(),
+            from,
+        })
+    }
+
+    /// The other arguments as files.
+    fn files(&self, action: &str) -> Result<Vec<PathBuf>> {
+        self.allow(action, |token| !token.as_encoded_bytes().starts_with(b"-"))?;
+        Ok(self.pytest.iter().map(PathBuf::from).collect())
     }
 
     fn allow(&self, action: &str, accepts: impl Fn(&OsStr) -> bool) -> Result<()> {
@@ -259,182 +341,4 @@ pub fn help() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn os(tokens: &[&str]) -> Vec<OsString> {
-        tokens.iter().map(OsString::from).collect()
-    }
-
-    fn parsed(tokens: &[&str]) -> Result<Invocation> {
-        parse(os(tokens))
-    }
-
-    fn complaint(tokens: &[&str]) -> String {
-        let error = parsed(tokens)
-            .and_then(|invocation| invocation.action())
-            .expect_err("should be refused");
-        assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
-        error.to_string()
-    }
-
-    #[test]
-    fn the_list_of_flags_is_claps() {
-        let mut ours: Vec<(String, bool)> = FLAGS
-            .iter()
-            .map(|flag| (flag.name.to_owned(), flag.takes_value))
-            .collect();
-        let mut claps: Vec<(String, bool)> = Options::command()
-            .get_arguments()
-            .map(|arg| {
-                let long = arg.get_long().expect("every flag of ours is long");
-                assert_eq!(arg.get_short(), None);
-                let takes_value = arg.get_action().takes_values() && !arg.is_require_equals_set();
-                (format!("--{long}"), takes_value)
-            })
-            .collect();
-        ours.sort();
-        claps.sort();
-        assert_eq!(ours, claps);
-        Options::command().debug_assert();
-    }
-
-    #[test]
-    fn pytests_tokens_keep_their_order() {
-        let (ours, pytest) = split(os(&[
-            "tests/",
-            "-n",
-            "4",
-            "--no-daemon",
-            "-h",
-            "--help",
-            "--version",
-            "-vv",
-            "--daemon-idle-timeout",
-            "60",
-            "-k",
-            "a or b",
-            "--inventory-format=json",
-            "",
-        ]));
-        assert_eq!(
-            ours,
-            os(&[
-                "--no-daemon",
-                "--daemon-idle-timeout",
-                "60",
-                "--inventory-format=json"
-            ])
-        );
-        assert_eq!(
-            pytest,
-            os(&[
-                "tests/",
-                "-n",
-                "4",
-                "-h",
-                "--help",
-                "--version",
-                "-vv",
-                "-k",
-                "a or b",
-                ""
-            ])
-        );
-    }
-
-    #[test]
-    fn abbreviations_near_misses_and_what_follows_a_double_dash_are_pytests() {
-        let tokens = os(&[
-            "--no-daemo",
-            "--daemon",
-            "--no-daemonize",
-            "-no-daemon",
-            "no-daemon",
-            "--",
-            "--no-daemon",
-            "--daemon-stop",
-        ]);
-        let (ours, pytest) = split(tokens.clone());
-        assert_eq!(ours, os(&[]));
-        assert_eq!(pytest, tokens);
-    }
-
-    #[test]
-    fn tokens_that_are_not_unicode_pass_through() {
-        use std::os::unix::ffi::OsStringExt;
-        let odd = OsString::from_vec(vec![b't', 0xff, b'=', b'x']);
-        let (ours, pytest) = split([odd.clone()]);
-        assert!(ours.is_empty());
-        assert_eq!(pytest, [odd]);
-    }
-
-    #[test]
-    fn values_are_understood() {
-        let invocation = parsed(&["--daemon-idle-timeout=60", "-q"]).unwrap();
-        assert_eq!(invocation.options.daemon_idle_timeout, Some(60));
-        assert_eq!(invocation.action().unwrap(), Action::Run);
-        let action = |tokens: &[&str]| parsed(tokens).unwrap().action().unwrap();
-        assert_eq!(action(&["--daemon-status"]), Action::DaemonStatus);
-        assert_eq!(action(&["--daemon-stop"]), Action::DaemonStop);
-        assert_eq!(
-            action(&["--inventory-status", "-vv", "--inventory-format", "json"]),
-            Action::Inventory {
-                format: InventoryFormat::Json,
-                verbose: true
-            }
-        );
-        assert_eq!(
-            action(&["--inventory-status"]),
-            Action::Inventory {
-                format: InventoryFormat::Text,
-                verbose: false
-            }
-        );
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_in_our_words() {
-        assert_eq!(
-            complaint(&["--daemon-idle-timeout"]),
-            "a value is required for `--daemon-idle-timeout <SECONDS>` but none was supplied"
-        );
-        assert_eq!(
-            complaint(&["--daemon-idle-timeout=0"]),
-            "invalid value `0` for `--daemon-idle-timeout <SECONDS>`: 0 is not in 1..=4294967295"
-        );
-        assert_eq!(
-            complaint(&["--no-daemon=yes"]),
-            "unexpected value `yes` for `--no-daemon` found; no more were expected"
-        );
-        assert_eq!(
-            complaint(&["--daemon-stop", "--no-daemon"]),
-            "the argument `--daemon-stop` cannot be used with `--no-daemon`"
-        );
-        assert_eq!(
-            complaint(&["--inventory-format=json"]),
-            "the following required arguments were not provided: --inventory-status"
-        );
-        assert_eq!(
-            complaint(&["--inventory-format=xml", "--inventory-status"]),
-            "invalid value `xml` for `--inventory-format <FORMAT>` [possible values: text, json]"
-        );
-        assert_eq!(
-            complaint(&["--daemon-stop", "tests/"]),
-            "`--daemon-stop` runs no tests and has no use for `tests/`"
-        );
-        assert_eq!(
-            complaint(&["--inventory-status", "-vx"]),
-            "`--inventory-status` runs no tests and has no use for `-vx`"
-        );
-    }
-
-    #[test]
-    fn help_names_every_flag() {
-        let help = help();
-        for flag in &FLAGS {
-            assert!(help.contains(flag.name), "{help}");
-        }
-    }
-}
+mod tests;

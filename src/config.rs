@@ -19,6 +19,9 @@ const FILE: &str = "pyproject.toml";
 /// How long a daemon waits for the next run, unless told otherwise.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// Most workers that can be asked for, as for `-n`.
+const MAX_WORKERS: u32 = 1024;
+
 /// What `[tool.rpytest]` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,9 @@ pub struct Settings {
     /// What workers are forked from, instead of the automatic choice.
     #[serde(default)]
     pub start_method: Option<StartMethod>,
+    /// An exported history by which shards are balanced; relative to the file's folder.
+    #[serde(default)]
+    shard_history: Option<PathBuf>,
     /// Seconds, at least 1.
     #[serde(default, deserialize_with = "seconds")]
     idle_timeout: Option<u32>,
@@ -38,6 +44,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The exported history by which shards are balanced.
+    #[must_use]
+    pub fn shard_history(&self) -> Option<PathBuf> {
+        let folder = self.file.as_deref().and_then(Path::parent);
+        let path = self.shard_history.as_ref()?;
+        Some(folder.map_or_else(|| path.clone(), |folder| folder.join(path)))
+    }
+
     /// How long a daemon waits for the next run before it ends.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
@@ -75,13 +89,18 @@ impl<'de> Deserialize<'de> for Workers {
             type Value = Workers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`default_workers` to be \"auto\", \"logical\" or a number, 0 or more")
+                write!(
+                    f,
+                    "`default_workers` to be \"auto\", \"logical\" or a number from 0 to {MAX_WORKERS}"
+                )
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> std::result::Result<Workers, E> {
                 u32::try_from(value)
+                    .ok()
+                    .filter(|&count| count <= MAX_WORKERS)
                     .map(Workers::Count)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
             }
 
             fn visit_str<E: de::Error>(self, value: &str) -> std::result::Result<Workers, E> {
@@ -90,8 +109,10 @@ impl<'de> Deserialize<'de> for Workers {
                     "logical" => Ok(Workers::Logical),
                     _ => value
                         .parse()
+                        .ok()
+                        .filter(|&count| count <= MAX_WORKERS)
                         .map(Workers::Count)
-                        .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self)),
+                        .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self)),
                 }
             }
         }
@@ -204,7 +225,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method` and `idle_timeout`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history` and `idle_timeout`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),
@@ -252,8 +273,10 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let settings =
-            settings("default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5");
+        let settings = settings(
+            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'",
+        );
+        assert_eq!(settings.shard_history(), Some("ci/history.jsonl".into()));
         assert_eq!(settings.default_workers, Some(Workers::Auto));
         assert_eq!(settings.start_method.map(StartMethod::as_str), Some("bare"));
         assert_eq!(settings.idle_timeout(), Duration::from_secs(5));
@@ -311,17 +334,17 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `idle_timeout`"
+             `start_method`, `shard_history`, `idle_timeout`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),
             "`pyproject.toml`, line 2, column 19: invalid value: string \"many\", expected `default_workers` to be \
-             \"auto\", \"logical\" or a number, 0 or more"
+             \"auto\", \"logical\" or a number from 0 to 1024"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = -1"),
             "`pyproject.toml`, line 2, column 19: invalid value: integer `-1`, expected `default_workers` to be \
-             \"auto\", \"logical\" or a number, 0 or more"
+             \"auto\", \"logical\" or a number from 0 to 1024"
         );
         assert_eq!(
             complaint("[tool.rpytest]\nidle_timeout = 0"),

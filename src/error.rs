@@ -63,6 +63,10 @@ pub enum Error {
         hint: Option<String>,
     },
 
+    /// An exported duration history that was named can't be read.
+    #[error("cannot use the history `{}`: {reason}", .path.display())]
+    History { path: PathBuf, reason: String },
+
     /// The daemon was started and did not become ready. `reason` is the end of what it wrote, if anything.
     #[error("the daemon could not be started with `{}`: {reason}", .python.display())]
     DaemonStart {
@@ -128,6 +132,14 @@ impl Error {
         }
     }
 
+    /// An [`Error::History`].
+    pub fn history(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
+        Error::History {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
     /// An [`Error::Os`].
     pub fn os(doing: &'static str, source: io::Error) -> Error {
         Error::Os { doing, source }
@@ -178,6 +190,9 @@ impl Error {
                 Some("pyproject.toml must be a readable file in UTF-8".to_owned())
             }
             Error::ConfigInvalid { hint, .. } | Error::BadOption { hint, .. } => hint.clone(),
+            Error::History { .. } => {
+                Some("`rpytest --history-export FILE` writes such a file".to_owned())
+            }
             Error::DaemonStart { python, log, .. } => Some(format!(
                 "see what `{} -c 'import rpytest, pytest'` says{}",
                 python.display(),
@@ -221,6 +236,7 @@ impl Error {
             | Error::WrongVersion { .. }
             | Error::ConfigUnreadable { .. }
             | Error::ConfigInvalid { .. }
+            | Error::History { .. }
             | Error::BadOption { .. } => exit::USAGE_ERROR,
             Error::PythonFailed { .. }
             | Error::DaemonStart { .. }

@@ -128,7 +128,7 @@ pub enum RunEvent<'a> {
         slot: Slot,
         cause: &'a str,
         test: Option<&'a str>,
-        replaced: bool,
+        replacement: Replacement,
     },
     /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
     /// print what they like.
@@ -137,6 +137,19 @@ pub enum RunEvent<'a> {
     Notice(&'a str),
     /// The run is over; nothing follows.
     Ended(&'a RunEnd),
+}
+
+/// Whether another worker comes in place of one that crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// It is being started.
+    Coming,
+    /// No: every test has been taken.
+    NothingLeft,
+    /// No: more workers have crashed than `--max-worker-restart` allows, which is this number.
+    Limit(u32),
+    /// No: the run ends.
+    Ending,
 }
 
 /// A test in flight.
@@ -164,7 +177,13 @@ pub struct RunStart {
     /// Start method, and why it is not the default one.
     pub method: String,
     pub why: Option<String>,
+    /// How tests are given to workers, in words.
+    pub scheduling: Option<String>,
     pub deselected: usize,
+    /// Those of `deselected` that other shards run: pytest doesn't know of them.
+    pub elsewhere: usize,
+    /// Properties of the junit file's suite that are known from the start.
+    pub suite_properties: Vec<(String, String)>,
     /// Modules skipped while collecting; pytest counts them as skipped in its final line.
     pub collection_skips: usize,
     /// `--junitxml`.
@@ -172,6 +191,8 @@ pub struct RunStart {
     /// Tests write to the terminal themselves (`-s`): no status line.
     pub live_output: bool,
     pub no_summary: bool,
+    /// Every worker runs every test: each line says which one it is.
+    pub each: bool,
 }
 
 /// What `--junitxml` and its ini options say.

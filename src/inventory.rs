@@ -14,6 +14,12 @@ pub struct Inventory {
     /// Equal in neighbours of the same class.
     #[serde(default)]
     pub classes: Vec<u32>,
+    /// Per test 0, or the number of the group that must stay in one worker. Empty: there are no groups.
+    #[serde(default)]
+    pub groups: Vec<u32>,
+    /// Tests that run when nothing else runs.
+    #[serde(default)]
+    pub serial: Vec<u32>,
 }
 
 impl Inventory {
@@ -41,6 +47,17 @@ impl Inventory {
                     list.len()
                 )));
             }
+        }
+        if !inventory.groups.is_empty() && inventory.groups.len() != count {
+            return Err(WireError::Malformed(format!(
+                "the inventory has {count} ids and {} groups",
+                inventory.groups.len()
+            )));
+        }
+        if let Some(test) = inventory.serial.iter().find(|&&test| test >= tests) {
+            return Err(WireError::Malformed(format!(
+                "the inventory has {count} ids and no test {test}"
+            )));
         }
         Ok(inventory)
     }
@@ -77,6 +94,8 @@ mod tests {
         assert!(Inventory::parse(json, 3).is_err());
         assert!(Inventory::parse(br#"{"ids":["a","b"],"modules":[1]}"#, 2).is_err());
         assert!(Inventory::parse(b"[]", 0).is_err());
+        assert!(Inventory::parse(br#"{"ids":["a","b"],"groups":[1]}"#, 2).is_err());
+        assert!(Inventory::parse(br#"{"ids":["a","b"],"serial":[2]}"#, 2).is_err());
         let bare = Inventory::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
         assert_eq!(bare.modules, [0, 0]);
     }

@@ -85,10 +85,10 @@ fn there_is_none_of_that_name() {
 #[test]
 fn what_is_not_a_segment_is_not_opened() {
     let table = even(2, 40);
-    // Each word of the header and of the plan matters; the claims in between do not.
+    // Each word of the header and of the plan matters; the claims and holds in between do not.
     let clean = Segment::create_named(&own_name("clean"), &spec(&table, 256), &table).unwrap();
     let words = Scribbler::new(clean.name());
-    let fixed = (0..8).chain(96..156).chain(160..162);
+    let fixed = (0..9).chain(128..228).chain(240..242);
     let mut refused = 0;
     for at in fixed {
         let before = words.get(at * 8);
@@ -101,7 +101,7 @@ fn what_is_not_a_segment_is_not_opened() {
         refused += 1;
         words.set(at * 8, before);
     }
-    assert_eq!(refused, 70);
+    assert_eq!(refused, 111);
     assert!(Segment::open(clean.name()).is_ok());
 
     for (what, bytes) in [("empty", 0), ("short", 100), ("zeros", 100_000)] {
@@ -184,6 +184,20 @@ fn specifications_that_make_no_sense_are_refused() {
         }),
         "inventory",
     );
+    let kept_in = |units: [u32; 4], keep: [bool; 4]| {
+        let mut table = table.clone();
+        for (entry, (unit, keep)) in table.entries.iter_mut().zip(units.into_iter().zip(keep)) {
+            (entry.unit, entry.keep) = (unit, keep);
+        }
+        table
+    };
+    bad(
+        good,
+        &kept_in([1, 1, 2, 3], [true, false, false, false]),
+        "a part of a unit",
+    );
+    bad(good, &kept_in([1, 7, 7, 3], [true; 4]), "in two places");
+    assert!(Segment::create(&good, &kept_in([1, 1, 2, 2], [true, true, false, false])).is_ok());
 }
 
 #[test]

@@ -5,10 +5,14 @@
 //! released while a worker waits for room.
 
 use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd};
+
+/// How often a worker without work looks whether another one is held up.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The shared memory of one run.
 #[pyclass(frozen, module = "rpytest._native")]
@@ -64,6 +68,21 @@ impl Worker {
     /// Takes a test; −1 when there is none left or the run was stopped.
     fn claim(&self) -> PyResult<i64> {
         Ok(exclusive(&self.end)?.claim().map_or(-1, i64::from))
+    }
+
+    /// For a worker without a test: takes one as soon as there is one that is worth it; −1 when none is left that could be.
+    fn linger(&self, py: Python<'_>) -> PyResult<i64> {
+        let mut end = exclusive(&self.end)?;
+        loop {
+            if let Some(test) = end.claim() {
+                return Ok(test.into());
+            }
+            if !end.may_ask_again() {
+                return Ok(-1);
+            }
+            py.detach(|| std::thread::sleep(ASK_AGAIN));
+            py.check_signals()?;
+        }
     }
 
     /// The test is in flight from now on, in setup.

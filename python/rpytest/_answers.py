@@ -56,6 +56,7 @@ class LocalAnswers:
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""
         self.summary.replay(memoryview(bodies))
+        self.summary.add_deselected(int(message.get("elsewhere") or 0))
         return self.summary.text(
             int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")
         )

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _identity, _plugin, _process, _wire
+from rpytest import _identity, _plugin, _process, _shard, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
-from rpytest._session import Role, enter
+from rpytest._session import Role, enter, useful
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from rpytest import _native
 
 _SHOWN_DIFFERENCES = 10
+_DIFFERENCE_HINT = (
+    "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ\n"
+)
 _DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
 
 
@@ -116,15 +119,22 @@ class BareWorker(Role):
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
+        # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
+        _identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
         surface = _plugin.Surface(self.request, self.decide, self.loop)
         status = self.run_pytest(self.request, surface)
         if self.worker is not None:
             self.worker.goodbye(status)
-        if self.terminal is not None and self.birth.slot == 0:
-            self.terminal.release()
+        text = ""
+        if self.terminal is not None:
+            if self.birth.slot == 0:
+                self.terminal.release()
+            else:
+                # To be shown if worker 0 has nothing to complain about.
+                text = self.terminal.take()
         _process.run_exit_functions()
         with contextlib.suppress(_wire.Closed):
-            _wire.send(self.birth.host, {"op": "ended", "status": status})
+            _wire.send(self.birth.host, {"op": "ended", "status": status, "text": text})
         os._exit(0)
 
     def decide(self, config: pytest.Config) -> None:
@@ -148,9 +158,10 @@ class BareWorker(Role):
         self.has_collected = True
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
+            _shard.mark(config)
             return None
         assert self.terminal is not None
-        collected = describe(config, session, self.terminal, self.xml, min(self.workers, len(session.items)))
+        collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
         host = self.birth.host
         # Every id, not a digest: unequal lists are shown.
         body = _wire.memfd("rpytest-inventory", collected.inventory)
@@ -209,14 +220,17 @@ class BareWorker(Role):
 class BareHost(Host):
     """A host that is not configured itself: its workers are, each for itself."""
 
-    def __init__(self, conn: socket.socket, request: Message, reason: str) -> None:
+    def __init__(self, conn: socket.socket, request: Message, known: Message) -> None:
         self.request = request
-        self.reason = reason
+        self.reason = str(known["reason"])
         self.lists: dict[int, bytes] = {}
+        #: Exit status of worker 0 when it has nothing to run.
         self.ended: int | None = None
+        #: Exit statuses and texts of others that have nothing to run.
+        self.failed: dict[int, tuple[int, str]] = {}
         self.answering: socket.socket | None = None
-        self.expected = 1
-        super().__init__(conn, {"options": {"testrunuid": None}}, b"", RemoteAnswers(conn), self._be_worker)
+        self.expected = int(known["workers"])
+        super().__init__(conn, {"options": {"testrunuid": known["uid"]}}, b"", RemoteAnswers(conn), self._be_worker)
 
     def _forked(self, child: Child) -> None:
         """The first workers are announced when all have collected, replacements at once."""
@@ -240,23 +254,34 @@ class BareHost(Host):
     def announce(self) -> None:
         """Let worker 0 say how many there are, fork the others, and wait until all have collected."""
         self._spawn(0, 0)
-        while self.ended is None and len(self.lists) < self.expected:
+        while self.ended is None and len(self.lists) + len(self.failed) < self.expected:
             self._wait_for_workers()
         if self.ended is not None:
             self._give_up(self.ended, "")
+        for slot, (status, text) in sorted(self.failed.items()):
+            text += (
+                f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
+            )
+            self._give_up(status or 2, text + _DIFFERENCE_HINT)
         first = self.lists[0]
         for slot, other in sorted(self.lists.items()):
             if other != first:
                 self._give_up(2, _difference(0, first, slot, other))
         count = int(self.announcement["options"]["workers"])
-        for slot in range(count, self.expected):
-            child = self.children.pop(slot)
-            _wire.send(child.birth.host, {"op": "quit"})
-            os.waitpid(child.pid, 0)
-            os.close(child.pidfd)
-            child.birth.host.close()
+        self._dismiss(count)
         self.inventory = first
         super().announce()
+
+    def _dismiss(self, count: int) -> None:
+        """Let the workers after the first `count` go: there is nothing for them."""
+        for slot in sorted(self.children):
+            if slot >= count:
+                child = self.children.pop(slot)
+                _wire.send(child.birth.host, {"op": "quit"})
+                os.waitpid(child.pid, 0)
+                os.close(child.pidfd)
+                os.close(child.birth.crash)
+                child.birth.host.close()
 
     def _wait_for_workers(self) -> None:
         poll = select.poll()
@@ -276,7 +301,7 @@ class BareHost(Host):
             elif child.pidfd in ready:
                 _, status = os.waitpid(child.pid, 0)
                 del self.children[child.birth.slot]
-                if self.ended is None:
+                if self.ended is None and child.birth.slot not in self.failed:
                     cause = (
                         f"signal {os.WTERMSIG(status)}"
                         if os.WIFSIGNALED(status)
@@ -297,8 +322,10 @@ class BareHost(Host):
                 pass
             case "collected":
                 self._collected(child, message, fds)
-            case "ended":
+            case "ended" if child.birth.slot == 0:
                 self.ended = int(message["status"])
+            case "ended":
+                self.failed[child.birth.slot] = (int(message["status"]), str(message["text"]))
             case "attached":
                 pass
             case _:
@@ -324,6 +351,7 @@ class BareHost(Host):
     def _go(self, segment: str) -> Birth | None:
         from rpytest import _native
 
+        self._dismiss(self.slots)
         self.segment = _native.Segment.open(segment)
         # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
@@ -364,15 +392,15 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
     if not only_a and not only_b:
         at = next(index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
         lines.append(f"  the order differs first at number {at}: {a[at]} and {b[at]}")
-    lines.append(
-        "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ"
-    )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _DIFFERENCE_HINT
 
 
-def bare_main(conn: socket.socket, request: Message, fds: list[int], reason: str) -> NoReturn:
-    """Entry of a host that the daemon forked for one run."""
+def bare_main(conn: socket.socket, request: Message, fds: list[int], known: Message) -> NoReturn:
+    """Entry of a host that the daemon forked for one run.
+
+    ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
+    """
     _process.disarm_inherited()
     enter(request, fds, conn)
-    BareHost(conn, request, reason).run()
+    BareHost(conn, request, known).run()
     raise AssertionError("a bare host's workers don't come back")

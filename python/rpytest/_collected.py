@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rpytest import _groups, _shard
 from rpytest._encode import CollectingXML
 from rpytest._reporter import Terminal, needs_report
 from rpytest._wire import Message
@@ -38,15 +39,18 @@ class Collected:
             "ev": "collected",
             "options": {**self.options, "workers": self.workers},
             "header": self.header,
-            "tests": len(self.session.items),
+            "tests": len(self.session.items) * max(1, self.options["copies"]),
             "warm": warm,
             "method": method,
             "why": why,
         }
 
 
-def inventory(items: list[pytest.Item]) -> bytes:
-    """The `collected` message's attachment: node ids, and numbers that are equal for neighbours of one module and of one class."""
+def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
+    """The `collected` message's attachment: node ids, numbers that are equal for neighbours of one module and of one class, and what must stay together.
+
+    With `copies`, the suite is there as many times: each worker has its own tests.
+    """
     ids, modules, classes = [], [], []
     module_numbers: dict[int, int] = {}
     class_numbers: dict[tuple[int, int], int] = {}
@@ -57,9 +61,15 @@ def inventory(items: list[pytest.Item]) -> bytes:
         key = id(module)
         modules.append(module_numbers.setdefault(key, len(module_numbers)))
         classes.append(class_numbers.setdefault((key, id(cls)), len(class_numbers)))
-    return json.dumps({"ids": ids, "modules": modules, "classes": classes}, separators=(",", ":")).encode(
-        "utf-8", "backslashreplace"
-    )
+    times = max(1, copies)
+    content = {
+        "ids": ids * times,
+        "modules": modules * times,
+        "classes": classes * times,
+        "groups": _groups.groups(items, mode),
+        "serial": [number + copy * len(items) for copy in range(times) for number in _groups.serial(items)],
+    }
+    return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def _test_verbosity(config: pytest.Config) -> int:
@@ -76,8 +86,10 @@ def describe(
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
     collected.header = terminal.take()
-    collected.inventory = inventory(session.items)
     option = config.option
+    mode = option.rpytest_dist
+    copies = workers if mode == "each" else 0
+    collected.inventory = inventory(session.items, mode, copies)
     junit = None
     if xml is not None:
         # From here on the file is the command line's. Skipped or broken modules are test cases of their own.
@@ -103,11 +115,31 @@ def describe(
         "testrunuid": option.testrunuid,
         "rootdir": str(config.rootpath),
         "collect_errors": session.testsfailed,
-        "whole": _is_whole(config) and not stats.get("deselected") and not session.testsfailed,
+        "shard": config.stash.get(_shard.KEY, None),
+        "order": _order(option),
+        "copies": copies,
+        "replay": _absolute(config, option.rpytest_replay),
+        "record_plan": _absolute(config, option.rpytest_record_plan),
+        "whole": _is_whole(config)
+        and _shard.KEY not in config.stash
+        and not stats.get("deselected")
+        and not session.testsfailed,
         # What collection itself put into the final line: deselected tests, skipped modules.
         "counts": {name: len(reports) for name, reports in stats.items() if name},
     }
     return collected
+
+
+def _order(option: Any) -> str:
+    if option.rpytest_order != "lpt":
+        return str(option.rpytest_order)
+    # Groups in collection order is what pytest-xdist's option is about; it has none in other modes.
+    grouped = option.rpytest_dist in ("loadscope", "loadfile", "loadgroup")
+    return "queue" if grouped and not option.loadscopereorder else "lpt"
+
+
+def _absolute(config: pytest.Config, path: str | None) -> str | None:
+    return None if path is None else str(config.invocation_params.dir / path)
 
 
 #: Options that leave tests out.
@@ -122,6 +154,7 @@ _NARROWING = (
     "pyargs",
     "inifilename",
     "confcutdir",
+    "rpytest_replay",
 )
 
 

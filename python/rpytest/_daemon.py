@@ -46,7 +46,7 @@ class Daemon:
         self.sessions: dict[int, Warm] = {}
         self.last_reason: str | None = None
         #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
-        self.bare: dict[str, tuple[str, FileTimes]] = {}
+        self.bare: dict[str, tuple[Message, FileTimes]] = {}
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
         self.stopping = False
@@ -209,9 +209,9 @@ class Daemon:
             self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
             return
         if key in self.bare:
-            reason, times = self.bare[key]
+            known, times = self.bare[key]
             if times == file_times(times):
-                self._start_bare(pending, reason)
+                self._start_bare(pending, known)
                 return
             # What was in the way may be gone.
             del self.bare[key]
@@ -250,14 +250,14 @@ class Daemon:
             args=request["argv"],
         )
 
-    def _start_bare(self, pending: Pending, reason: str) -> None:
+    def _start_bare(self, pending: Pending, known: Message) -> None:
         pid = _process.fork()
         if pid == 0:
             with _last_resort():
                 self._enter_child()
                 from rpytest._bare import bare_main
 
-                bare_main(pending.conn, pending.request, pending.fds, reason)
+                bare_main(pending.conn, pending.request, pending.fds, known)
         pending.close()
 
     def _enter_child(self) -> None:
@@ -317,9 +317,9 @@ class Daemon:
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
                 if reason != "asked for":
-                    self.bare[warm.key] = (reason, file_times(message["files"]))
+                    self.bare[warm.key] = (message, file_times(message["files"]))
                 for run in pending:
-                    self._start_bare(run, reason)
+                    self._start_bare(run, message)
 
     def _restart(self, warm: Warm) -> None:
         pending, warm.pending = warm.pending, []

@@ -27,7 +27,8 @@ class Watch:
         if not self.active or self.reader is not None:
             return
         for frame in reversed(traceback.extract_stack()[:-2]):
-            if frame.filename != __file__ and not frame.filename.endswith(("os.py", "_collections_abc.py")):
+            inside = frame.filename == __file__ or frame.filename.startswith("<frozen ")
+            if not inside and not frame.filename.endswith(("os.py", "_collections_abc.py")):
                 self.reader = f"{what} is read by {frame.filename}:{frame.lineno}"
                 return
         self.reader = f"{what} is read"
@@ -66,7 +67,8 @@ class _Environ(dict[bytes, bytes]):
             yield key
 
     def __getitem__(self, key: bytes) -> bytes:
-        if key in _ENV_BYTES and self._watch.active:
+        # How many workers there are is known once the arguments have been parsed.
+        if self._watch.active and (key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self)):
             if self._yielded == key:
                 # `dict(os.environ)`, `os.environ.copy()`: the key was handed out by iteration a moment ago.
                 self._yielded = None
@@ -75,6 +77,7 @@ class _Environ(dict[bytes, bytes]):
         return super().__getitem__(key)
 
 
+_COUNT_BYTES = os.fsencode(ENV_COUNT)
 _ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))
 
 

@@ -33,7 +33,10 @@ class Worker:
         """
 
     def claim(self) -> int:
-        """Takes a test; -1 when there is nothing left to take, or the run was stopped. -1 is final."""
+        """Takes a test; -1 when there is nothing left that is worth taking over, or the run was stopped."""
+
+    def linger(self) -> int:
+        """For a worker without a test: takes one as soon as one is worth taking over; -1 when none is left. -1 is final."""
 
     def begin(self, test: int) -> None:
         """`test` is in flight from now on, in setup."""

@@ -6,21 +6,24 @@ Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plu
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from rpytest import _shard
 from rpytest._identity import WorkerInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rpytest._wire import Message
 
 DIST_MODES = ("each", "load", "loadscope", "loadfile", "loadgroup", "worksteal", "no")
-HONOURED_DIST = ("load", "worksteal", "no")
 
 #: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in one process.
 _PRINTING = (
@@ -55,6 +58,12 @@ def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
     return number
 
 
+def _natural(value: str) -> int:
+    if not value.isdecimal():
+        raise _argument_error(f"`{value}` is not a number; hint: give 0 or more")
+    return int(value)
+
+
 def _argument_error(text: str) -> Exception:
     return argparse.ArgumentTypeError(text)
 
@@ -76,7 +85,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--maxprocesses",
         dest="maxprocesses",
         metavar="N",
-        type=int,
+        type=_natural,
         default=None,
         help="Upper limit of the workers that 'auto' or 'logical' start.",
     )
@@ -84,6 +93,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--max-worker-restart",
         dest="maxworkerrestart",
         metavar="N",
+        type=_natural,
         default=None,
         help="How many crashed workers are replaced before the run gives up (default: 4 for each worker).",
     )
@@ -93,9 +103,48 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="MODE",
         choices=DIST_MODES,
         default="no",
-        help="How tests are distributed: 'load' or 'worksteal' (both: longest first, idle workers steal) or 'no'.",
+        help="How tests are distributed. 'load', 'worksteal' (both: longest first, idle workers steal; also the meaning of -n alone); "
+        "'loadfile', 'loadscope' (a module's functions, a class's methods), 'loadgroup' (mark xdist_group): as load, but a group stays in one worker; "
+        "'each': every test in every worker; 'no'.",
     )
     group._addoption("-d", dest="distload", action="store_true", default=False, help="Shortcut for '--dist=load'.")
+    group.addoption(
+        "--loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_true",
+        default=True,
+        help="With groups: the longest first (default).",
+    )
+    group.addoption(
+        "--no-loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_false",
+        help="With groups: in the order of collection.",
+    )
+    group.addoption(
+        "--order",
+        dest="rpytest_order",
+        metavar="ORDER",
+        choices=("lpt", "collected"),
+        default="lpt",
+        help="'lpt': longest first (default). 'collected': contiguous pieces in the order of collection, the same for each worker in every run; nothing is stolen.",
+    )
+    group.addoption(
+        "--record-plan",
+        dest="rpytest_record_plan",
+        metavar="FILE",
+        default=None,
+        help="Write down which worker ran which tests in which sequence.",
+    )
+    # A plugin of that name has an option of that name.
+    replay = ["--replay-plan"] if importlib.util.find_spec("pytest_replay") else ["--replay", "--replay-plan"]
+    group.addoption(
+        *replay,
+        dest="rpytest_replay",
+        metavar="FILE",
+        default=None,
+        help="Run a recorded plan again, worker by worker in the same sequence.",
+    )
     group.addoption(
         "--tx",
         dest="tx",
@@ -125,7 +174,11 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="Show latencies of the shared-memory ring after the run.",
     )
-    for name in ("--daemon-status", "--daemon-stop", "--no-daemon"):
+    for name, destination in (("-f", "looponfail"), ("--looponfail", "looponfail"), ("--rsyncdir", "rsyncdir")):
+        nargs = {"nargs": "?"} if destination == "rsyncdir" else {"nargs": 0}
+        group._addoption(name, dest=destination, action=_Refused, default=None, help=argparse.SUPPRESS, **nargs)
+    _shard.add_options(group)
+    for name in _COMMAND_LINE_ONLY:
         group.addoption(
             name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
         )
@@ -142,24 +195,39 @@ def add_options(parser: pytest.Parser) -> None:
 class _Misplaced(argparse.Action):
     """An option with a value that pytest's parser sees only where the command line didn't: in `addopts`."""
 
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, values: object, option_string: str | None = None
-    ) -> None:
-        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), option_string])
+    def __call__(self, *arguments: Any) -> None:
+        _, namespace, _, option = arguments
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), option])
+
+
+class _Refused(argparse.Action):
+    """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
+
+    def __call__(self, *_: object) -> None:
+        hint = "rpytest has no loop on failing tests and no remote workers"
+        raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
 
 
 _COMMAND_LINE_ONLY = {
     "--daemon-status": "Say what the daemon keeps warm, and exit.",
     "--daemon-stop": "Stop the daemon, and exit.",
     "--no-daemon": "Leave no daemon behind: one run in processes of its own.",
+    "--history-export": "Write the durations of this project's tests to a file, and exit.",
+    "--history-import": "Add the durations of exported files to this project's, and exit.",
+    "--history-merge": "Merge files of durations into one, and exit.",
+    "--merge-reports": "Merge the junit files of shards into one, and exit.",
 }
+
+
+class _Placeholder:
+    """Takes the name of a pytest-xdist plugin, so that plugins find one, and an installed one does not load."""
 
 
 class Surface:
     """Hooks that hold in every role; the roles themselves are decided by ``decide``."""
 
     #: pytest registers a plugin object under its ``__name__``.
-    __name__ = "xdist"
+    __name__ = "rpytest"
 
     def __init__(
         self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]
@@ -170,8 +238,10 @@ class Surface:
 
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
-        for name in ("xdist.looponfail", "xdist.plugin"):
-            pluginmanager.set_blocked(name)
+        for name in ("xdist", "xdist.looponfail", "xdist.plugin"):
+            # Not blocked: `-p` would undo that. Not this object: `-p no:xdist` is to do no harm.
+            if not pluginmanager.is_blocked(name):
+                pluginmanager.register(_Placeholder(), name)
         add_options(parser)
 
     @pytest.hookimpl(tryfirst=True)
@@ -186,15 +256,17 @@ class Surface:
             )
         if config.option.distload:
             config.option.dist = "load"
-        if config.option.dist not in HONOURED_DIST:
-            raise pytest.UsageError(
-                f"`--dist {config.option.dist}` is not supported yet; hint: `--dist load` keeps a module's tests together where balance allows"
-            )
+        config.option.rpytest_dist = config.option.dist
+        _shard.configure(config)
+        _check_combinations(config.option)
         self._decide(config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register the marker of pytest-xdist."""
+        """Register the marks that say where tests run."""
+        config.addinivalue_line(
+            "markers", "serial: the test runs alone: after all others, in one worker, while no other test runs."
+        )
         config.addinivalue_line(
             "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
         )
@@ -223,8 +295,23 @@ def refuse_timings(config: pytest.Config, request: Message) -> None:
     )
 
 
+def _check_combinations(option: Any) -> None:
+    each = option.rpytest_dist == "each"
+    if option.shard is not None and (each or option.rpytest_replay):
+        other = "--dist each" if each else "--replay"
+        raise pytest.UsageError(f"`--shard` and `{other}` both say which tests run; hint: leave out one of them")
+    if each and (option.rpytest_record_plan or option.rpytest_replay):
+        raise pytest.UsageError(
+            "with `--dist each` there is no plan to record or replay; hint: every worker runs all tests in the order of collection"
+        )
+    if option.rpytest_replay and (option.usepdb or option.trace or option.numprocesses == 0):
+        raise pytest.UsageError("`--replay` runs a plan in workers; hint: leave out `-n 0`, `--pdb` and `--trace`")
+
+
 def workers(config: pytest.Config, request: Message) -> int:
     """Resolve ``-n`` and its companions to a number of workers; 0 means that pytest itself runs."""
+    if config.option.rpytest_replay:
+        return _recorded_workers(config.invocation_params.dir / config.option.rpytest_replay)
     value = config.option.numprocesses
     # Looked at in any case: what can't be done must not be ignored.
     tx = _tx_workers(config.option.tx)
@@ -235,6 +322,21 @@ def workers(config: pytest.Config, request: Message) -> int:
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
+
+
+def _recorded_workers(file: Path) -> int:
+    """The number of workers in a recorded plan; the command line reads the rest."""
+    try:
+        count = len(json.loads(file.read_text())["workers"])
+    except OSError as error:
+        raise pytest.UsageError(
+            f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` writes one"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise pytest.UsageError(f"`{file}` is not a plan; hint: `--record-plan FILE` writes one") from None
+    if not 1 <= count <= 1024:
+        raise pytest.UsageError(f"the plan `{file}` is for {count} workers")
+    return count
 
 
 def _default_workers(value: object) -> int | str:

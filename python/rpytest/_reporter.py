@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -119,7 +120,7 @@ class Summary:
 
     def crashed(self, test: int, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result."""
-        item = self.session.items[test]
+        item = self._item(test)
         report = self._report(item, "call", "failed", message, 0.0, duration)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
@@ -134,7 +135,7 @@ class Summary:
         everything = self.cache.has_failures() or needs_every_report(self.config)
         counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
-        for test, flags, kind, body in sorted(_split(bodies), key=lambda record: record[0]):
+        for test, flags, kind, slot, body in sorted(_split(bodies), key=lambda record: record[0]):
             if kind != _record.TEST:
                 for blob in _record.decode_warnings(body, kind):
                     self.add_warning(blob)
@@ -143,20 +144,33 @@ class Summary:
             if plain and not everything:
                 counts["passed"] += 1
                 continue
-            self._replay_test(reporter, self.session.items[test], _record.decode_test(body, plain), everything, counts)
+            self._replay_test(reporter, test, slot, _record.decode_test(body, plain), everything, counts)
         for category, count in counts.items():
             reporter._add_stats(category, [_Passed()] * count)
             reporter._tests_ran = True
         self.terminal.take()
 
+    def add_deselected(self, count: int) -> None:
+        """Count tests that other shards run."""
+        if self.terminal.reporter is not None and count:
+            self.terminal.reporter._add_stats("deselected", [_Passed()] * count)
+
+    def _item(self, number: int) -> pytest.Item:
+        items = self.session.items
+        # Under `--dist each` every worker has its own numbers.
+        return items[number % len(items)]
+
     def _replay_test(
         self,
         reporter: TerminalReporter,
-        item: pytest.Item,
+        test: int,
+        slot: int,
         decoded: _record.Decoded,
         everything: bool,
         counts: Counter[str],
     ) -> None:
+        item = self._item(test)
+        each = self.config.option.rpytest_dist == "each"
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
@@ -167,6 +181,9 @@ class Summary:
                 if category:
                     counts[category] += 1
                 continue
+            if each:
+                # pytest then says above a failure which worker it was in.
+                report.node = _Node(slot)  # type: ignore[attr-defined]
             reporter.pytest_runtest_logreport(report)
             self.cache.report(report)
         for blob in decoded.warnings:
@@ -226,12 +243,24 @@ class Summary:
         return int(session.exitstatus), self.terminal.take()
 
 
-def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
+class _Node:
+    """A worker as reports know it under pytest-xdist."""
+
+    def __init__(self, slot: int) -> None:
+        self.workerinfo = {
+            "id": f"gw{slot}",
+            "sysplatform": sys.platform,
+            "version_info": sys.version_info,
+            "executable": sys.executable,
+        }
+
+
+def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
     at = 0
     while at < len(bodies):
-        test, flags, kind, _slot, length = BODY_HEAD.unpack_from(bodies, at)
+        test, flags, kind, slot, length = BODY_HEAD.unpack_from(bodies, at)
         at += BODY_HEAD.size
-        yield test, flags, kind, bodies[at : at + length]
+        yield test, flags, kind, slot, bodies[at : at + length]
         at += length
 
 

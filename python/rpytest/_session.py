@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _wire
+from rpytest import __version__, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
 from rpytest._collected import describe
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
@@ -27,6 +27,12 @@ from rpytest._worker import Worker
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+
+def useful(workers: int, session: pytest.Session) -> int:
+    """No more workers than tests, unless each worker runs them all."""
+    each = session.config.option.rpytest_dist == "each"
+    return workers if each else min(workers, len(session.items))
 
 
 class Role:
@@ -66,6 +72,8 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: `--testrunuid`.
+        self.uid: str | None = None
 
     # pytest's life cycle
 
@@ -87,14 +95,17 @@ class Session(Role):
             _plugin.refuse_timings(config, self.request)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
+            shard = config.stash.get(_shard.KEY, None)
+            if shard is not None:
+                config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
         method = config.option.start_method or self.request.get("start_method")
+        self.uid = config.option.testrunuid
         if method == "bare":
             self._fall_back("asked for")
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         _identity.set_environment("gw0", self.workers, uid)
-        _identity.watch_environment(self.watch)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
         _plugin.become_worker_config(config, workerinput)
 
@@ -107,6 +118,7 @@ class Session(Role):
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
+            _shard.mark(config)
             return None
         self.watch.active = False
         self.dependencies.stop_watching()
@@ -119,7 +131,10 @@ class Session(Role):
         opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
-        self.workers = min(self.workers, len(session.items))
+        refusing = _refusing.made_for_one_process()
+        if refusing is not None:
+            self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
+        self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()
@@ -132,7 +147,9 @@ class Session(Role):
         # Not an exception: pytest would report it as an internal error.
         _process.run_exit_functions()
         try:
-            _wire.send(self.control, {"ev": "bare", "reason": reason, "files": self.dependencies.project_files()})
+            files = self.dependencies.project_files()
+            known = {"reason": reason, "workers": self.workers, "uid": self.uid}
+            _wire.send(self.control, {"ev": "bare", **known, "files": files})
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
             refuse(
@@ -222,7 +239,10 @@ def session_main(control: socket.socket, conn: socket.socket, request: Message, 
     _process.keep_private(control)
     enter(request, fds, conn)
     dependencies.watch()
-    Session(control, conn, request, dependencies).main()
+    session = Session(control, conn, request, dependencies)
+    # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
+    _identity.watch_environment(session.watch)
+    session.main()
 
 
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:

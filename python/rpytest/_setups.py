@@ -50,4 +50,6 @@ class SetupClock:
             own = max(0.0, total - nested.pop())
             if nested:
                 nested[-1] += total
-            self._setups.append((fixturedef.argname, str(fixturedef.scope), fixturedef.baseid or "", start, own, failed))
+            self._setups.append(
+                (fixturedef.argname, str(fixturedef.scope), fixturedef.baseid or "", start, own, failed)
+            )

@@ -101,17 +101,17 @@ class Worker:
 
     def run(self) -> None:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
-        items = self.session.items
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
-        current = native.claim()
         try:
+            current = native.claim()
+            if current == _NOTHING:
+                current = native.linger()
             while current != _NOTHING:
                 self.index = current
                 self.following = native.claim() if self.claims_early else _UNKNOWN
                 native.begin(current)
-                item = items[current]
-                hook(item=item, nextitem=items[self.following] if self.following >= 0 else None)
+                hook(item=self._item(current), nextitem=self._item(self.following) if self.following >= 0 else None)
                 self._commit()
                 if self.session.shouldfail:
                     self._stop(_record.WHY_SHOULDFAIL, -1, str(self.session.shouldfail))
@@ -120,14 +120,19 @@ class Worker:
                     self._stop(_record.WHY_SHOULDSTOP, -1, str(self.session.shouldstop))
                     raise self.session.Interrupted(self.session.shouldstop)
                 current = self._next()
+                if current == _NOTHING:
+                    # Everything is torn down and recorded; what others have left may still become worth it.
+                    current = native.linger()
             self.index = _NOTHING
         except pytest.exit.Exception as error:
+            self._commit_call()
             status = -1 if error.returncode is None else error.returncode
             self._stop(_record.WHY_EXIT, status, str(error.msg))
             raise
         except (self.session.Interrupted, self.session.Failed):
             raise
         except KeyboardInterrupt:
+            self._commit_call()
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
             raise
 
@@ -154,6 +159,11 @@ class Worker:
 
     # The loop's parts
 
+    def _item(self, number: int) -> pytest.Item:
+        items = self.session.items
+        # Under `--dist each` every worker has its own numbers.
+        return items[number % len(items)]
+
     def _next(self) -> int:
         if self.following == _UNKNOWN:
             self.following = self.native.claim()
@@ -177,6 +187,11 @@ class Worker:
         if _process.is_foreign():
             _process.flush_streams()
             os._exit(status)
+
+    def _commit_call(self) -> None:
+        """Interrupted in its teardown, a test has its result all the same, as under pytest."""
+        if any(report.when == "call" for report in self.reports):
+            self._commit()
 
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
         self._leave_if_foreign()
@@ -216,7 +231,7 @@ class Worker:
                 # With a failure that ends the session everything is torn down, as at its end.
                 ending = self.session.shouldfail or self.session.shouldstop
                 self.following = _NOTHING if ending else native.claim()
-                nextitem = self.session.items[self.following] if self.following >= 0 else None
+                nextitem = self._item(self.following) if self.following >= 0 else None
             native.phase(2)
             call_and_report(item, "teardown", nextitem=nextitem)
         finally:

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::shard;
 use crate::daemon::Link;
 use crate::daemon::exchange_error;
 use crate::daemon::message::{Collected, HostEvent, HostRequest, RunRequest};
@@ -41,6 +43,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 struct Waiting<'a> {
     link: &'a mut Link,
     signals: &'a mut Signals,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
     /// The process that configures and collects, once it has introduced itself.
     collector: Option<OwnedFd>,
     spoke: bool,
@@ -55,6 +59,7 @@ pub(super) fn collect(
     link: &mut Link,
     request: &RunRequest,
     signals: &mut Signals,
+    shard_history: Option<&Path>,
 ) -> Result<Answer> {
     let streams = (io::stdin(), io::stdout(), io::stderr());
     let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
@@ -67,6 +72,7 @@ pub(super) fn collect(
     let mut waiting = Waiting {
         link,
         signals,
+        shard_history,
         collector: None,
         spoke: false,
         answered: false,
@@ -133,7 +139,7 @@ impl Waiting<'_> {
                 Ok(None)
             }
             HostEvent::Collected(collected) => {
-                let inventory = self.inventory(&collected, fd)?;
+                let inventory = self.inventory(collected.tests, collected.inventory_len, fd)?;
                 if self.interrupts > 0 {
                     return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
                 }
@@ -146,6 +152,12 @@ impl Waiting<'_> {
                 print(io::stdout().lock(), &exit.out);
                 print(io::stderr().lock(), &exit.err);
                 Ok(Some(Answer::Ended(exit.status)))
+            }
+            HostEvent::Shard(question) => {
+                let inventory = self.inventory(question.tests, question.inventory_len, fd)?;
+                shard::answer(self.link, &question, self.shard_history, &inventory)
+                    .map_err(|error| self.failed(error))?;
+                Ok(None)
             }
             HostEvent::Replace { .. } => Ok(Some(Answer::Replace)),
             HostEvent::Unknown => Ok(None),
@@ -161,12 +173,12 @@ impl Waiting<'_> {
         }
     }
 
-    fn inventory(&self, collected: &Collected, memfd: Option<OwnedFd>) -> Result<Inventory> {
+    fn inventory(&self, tests: u32, len: u64, memfd: Option<OwnedFd>) -> Result<Inventory> {
         let missing = || WireError::Malformed("the inventory is missing".into());
         let parsed = memfd
             .ok_or_else(missing)
-            .and_then(|memfd| read_announced(memfd, collected.inventory_len))
-            .and_then(|json| Inventory::parse(&json, collected.tests));
+            .and_then(|memfd| read_announced(memfd, len))
+            .and_then(|json| Inventory::parse(&json, tests));
         parsed.map_err(|error| self.failed(error))
     }
 

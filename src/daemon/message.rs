@@ -236,6 +236,8 @@ pub enum HostEvent {
         status: i32,
         len: u64,
     },
+    /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
+    Shard(ShardQuestion),
     Replace {
         #[serde(default)]
         reason: String,
@@ -264,6 +266,26 @@ pub struct Collected {
     #[serde(default)]
     pub why: Option<String>,
     pub inventory_len: u64,
+}
+
+/// Which of the collected tests belong to a shard?
+#[derive(Clone, Debug, Deserialize)]
+pub struct ShardQuestion {
+    pub shard: Shard,
+    pub rootdir: PathBuf,
+    pub tests: u32,
+    pub inventory_len: u64,
+}
+
+/// `--shard` and what belongs to it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shard {
+    /// From 0.
+    pub index: u32,
+    pub total: u32,
+    /// `--shard-history`, absolute.
+    #[serde(default)]
+    pub history: Option<PathBuf>,
 }
 
 /// The run ended without workers.
@@ -311,10 +333,31 @@ pub struct Options {
     pub rootdir: PathBuf,
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
+    pub shard: Option<Shard>,
     /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
     pub whole: bool,
+    /// `--order`, and `--no-loadscope-reorder`.
+    pub order: Order,
+    /// `--dist each`: how many times the inventory has the suite; else 0.
+    pub copies: u16,
+    /// `--replay` and `--record-plan`, absolute.
+    pub replay: Option<PathBuf>,
+    pub record_plan: Option<PathBuf>,
     /// What collection put into the final line's counts.
     pub counts: BTreeMap<String, usize>,
+}
+
+/// In which order tests are given to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Longest first.
+    #[default]
+    Lpt,
+    /// Groups as collected, to whoever has time.
+    Queue,
+    /// As collected, the same in every run.
+    Collected,
 }
 
 /// `--junitxml` and what belongs to it.
@@ -356,6 +399,12 @@ pub enum HostRequest<'a> {
         location: &'a str,
         stop: Option<&'a str>,
         duration: f64,
+        /// Tests that belong to other shards.
+        elsewhere: usize,
+        len: u64,
+    },
+    /// Answer to [`HostEvent::Shard`], with a memfd.
+    Shard {
         len: u64,
     },
     Interrupt,
@@ -366,6 +415,22 @@ pub enum HostRequest<'a> {
     Stop {
         status: i32,
     },
+}
+
+/// The memfd of [`HostRequest::Shard`].
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShardAnswer<'a> {
+    Share {
+        /// The tests that belong to the shard, ascending.
+        tests: &'a [u32],
+        /// A line about it.
+        notice: &'a str,
+        /// For the junit file's suite.
+        properties: &'a [(String, String)],
+    },
+    /// It can't be told; a usage error.
+    Error(String),
 }
 
 #[cfg(test)]

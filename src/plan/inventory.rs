@@ -56,6 +56,11 @@ impl<'a> Inventory<'a> {
         self.tests.iter().filter(failed).count()
     }
 
+    /// Number of tests that failed and passed by turns lately.
+    fn flaky(&self) -> usize {
+        self.tests.iter().filter(|test| test.flaky).count()
+    }
+
     /// For people; with `verbose` a line per test, the slowest first. Ends in a newline.
     #[must_use]
     pub fn text(&self, verbose: bool) -> String {
@@ -69,15 +74,16 @@ impl<'a> Inventory<'a> {
         };
         line(&mut text, "runs", &self.runs.to_string());
         let tests = format!(
-            "{} known, measured {} times, {} failed the last time",
+            "{} known, measured {} times, {} flaky, {} failed the last time",
             self.tests.len(),
             self.measured(),
+            self.flaky(),
             self.failed()
         );
         line(&mut text, "tests", &tests);
         line(&mut text, "total time", &seconds(self.total()));
         let longest = format!("{}  {}", seconds(longest.total()), longest.nodeid);
-        line(&mut text, "longest", &longest);
+        line(&mut text, "critical time", &longest);
         let predicted: Vec<String> = self
             .predicted
             .iter()
@@ -116,6 +122,7 @@ impl<'a> Inventory<'a> {
             runs: self.runs,
             tests: self.tests.len(),
             measured: self.measured(),
+            flaky: self.flaky(),
             failed: self.failed(),
             total: seconds(self.total()),
             longest: self.tests.first().map(TestDuration::from),
@@ -198,6 +205,7 @@ struct Document<'a> {
     runs: u32,
     tests: usize,
     measured: u64,
+    flaky: usize,
     failed: usize,
     total: f64,
     longest: Option<TestDuration<'a>>,
@@ -223,6 +231,7 @@ struct TestDuration<'a> {
     runs: u32,
     failures: u32,
     last_outcome: &'static str,
+    flaky: bool,
 }
 
 impl<'a> From<&Known<'a>> for TestDuration<'a> {
@@ -237,6 +246,7 @@ impl<'a> From<&Known<'a>> for TestDuration<'a> {
             runs: test.runs,
             failures: test.failures,
             last_outcome: test.last_outcome.as_str(),
+            flaky: test.flaky,
         }
     }
 }
@@ -256,6 +266,7 @@ mod tests {
             failures: 1,
             last_outcome: LastOutcome::Failed,
             last_run: 4,
+            flaky: nodeid.ends_with("1"),
         }
     }
 
@@ -289,9 +300,9 @@ mod tests {
         project        /project
         history        /cache/durations/project-1.bin
         runs           4
-        tests          3 known, measured 9 times, 1 failed the last time
+        tests          3 known, measured 9 times, 1 flaky, 1 failed the last time
         total time     2.01s
-        longest        1.50s  test_b.py::test_3[a b]
+        critical time  1.50s  test_b.py::test_3[a b]
         predicted      -n 1: 2.01s, -n 2: 1.50s, -n 4: 1.50s, -n 8: 1.50s, -n 16: 1.50s
         ");
     }
@@ -331,6 +342,7 @@ mod tests {
         assert_eq!(json["tests"], 3);
         assert_eq!(json["measured"], 9);
         assert_eq!(json["failed"], 1);
+        assert_eq!(json["flaky"], 1);
         assert_eq!(json["total"], 2.006);
         assert_eq!(json["longest"]["nodeid"], "test_b.py::test_3[a b]");
         assert_eq!(

@@ -3,19 +3,25 @@
 //! Pure: the same tests, durations and number of workers give the same plan. The plan is a starting point, not a promise:
 //! workers that are done early steal from the back of the others' parts, so a wrong estimate costs little.
 //!
-//! [`units`] groups the tests, [`lpt`] gives the groups to workers; [`history`] is where durations come from and [`inventory`]
-//! shows it.
+//! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers,
+//! [`dist`] is for everything that the user asks for besides;
+//! [`history`] is where durations come from and [`inventory`] shows it.
 
+pub mod dist;
 pub mod history;
 pub mod inventory;
 pub mod lpt;
+pub mod record;
+mod setups;
+pub mod shard;
 pub mod units;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::TestIndex;
-use units::Unit;
+use setups::Costs;
+use units::{Split, Unit};
 
 /// What is assumed of a test when nothing is known about any test.
 const UNKNOWN_US: u64 = 1000;
@@ -26,6 +32,8 @@ pub struct Tests<'a> {
     modules: &'a [u32],
     classes: &'a [u32],
     durations: &'a [Option<Duration>],
+    /// Empty: nothing is known about set-ups.
+    setups: &'a [Option<Duration>],
 }
 
 impl<'a> Tests<'a> {
@@ -42,7 +50,15 @@ impl<'a> Tests<'a> {
             modules,
             classes,
             durations,
+            setups: &[],
         })
+    }
+
+    /// Adds how much of each test's duration is its set-up, as far as that is known: modules with expensive fixtures are
+    /// then split only where it pays. `None` when the slice has another length.
+    #[must_use]
+    pub fn with_setups(self, setups: &'a [Option<Duration>]) -> Option<Tests<'a>> {
+        (setups.len() == self.len()).then_some(Tests { setups, ..self })
     }
 
     /// Number of tests.
@@ -54,6 +70,10 @@ impl<'a> Tests<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
+    }
+
+    fn same_module(&self, one: TestIndex, other: TestIndex) -> bool {
+        self.modules[one as usize] == self.modules[other as usize]
     }
 
     /// Microseconds per test, at least 1; a test without history is taken for an average one.
@@ -85,10 +105,26 @@ fn micros(duration: Duration) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanEntry {
     pub test: TestIndex,
-    /// Estimate in microseconds, at least 1; saturates.
+    /// Estimate in microseconds, at least 1; saturates. With what the worker pays to enter the module, if this is where it does.
     pub cost_us: u32,
     /// Equal in neighbours of a part: they belong together.
     pub unit: u32,
+    /// What another worker pays on top to go on from here, microseconds.
+    pub enter_us: u32,
+    /// The unit must not be divided.
+    pub keep: bool,
+}
+
+/// How workers share a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each has its part and then helps others.
+    #[default]
+    Steal,
+    /// All take the next unit of the plan.
+    Queue,
+    /// Each has its part, and nobody else runs any of it.
+    Own,
 }
 
 /// Who runs what, in which order.
@@ -97,10 +133,23 @@ pub struct Plan {
     entries: Vec<PlanEntry>,
     parts: Vec<(u32, u32)>,
     loads: Vec<u64>,
+    sharing: Sharing,
+    serial: Vec<Serial>,
+    /// How often modules are entered that cost something, and what that costs in all.
+    entered: (u64, u64),
+}
+
+/// Tests that run when nothing else runs, in one worker, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Serial {
+    /// The worker; its part has them.
+    pub slot: u16,
+    pub tests: Vec<TestIndex>,
 }
 
 impl Plan {
-    /// Plans `tests` for `workers`; 0 counts as 1. Never more parts than tests, and no part is empty.
+    /// Plans `tests` for `workers`; 0 counts as 1. Never more parts than tests. A part is empty only where splitting modules
+    /// with expensive fixtures would not pay.
     ///
     /// One worker gets the tests in collection order, as without any plan.
     #[must_use]
@@ -109,39 +158,71 @@ impl Plan {
         if tests.is_empty() {
             return Plan::default();
         }
-        let costs = tests.costs();
-        let units = units::group(tests, &costs, workers);
-        let parts = if workers == 1 {
-            vec![(0..units.len()).collect()]
-        } else {
+        let costs = Costs::new(tests, tests.costs());
+        let total = (0..tests.len()).map(|test| costs.own[test]).sum();
+        let split = Split::fine(total, workers, workers);
+        if workers == 1 {
+            let units = units::group(tests, &costs, &split);
+            let everything = vec![(0..units.len()).collect()];
+            return Plan::lay_out(&everything, &units, &costs, tests, None);
+        }
+        best(tests, &costs, split, |units| {
             let mut parts = lpt::assign(&units, workers);
             for part in &mut parts {
                 keep_modules_together(part, &units);
             }
-            parts
-        };
-        Plan::lay_out(&parts, &units, &costs)
+            Plan::lay_out(&parts, &units, &costs, tests, None)
+        })
     }
 
-    fn lay_out(parts: &[Vec<usize>], units: &[Unit], costs: &[u64]) -> Plan {
+    /// Lays out `parts` of `units`. `order` says which test is at which place of `tests`, if that is not its number.
+    fn lay_out(
+        parts: &[Vec<usize>],
+        units: &[Unit],
+        costs: &Costs,
+        tests: &Tests,
+        order: Option<&[TestIndex]>,
+    ) -> Plan {
+        let clamp = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
         let mut plan = Plan {
-            entries: Vec::with_capacity(costs.len()),
+            entries: Vec::with_capacity(costs.own.len()),
             ..Plan::default()
         };
         for part in parts {
             let start = plan.entries.len();
+            let mut load = 0;
+            let mut previous: Option<TestIndex> = None;
             for &index in part {
-                plan.entries
-                    .extend(units[index].tests().map(|test| PlanEntry {
-                        test,
-                        cost_us: u32::try_from(costs[test as usize]).unwrap_or(u32::MAX),
+                let unit = &units[index];
+                for place in unit.tests() {
+                    let enter = costs.enter[place as usize];
+                    let paid = match previous {
+                        Some(before) if tests.same_module(before, place) => {
+                            // At most a class is entered.
+                            let class = enter - costs.module[place as usize];
+                            if before + 1 == place { 0 } else { class }
+                        }
+                        _ => enter,
+                    };
+                    let cost = costs.own[place as usize] + paid;
+                    load += cost;
+                    if paid > 0 {
+                        plan.entered.0 += 1;
+                        plan.entered.1 += paid;
+                    }
+                    plan.entries.push(PlanEntry {
+                        test: order.map_or(place, |order| order[place as usize]),
+                        cost_us: clamp(cost),
                         unit: index as u32,
-                    }));
+                        enter_us: clamp(enter - paid),
+                        keep: unit.keep,
+                    });
+                    previous = Some(place);
+                }
             }
-            let len = plan.entries.len() - start;
-            plan.parts.push((start as u32, len as u32));
-            plan.loads
-                .push(part.iter().map(|&index| units[index].cost).sum());
+            plan.parts
+                .push((start as u32, (plan.entries.len() - start) as u32));
+            plan.loads.push(load);
         }
         plan
     }
@@ -164,11 +245,48 @@ impl Plan {
         self.parts.len()
     }
 
+    /// How the parts are meant.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// What runs alone, after everything else, one after the other. At the end of its worker's part.
+    #[must_use]
+    pub fn serial(&self) -> &[Serial] {
+        &self.serial
+    }
+
     /// Estimated time of the busiest worker.
     #[must_use]
     pub fn makespan(&self) -> Duration {
-        Duration::from_micros(self.loads.iter().copied().max().unwrap_or(0))
+        Duration::from_micros(self.longest())
     }
+
+    fn longest(&self) -> u64 {
+        self.loads.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// The plan that splits expensive modules no more than pays: where everything is finished earlier by more than each set-up
+/// costs that has to be made again for it.
+fn best(tests: &Tests, costs: &Costs, split: Split, plan: impl Fn(Vec<Unit>) -> Plan) -> Plan {
+    if costs.enter.iter().all(|&enter| enter == 0) {
+        return plan(units::group(tests, costs, &split));
+    }
+    let mut best: Option<Plan> = None;
+    for split in split.candidates() {
+        let found = plan(units::group(tests, costs, &split));
+        let better = |best: &Plan| {
+            let gain = best.longest().saturating_sub(found.longest());
+            let more = found.entered.0.saturating_sub(best.entered.0).max(1);
+            gain > found.entered.1.saturating_sub(best.entered.1) / more
+        };
+        if best.as_ref().is_none_or(better) {
+            best = Some(found);
+        }
+    }
+    best.unwrap_or_default()
 }
 
 /// Moves a part's units of one module next to each other, in collection order, to where the first of them stood: a module's

@@ -1,18 +1,56 @@
 //! Groups of tests that are planned as one: neighbours of a module stay together, because they share its fixtures and imports.
 //!
 //! Only a module that is too heavy to be balanced is split: by classes, and a class that is still too heavy by tests. Too heavy
-//! is more than a `UNITS_PER_WORKER`th of a worker's fair share.
+//! is more than a `UNITS_PER_WORKER`th of a worker's fair share. Where its fixtures are expensive the plan tries what pays.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::Tests;
+use super::setups::{Costs, runs};
 use crate::event::TestIndex;
 
 /// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that the last unit to be given away
 /// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
 const UNITS_PER_WORKER: u64 = 4;
+
+/// How far modules are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// A unit's most cost, µs, unless it is a single test.
+    pub limit: u64,
+    /// The same where entering the module costs something; `None`: such a module stays whole.
+    pub expensive: Option<u64>,
+    /// Units to be had if there are as many tests.
+    pub wanted: usize,
+}
+
+impl Split {
+    /// The finest split that balance asks for.
+    pub fn fine(total: u64, workers: usize, wanted: usize) -> Split {
+        let limit = total / (workers as u64 * UNITS_PER_WORKER);
+        Split {
+            limit,
+            expensive: Some(limit),
+            wanted,
+        }
+    }
+
+    /// From splitting expensive modules not at all to splitting them like all others.
+    pub fn candidates(self) -> impl Iterator<Item = Split> {
+        let limits = [
+            None,
+            Some(UNITS_PER_WORKER),
+            Some(UNITS_PER_WORKER / 2),
+            Some(1),
+        ];
+        limits.into_iter().map(move |times| Split {
+            expensive: times.map(|times| self.limit.saturating_mul(times)),
+            ..self
+        })
+    }
+}
 
 /// Neighbours in collection order that are planned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +61,12 @@ pub struct Unit {
     pub len: u32,
     /// Number of the module as counted along the collection: unlike the inventory's, unique.
     pub module: u32,
-    /// Microseconds.
+    /// Microseconds, entering the module included.
     pub cost: u64,
     /// Whether the duration of any of its tests is known.
     pub known: bool,
+    /// It must not be divided, whoever would have the time.
+    pub keep: bool,
 }
 
 impl Unit {
@@ -36,16 +76,14 @@ impl Unit {
     }
 }
 
-/// Parts `tests` into units, in collection order; at least `workers` of them if there are as many tests.
-///
-/// `costs` are microseconds per test, known or assumed; `workers` is at least 1.
+/// Parts `tests` into units, in collection order.
 #[must_use]
-pub fn group(tests: &Tests, costs: &[u64], workers: usize) -> Vec<Unit> {
-    let total: u64 = costs.iter().sum();
+pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
     let mut builder = Builder {
         tests,
         costs,
-        limit: total / (workers as u64 * UNITS_PER_WORKER),
+        split,
+        limit: 0,
         module: 0,
         units: Vec::new(),
     };
@@ -53,38 +91,27 @@ pub fn group(tests: &Tests, costs: &[u64], workers: usize) -> Vec<Unit> {
         builder.module = number as u32;
         builder.add(module);
     }
-    let mut units = builder.units;
-    if units.len() < workers.min(tests.len()) {
-        units = split_heaviest(units, workers.min(tests.len()), tests, costs);
+    let units = builder.units;
+    let wanted = split.wanted.min(tests.len());
+    if units.len() < wanted {
+        let keeps_expensive = split.expensive.is_none();
+        let whole = |unit: &Unit| keeps_expensive && costs.enter[unit.first as usize] > 0;
+        return split_heaviest(units, wanted, tests, costs, whole);
     }
     units
 }
 
-/// Ranges of equal neighbours in `keys[range]`.
-fn runs(keys: &[u32], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let mut start = range.start;
-    keys[range]
-        .chunk_by(|left, right| left == right)
-        .map(move |run| {
-            let begin = start;
-            start += run.len();
-            begin..start
-        })
-}
-
 struct Builder<'a> {
     tests: &'a Tests<'a>,
-    costs: &'a [u64],
+    costs: &'a Costs,
+    split: &'a Split,
+    /// For the tests of the module, without entering it.
     limit: u64,
     module: u32,
     units: Vec<Unit>,
 }
 
 impl Builder<'_> {
-    fn cost(&self, range: &Range<usize>) -> u64 {
-        self.costs[range.clone()].iter().sum()
-    }
-
     fn push(&mut self, range: Range<usize>) {
         if !range.is_empty() {
             self.units
@@ -94,15 +121,22 @@ impl Builder<'_> {
 
     /// One module, whole if it is light enough, else by classes.
     fn add(&mut self, module: Range<usize>) {
-        if self.cost(&module) <= self.limit {
+        let enter = self.costs.enter[module.start];
+        let limit = if enter == 0 {
+            Some(self.split.limit)
+        } else {
+            self.split.expensive
+        };
+        let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) + enter > limit) else {
             return self.push(module);
-        }
+        };
+        self.limit = limit.saturating_sub(enter);
         // Light classes are put together up to the limit: splitting finer than needed only costs set-ups.
         let mut open = module.start..module.start;
         let mut open_cost = 0;
         let classes: Vec<Range<usize>> = runs(self.tests.classes, module).collect();
         for class in classes {
-            let cost = self.cost(&class);
+            let cost = self.costs.sum(&class);
             if open_cost + cost > self.limit {
                 self.push(open);
                 open = class.start..class.start;
@@ -126,40 +160,48 @@ impl Builder<'_> {
         let mut open = class.start..class.start;
         let mut open_cost = 0;
         for test in class {
-            if open_cost + self.costs[test] > target {
+            if open_cost + self.costs.own[test] > target {
                 self.push(open);
                 open = test..test;
                 open_cost = 0;
             }
             open.end = test + 1;
-            open_cost += self.costs[test];
+            open_cost += self.costs.own[test];
         }
         self.push(open);
     }
 }
 
-fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &[u64]) -> Unit {
+fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Costs) -> Unit {
     Unit {
         first: range.start as TestIndex,
         len: range.len() as u32,
         module,
-        cost: costs[range.clone()].iter().sum(),
+        cost: costs.sum(&range) + costs.enter[range.start],
         known: tests.durations[range].iter().any(Option::is_some),
+        keep: false,
     }
 }
 
 /// Halves the heaviest units that have more than one test until there are `wanted`: every worker gets something as long as
-/// there are tests, even when one long test makes all others look light.
-fn split_heaviest(units: Vec<Unit>, wanted: usize, tests: &Tests, costs: &[u64]) -> Vec<Unit> {
-    let (mut done, divisible): (Vec<Unit>, Vec<Unit>) =
-        units.into_iter().partition(|unit| unit.len == 1);
+/// there are tests, even when one long test makes all others look light. `whole` units stay.
+fn split_heaviest(
+    units: Vec<Unit>,
+    wanted: usize,
+    tests: &Tests,
+    costs: &Costs,
+    whole: impl Fn(&Unit) -> bool,
+) -> Vec<Unit> {
+    let (mut done, divisible): (Vec<Unit>, Vec<Unit>) = units
+        .into_iter()
+        .partition(|unit| unit.len == 1 || whole(unit));
     let mut heap: BinaryHeap<_> = divisible.into_iter().map(by_cost).collect();
     while done.len() + heap.len() < wanted {
         let Some((_, _, heavy)) = heap.pop() else {
             break;
         };
         let range = heavy.first as usize..(heavy.first + heavy.len) as usize;
-        let middle = middle(&range, costs, heavy.cost);
+        let middle = middle(&range, costs);
         for half in [range.start..middle, middle..range.end] {
             let half = unit(half, heavy.module, tests, costs);
             if half.len == 1 {
@@ -180,10 +222,11 @@ fn by_cost(unit: Unit) -> (u64, Reverse<TestIndex>, Unit) {
 }
 
 /// Where to cut `range`, at least one test long on both sides, for halves of about equal cost.
-fn middle(range: &Range<usize>, costs: &[u64], cost: u64) -> usize {
+fn middle(range: &Range<usize>, costs: &Costs) -> usize {
+    let cost = costs.sum(range);
     let last = range.end - 1;
     let mut before = 0;
-    for (test, test_cost) in (range.start..last).zip(&costs[range.start..last]) {
+    for (test, test_cost) in (range.start..last).zip(&costs.own[range.start..last]) {
         before += test_cost;
         if before * 2 >= cost {
             return test + 1;

@@ -100,12 +100,12 @@ impl Pool {
     }
 
     /// Worker processes that there can be in a run: the first ones, their replacements, and for each slot one that takes
-    /// up work that was given back.
+    /// up work that was given back and one for the tests that run alone.
     #[must_use]
     pub fn incarnations_for(count: u16, max_restarts: u32) -> u32 {
         // A segment has an event for each; nobody waits for ten thousand restarts.
         let restarts = max_restarts.min(4096);
-        2 * u32::from(count) + restarts
+        3 * u32::from(count) + restarts
     }
 
     #[must_use]

@@ -174,7 +174,7 @@ pub(super) fn element<'a>(name: &'a str, attributes: &[(&'a str, &str)]) -> Byte
 
 /// An attribute's value as Python's `xml.etree.ElementTree` escapes it, so that the file is the same to the byte:
 /// other than quick-xml's own functions it leaves `'` alone and keeps line breaks and tabs.
-fn escaped(value: &str) -> Cow<'_, str> {
+pub(super) fn escaped(value: &str) -> Cow<'_, str> {
     if !value.contains(['&', '<', '>', '"', '\r', '\n', '\t']) {
         return Cow::Borrowed(value);
     }

@@ -5,6 +5,7 @@
 
 mod error;
 mod junit;
+pub mod merge;
 mod notices;
 mod progress;
 mod screen;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{ReportError, Reporter, Screen};
-use crate::event::{Outcome, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
+use crate::event::{Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
 
 /// Streams results to the terminal in one of the user guide's three forms, by pytest's verbosity.
 pub struct Terminal {
@@ -13,6 +13,8 @@ pub struct Terminal {
     verbosity: i32,
     test_verbosity: i32,
     live_output: bool,
+    /// Lines begin with the worker.
+    labels: bool,
     tests: usize,
 }
 
@@ -24,6 +26,7 @@ impl Terminal {
             verbosity: 0,
             test_verbosity: 0,
             live_output: false,
+            labels: false,
             tests: 0,
         }
     }
@@ -32,6 +35,7 @@ impl Terminal {
         self.verbosity = start.verbosity;
         self.test_verbosity = start.test_verbosity;
         self.live_output = start.live_output;
+        self.labels = start.test_verbosity > 0 || start.each;
         self.tests = start.tests;
         self.screen.lines(&start.header);
         if self.verbosity >= 0 {
@@ -45,6 +49,9 @@ impl Terminal {
                 "{} {workers} [{} {tests}]",
                 start.workers, start.tests
             ));
+            if let Some(how) = start.scheduling.as_deref().filter(|_| self.verbosity > 0) {
+                self.screen.lines(&format!("scheduling tests: {how}"));
+            }
             if let Some(why) = start.why.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen
                     .lines(&format!("start method: {} ({why})", start.method));
@@ -84,7 +91,7 @@ impl Terminal {
 
     fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
         self.screen.fresh_line();
-        if self.test_verbosity > 0 {
+        if self.labels {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);
@@ -118,7 +125,7 @@ impl Terminal {
         slot: Slot,
         cause: &str,
         test: Option<&str>,
-        replaced: bool,
+        replacement: Replacement,
     ) -> Result<(), ReportError> {
         self.screen.fresh_line();
         self.screen.write(&label(slot), &[]);
@@ -127,9 +134,15 @@ impl Terminal {
         if let Some(test) = test {
             self.screen.write(&format!(" while running {test}"), &[]);
         }
-        if !replaced {
-            self.screen.write(" (not replaced)", &[]);
-        }
+        let why = match replacement {
+            Replacement::Coming => String::new(),
+            Replacement::NothingLeft => " (not replaced: no test is left to start)".to_owned(),
+            Replacement::Limit(limit) => {
+                format!(" (not replaced: `--max-worker-restart` is {limit})")
+            }
+            Replacement::Ending => " (not replaced)".to_owned(),
+        };
+        self.screen.write(&why, &[]);
         self.screen.newline();
         self.screen.flush()
     }
@@ -163,8 +176,8 @@ impl Reporter for Terminal {
                 slot,
                 cause,
                 test,
-                replaced,
-            } => self.crashed(slot, cause, test, replaced),
+                replacement,
+            } => self.crashed(slot, cause, test, replacement),
             RunEvent::Notice(text) => self.notice(text),
             RunEvent::Ended(end) => self.ended(end),
         }

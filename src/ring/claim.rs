@@ -1,13 +1,18 @@
-//! Who runs which test: claim words, and the walk of a worker through the plan.
+//! Who runs which test: claim words, hold words, and the walk of a worker through the plan.
 //!
-//! A claim word is the single truth about its test, and nothing else is published through it: all accesses are relaxed.
+//! A claim word is the single truth about its test, and nothing else is published through it: its accesses are relaxed.
 //! Whatever a worker believes about the plan (ranges it adopted, windows it narrowed) is only a hint where to look.
+//!
+//! A unit that must not be divided has a hold word besides, with the same values. A worker takes it before its first test of
+//! the unit and never gives it back; when the worker is dead, the parent does. So at most one living worker claims tests
+//! of the unit, however its tests were divided among the dead.
 
+use super::steal::{Choice, Rest};
 use super::sync::Ordering;
-use super::{PlanEntry, Segment};
+use super::{PlanEntry, Segment, Sharing};
 
-/// Windows longer than this are weighed by prefix sums instead of looking at each claim.
-const EXACT: u32 = 4096;
+/// The claim of a test that nobody may take yet; no worker's, because there are fewer slots.
+const WITHHELD: u32 = u32::MAX;
 
 /// A claim word: 0 is free.
 fn word(slot: u16, incarnation: u16) -> u32 {
@@ -22,6 +27,9 @@ impl Segment {
             return None;
         }
         let word = self.claim_word(test).load(Ordering::Relaxed);
+        if word == WITHHELD {
+            return None;
+        }
         let slot = (word as u16).checked_sub(1)?;
         Some((slot, (word >> 16) as u16))
     }
@@ -33,31 +41,86 @@ impl Segment {
     /// # Panics
     /// When there is no such test.
     pub fn release(&self, test: u32, slot: u16, incarnation: u16) -> bool {
+        self.free(test, word(slot, incarnation))
+    }
+
+    /// Gives back the undivided units of a worker that was reaped: another one may go on with them. To be called after
+    /// its claims were [released](Self::release).
+    pub fn release_units(&self, slot: u16, incarnation: u16) {
+        let word = word(slot, incarnation);
+        let mut any = false;
+        for head in (0..).take(self.plan().entries.len()) {
+            if self.unit_head(head) == Some(head) {
+                // Release: pairs with the acquire in `hold`; who holds the unit next sees the released claims.
+                any |= self
+                    .hold_word(head)
+                    .compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed)
+                    .is_ok();
+            }
+        }
+        if any {
+            self.new_epoch();
+        }
+    }
+
+    /// Keeps all workers from `test` until [`hand_out`](Self::hand_out). To be called before there are any.
+    ///
+    /// # Panics
+    /// When there is no such test.
+    pub fn withhold(&self, test: u32) {
+        // Relaxed: workers are started, or told to attach, later.
+        self.claim_word(test).store(WITHHELD, Ordering::Relaxed);
+    }
+
+    /// Lets workers take `test`; `false` when it was not withheld.
+    ///
+    /// # Panics
+    /// When there is no such test.
+    pub fn hand_out(&self, test: u32) -> bool {
+        self.free(test, WITHHELD)
+    }
+
+    fn free(&self, test: u32, word: u32) -> bool {
         let freed = self
             .claim_word(test)
-            .compare_exchange(
-                word(slot, incarnation),
-                0,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();
         if freed {
-            // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the free claim.
-            self.epoch().fetch_add(1, Ordering::Release);
+            self.new_epoch();
         }
         freed
     }
 
-    /// Planned tests that nobody has claimed. Looks at every claim.
+    fn new_epoch(&self) {
+        // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the free words.
+        self.epoch().fetch_add(1, Ordering::Release);
+    }
+
+    /// Planned tests that a worker could claim: not withheld, not of a unit that another one holds. Looks at every claim.
     #[must_use]
     pub fn unclaimed(&self) -> u32 {
-        let free = self
-            .plan()
-            .entries
-            .iter()
-            .filter(|entry| self.is_free(entry));
-        u32::try_from(free.count()).unwrap_or(u32::MAX)
+        let entries = u32::try_from(self.plan().entries.len()).unwrap_or(u32::MAX);
+        self.free_in(0..entries)
+    }
+
+    /// Of these tests the ones that the worker of `slot` could claim.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    #[must_use]
+    pub fn unclaimed_for(&self, slot: u16) -> u32 {
+        match self.plan().sharing {
+            Sharing::Steal | Sharing::Queue => self.unclaimed(),
+            Sharing::Own => {
+                let (start, len) = self.plan().parts[usize::from(slot)];
+                self.free_in(start..start + len)
+            }
+        }
+    }
+
+    fn free_in(&self, range: std::ops::Range<u32>) -> u32 {
+        let free = range.filter(|index| self.free_at(*index)).count();
+        u32::try_from(free).unwrap_or(u32::MAX)
     }
 
     /// No worker claims a test from now on; a claim that is being made may still succeed.
@@ -75,8 +138,22 @@ impl Segment {
         self.claim_word(entry.test).load(Ordering::Relaxed) == 0
     }
 
-    fn free_at(&self, index: u32) -> bool {
+    /// Whether the test of entry `index` can be claimed, as far as one can see.
+    pub(super) fn free_at(&self, index: u32) -> bool {
         self.is_free(&self.plan().entries[index as usize])
+            && self
+                .unit_head(index)
+                .is_none_or(|head| self.hold_word(head).load(Ordering::Relaxed) == 0)
+    }
+
+    /// Takes the unit that begins at `head` for the worker whose claim word is `word`.
+    fn hold(&self, head: u32, word: u32) -> bool {
+        let hold = self.hold_word(head);
+        // Acquire: pairs with the release in `release_units`.
+        hold.load(Ordering::Relaxed) == 0
+            && hold
+                .compare_exchange(0, word, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
     }
 }
 
@@ -87,39 +164,60 @@ pub(super) struct Walker {
     /// What is left of the range being walked: the worker's own part first, then ranges of others.
     next: u32,
     end: u32,
+    /// First entry of the undivided unit that it took last.
+    held: Option<u32>,
     /// What others may have left, known once this worker's own part is exhausted.
     rest: Option<Rest>,
-}
-
-/// What may be unclaimed: per part a window, outside of which everything is claimed.
-#[derive(Debug)]
-struct Rest {
+    /// There was work left that was not worth taking over.
+    declined: bool,
+    /// How many claims had been given back when it last looked for others' work.
     epoch: u32,
-    windows: Vec<(u32, u32)>,
-    /// `sums[i]`: cost of the entries before `i`.
-    sums: Vec<u64>,
 }
 
 impl Walker {
     pub fn new(segment: &Segment, slot: u16, incarnation: u16) -> Self {
-        let (start, len) = segment.plan().parts[usize::from(slot)];
+        let plan = segment.plan();
+        let (next, end) = match plan.sharing {
+            Sharing::Steal | Sharing::Own => {
+                let (start, len) = plan.parts[usize::from(slot)];
+                (start, start + len)
+            }
+            Sharing::Queue => (0, plan.entries.len() as u32),
+        };
         Self {
             word: word(slot, incarnation),
-            next: start,
-            end: start + len,
+            next,
+            end,
+            held: None,
             rest: None,
+            declined: false,
+            epoch: 0,
         }
     }
 
-    /// Claims a test; `None` when there is none left to claim, or all were told to stop.
+    /// Claims a test; `None` when there is none left to claim, none worth it, or all were told to stop.
     pub fn claim(&mut self, segment: &Segment) -> Option<u32> {
+        self.declined = false;
         loop {
             while self.next < self.end {
                 if segment.stopped() {
                     return None;
                 }
-                let test = segment.plan().entries[self.next as usize].test;
+                let index = self.next;
                 self.next += 1;
+                if let Some(head) = segment.unit_head(index)
+                    && self.held != Some(head)
+                {
+                    if !segment.hold(head, self.word) {
+                        // Another's: nothing in it is for us.
+                        while self.next < self.end && segment.unit_head(self.next) == Some(head) {
+                            self.next += 1;
+                        }
+                        continue;
+                    }
+                    self.held = Some(head);
+                }
+                let test = segment.plan().entries[index as usize].test;
                 let claim = segment.claim_word(test);
                 // The load first: a failed compare-exchange takes the cache line away from its owner.
                 if claim.load(Ordering::Relaxed) == 0
@@ -139,29 +237,41 @@ impl Walker {
         self.rest.is_some()
     }
 
+    /// Whether the last claim found work that was not worth taking over at that time.
+    pub fn declined(&self) -> bool {
+        self.declined
+    }
+
     /// How many claims had been given back when it last looked for others' work.
     #[cfg(all(test, loom))]
     pub fn epoch(&self) -> u32 {
-        self.rest.as_ref().map_or(0, |rest| rest.epoch)
+        self.epoch
     }
 
     /// Chooses the next range to walk; it had an unclaimed test when looked at.
     fn pick(&mut self, segment: &Segment) -> Option<(u32, u32)> {
-        if segment.stopped() {
+        if segment.stopped() || segment.plan().sharing == Sharing::Own {
             return None;
         }
-        let rest = self.rest.get_or_insert_with(|| Rest::new(segment));
+        let everything = (0, segment.plan().entries.len() as u32);
         loop {
-            // Acquire: pairs with the release in `Segment::release`.
+            // Acquire: pairs with the release in `new_epoch`.
             let epoch = segment.epoch().load(Ordering::Acquire);
-            if epoch != rest.epoch {
-                *rest = Rest {
-                    epoch,
-                    ..Rest::new(segment)
-                };
+            let known = std::mem::replace(&mut self.epoch, epoch) == epoch;
+            if segment.plan().sharing == Sharing::Queue {
+                return (!known).then_some(everything);
             }
-            if let Some(range) = rest.heaviest(segment) {
-                return Some(range);
+            let rest = self.rest.get_or_insert_with(|| Rest::new(segment));
+            if !known {
+                *rest = Rest::new(segment);
+            }
+            match rest.choose(segment) {
+                Choice::Range(start, end) => return Some((start, end)),
+                Choice::Later => {
+                    self.declined = true;
+                    return None;
+                }
+                Choice::Nothing => {}
             }
             // A claim given back during the search counts: `None` is final.
             if segment.epoch().load(Ordering::Acquire) == epoch {
@@ -169,105 +279,4 @@ impl Walker {
             }
         }
     }
-}
-
-impl Rest {
-    fn new(segment: &Segment) -> Self {
-        let plan = segment.plan();
-        let mut sum = 0;
-        let sums = std::iter::once(0)
-            .chain(plan.entries.iter().map(|entry| {
-                sum += weight(entry);
-                sum
-            }))
-            .collect();
-        Self {
-            epoch: 0,
-            windows: plan
-                .parts
-                .iter()
-                .map(|&(start, len)| (start, start + len))
-                .collect(),
-            sums,
-        }
-    }
-
-    /// A range in the part with most work left.
-    fn heaviest(&mut self, segment: &Segment) -> Option<(u32, u32)> {
-        let mut best: Option<(u64, usize)> = None;
-        for part in 0..self.windows.len() {
-            let (mut low, mut high) = self.windows[part];
-            while low < high && !segment.free_at(low) {
-                low += 1;
-            }
-            while low < high && !segment.free_at(high - 1) {
-                high -= 1;
-            }
-            self.windows[part] = (low, high);
-            if low == high {
-                continue;
-            }
-            let left = self.left(segment, low, high);
-            if best.is_none_or(|(most, _)| left > most) {
-                best = Some((left, part));
-            }
-        }
-        best.map(|(_, part)| choose(segment, segment.plan().parts[part], self.windows[part]))
-    }
-
-    /// Cost of what is unclaimed in a window.
-    fn left(&self, segment: &Segment, low: u32, high: u32) -> u64 {
-        if high - low > EXACT {
-            return self.sums[high as usize] - self.sums[low as usize];
-        }
-        let entries = &segment.plan().entries[low as usize..high as usize];
-        let free = entries.iter().filter(|entry| segment.is_free(entry));
-        free.map(weight).sum()
-    }
-}
-
-/// A test of unknown cost still counts.
-fn weight(entry: &PlanEntry) -> u64 {
-    u64::from(entry.cost_us.max(1))
-}
-
-/// The range to take from a part whose window begins and ends with unclaimed entries: its last unit that nobody has begun;
-/// when there is none, the back half of what is unclaimed of the unit with most of that.
-fn choose(segment: &Segment, (first, len): (u32, u32), (low, high): (u32, u32)) -> (u32, u32) {
-    let unit_at = |index: u32| segment.plan().entries[index as usize].unit;
-    let mut most: Option<(u64, u32, u32)> = None;
-    let mut end = high;
-    while end > low {
-        let mut start = end - 1;
-        while start > low && unit_at(start - 1) == unit_at(end - 1) {
-            start -= 1;
-        }
-        // What the window cuts off was claimed, so a unit that it cuts is begun.
-        let cut = (start == low && start > first && unit_at(start - 1) == unit_at(start))
-            || (end == high && end < first + len && unit_at(end) == unit_at(end - 1));
-        let mut free = 0;
-        let mut cost = 0;
-        for index in start..end {
-            if segment.free_at(index) {
-                free += 1;
-                cost += weight(&segment.plan().entries[index as usize]);
-            }
-        }
-        if free == end - start && !cut {
-            return (start, end);
-        }
-        if free > 0 && most.is_none_or(|(least, ..)| cost > least) {
-            most = Some((cost, start, end));
-        }
-        end = start;
-    }
-    // Claimed in the meantime: the walk finds nothing there, and asks again.
-    let Some((_, start, end)) = most else {
-        return (low, high);
-    };
-    let free: Vec<u32> = (start..end)
-        .filter(|index| segment.free_at(*index))
-        .collect();
-    free.get(free.len() / 2)
-        .map_or((start, end), |middle| (*middle, end))
 }

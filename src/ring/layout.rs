@@ -3,7 +3,7 @@
 use super::SegmentSpec;
 
 /// First eight bytes of a segment: `rpytest` and a version of the layout.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x01");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x02");
 /// Smallest ring: four of the smallest records that can say everything (see [`Geometry::record_limit`]).
 pub(super) const MIN_RING: u32 = 256;
 /// Largest ring: lengths of records are `u32`.
@@ -13,6 +13,8 @@ pub(super) const EVENT_BYTES: usize = 128;
 /// Words that different processes write are this far apart: two cache lines, because the prefetcher fetches pairs.
 const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
+/// A plan entry: five `u32`.
+const ENTRY_BYTES: usize = 20;
 
 /// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
 pub(super) mod header {
@@ -23,15 +25,17 @@ pub(super) mod header {
     pub const ENTRIES: usize = 32;
     pub const RING_BYTES: usize = 40;
     pub const INCARNATIONS: usize = 48;
-    /// CRC-32 of the words above and of the plan.
+    /// CRC-32 of the words around it and of the plan.
     pub const CHECKSUM: usize = 56;
+    /// How workers share the plan.
+    pub const SHARING: usize = 64;
     /// `u32`: not zero when nobody shall claim any more.
-    pub const STOP: usize = super::APART;
+    pub const STOP: usize = 128;
     /// `u32`: not zero while the parent sleeps.
-    pub const ARMED: usize = 2 * super::APART;
+    pub const ARMED: usize = STOP + super::APART;
     /// `u32`: counts the claims that were given back.
-    pub const EPOCH: usize = 3 * super::APART;
-    pub const BYTES: usize = 4 * super::APART;
+    pub const EPOCH: usize = ARMED + super::APART;
+    pub const BYTES: usize = EPOCH + super::APART;
 }
 
 /// Offsets within a slot's control block, bytes.
@@ -52,6 +56,7 @@ pub(super) struct Geometry {
     /// Entries in the plan.
     pub entries: u32,
     claims: usize,
+    holds: usize,
     plan: usize,
     parts: usize,
     events: usize,
@@ -90,14 +95,15 @@ impl Geometry {
         let offsets = (|| {
             Some((
                 place(spec.tests as usize, 4)?,
-                place(entries as usize, 12)?,
+                place(entries as usize, 4)?,
+                place(entries as usize, ENTRY_BYTES)?,
                 place(slots, 8)?,
                 place(spec.incarnations as usize, EVENT_BYTES)?,
                 place(slots, SLOT_BYTES)?,
                 place(slots, spec.ring_bytes as usize)?,
             ))
         })();
-        let (claims, plan, parts, events, blocks, rings) =
+        let (claims, holds, plan, parts, events, blocks, rings) =
             offsets.ok_or("the segment would be larger than the address space")?;
         if next > isize::MAX as usize {
             return Err("the segment would be larger than the address space");
@@ -106,6 +112,7 @@ impl Geometry {
             spec: *spec,
             entries,
             claims,
+            holds,
             plan,
             parts,
             events,
@@ -130,9 +137,15 @@ impl Geometry {
         self.claims + test as usize * 4
     }
 
-    /// A plan entry: three `u32`.
+    /// The hold word (`u32`) of the unit whose first entry this is.
+    pub fn hold(&self, index: u32) -> usize {
+        assert!(index < self.entries, "entry {index} is not in the plan");
+        self.holds + index as usize * 4
+    }
+
+    /// A plan entry: five `u32`.
     pub fn entry(&self, index: u32) -> usize {
-        self.plan + index as usize * 12
+        self.plan + index as usize * ENTRY_BYTES
     }
 
     /// A slot's part of the plan: two `u32`.

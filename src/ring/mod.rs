@@ -10,7 +10,7 @@
 //! use rpytest::ring::{Outgoing, PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
 //!
 //! let spec = SegmentSpec { slots: 1, tests: 1, ring_bytes: 4096, incarnations: 1 };
-//! let plan = PlanTable { entries: vec![PlanEntry { test: 0, cost_us: 10, unit: 0 }], parts: vec![(0, 1)] };
+//! let plan = PlanTable { entries: vec![PlanEntry::default()], parts: vec![(0, 1)], ..PlanTable::default() };
 //! let segment = Arc::new(Segment::create(&spec, &plan)?);
 //!
 //! // In a worker process it would be `Segment::open(name)`, or the one that was there before the fork.
@@ -48,6 +48,7 @@ mod segment;
 mod slot;
 #[cfg(not(loom))]
 pub mod spill;
+mod steal;
 mod sync;
 #[cfg(not(loom))]
 mod waker;
@@ -56,7 +57,7 @@ mod worker;
 mod writer;
 
 pub use error::{Corrupt, PushError, SegmentError};
-pub use plan::{PlanEntry, PlanTable};
+pub use plan::{PlanEntry, PlanTable, Sharing};
 pub use reader::Reader;
 pub use record::{Outgoing, RecordHead, Spill};
 pub use segment::{Segment, SegmentSpec};

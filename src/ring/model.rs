@@ -16,14 +16,21 @@ use super::{PlanEntry, PlanTable, Segment, SegmentSpec};
 const BODY: usize = 24;
 
 fn segment(slots: u16, parts: &[&[u32]]) -> Arc<Segment> {
+    model(slots, parts, false)
+}
+
+/// With `keep`, each part is one unit that must not be divided.
+fn model(slots: u16, parts: &[&[u32]], keep: bool) -> Arc<Segment> {
     let mut plan = PlanTable::default();
-    for part in parts {
+    for (number, part) in (0..).zip(parts) {
         plan.parts
             .push((plan.entries.len() as u32, part.len() as u32));
         plan.entries.extend(part.iter().map(|&test| PlanEntry {
             test,
             cost_us: 1,
-            unit: test,
+            unit: if keep { number } else { test },
+            keep,
+            ..PlanEntry::default()
         }));
     }
     let spec = SegmentSpec {
@@ -108,6 +115,55 @@ fn a_released_claim_is_taken_again_or_still_there() {
         claimed.extend(std::iter::from_fn(|| next.claim(&segment)));
         claimed.sort_unstable();
         assert_eq!(claimed, [0, 1]);
+    });
+}
+
+#[test]
+fn a_kept_unit_is_not_divided() {
+    loom::model(|| {
+        let segment = model(2, &[&[0, 1], &[]], true);
+        let walk = |slot| {
+            let segment = segment.clone();
+            move || {
+                let mut walker = Walker::new(&segment, slot, 0);
+                std::iter::from_fn(|| walker.claim(&segment)).collect::<Vec<_>>()
+            }
+        };
+        let other = thread::spawn(walk(1));
+        let claimed = (walk(0)(), other.join().unwrap());
+        assert!(
+            claimed == (vec![0, 1], vec![]) || claimed == (vec![], vec![0, 1]),
+            "{claimed:?}"
+        );
+    });
+}
+
+#[test]
+fn the_rest_of_a_dead_workers_unit_is_run_by_one_other() {
+    loom::model(|| {
+        let segment = model(2, &[&[0, 1, 2], &[]], true);
+        // The worker of slot 0 died in test 0, with 1 claimed ahead.
+        let mut dead = Walker::new(&segment, 0, 0);
+        assert_eq!(dead.claim(&segment), Some(0));
+        assert_eq!(dead.claim(&segment), Some(1));
+        let other = {
+            let segment = segment.clone();
+            thread::spawn(move || {
+                let mut walker = Walker::new(&segment, 1, 0);
+                std::iter::from_fn(|| walker.claim(&segment)).collect::<Vec<_>>()
+            })
+        };
+        assert!(segment.release(1, 0, 0));
+        segment.release_units(0, 0);
+        let theirs = other.join().unwrap();
+        // Its replacement.
+        let mut next = Walker::new(&segment, 0, 1);
+        let ours: Vec<_> = std::iter::from_fn(|| next.claim(&segment)).collect();
+        let claimed = (ours, theirs);
+        assert!(
+            claimed == (vec![1, 2], vec![]) || claimed == (vec![], vec![1, 2]),
+            "{claimed:?}"
+        );
     });
 }
 

@@ -1,5 +1,7 @@
 //! The plan in a segment: what it may be, and that it is that.
 
+use std::collections::HashSet;
+
 use super::SegmentSpec;
 use super::layout::Geometry;
 use super::memory::Memory;
@@ -14,6 +16,43 @@ pub struct PlanEntry {
     pub cost_us: u32,
     /// Equal in neighbours that should run in the same worker.
     pub unit: u32,
+    /// What a worker pays on top of `cost_us` when it takes over another's unit from here on, µs: set-ups that the other
+    /// one would not have to repeat.
+    pub enter_us: u32,
+    /// The unit must not be divided between two workers, the same for all its entries: while one that lives has any test
+    /// of it, nobody else takes another.
+    pub keep: bool,
+}
+
+/// How workers share the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each runs its own part, then what others have not begun.
+    #[default]
+    Steal,
+    /// Each takes the next unit of the whole plan; the parts mean nothing.
+    Queue,
+    /// Each runs its own part and nothing else.
+    Own,
+}
+
+impl Sharing {
+    pub(super) fn number(self) -> u64 {
+        match self {
+            Self::Steal => 0,
+            Self::Queue => 1,
+            Self::Own => 2,
+        }
+    }
+
+    pub(super) fn from_number(number: u64) -> Result<Self, &'static str> {
+        match number {
+            0 => Ok(Self::Steal),
+            1 => Ok(Self::Queue),
+            2 => Ok(Self::Own),
+            _ => Err("the plan is shared in an unknown way"),
+        }
+    }
 }
 
 /// Who runs what, in which order.
@@ -24,6 +63,7 @@ pub struct PlanTable {
     /// Per slot its part of `entries`: first entry, number of entries. The parts follow each other in order of the slots
     /// and cover all entries; a part may be empty.
     pub parts: Vec<(u32, u32)>,
+    pub sharing: Sharing,
 }
 
 /// Lays a segment out after checking the plan.
@@ -43,6 +83,7 @@ pub(super) fn geometry(spec: &SegmentSpec, plan: &PlanTable) -> Result<Geometry,
     if next != entries {
         return Err("the parts of the plan must cover it");
     }
+    check_units(plan)?;
     let mut seen = vec![false; spec.tests as usize];
     for entry in &plan.entries {
         match seen.get_mut(entry.test as usize) {
@@ -53,6 +94,51 @@ pub(super) fn geometry(spec: &SegmentSpec, plan: &PlanTable) -> Result<Geometry,
     }
     Ok(geometry)
 }
+
+/// A unit that is kept whole has one place, in one part.
+fn check_units(plan: &PlanTable) -> Result<(), &'static str> {
+    let mut kept = HashSet::new();
+    for range in units(plan) {
+        let unit = &plan.entries[range];
+        if unit.iter().any(|entry| entry.keep != unit[0].keep) {
+            return Err("the plan keeps a part of a unit");
+        }
+        if unit[0].keep && !kept.insert(unit[0].unit) {
+            return Err("the plan has a unit that is kept whole in two places");
+        }
+    }
+    Ok(())
+}
+
+/// Ranges of entries of equal neighbours, part after part; the parts were checked.
+fn units(plan: &PlanTable) -> impl Iterator<Item = std::ops::Range<usize>> {
+    plan.parts.iter().flat_map(|&(start, len)| {
+        let mut next = start as usize;
+        let part = &plan.entries[next..next + len as usize];
+        part.chunk_by(|left, right| left.unit == right.unit)
+            .map(move |unit| {
+                let first = next;
+                next += unit.len();
+                first..next
+            })
+    })
+}
+
+/// Per entry the first one of its unit if that is kept whole, else [`NO_UNIT`]. Empty when no unit is.
+pub(super) fn heads(plan: &PlanTable) -> Vec<u32> {
+    if !plan.entries.iter().any(|entry| entry.keep) {
+        return Vec::new();
+    }
+    let mut heads = vec![NO_UNIT; plan.entries.len()];
+    for range in units(plan).filter(|range| plan.entries[range.start].keep) {
+        let first = range.start as u32;
+        heads[range].fill(first);
+    }
+    heads
+}
+
+/// In [`heads`]: the entry's unit may be divided.
+pub(super) const NO_UNIT: u32 = u32::MAX;
 
 /// CRC-32 of everything in a segment that never changes.
 pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
@@ -68,11 +154,12 @@ pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
     ] {
         hasher.update(&number.to_le_bytes());
     }
+    hasher.update(&plan.sharing.number().to_le_bytes());
     for entry in &plan.entries {
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&entry.test.to_le_bytes());
-        bytes[4..8].copy_from_slice(&entry.cost_us.to_le_bytes());
-        bytes[8..].copy_from_slice(&entry.unit.to_le_bytes());
+        let mut bytes = [0; 20];
+        for (bytes, word) in bytes.chunks_exact_mut(4).zip(words(entry)) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
         hasher.update(&bytes);
     }
     for (start, len) in &plan.parts {
@@ -82,20 +169,42 @@ pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
     hasher.finalize()
 }
 
-/// Copies the plan out of a segment; nothing about it is checked yet.
-pub(super) fn read(memory: &Memory, geometry: &Geometry) -> PlanTable {
+/// An entry as it lies in the segment.
+pub(super) fn words(entry: &PlanEntry) -> [u32; 5] {
+    [
+        entry.test,
+        entry.cost_us,
+        entry.unit,
+        entry.enter_us,
+        entry.keep.into(),
+    ]
+}
+
+/// Copies the plan out of a segment; little about it is checked yet.
+pub(super) fn read(
+    memory: &Memory,
+    geometry: &Geometry,
+    sharing: Sharing,
+) -> Result<PlanTable, &'static str> {
     let word = |offset| memory.word32(offset).load(Ordering::Relaxed);
     let entry = |index| {
         let offset = geometry.entry(index);
-        PlanEntry {
+        Ok(PlanEntry {
             test: word(offset),
             cost_us: word(offset + 4),
             unit: word(offset + 8),
-        }
+            enter_us: word(offset + 12),
+            keep: match word(offset + 16) {
+                0 => false,
+                1 => true,
+                _ => return Err("a number is out of range"),
+            },
+        })
     };
     let part = |slot| (word(geometry.part(slot)), word(geometry.part(slot) + 4));
-    PlanTable {
-        entries: (0..geometry.entries).map(entry).collect(),
+    Ok(PlanTable {
+        entries: (0..geometry.entries).map(entry).collect::<Result<_, _>>()?,
         parts: (0..geometry.spec.slots).map(part).collect(),
-    }
+        sharing,
+    })
 }

@@ -3,11 +3,11 @@
 use super::book::SlotBook;
 use super::layout::{Geometry, MAGIC, header};
 use super::memory::Memory;
-use super::plan::{checksum, geometry};
+use super::plan::{self, NO_UNIT, checksum, geometry};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::{NO_TEST, PlanTable, Reader};
 #[cfg(not(loom))]
-use super::{SegmentError, Waker, event, mapping, mapping::Mapping, plan};
+use super::{SegmentError, Sharing, Waker, event, mapping, mapping::Mapping};
 
 /// Size of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct Segment {
     memory: Memory,
     geometry: Geometry,
     plan: PlanTable,
+    /// See [`plan::heads`].
+    heads: Vec<u32>,
+    /// Nanoseconds, for how long a test has been running: `CLOCK_MONOTONIC`, except in simulations.
+    clock: fn() -> u64,
     private: Vec<SlotBook>,
 }
 
@@ -105,7 +109,8 @@ impl Segment {
             if word(header::LENGTH) != laid_out.length as u64 || memory.len() != laid_out.length {
                 return Err("its length is wrong");
             }
-            let plan = plan::read(&memory, &laid_out);
+            let sharing = Sharing::from_number(word(header::SHARING))?;
+            let plan = plan::read(&memory, &laid_out, sharing)?;
             if word(header::CHECKSUM) != u64::from(checksum(&laid_out, &plan)) {
                 return Err("its checksum is wrong");
             }
@@ -146,6 +151,8 @@ impl Segment {
             .map(SlotBook::new)
             .collect();
         Self {
+            heads: plan::heads(&plan),
+            clock: super::monotonic_ns,
             memory,
             geometry,
             plan,
@@ -169,9 +176,9 @@ impl Segment {
         let store64 = |offset, value| self.memory.word64(offset).store(value, Ordering::Relaxed);
         for (index, entry) in (0..).zip(&self.plan.entries) {
             let offset = geometry.entry(index);
-            store32(offset, entry.test);
-            store32(offset + 4, entry.cost_us);
-            store32(offset + 8, entry.unit);
+            for (place, word) in plan::words(entry).into_iter().enumerate() {
+                store32(offset + 4 * place, word);
+            }
         }
         for (slot, (start, len)) in (0..).zip(&self.plan.parts) {
             store32(geometry.part(slot), *start);
@@ -187,6 +194,7 @@ impl Segment {
         store64(header::ENTRIES, geometry.entries.into());
         store64(header::RING_BYTES, spec.ring_bytes.into());
         store64(header::INCARNATIONS, spec.incarnations.into());
+        store64(header::SHARING, self.plan.sharing.number());
         store64(header::CHECKSUM, checksum(geometry, &self.plan).into());
         // Release: pairs with the acquire load in `open`.
         self.memory
@@ -284,6 +292,33 @@ impl Segment {
 
     pub(super) fn claim_word(&self, test: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.claim(test))
+    }
+
+    /// The first entry of the unit of entry `index`, if that is kept whole.
+    pub(super) fn unit_head(&self, index: u32) -> Option<u32> {
+        let head = self.heads.get(index as usize).copied();
+        head.filter(|&head| head != NO_UNIT)
+    }
+
+    /// The whole unit of entry `index`, if it is kept whole.
+    pub(super) fn unit_range(&self, index: u32) -> Option<(u32, u32)> {
+        let head = self.unit_head(index)?;
+        let end = (head..).find(|&index| self.unit_head(index) != Some(head))?;
+        Some((head, end))
+    }
+
+    /// Who holds the unit that begins at entry `head`.
+    pub(super) fn hold_word(&self, head: u32) -> &AtomicU32 {
+        self.memory.word32(self.geometry.hold(head))
+    }
+
+    /// Lets tests be timed by another clock than [`monotonic_ns`](super::monotonic_ns): for simulations, in one process.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.clock = clock;
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        (self.clock)()
     }
 
     pub(super) fn stop_word(&self) -> &AtomicU32 {

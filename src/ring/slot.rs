@@ -115,7 +115,7 @@ impl SlotHandle {
     pub fn begin(&self, test: u32) {
         self.segment
             .started(self.slot)
-            .store(super::monotonic_ns(), Ordering::Relaxed);
+            .store(self.segment.now_ns(), Ordering::Relaxed);
         // Release: pairs with the acquire load in `Segment::slot_state`.
         self.segment
             .state(self.slot)

@@ -92,9 +92,11 @@ impl WorkerEnd {
         Ok(end)
     }
 
-    /// Takes a test: of the worker's own part of the plan from front to back, then of the part with most work left.
+    /// Takes a test: of the worker's own part of the plan from front to back, then of the part with most work left, unless
+    /// the plan is [shared](super::Sharing) otherwise.
     ///
-    /// `None` is final: there was nothing left to claim in any part, or somebody said [`stop`](Self::stop).
+    /// `None` is final: there was nothing left to claim in any part, or somebody said [`stop`](Self::stop). The exception is
+    /// work that was [not worth it yet](Self::may_ask_again).
     pub fn claim(&mut self) -> Option<u32> {
         let segment = self.handle.segment();
         let stealing = self.walker.stealing();
@@ -108,6 +110,13 @@ impl WorkerEnd {
         }
         self.counters.claims += u64::from(test.is_some());
         test
+    }
+
+    /// Whether the last [`claim`](Self::claim) found work that another worker would finish earlier by itself. It may ask
+    /// again a little later, in case that one is held up; nothing is lost if it does not.
+    #[must_use]
+    pub fn may_ask_again(&self) -> bool {
+        self.walker.declined() && !self.stopped()
     }
 
     /// Writes and commits a record if there is room for it; `false`: the ring is full, nothing was written.

@@ -1,12 +1,14 @@
 //! Workers that end, the tests that they take with them, and those who come in their place.
 
+use std::collections::HashSet;
+
 use rustix::process::Signal;
 
 use super::made_up::made_up;
 use super::stats::now_ns;
 use super::{Lane, Lost, PATIENCE, Run};
 use crate::daemon::message::HostRequest;
-use crate::event::RunEvent;
+use crate::event::{Replacement, RunEvent};
 use crate::pool::Death;
 use crate::ring::Phase;
 
@@ -72,6 +74,7 @@ impl Run<'_> {
                 self.segment.release(test, slot, incarnation);
             }
         }
+        self.segment.release_units(slot, incarnation);
     }
 
     fn crashed(&mut self, slot: u16, lane: &Lane, death: Option<&Death>, in_flight: Option<Lost>) {
@@ -89,14 +92,17 @@ impl Run<'_> {
             (None, Some(death)) => death.cause(),
         };
         self.needs_report = true;
-        let replaced = self.replace(slot);
+        if let Some(lost) = &in_flight {
+            self.sequences[usize::from(slot)].push(lost.test);
+        }
+        let replacement = self.replace(slot);
         let inventory = self.inventory;
         let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
         self.tell(&RunEvent::Crashed {
             slot,
             cause: &cause,
             test: nodeid,
-            replaced,
+            replacement,
         });
         match in_flight {
             // Without a host it is one of all the tests that have no result: `nobody_will_say`.
@@ -117,18 +123,27 @@ impl Run<'_> {
     }
 
     /// Starts a worker in place of one that crashed, if there is something to do for it.
-    fn replace(&mut self, slot: u16) -> bool {
-        if !self.connected || self.segment.stopped() || self.segment.unclaimed() == 0 {
-            return false;
+    fn replace(&mut self, slot: u16) -> Replacement {
+        self.crashes += 1;
+        let limit = self.pool.max_restarts();
+        if !self.connected || self.segment.stopped() {
+            return Replacement::Ending;
+        }
+        if self.segment.unclaimed_for(slot) == 0 {
+            return if self.crashes > limit {
+                Replacement::Limit(limit)
+            } else {
+                Replacement::NothingLeft
+            };
         }
         match self.pool.restart(slot) {
             Some(reserved) => {
                 self.spawn(slot, reserved);
-                true
+                Replacement::Coming
             }
             None => {
                 self.out_of_restarts = true;
-                false
+                Replacement::Limit(limit)
             }
         }
     }
@@ -166,13 +181,20 @@ impl Run<'_> {
 
     /// Workers have left and tests are without a result: somebody else has to run them, or they are errors, by name.
     fn nobody_left(&mut self) {
+        if self.begin_serial() {
+            return;
+        }
         let progress = self.revived_at != Some(self.ledger.done());
         let can_run = self.segment.unclaimed() > 0 && !self.segment.stopped();
         if can_run && progress && !self.out_of_restarts {
             self.revived_at = Some(self.ledger.done());
-            let count = self.segment.unclaimed().min(self.pool.len().into());
-            for slot in 0..u16::try_from(count).unwrap_or(u16::MAX) {
-                if let Some(reserved) = self.pool.next(slot) {
+            let mut unclaimed = self.segment.unclaimed();
+            for slot in 0..self.pool.len() {
+                if unclaimed > 0
+                    && self.segment.unclaimed_for(slot) > 0
+                    && let Some(reserved) = self.pool.next(slot)
+                {
+                    unclaimed -= 1;
                     self.spawn(slot, reserved);
                 }
             }
@@ -202,6 +224,31 @@ impl Run<'_> {
                 message,
             });
         }
+    }
+
+    /// When all other tests have their results and no worker is left, hands out the next tests that run alone and sends a
+    /// worker for them. Workers of before have ended, the teardown of their fixtures included: nothing else runs.
+    fn begin_serial(&mut self) -> bool {
+        let withheld: HashSet<u32> = self
+            .serial
+            .iter()
+            .flat_map(|serial| serial.tests.iter().copied())
+            .collect();
+        if self.segment.stopped() || self.ledger.missing().any(|test| !withheld.contains(&test)) {
+            return false;
+        }
+        let Some(serial) = self.serial.pop_front() else {
+            return false;
+        };
+        for test in serial.tests {
+            self.segment.hand_out(test);
+        }
+        match self.pool.next(serial.slot) {
+            Some(reserved) => self.spawn(serial.slot, reserved),
+            None => return false,
+        }
+        self.revived_at = None;
+        true
     }
 
     /// Nobody reaps the killed workers or makes reports.

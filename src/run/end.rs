@@ -44,6 +44,7 @@ impl Run<'_> {
             samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
             complete: self.ledger.unfinished() == 0 && !self.verdict.has_lost_its_host(),
+            sequences: std::mem::take(&mut self.sequences),
         }
     }
 
@@ -72,6 +73,7 @@ impl Run<'_> {
             location: interrupted.map_or("", |(_, location)| location),
             stop: self.verdict.stop_text(),
             duration: self.began.elapsed().as_secs_f64(),
+            elsewhere: self.elsewhere,
             len,
         };
         if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {

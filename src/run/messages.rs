@@ -81,7 +81,10 @@ impl Run<'_> {
                 self.host_gave_up();
             }
             HostEvent::Unknown => {}
-            HostEvent::Collected(_) | HostEvent::Collecting { .. } | HostEvent::Replace { .. } => {
+            HostEvent::Collected(_)
+            | HostEvent::Collecting { .. }
+            | HostEvent::Shard(_)
+            | HostEvent::Replace { .. } => {
                 return Err(WireError::Malformed(
                     "it announced a run in the middle of one".into(),
                 ));

@@ -24,6 +24,7 @@ use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 use crate::event::{RunEvent, RunStart, RunningTest};
 use crate::inventory::Inventory;
+use crate::plan::Serial;
 use crate::plan::history::Sample;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
@@ -47,6 +48,8 @@ pub struct Setup<'a> {
     pub inventory: &'a Inventory,
     /// The tests to run.
     pub planned: Vec<u32>,
+    /// Those of them that run alone, after all others; they are withheld in the segment.
+    pub serial: Vec<Serial>,
     pub options: &'a Options,
     /// Workers; not more than the segment has slots.
     pub slots: u16,
@@ -76,6 +79,8 @@ pub struct Finished {
     pub error: Option<Error>,
     /// Every planned test has a result of its own.
     pub complete: bool,
+    /// Per slot the tests that ran there, in that order; those included that took their worker with them.
+    pub sequences: Vec<Vec<u32>>,
 }
 
 /// What is known about the worker in a slot beside its process.
@@ -122,11 +127,18 @@ struct Run<'a> {
     bodies: Bodies,
     samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
+    /// Tests of other shards.
+    elsewhere: usize,
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
     asked: Vec<Lost>,
+    /// Workers that have crashed.
+    crashes: u32,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
+    /// What is still withheld.
+    serial: VecDeque<Serial>,
+    sequences: Vec<Vec<u32>>,
     /// Number of results when workers were last sent for tests that were given back.
     revived_at: Option<usize>,
 
@@ -192,10 +204,14 @@ impl<'a> Run<'a> {
             verdict: Verdict::new(setup.options.collect_errors),
             bodies: Bodies::default(),
             samples: Vec::new(),
-            properties: Vec::new(),
+            properties: setup.start.suite_properties.clone(),
+            elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),
+            crashes: 0,
             out_of_restarts: false,
+            serial: setup.serial.into(),
+            sequences: vec![Vec::new(); setup.slots.into()],
             revived_at: None,
             connected: true,
             disconnected_at: None,

@@ -127,6 +127,7 @@ impl Run<'_> {
                 if !self.ledger.finish(head.test) {
                     return self.corrupt(slot, "a second result of a test");
                 }
+                self.sequences[usize::from(slot)].push(head.test);
                 self.bodies
                     .push(head.kind, head.flags, head.test, slot, body);
                 self.samples.push((result.test, Sample::of(&result)));

@@ -60,8 +60,8 @@ class Browser:
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        self._answers = open(ours_in, "rb", buffering=0)
-        self._requests = open(ours_out, "wb", buffering=0)
+        self._answers = ours_in
+        self._requests = ours_out
         self._rest = b""
         self._last = 0
         self._session: str | None = None
@@ -92,8 +92,8 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._requests.close()
-        self._answers.close()
+        os.close(self._requests)
+        os.close(self._answers)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     # The protocol
@@ -104,7 +104,9 @@ class Browser:
         message: dict[str, object] = {"id": self._last, "method": method, "params": parameters}
         if self._session is not None:
             message["sessionId"] = self._session
-        self._requests.write(json.dumps(message).encode() + b"\0")
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._requests, data) :]
         while True:
             answer = self._receive()
             if answer.get("id") == self._last:
@@ -115,7 +117,7 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            data = self._answers.read(1 << 20)
+            data = os.read(self._answers, 1 << 20)
             if not data:
                 raise EOFError("the browser has ended")
             self._rest += data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 # Before the modules are imported: their assertions are part of the tests.
-pytest.register_assert_rewrite("harness", "processes", "rich", "running", "screen")
+pytest.register_assert_rewrite("daemons", "harness", "messages", "processes", "rich", "running", "screen")
 
 import processes
 from harness import Project
@@ -34,6 +35,12 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
     """A `project` for many tests of the same files: one daemon serves them all."""
     with _guarded(tmp_path_factory.mktemp("project")) as project:
         yield project
+
+
+@pytest.fixture
+def folder(shared_project: Project) -> Path:
+    """A new folder in the shared project: a project of its own, as far as pytest is concerned."""
+    return Path(tempfile.mkdtemp(prefix="t", dir=shared_project.path))
 
 
 @contextlib.contextmanager

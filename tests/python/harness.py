@@ -136,6 +136,10 @@ class Project:
             path.write_text(textwrap.dedent(text).lstrip("\n"))
         return path
 
+    def fill(self, folder: Path, files: Mapping[str, str]) -> None:
+        """As `write`, into a folder."""
+        self.write({str(folder / name): text for name, text in files.items()})
+
     # -- commands
 
     def spawn(

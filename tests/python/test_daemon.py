@@ -10,62 +10,18 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 import processes
+from daemons import daemon_pid, runs, sockets, status, wait_for, waiting_code, waiting_test
 from harness import Project, Result
 from running import Running
 
 PASSING = {"test_a.py": "def test_1(): pass\ndef test_2(): pass\n"}
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """One daemon for all tests that don't stop it; each has a folder of its own."""
-    project = Project(tmp_path_factory.mktemp("daemon"))
-    try:
-        yield project
-    finally:
-        project.close()
-
-
-@pytest.fixture
-def folder(shared: Project) -> Path:
-    """A new folder in the shared project."""
-    return Path(tempfile.mkdtemp(prefix="t", dir=shared.path))
-
-
-def fill(shared: Project, folder: Path, files: Mapping[str, str]) -> None:
-    shared.write({f"{folder.name}/{name}": text for name, text in files.items()})
-
-
-def status(project: Project) -> str:
-    result = project.rpytest("--daemon-status", junit=False)
-    assert result.status == 0
-    return result.stdout
-
-
-def runs(project: Project, root: Path | None = None) -> list[int]:
-    """How many runs each warm session in `root` has served, in the order of their age."""
-    text = status(project)
-    pattern = rf"session \d+: {re.escape(str(root or project.path))}(?: .*)?\n +\d+ tests?, (\d+) runs?, "
-    return [int(count) for count in re.findall(pattern, text)]
-
-
-def daemon_pid(project: Project) -> int:
-    found = re.match(r"daemon (\d+) has been running for ", status(project))
-    assert found
-    return int(found[1])
-
-
-def sockets(project: Project) -> list[Path]:
-    return sorted(project.runtime_dir.glob("*.sock"))
 
 
 # -- life
@@ -88,14 +44,14 @@ def test_starts_by_itself_and_says_what_it_keeps(project: Project) -> None:
     assert project.stop_daemon().stdout.startswith("no daemon is running for ")
 
 
-def test_second_run_is_warm(shared: Project, folder: Path) -> None:
-    fill(shared, folder, PASSING)
-    first = shared.rpytest("-n2", "-v", junit=False, cwd=folder)
+def test_second_run_is_warm(shared_project: Project, folder: Path) -> None:
+    shared_project.fill(folder, PASSING)
+    first = shared_project.rpytest("-n2", "-v", junit=False, cwd=folder)
     for _ in range(2):
-        again = shared.rpytest("-n2", "-v", junit=False, cwd=folder)
+        again = shared_project.rpytest("-n2", "-v", junit=False, cwd=folder)
         assert again.counts == {"passed": 2}
         assert header(again) == header(first)
-    assert runs(shared, folder) == [3]
+    assert runs(shared_project, folder) == [3]
 
 
 def header(result: Result) -> str:
@@ -137,11 +93,11 @@ def test_without_daemon_nothing_is_left(project: Project, how: list[str], method
     assert list(project.runtime_dir.iterdir()) == []
 
 
-def test_ci_false_keeps_the_daemon(shared: Project, folder: Path) -> None:
-    fill(shared, folder, PASSING)
+def test_ci_false_keeps_the_daemon(shared_project: Project, folder: Path) -> None:
+    shared_project.fill(folder, PASSING)
     for _ in range(2):
-        assert shared.rpytest("-n2", junit=False, cwd=folder, env={"CI": "false"}).status == 0
-    assert runs(shared, folder) == [2]
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder, env={"CI": "false"}).status == 0
+    assert runs(shared_project, folder) == [2]
 
 
 def test_another_environment_has_another_daemon(project: Project) -> None:
@@ -193,20 +149,6 @@ def test_a_collection_survives_its_daemon(project: Project, end: str) -> None:
     assert "2 passed" in running.stdout
 
 
-def waiting_code(started: str, go: str) -> str:
-    """Statements that make a file `started` and wait for a file `go`."""
-    return f"import pathlib, time\npathlib.Path({started!r}).touch()\nwhile not pathlib.Path({go!r}).exists(): time.sleep(0.01)\n"
-
-
-def waiting_test(started: str, go: str) -> str:
-    lines = waiting_code(started, go).splitlines()
-    return "def test_1():\n" + "".join(f"    {line}\n" for line in lines)
-
-
-def wait_for(path: Path) -> None:
-    assert processes.wait_until(path.exists, seconds=60)
-
-
 # -- what it holds
 
 
@@ -228,21 +170,21 @@ def test_holds_nothing_of_a_run(project: Project) -> None:
     assert foreign == ([f"{project.path}/log.txt"] if f"{project.path}/log.txt" in held else [])
 
 
-def test_is_in_no_terminal(shared: Project, folder: Path) -> None:
+def test_is_in_no_terminal(shared_project: Project, folder: Path) -> None:
     """Closing the terminal, or ^C in it, is nothing to the daemon."""
-    fill(shared, folder, PASSING)
-    running = shared.spawn("-n2", cwd=folder, tty=True)
+    shared_project.fill(folder, PASSING)
+    running = shared_project.spawn("-n2", cwd=folder, tty=True)
     assert running.wait() == 0
-    assert daemon_pid(shared) == os.getsid(daemon_pid(shared))
-    assert Path(f"/proc/{daemon_pid(shared)}/cwd").readlink() == Path("/")
+    assert daemon_pid(shared_project) == os.getsid(daemon_pid(shared_project))
+    assert Path(f"/proc/{daemon_pid(shared_project)}/cwd").readlink() == Path("/")
 
 
-def test_permissions(shared: Project, folder: Path) -> None:
-    fill(shared, folder, PASSING)
-    assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
-    for path in shared.runtime_dir.iterdir():
+def test_permissions(shared_project: Project, folder: Path) -> None:
+    shared_project.fill(folder, PASSING)
+    assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
+    for path in shared_project.runtime_dir.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert stat.S_IMODE(shared.runtime_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(shared_project.runtime_dir.stat().st_mode) == 0o700
 
 
 def test_runtime_directory_is_made_private(project: Project) -> None:
@@ -282,11 +224,11 @@ except (BrokenPipeError, ConnectionResetError):
     assert runs(project) == [1]
 
 
-def test_garbage_in_a_request_harms_nobody(shared: Project, folder: Path) -> None:
-    fill(shared, folder, PASSING)
-    assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
-    pid = daemon_pid(shared)
-    (path,) = sockets(shared)
+def test_garbage_in_a_request_harms_nobody(shared_project: Project, folder: Path) -> None:
+    shared_project.fill(folder, PASSING)
+    assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
+    pid = daemon_pid(shared_project)
+    (path,) = sockets(shared_project)
     for data in (
         b"",
         b"garbage",
@@ -303,9 +245,9 @@ def test_garbage_in_a_request_harms_nobody(shared: Project, folder: Path) -> Non
             conn.send(data)
             conn.shutdown(socket.SHUT_WR)
             assert conn.recv(1000) in (b"",), data
-    assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
-    assert daemon_pid(shared) == pid
-    assert runs(shared, folder) == [2]
+    assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
+    assert daemon_pid(shared_project) == pid
+    assert runs(shared_project, folder) == [2]
 
 
 # -- sessions
@@ -332,25 +274,26 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert processes.wait_until(lambda: len(project.processes()) == 9, seconds=60)
 
 
-def test_many_runs_cost_a_session_nothing(shared: Project, folder: Path) -> None:
-    fill(
-        shared, folder, {"test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n"}
+def test_many_runs_cost_a_session_nothing(shared_project: Project, folder: Path) -> None:
+    shared_project.fill(
+        folder,
+        {"test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n"},
     )
 
     def measure() -> tuple[int, int, int]:
-        found = re.search(rf"session (\d+): {re.escape(str(folder))}.*\n.* (\d+) MiB", status(shared))
+        found = re.search(rf"session (\d+): {re.escape(str(folder))}.*\n.* (\d+) MiB", status(shared_project))
         assert found
-        pids = [int(found[1]), daemon_pid(shared)]
+        pids = [int(found[1]), daemon_pid(shared_project)]
         session, daemon = (len(list((processes.PROC / str(pid) / "fd").iterdir())) for pid in pids)
         return session, daemon, int(found[2])
 
     for _ in range(2):
-        assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
     before = measure()
     for _ in range(10):
-        assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
     after = measure()
-    assert runs(shared, folder) == [12]
+    assert runs(shared_project, folder) == [12]
     assert after[:2] == before[:2], "descriptors of the session and of the daemon"
     assert after[2] <= before[2] + 2, "MiB of the session"
 
@@ -358,9 +301,9 @@ def test_many_runs_cost_a_session_nothing(shared: Project, folder: Path) -> None
 # -- several runs at once
 
 
-def together(shared: Project, *commands: tuple[Path, tuple[str, ...]]) -> list[Running]:
+def together(shared_project: Project, *commands: tuple[Path, tuple[str, ...]]) -> list[Running]:
     """Start all, then wait for all."""
-    running = [shared.spawn(*args, cwd=cwd) for cwd, args in commands]
+    running = [shared_project.spawn(*args, cwd=cwd) for cwd, args in commands]
     for one in running:
         one.wait()
     return running
@@ -371,29 +314,30 @@ SLOW = "import time\ndef test_1(): time.sleep(0.5)\ndef test_2(): pass\n"
 
 class TestAtOnce:
     @pytest.mark.parametrize("args", [("-n2",), ("-n0",), ("-n2", "--start-method=bare")], ids=" ".join)
-    def test_the_same_command(self, shared: Project, folder: Path, args: tuple[str, ...]) -> None:
-        fill(shared, folder, {"test_a.py": SLOW})
-        for running in together(shared, *[(folder, args)] * 3):
+    def test_the_same_command(self, shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+        shared_project.fill(folder, {"test_a.py": SLOW})
+        for running in together(shared_project, *[(folder, args)] * 3):
             assert running.wait() == 0, running
             assert "2 passed" in running.stdout
             assert running.stderr == ""
 
-    def test_other_arguments(self, shared: Project, folder: Path) -> None:
-        fill(shared, folder, {"test_a.py": SLOW})
+    def test_other_arguments(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {"test_a.py": SLOW})
         one, two, three = together(
-            shared, (folder, ("-n2",)), (folder, ("-n2", "-k", "test_1")), (folder, ("-n1", "-q"))
+            shared_project, (folder, ("-n2",)), (folder, ("-n2", "-k", "test_1")), (folder, ("-n1", "-q"))
         )
         assert "2 passed" in one.stdout
         assert "1 passed, 1 deselected" in two.stdout
         assert three.stdout.startswith("..\n")
 
-    def test_other_folders(self, shared: Project) -> None:
-        folders = [Path(tempfile.mkdtemp(prefix="t", dir=shared.path)) for _ in range(3)]
+    def test_other_folders(self, shared_project: Project) -> None:
+        folders = [Path(tempfile.mkdtemp(prefix="t", dir=shared_project.path)) for _ in range(3)]
         for number, folder in enumerate(folders):
-            fill(
-                shared, folder, {"test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"}
+            shared_project.fill(
+                folder,
+                {"test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"},
             )
-        for number, running in enumerate(together(shared, *[(folder, ("-n2",)) for folder in folders])):
+        for number, running in enumerate(together(shared_project, *[(folder, ("-n2",)) for folder in folders])):
             assert f"test_a.py::test_{number} PASSED" in running.stdout
 
     def test_first_runs_start_one_daemon(self, project: Project) -> None:
@@ -403,45 +347,45 @@ class TestAtOnce:
         assert runs(project) == [3]
         assert project.stop_daemon().stdout == "daemon stopped\n"
 
-    def test_collection_errors(self, shared: Project, folder: Path) -> None:
+    def test_collection_errors(self, shared_project: Project, folder: Path) -> None:
         """The second run waits for the first one's session, which ends without having served a run."""
-        fill(shared, folder, {"conftest.py": "import time\ntime.sleep(0.5)", "test_a.py": "import nothing_such"})
-        for running in together(shared, *[(folder, ("-n2",))] * 3):
+        shared_project.fill(folder, {"conftest.py": "import time\ntime.sleep(0.5)", "test_a.py": "import nothing_such"})
+        for running in together(shared_project, *[(folder, ("-n2",))] * 3):
             assert running.wait() == 2, running
             assert "nothing_such" in running.stdout
 
-    def test_collection_that_dies(self, shared: Project, folder: Path) -> None:
+    def test_collection_that_dies(self, shared_project: Project, folder: Path) -> None:
         code = "import os, pathlib\nif not pathlib.Path('seen').exists():\n    pathlib.Path('seen').touch()\n"
         code += "    import time; time.sleep(0.5)\n    os._exit(0)\n"
-        fill(shared, folder, {**PASSING, "conftest.py": code})
-        ended = together(shared, *[(folder, ("-n2",))] * 2)
+        shared_project.fill(folder, {**PASSING, "conftest.py": code})
+        ended = together(shared_project, *[(folder, ("-n2",))] * 2)
         assert sorted(running.wait() for running in ended) == [0, 3]
 
-    def test_warm(self, shared: Project, folder: Path) -> None:
-        fill(shared, folder, {"test_a.py": SLOW})
-        assert shared.rpytest("-n2", junit=False, cwd=folder).status == 0
-        for running in together(shared, *[(folder, ("-n2",))] * 3):
+    def test_warm(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {"test_a.py": SLOW})
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
+        for running in together(shared_project, *[(folder, ("-n2",))] * 3):
             assert "2 passed" in running.stdout, running
-        assert runs(shared, folder) == [4]
+        assert runs(shared_project, folder) == [4]
 
-    def test_a_debugger_keeps_nobody_waiting(self, shared: Project, folder: Path) -> None:
-        fill(shared, folder, {"test_a.py": waiting_test("started", "go")})
-        first = shared.spawn("-n0", cwd=folder)
+    def test_a_debugger_keeps_nobody_waiting(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {"test_a.py": waiting_test("started", "go")})
+        first = shared_project.spawn("-n0", cwd=folder)
         wait_for(folder / "started")
-        second = shared.spawn("-n0", cwd=folder)
+        second = shared_project.spawn("-n0", cwd=folder)
         second.wait_for("test session starts")
         assert first.is_running()
         (folder / "go").touch()
         assert first.wait() == second.wait() == 0
 
 
-def test_from_a_subdirectory(shared: Project, folder: Path) -> None:
+def test_from_a_subdirectory(shared_project: Project, folder: Path) -> None:
     files = {"pytest.ini": "[pytest]\n", "conftest.py": "TOP = 1", "sub/test_b.py": "def test_b(): pass", **PASSING}
-    fill(shared, folder, files)
-    assert shared.compare(cwd=folder).counts == {"passed": 3}
-    assert shared.compare(cwd=folder / "sub").counts == {"passed": 1}
-    assert shared.compare("../test_a.py", cwd=folder / "sub").counts == {"passed": 2}
-    assert shared.compare(cwd=folder).counts == {"passed": 3}
+    shared_project.fill(folder, files)
+    assert shared_project.compare(cwd=folder).counts == {"passed": 3}
+    assert shared_project.compare(cwd=folder / "sub").counts == {"passed": 1}
+    assert shared_project.compare("../test_a.py", cwd=folder / "sub").counts == {"passed": 2}
+    assert shared_project.compare(cwd=folder).counts == {"passed": 3}
 
 
 # -- children of the project's own
@@ -450,22 +394,22 @@ def test_from_a_subdirectory(shared: Project, folder: Path) -> None:
 class TestChildren:
     CHILD = "import multiprocessing, time\nfork = multiprocessing.get_context('fork')\nchild = fork.Process(target=time.sleep, args=(300,), daemon=True)\n"
 
-    def test_forked_at_import(self, shared: Project, folder: Path) -> None:
+    def test_forked_at_import(self, shared_project: Project, folder: Path) -> None:
         """A child that inherits the connections must not keep the run open; daemonic, it ends with the session."""
-        fill(shared, folder, {**PASSING, "conftest.py": self.CHILD + "child.start()\nprint('child', child.pid)"})
-        result = shared.rpytest("-n2", "-s", junit=False, cwd=folder)
+        shared_project.fill(folder, {**PASSING, "conftest.py": self.CHILD + "child.start()\nprint('child', child.pid)"})
+        result = shared_project.rpytest("-n2", "-s", junit=False, cwd=folder)
         assert result.counts == {"passed": 2}
         found = re.search(r"child (\d+)", result.stdout)
         assert found
         assert processes.wait_until(lambda: not processes.is_alive(int(found[1])), seconds=60)
-        assert "collection started a process" in status(shared)
+        assert "collection started a process" in status(shared_project)
 
-    def test_forked_in_a_test(self, shared: Project, folder: Path) -> None:
+    def test_forked_in_a_test(self, shared_project: Project, folder: Path) -> None:
         lines = "".join(f"    {line}\n" for line in [*self.CHILD.splitlines(), "child.start()", "child.join(0.01)"])
-        fill(shared, folder, {"test_a.py": f"def test_1():\n{lines}\ndef test_2(): pass\n"})
-        assert shared.rpytest("-n1", cwd=folder).counts == {"passed": 2}
+        shared_project.fill(folder, {"test_a.py": f"def test_1():\n{lines}\ndef test_2(): pass\n"})
+        assert shared_project.rpytest("-n1", cwd=folder).counts == {"passed": 2}
 
-    def test_orphan_of_a_test(self, shared: Project, folder: Path) -> None:
+    def test_orphan_of_a_test(self, shared_project: Project, folder: Path) -> None:
         """It holds the output, as under pytest; the run does not wait for it."""
         test = """
         import os, time
@@ -478,167 +422,11 @@ class TestChildren:
             with open("orphan", "w") as file:
                 file.write(str(pid))
         """
-        fill(shared, folder, {"test_a.py": test})
-        result = shared.rpytest("-n1", cwd=folder)
+        shared_project.fill(folder, {"test_a.py": test})
+        result = shared_project.rpytest("-n1", cwd=folder)
         pid = int((folder / "orphan").read_text())
         try:
             assert result.counts == {"passed": 1}
             assert processes.is_alive(pid)
         finally:
             processes.send([pid], signal.SIGKILL)
-
-
-# -- a warm run is never stale
-
-
-class TestStaleness:
-    """Whatever is changed between two runs: the second is what a cold one would be."""
-
-    FILES: ClassVar = {
-        "conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
-        "helper.py": "VALUE = 1\n",
-        "data.txt": "1",
-        "test_a.py": "import os, helper\nDATA = open('data.txt').read()\nVARIABLE = os.environ.get('VARIABLE')\n"
-        "def test_helper(): assert helper.VALUE == 1\n"
-        "def test_data(): assert DATA == '1'\n"
-        "def test_variable(): assert VARIABLE is None\n"
-        "def test_fixture(value): assert value == 1\n",
-        "test_b.py": "def test_b(): pass\n",
-    }
-
-    @pytest.fixture
-    def warm(self, shared: Project, folder: Path) -> Path:
-        """A project with a warm session."""
-        fill(shared, folder, self.FILES)
-        assert shared.rpytest("-n2", "-p", "no:cacheprovider", junit=False, cwd=folder).status == 0
-        return folder
-
-    def again(self, shared: Project, warm: Path, *, env: Mapping[str, str] | None = None) -> Result:
-        """The same command again; whatever happened, it must be as pytest."""
-        args = ("-p", "no:cacheprovider")
-        actual = shared.rpytest("-n2", *args, junit=False, cwd=warm, env=env)
-        expected = shared.pytest(*args, junit=False, cwd=warm, env=env)
-        assert actual.status == expected.status, f"{actual}\n{expected}"
-        assert actual.counts == expected.counts, f"{actual}\n{expected}"
-        return actual
-
-    def test_nothing(self, shared: Project, warm: Path) -> None:
-        assert self.again(shared, warm).counts == {"passed": 5}
-        assert runs(shared, warm) == [2]
-
-    @pytest.mark.parametrize(
-        ("file", "text", "counts"),
-        [
-            ("test_b.py", "def test_b(): assert 0\n", {"failed": 1, "passed": 4}),
-            ("helper.py", "VALUE = 22\n", {"failed": 1, "passed": 4}),
-            ("data.txt", "2", {"failed": 1, "passed": 4}),
-            ("conftest.py", "import pytest\n@pytest.fixture\ndef value(): return 2\n", {"failed": 1, "passed": 4}),
-            ("test_c.py", "def test_c(): assert 0\n", {"failed": 1, "passed": 5}),
-            ("sub/test_c.py", "def test_c(): pass\n", {"passed": 6}),
-            ("pytest.ini", "[pytest]\npython_functions = test_h*\n", {"passed": 1}),
-            ("pyproject.toml", "[tool.pytest.ini_options]\npython_files = 'test_b.py'\n", {"passed": 1}),
-            ("helper/__init__.py", "VALUE = 3\n", {"failed": 1, "passed": 4}),
-        ],
-    )
-    def test_file(self, shared: Project, warm: Path, file: str, text: str, counts: dict[str, int]) -> None:
-        """Edited or new."""
-        fill(shared, warm, {file: text})
-        assert self.again(shared, warm).counts == counts
-        assert runs(shared, warm) == [1]
-        assert self.again(shared, warm).counts == counts
-        assert runs(shared, warm) == [2]
-
-    @pytest.mark.parametrize(
-        ("file", "counts"), [("test_b.py", {"passed": 4}), ("helper.py", {"errors": 1}), ("data.txt", {"errors": 1})]
-    )
-    def test_deleted(self, shared: Project, warm: Path, file: str, counts: dict[str, int]) -> None:
-        (warm / file).unlink()
-        assert self.again(shared, warm).counts == counts
-
-    def test_renamed(self, shared: Project, warm: Path) -> None:
-        (warm / "test_b.py").rename(warm / "test_c.py")
-        assert "test_c.py::test_b PASSED" in self.again(shared, warm).stdout
-
-    def test_variable(self, shared: Project, warm: Path) -> None:
-        assert self.again(shared, warm, env={"VARIABLE": "1"}).counts == {"failed": 1, "passed": 4}
-        assert self.again(shared, warm).counts == {"passed": 5}
-        # Both are warm.
-        assert sorted(runs(shared, warm)) == [1, 2]
-
-    def test_variable_that_is_noise(self, shared: Project, warm: Path) -> None:
-        assert self.again(shared, warm, env={"SHLVL": "7", "OLDPWD": "/"}).counts == {"passed": 5}
-        assert runs(shared, warm) == [2]
-
-    @pytest.mark.parametrize("file", ["test_a.py", "conftest.py", "helper.py"])
-    def test_touched(self, shared: Project, warm: Path, file: str) -> None:
-        """As `git checkout` of another branch and back does."""
-        # By the end of a second run the contents of all files are known.
-        assert self.again(shared, warm).counts == {"passed": 5}
-        text = (warm / file).read_text()
-        (warm / file).unlink()
-        (warm / file).write_text(text)
-        os.utime(warm / file)
-        assert self.again(shared, warm).counts == {"passed": 5}
-        assert runs(shared, warm) == [3]
-
-    def test_same_size_and_time(self, shared: Project, warm: Path) -> None:
-        """Nobody can set the time of the last change of the inode."""
-        file = warm / "helper.py"
-        before = file.stat()
-        file.write_text(file.read_text().replace("1", "2"))
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-        # pytest itself would trust helper's byte code, which has the same size and time: without it, it can't.
-        for cached in (warm / "__pycache__").glob("helper*"):
-            cached.unlink()
-        assert self.again(shared, warm).counts == {"failed": 1, "passed": 4}
-
-    def test_back_and_forth(self, shared: Project, warm: Path) -> None:
-        for number, (value, failed) in enumerate(((2, 1), (1, 0), (3, 1), (1, 0))):
-            # Python itself does not notice an edit of the same size in the same second.
-            (warm / "helper.py").write_text(f"VALUE = {value}\n" + "\n" * (number + 1))
-            assert self.again(shared, warm).counts.get("failed", 0) == failed
-
-    def test_in_the_middle_of_a_run(self, shared: Project, folder: Path) -> None:
-        """The run finishes with what it has read; the next one sees the edit."""
-        fill(
-            shared, folder, {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\n" + waiting_test("started", "go")}
-        )
-        fill(shared, folder, {"test_b.py": "import helper\ndef test_b(): assert helper.VALUE == 1\n"})
-        running = shared.spawn("-n1", cwd=folder)
-        wait_for(folder / "started")
-        fill(shared, folder, {"helper.py": "VALUE = 22\n"})
-        (folder / "go").touch()
-        assert running.wait() == 0, running
-        assert self.again(shared, folder).counts == {"failed": 1, "passed": 1}
-
-    def test_in_the_middle_of_collection(self, shared: Project, folder: Path) -> None:
-        """Edited after it was read and before the session was finished."""
-        fill(
-            shared,
-            folder,
-            {"helper.py": "VALUE = 1\n", "test_a.py": "import helper\ndef test_a(): assert helper.VALUE == 1"},
-        )
-        fill(shared, folder, {"test_b.py": waiting_code("started", "go") + "def test_b(): pass"})
-        running = shared.spawn("-n2", cwd=folder)
-        wait_for(folder / "started")
-        fill(shared, folder, {"helper.py": "VALUE = 22\n"})
-        (folder / "go").touch()
-        assert running.wait() == 0, running
-        assert self.again(shared, folder).counts == {"failed": 1, "passed": 1}
-
-    def test_reason_is_shown(self, shared: Project, warm: Path) -> None:
-        fill(shared, warm, {"helper.py": "VALUE = 1  # edited\n"})
-        self.again(shared, warm)
-        assert f"the last session was not reused: {warm}/helper.py changed" in status(shared)
-
-    def test_bare_is_forgotten_when_its_reason_is_gone(self, shared: Project, folder: Path) -> None:
-        thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(300,), daemon=True).start()\n"
-        fill(shared, folder, {**PASSING, "conftest.py": thread})
-        for _ in range(2):
-            result = shared.rpytest("-n2", "-v", junit=False, cwd=folder)
-            assert "start method: bare (a thread is alive after collection" in result.stdout
-        fill(shared, folder, {"conftest.py": ""})
-        result = shared.rpytest("-n2", "-v", junit=False, cwd=folder)
-        assert "start method" not in result.stdout
-        assert runs(shared, folder) == [1]

@@ -2,6 +2,7 @@
 
 mod final_line;
 mod junit;
+mod merge;
 mod screen;
 mod status;
 mod stream;

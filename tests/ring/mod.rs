@@ -22,6 +22,7 @@ pub fn plan(parts: &[Vec<Vec<u32>>]) -> PlanTable {
                     test,
                     cost_us,
                     unit: number,
+                    ..PlanEntry::default()
                 });
             }
         }

@@ -2,6 +2,7 @@
 //! test ends in one state, and the exit status tells the truth.
 
 mod host;
+mod rules;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use rpytest::daemon::message::{Junit, Options};
 use rpytest::daemon::wire::Connection;
 use rpytest::event::{RunEnd, RunEvent, RunStart, TestResult};
 use rpytest::inventory::Inventory;
+use rpytest::plan::Serial;
 use rpytest::pool::{Pool, Signals};
 use rpytest::report::{ReportError, Reporter};
 use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
@@ -66,12 +68,13 @@ impl Reporter for Recorder {
             RunEvent::Crashed {
                 cause,
                 test,
-                replaced,
+                replacement,
                 ..
             } => {
                 let test = test.unwrap_or("nothing");
-                self.lines
-                    .push(format!("crash of {test}: {cause}, replaced: {replaced}"));
+                self.lines.push(format!(
+                    "crash of {test}: {cause}, replacement: {replacement:?}"
+                ));
             }
             RunEvent::Terminal { ours } => self.lines.push(format!("terminal ours: {ours}")),
             RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
@@ -93,6 +96,10 @@ struct Case<'a> {
     options: Options,
     fault: Fault,
     recorder: Recorder,
+    /// Each part is a unit that is kept whole.
+    keep: bool,
+    /// Tests that run alone.
+    serial: Vec<Serial>,
 }
 
 /// A run that was made.
@@ -115,6 +122,8 @@ impl<'a> Case<'a> {
             options: Options::default(),
             fault: Fault::None,
             recorder: Recorder::default(),
+            keep: false,
+            serial: Vec::new(),
         }
     }
 
@@ -131,6 +140,9 @@ impl<'a> Case<'a> {
         let host = Host::new(Connection::new(theirs), self.actions, self.fault);
         let host = std::thread::spawn(move || host.run());
         let segment = Arc::new(self.segment());
+        for &test in self.serial.iter().flat_map(|serial| &serial.tests) {
+            segment.withhold(test);
+        }
         let name = segment.name().to_owned();
         let tests = u32::try_from(self.actions.len()).unwrap();
         let ids = (0..)
@@ -145,6 +157,7 @@ impl<'a> Case<'a> {
             segment,
             inventory: &inventory,
             planned: (0..tests).collect(),
+            serial: self.serial,
             options: &self.options,
             slots: self.slots,
             max_restarts: self.max_restarts,
@@ -181,13 +194,20 @@ impl<'a> Case<'a> {
                 .map(|test| PlanEntry {
                     test,
                     cost_us: 1000,
-                    unit: test,
+                    unit: if self.keep {
+                        test * slots / count
+                    } else {
+                        test
+                    },
+                    keep: self.keep,
+                    ..PlanEntry::default()
                 })
                 .collect(),
             parts: bounds
                 .windows(2)
                 .map(|pair| (pair[0], pair[1] - pair[0]))
                 .collect(),
+            ..PlanTable::default()
         };
         let spec = SegmentSpec {
             slots: self.slots,
@@ -305,7 +325,9 @@ fn a_crash_costs_the_test_in_flight_and_nothing_else() {
         );
         assert_eq!(
             outcome.crashes(),
-            [format!("crash of 3::{action}: {cause}, replaced: true")]
+            [format!(
+                "crash of 3::{action}: {cause}, replacement: Coming"
+            )]
         );
         assert_eq!(outcome.finished.status, 1);
         let message = outcome.seen.requests("crashed")[0]["message"]

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::format::{CRC_START, ENTRY, Entry, HASH, HEADER, MAGIC, VERSION};
+use super::format::{CRC_START, ENTRY, Entry, HASH, HEADER, MAGIC, ROW, Table, VERSION};
+use super::hash::hash;
 
 /// A file in the making.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ impl Builder {
         }
     }
 
-    /// Adds an entry; entries come in the order of their hashes. Ids that would lead over 4 GiB are left out.
+    /// Adds an entry; no id comes twice. Ids that would lead over 4 GiB are left out.
     pub fn push(&mut self, mut entry: Entry, id: &[u8]) {
         if let (Ok(start), Ok(len)) = (u32::try_from(self.ids.len()), u32::try_from(id.len())) {
             entry.id_start = start;
@@ -28,6 +29,16 @@ impl Builder {
             self.ids.extend_from_slice(id);
             self.entries.push(entry);
         }
+    }
+
+    /// Number of entries so far.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// An entry that was pushed, for updating it.
+    pub fn entry_mut(&mut self, row: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(row)
     }
 
     /// Leaves out the entries that were seen longest ago, so that at most `capacity` are left; those of the latest run stay
@@ -43,8 +54,7 @@ impl Builder {
         let mut kept = Builder::with_capacity(capacity, self.ids.len());
         for entry in &self.entries {
             if entry.last_run > too_old || entry.last_run == latest {
-                let id = &self.ids[entry.id_start as usize..][..entry.id_len as usize];
-                kept.push(*entry, id);
+                kept.push(*entry, self.id(entry));
             }
         }
         kept
@@ -52,35 +62,42 @@ impl Builder {
 
     /// Writes the whole file to `out`, in two pieces: the ids, most of it, are not copied again.
     pub fn write(&self, root: &[u8], runs: u32, out: &mut impl Write) -> io::Result<()> {
-        let front_len = HEADER + self.entries.len() * (HASH + ENTRY) + root.len();
-        let length = front_len + self.ids.len();
+        let front_len = HEADER + self.entries.len() * (HASH + ROW + ENTRY) + root.len();
         let mut front = Vec::with_capacity(front_len);
-        front.extend_from_slice(&MAGIC);
-        front.extend_from_slice(&VERSION.to_le_bytes());
-        front.extend_from_slice(&[0; 4]);
-        front.extend_from_slice(&(length as u64).to_le_bytes());
-        front.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
-        front.extend_from_slice(&(root.len() as u32).to_le_bytes());
-        front.extend_from_slice(&(self.ids.len() as u64).to_le_bytes());
-        front.extend_from_slice(&runs.to_le_bytes());
-        front.resize(HEADER, 0);
-        for entry in &self.entries {
-            front.extend_from_slice(&entry.hash.to_le_bytes());
+        let lengths = Lengths {
+            entries: self.entries.len(),
+            root: root.len(),
+            ids: self.ids.len(),
+        };
+        front.extend_from_slice(&lengths.header(runs));
+        let mut index: Vec<(u64, u32)> = self
+            .entries
+            .iter()
+            .zip(0..)
+            .map(|(entry, row)| (hash(self.id(entry)), row))
+            .collect();
+        index.sort_unstable();
+        for (hash, _) in &index {
+            front.extend_from_slice(&hash.to_le_bytes());
+        }
+        for (_, row) in &index {
+            front.extend_from_slice(&row.to_le_bytes());
         }
         for entry in &self.entries {
             front.extend_from_slice(&entry.encode());
         }
         front.extend_from_slice(root);
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&front[CRC_START..]);
-        crc.update(&self.ids);
-        front[CRC_START - 4..CRC_START].copy_from_slice(&crc.finalize().to_le_bytes());
+        let crc = checksum(&[&front[CRC_START..], &self.ids]);
+        front[CRC_START - 4..CRC_START].copy_from_slice(&crc);
         out.write_all(&front)?;
         out.write_all(&self.ids)
     }
 
+    fn id(&self, entry: &Entry) -> &[u8] {
+        &self.ids[entry.id_start as usize..][..entry.id_len as usize]
+    }
+
     /// The whole file in memory.
-    #[cfg(test)]
     pub fn file(&self, root: &[u8], runs: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(root, runs, &mut bytes)
@@ -89,9 +106,59 @@ impl Builder {
     }
 }
 
+/// Writes the file again with other rows: for a run that had only tests that are in it.
+pub fn rewrite<B: AsRef<[u8]>>(
+    table: &Table<B>,
+    rows: &[u8],
+    runs: u32,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let (front, _, back) = table.sections();
+    let mut header = table.lengths().header(runs);
+    let index = &front[HEADER..];
+    let crc = checksum(&[&header[CRC_START..], index, rows, back]);
+    header[CRC_START - 4..CRC_START].copy_from_slice(&crc);
+    for section in [&header, index, rows, back] {
+        out.write_all(section)?;
+    }
+    Ok(())
+}
+
+/// What the sizes of a file's sections follow from.
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths {
+    pub entries: usize,
+    pub root: usize,
+    pub ids: usize,
+}
+
+impl Lengths {
+    /// The header, but for the checksum.
+    fn header(self, runs: u32) -> [u8; HEADER] {
+        let length = HEADER + self.entries * (HASH + ROW + ENTRY) + self.root + self.ids;
+        let mut header = [0; HEADER];
+        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &MAGIC);
+        put(8, &VERSION.to_le_bytes());
+        put(16, &(length as u64).to_le_bytes());
+        put(24, &(self.entries as u32).to_le_bytes());
+        put(28, &(self.root as u32).to_le_bytes());
+        put(32, &(self.ids as u64).to_le_bytes());
+        put(40, &runs.to_le_bytes());
+        header
+    }
+}
+
+fn checksum(sections: &[&[u8]]) -> [u8; 4] {
+    let mut crc = crc32fast::Hasher::new();
+    for section in sections {
+        crc.update(section);
+    }
+    crc.finalize().to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::format::Table;
     use super::*;
 
     #[test]
@@ -100,7 +167,6 @@ mod tests {
             let mut builder = Builder::default();
             for (number, &last_run) in last_runs.iter().enumerate() {
                 let entry = Entry {
-                    hash: number as u64,
                     last_run,
                     ..Entry::default()
                 };

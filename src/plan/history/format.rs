@@ -1,4 +1,4 @@
-//! The history file: a header, sorted hashes of node ids, an entry for each, the project root, the node ids.
+//! The history file: a header, an index of hashes, an entry for each test, the project root, the node ids.
 //!
 //! Little endian. Header, 64 bytes:
 //!
@@ -14,8 +14,11 @@
 //! | 40 | u32 | runs recorded |
 //! | 44 | | zero |
 //!
-//! Then the hashes (u64) in ascending order, 40 bytes per [`Entry`] in the same order, the root, and the node ids end to end.
-//! The hashes are apart so that a lookup touches few pages and lines of the cache. A file is never changed, only replaced.
+//! Then the hashes of the node ids (u64) in ascending order, for each hash its row (u32), the rows ([`Entry`], 40 bytes), the
+//! root, and the node ids end to end in the order of the rows.
+//!
+//! Rows are in collection order as far as it is known: a run asks for its tests in that order and finds each right after the
+//! one before, without hashing. The index is for the rest. A file is never changed, only replaced.
 
 use std::fs::File;
 use std::io;
@@ -23,10 +26,14 @@ use std::path::Path;
 
 use memmap2::{Mmap, MmapOptions};
 
+use super::builder::Lengths;
+use super::hash::hash;
+
 pub(super) const MAGIC: [u8; 8] = *b"RPYTDUR\n";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: usize = 64;
 pub(super) const HASH: usize = 8;
+pub(super) const ROW: usize = 4;
 pub(super) const ENTRY: usize = 40;
 /// The CRC is of everything from here on.
 pub(super) const CRC_START: usize = 16;
@@ -34,8 +41,6 @@ pub(super) const CRC_START: usize = 16;
 /// What is known about one test. Durations are means in microseconds, the newer runs weighing more.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Entry {
-    /// Of the node id.
-    pub hash: u64,
     /// Where the node id is among all node ids, and its length in bytes.
     pub id_start: u32,
     pub id_len: u32,
@@ -49,9 +54,11 @@ pub struct Entry {
     /// Number of the latest run that had the test.
     pub last_run: u32,
     /// [`super::LastOutcome`] as a number.
-    pub last_outcome: u16,
+    pub last_outcome: u8,
     /// Runs of the whole suite since then.
-    pub missed: u16,
+    pub missed: u8,
+    /// The latest outcomes, the last one in bit 0; 1 is failed.
+    pub recent: u16,
 }
 
 impl Entry {
@@ -60,7 +67,6 @@ impl Entry {
         self.setup + self.call + self.teardown
     }
 
-    /// Everything but the hash.
     pub fn encode(&self) -> [u8; ENTRY] {
         let words = [
             self.id_start,
@@ -72,7 +78,9 @@ impl Entry {
             self.runs,
             self.failures,
             self.last_run,
-            u32::from(self.last_outcome) | u32::from(self.missed) << 16,
+            u32::from(self.last_outcome)
+                | u32::from(self.missed) << 8
+                | u32::from(self.recent) << 16,
         ];
         let mut bytes = [0; ENTRY];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -81,10 +89,9 @@ impl Entry {
         bytes
     }
 
-    fn decode(hash: u64, bytes: &[u8; ENTRY]) -> Entry {
+    pub fn decode(bytes: &[u8; ENTRY]) -> Entry {
         let word = |index: usize| read_u32(bytes, 4 * index);
         Entry {
-            hash,
             id_start: word(0),
             id_len: word(1),
             setup: f32::from_bits(word(2)),
@@ -94,8 +101,9 @@ impl Entry {
             runs: word(6),
             failures: word(7),
             last_run: word(8),
-            last_outcome: word(9) as u16,
-            missed: (word(9) >> 16) as u16,
+            last_outcome: word(9) as u8,
+            missed: (word(9) >> 8) as u8,
+            recent: (word(9) >> 16) as u16,
         }
     }
 }
@@ -126,6 +134,17 @@ pub enum Unusable {
     Damaged(&'static str),
     OtherVersion(u32),
     OtherProject,
+}
+
+/// What tells one file from all others as long as it is open or mapped: device and inode.
+pub type FileId = (u64, u64);
+
+/// The file that has this name by now.
+pub fn file_id(path: &Path) -> io::Result<FileId> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 impl Table<Mmap> {
@@ -159,7 +178,7 @@ impl<B: AsRef<[u8]>> Table<B> {
         }
         let entries = read_u32(all, 24) as usize;
         let root_len = read_u32(all, 28) as usize;
-        let expected = (entries as u64 * (HASH + ENTRY) as u64)
+        let expected = (entries as u64 * (HASH + ROW + ENTRY) as u64)
             .checked_add((HEADER + root_len) as u64)
             .and_then(|length| length.checked_add(read_u64(all, 32)));
         if expected != Some(all.len() as u64) || read_u64(all, 16) != all.len() as u64 {
@@ -188,6 +207,22 @@ impl<B: AsRef<[u8]>> Table<B> {
         read_u32(self.bytes.as_ref(), 40)
     }
 
+    /// Header and index, rows, root and ids: all together the file. Only header and rows change while the tests stay the same.
+    pub fn sections(&self) -> (&[u8], &[u8], &[u8]) {
+        let rows = HEADER + self.entries * (HASH + ROW);
+        let (front, rest) = self.bytes.as_ref().split_at(rows);
+        let (rows, back) = rest.split_at(self.entries * ENTRY);
+        (front, rows, back)
+    }
+
+    pub(super) fn lengths(&self) -> Lengths {
+        Lengths {
+            entries: self.entries,
+            root: self.root_len,
+            ids: self.ids().len(),
+        }
+    }
+
     fn hashes(&self) -> &[[u8; HASH]] {
         self.bytes.as_ref()[HEADER..][..self.entries * HASH]
             .as_chunks()
@@ -195,25 +230,25 @@ impl<B: AsRef<[u8]>> Table<B> {
     }
 
     fn rows(&self) -> &[[u8; ENTRY]] {
-        self.bytes.as_ref()[HEADER + self.entries * HASH..][..self.entries * ENTRY]
-            .as_chunks()
-            .0
+        self.sections().1.as_chunks().0
     }
 
     fn root(&self) -> &[u8] {
-        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY)..][..self.root_len]
+        &self.sections().2[..self.root_len]
     }
 
     fn ids(&self) -> &[u8] {
-        &self.bytes.as_ref()[HEADER + self.entries * (HASH + ENTRY) + self.root_len..]
+        &self.sections().2[self.root_len..]
     }
 
-    /// All entries, by ascending hash.
+    /// All entries, row by row.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.hashes()
-            .iter()
-            .zip(self.rows())
-            .map(|(hash, row)| Entry::decode(u64::from_le_bytes(*hash), row))
+        self.rows().iter().map(Entry::decode)
+    }
+
+    /// The entry in a row; `None` when there are not so many.
+    pub fn entry(&self, row: u32) -> Option<Entry> {
+        self.rows().get(row as usize).map(Entry::decode)
     }
 
     /// The node id of one of this table's entries; empty if the file is wrong in spite of its checksum.
@@ -224,11 +259,20 @@ impl<B: AsRef<[u8]>> Table<B> {
             .unwrap_or_default()
     }
 
-    /// The entry of the test whose node id has this hash.
-    pub fn find(&self, hash: u64) -> Option<Entry> {
-        let index = lower_bound(self.hashes(), hash);
-        let found = u64::from_le_bytes(*self.hashes().get(index)?);
-        (found == hash).then(|| Entry::decode(hash, &self.rows()[index]))
+    /// The row of a test. `guess` is looked at first: where rows and questions have the same order it is usually right.
+    pub fn find(&self, id: &[u8], guess: u32) -> Option<u32> {
+        let is_at = |row: u32| self.entry(row).is_some_and(|entry| self.id(&entry) == id);
+        if is_at(guess) {
+            return Some(guess);
+        }
+        let hash = hash(id).to_le_bytes();
+        let hashes = self.hashes();
+        let first = lower_bound(hashes, u64::from_le_bytes(hash));
+        let rows = &self.bytes.as_ref()[HEADER + self.entries * HASH..];
+        (first..self.entries)
+            .take_while(|&index| hashes[index] == hash)
+            .map(|index| read_u32(rows, index * ROW))
+            .find(|&row| is_at(row))
     }
 }
 
@@ -263,23 +307,16 @@ fn lower_bound(hashes: &[[u8; HASH]], wanted: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::builder::Builder;
-    use super::super::hash::hash;
     use super::*;
 
     fn table(entries: u32) -> Table<Vec<u8>> {
-        let mut all: Vec<(u64, String)> = (0..entries)
-            .map(|number| format!("test_{number}"))
-            .map(|id| (hash(id.as_bytes()), id))
-            .collect();
-        all.sort();
         let mut builder = Builder::default();
-        for (number, (hash, id)) in all.iter().enumerate() {
+        for number in 0..entries {
             let entry = Entry {
-                hash: *hash,
-                runs: number as u32,
+                runs: number,
                 ..Entry::default()
             };
-            builder.push(entry, id.as_bytes());
+            builder.push(entry, format!("test_{number}").as_bytes());
         }
         Table::check(builder.file(b"/root", 7), b"/root").unwrap()
     }
@@ -291,12 +328,16 @@ mod tests {
             assert_eq!(table.entries().count(), entries as usize);
             for number in 0..entries {
                 let id = format!("test_{number}");
-                let entry = table.find(hash(id.as_bytes())).unwrap();
-                assert_eq!(table.id(&entry), id.as_bytes());
+                for guess in [number, number + 1, 0, u32::MAX] {
+                    assert_eq!(table.find(id.as_bytes(), guess), Some(number));
+                }
+                assert_eq!(table.id(&table.entry(number).unwrap()), id.as_bytes());
             }
             for number in entries..entries + 200 {
-                assert_eq!(table.find(hash(format!("test_{number}").as_bytes())), None);
+                let id = format!("test_{number}");
+                assert_eq!(table.find(id.as_bytes(), number), None);
             }
+            assert_eq!(table.entry(entries), None);
         }
     }
 
@@ -337,11 +378,12 @@ mod tests {
     #[test]
     fn a_file_with_a_right_checksum_and_wrong_references_does_no_harm() {
         let mut bytes = table(1).bytes;
-        bytes[HEADER + HASH..][..8].fill(0xff);
+        bytes[HEADER + HASH..][..ROW + 8].fill(0xff);
         let crc = crc32fast::hash(&bytes[CRC_START..]);
         bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_le_bytes());
         let table = Table::check(bytes, b"/root").unwrap();
         let entry = table.entries().next().unwrap();
         assert_eq!(table.id(&entry), b"");
+        assert_eq!(table.find(b"test_0", 0), None);
     }
 }

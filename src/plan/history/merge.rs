@@ -1,99 +1,170 @@
 //! A run's measurements and the file as it is now make the next file.
 
+use std::collections::HashMap;
+
 use super::builder::Builder;
-use super::format::{Entry, Table};
-use super::hash::hash;
+use super::format::{ENTRY, Entry, Table};
 use super::{LastOutcome, Sample};
+use crate::event::TestIndex;
 
 /// The least weight of a new sample. The first samples count evenly; from the fourth on the older ones fade, so that the estimate
 /// follows a test that has changed within a few runs and is not thrown off by a single outlier.
 const LEAST_WEIGHT: f32 = 0.25;
 /// Runs of the whole suite in a row without a test after which it is forgotten: it was removed or renamed. Many, because a
 /// branch without the test may be checked out for a while.
-const FORGET_AFTER: u16 = 20;
+const FORGET_AFTER: u8 = 20;
 /// Tests kept, the latest seen first: ids that change in every run must not fill the disk when nobody ever runs the whole suite.
 const CAPACITY: usize = 1_000_000;
 
 /// What a run measured, test after test.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// All node ids end to end: one allocation instead of one per test.
-    ids: Vec<u8>,
     updates: Vec<Update>,
+    /// Ids of tests that the file didn't have, end to end.
+    ids: Vec<u8>,
+    new: Vec<std::ops::Range<usize>>,
 }
 
 /// One sample, small: there are as many as tests.
 #[derive(Clone, Copy, Debug)]
 struct Update {
-    hash: u64,
-    id_start: usize,
-    id_len: usize,
+    /// Its number in the collection.
+    test: TestIndex,
+    place: Place,
     /// Setup, call, teardown.
     micros: [f32; 3],
     outcome: LastOutcome,
+    rerun: bool,
+}
+
+/// Which test a sample is of.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In this row of the file that was open during the run.
+    Known(u32),
+    /// A new one: index in [`Recorded::new`].
+    New(u32),
 }
 
 impl Recorded {
-    pub fn push(&mut self, id: &[u8], sample: &Sample) {
+    /// `row` is the test's in the file that was open during the run.
+    pub fn push(&mut self, test: TestIndex, id: &str, row: Option<u32>, sample: &Sample) {
+        let place = row.map_or_else(
+            || {
+                let start = self.ids.len();
+                self.ids.extend_from_slice(id.as_bytes());
+                self.new.push(start..self.ids.len());
+                Place::New(self.new.len() as u32 - 1)
+            },
+            Place::Known,
+        );
         self.updates.push(Update {
-            hash: hash(id),
-            id_start: self.ids.len(),
-            id_len: id.len(),
+            test,
+            place,
             micros: sample.micros(),
             outcome: sample.outcome,
+            rerun: sample.rerun,
         });
-        self.ids.extend_from_slice(id);
     }
 
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty()
     }
 
-    fn id(&self, update: &Update) -> &[u8] {
-        &self.ids[update.id_start..update.id_start + update.id_len]
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.updates.len()
+    }
+
+    /// `open` is the file that was open during the run.
+    fn id<'a>(&'a self, update: &Update, open: Option<&'a Table>) -> &'a [u8] {
+        match update.place {
+            Place::Known(row) => open
+                .and_then(|open| Some(open.id(&open.entry(row)?)))
+                .unwrap_or_default(),
+            Place::New(index) => self
+                .new
+                .get(index as usize)
+                .map_or(&[], |range| &self.ids[range.clone()]),
+        }
     }
 }
 
-/// The file that follows `old`.
-pub fn merge(old: Option<&Table>, recorded: &Recorded, whole_suite: bool) -> Builder {
-    let run = next_run(old);
-    // Indices are quicker to sort than the updates; being unique, they also keep the samples of one test in order.
-    let mut order: Vec<(u64, usize)> = recorded
-        .updates
-        .iter()
-        .enumerate()
-        .map(|(index, update)| (update.hash, index))
-        .collect();
-    order.sort_unstable();
-
-    let expected = old.map_or(0, Table::len).max(order.len());
-    let mut builder = Builder::with_capacity(expected, recorded.ids.len());
-    let mut known = old
-        .into_iter()
-        .flat_map(|old| old.entries().map(|entry| (entry, old.id(&entry))))
-        .peekable();
-    // Both sides ascend by hash, so one pass over both is enough.
-    for samples in order.chunk_by(|left, right| left.0 == right.0) {
-        let (hash, first) = samples[0];
-        while let Some((entry, id)) = known.next_if(|(entry, _)| entry.hash < hash) {
-            push_missed(&mut builder, entry, id, whole_suite);
-        }
-        let (mut entry, id) = known
-            .next_if(|(entry, _)| entry.hash == hash)
-            .unwrap_or_else(|| {
-                let new = Entry {
-                    hash,
-                    ..Entry::default()
-                };
-                (new, recorded.id(&recorded.updates[first]))
-            });
-        for &(_, index) in samples {
-            entry = updated(&entry, &recorded.updates[index], run);
-        }
-        builder.push(entry, id);
+/// The rows of the file that follows `open`, when it has the same tests: the usual case, and the quick one.
+pub fn patch(open: &Table, recorded: &Recorded, whole_suite: bool) -> Option<Vec<u8>> {
+    if !recorded.new.is_empty() {
+        return None;
     }
-    for (entry, id) in known {
-        push_missed(&mut builder, entry, id, whole_suite);
+    let run = next_run(Some(open));
+    let mut rows = open.sections().1.to_vec();
+    let entries: &mut [[u8; ENTRY]] = rows.as_chunks_mut().0;
+    for update in &recorded.updates {
+        let Place::Known(row) = update.place else {
+            return None;
+        };
+        let row = entries.get_mut(row as usize)?;
+        *row = updated(&Entry::decode(row), update, run).encode();
+    }
+    if whole_suite {
+        for row in entries {
+            let mut entry = Entry::decode(row);
+            if entry.last_run != run {
+                entry.missed += 1;
+                if entry.missed >= FORGET_AFTER {
+                    return None;
+                }
+                *row = entry.encode();
+            }
+        }
+    }
+    Some(rows)
+}
+
+/// The file that follows `now`; `open` is the one that was open during the run, `None` when there was none. Rows are in the
+/// order of this run's collection, followed by those that it didn't have.
+pub fn merge(
+    now: Option<&Table>,
+    open: Option<&Table>,
+    recorded: &Recorded,
+    whole_suite: bool,
+) -> Builder {
+    let run = next_run(now);
+    let mut order: Vec<&Update> = recorded.updates.iter().collect();
+    order.sort_by_key(|update| update.test);
+
+    let known = now.map_or(0, Table::len);
+    let ids = now.map_or(0, |now| now.sections().2.len()) + recorded.ids.len();
+    let mut builder = Builder::with_capacity(known.max(order.len()), ids);
+    // Where a row of `now` went.
+    let mut moved: Vec<Option<usize>> = vec![None; known];
+    let mut new: HashMap<&[u8], usize> = HashMap::new();
+    let mut guess = 0;
+    for update in order {
+        let id = recorded.id(update, open);
+        let row = now.and_then(|now| now.find(id, guess));
+        guess = row.map_or(guess, |row| row.saturating_add(1));
+        let place = match row {
+            Some(row) => moved[row as usize],
+            None => new.get(id).copied(),
+        };
+        if let Some(entry) = place.and_then(|place| builder.entry_mut(place)) {
+            *entry = updated(entry, update, run);
+            continue;
+        }
+        let old = now.zip(row).and_then(|(now, row)| now.entry(row));
+        match row {
+            Some(row) => moved[row as usize] = Some(builder.len()),
+            None => drop(new.insert(id, builder.len())),
+        }
+        builder.push(updated(&old.unwrap_or_default(), update, run), id);
+    }
+    for (mut entry, moved) in now.into_iter().flat_map(Table::entries).zip(moved) {
+        if moved.is_none() {
+            entry.missed = entry.missed.saturating_add(u8::from(whole_suite));
+            if entry.missed < FORGET_AFTER {
+                builder.push(entry, now.map_or(&[], |now| now.id(&entry)));
+            }
+        }
     }
     builder.keep_latest(CAPACITY)
 }
@@ -101,14 +172,6 @@ pub fn merge(old: Option<&Table>, recorded: &Recorded, whole_suite: bool) -> Bui
 /// Number of the run after those in `old`.
 pub fn next_run(old: Option<&Table>) -> u32 {
     old.map_or(0, Table::runs).saturating_add(1)
-}
-
-/// Keeps a test that this run didn't have, unless it has been missing for too long.
-fn push_missed(builder: &mut Builder, mut entry: Entry, id: &[u8], whole_suite: bool) {
-    entry.missed = entry.missed.saturating_add(u16::from(whole_suite));
-    if entry.missed < FORGET_AFTER {
-        builder.push(entry, id);
-    }
 }
 
 /// `entry` with one more sample: exponentially weighted means.
@@ -135,9 +198,21 @@ fn updated(entry: &Entry, update: &Update, run: u32) -> Entry {
             .failures
             .saturating_add(u32::from(update.outcome == LastOutcome::Failed)),
         last_run: run,
-        last_outcome: update.outcome as u16,
+        last_outcome: update.outcome as u8,
         missed: 0,
+        recent: recent(entry.recent, update),
         ..*entry
+    }
+}
+
+/// The outcomes with one more. A skip says nothing. A test that passed only when it was run again counts as having failed and
+/// passed twice: that is what flaky means.
+fn recent(recent: u16, update: &Update) -> u16 {
+    match update.outcome {
+        LastOutcome::Failed => recent << 1 | 1,
+        LastOutcome::Passed if update.rerun => recent << 4 | 0b1010,
+        LastOutcome::Passed => recent << 1,
+        LastOutcome::Skipped => recent,
     }
 }
 
@@ -147,9 +222,9 @@ mod tests {
 
     fn sample(millis: u16) -> Update {
         Update {
-            hash: 0,
-            id_start: 0,
-            id_len: 0,
+            test: 0,
+            place: Place::New(0),
+            rerun: false,
             micros: [0.0, f32::from(millis) * 1000.0, 0.0],
             outcome: LastOutcome::Passed,
         }
@@ -185,6 +260,14 @@ mod tests {
             outcome: LastOutcome::Failed,
             ..sample(1)
         };
+        let skipped = Update {
+            outcome: LastOutcome::Skipped,
+            ..sample(1)
+        };
+        let rerun = Update {
+            rerun: true,
+            ..sample(1)
+        };
         let entry = updated(&Entry::default(), &failed, 3);
         assert_eq!(
             (entry.failures, entry.last_outcome, entry.last_run),
@@ -195,5 +278,10 @@ mod tests {
             (entry.failures, entry.last_outcome, entry.last_run),
             (1, 0, 4)
         );
+        assert_eq!(entry.recent, 0b10);
+        let entry = updated(&entry, &skipped, 5);
+        assert_eq!((entry.last_outcome, entry.recent), (2, 0b10));
+        let entry = updated(&entry, &rerun, 6);
+        assert_eq!((entry.last_outcome, entry.recent), (0, 0b10_1010));
     }
 }

@@ -4,20 +4,23 @@
 //! just no estimates.
 
 mod builder;
+mod estimates;
+pub mod exchange;
 mod format;
 mod hash;
 mod merge;
 mod place;
 mod sample;
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::env::Env;
-use format::{Entry, Table, Unusable};
+use crate::event::TestIndex;
+use estimates::{Estimates, duration};
+use format::{Entry, FileId, Table, Unusable};
+pub use hash::hash;
 use merge::Recorded;
 pub use sample::{LastOutcome, Sample};
 
@@ -27,11 +30,12 @@ pub struct History {
     root: PathBuf,
     /// `None` when there is no place for a cache.
     file: Option<PathBuf>,
-    table: Option<Table>,
+    known: Option<Estimates>,
+    /// Which file `known` is.
+    file_id: Option<FileId>,
+    /// The rows of the tests that were last asked for together, by their number.
+    rows: Vec<Option<u32>>,
     recorded: Recorded,
-    /// Sum of the estimates and number of the known tests of a function, by the hash of its id without parameters. Made when
-    /// first needed: usually every test is known.
-    functions: OnceCell<HashMap<u64, (f64, u32)>>,
 }
 
 /// What is known about one test.
@@ -50,6 +54,9 @@ pub struct Known<'a> {
     pub last_outcome: LastOutcome,
     /// Number of the run that last had the test; compare with [`History::runs`].
     pub last_run: u32,
+    /// It failed and passed by turns lately: at least three changes in its last 16 runs. Fewer are what an error and its
+    /// correction look like.
+    pub flaky: bool,
 }
 
 impl Known<'_> {
@@ -84,21 +91,27 @@ impl History {
     pub fn open(root: &Path, env: Env) -> (History, Option<Warning>) {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let file = place::cache_dir(env).map(|cache| place::file(&cache, &root));
-        let (table, warning) = match &file {
-            None => (None, None),
-            Some(file) => match Table::open(file, root.as_os_str().as_encoded_bytes()) {
-                Ok(Ok(table)) => (Some(table), None),
-                Ok(Err(unusable)) => (None, Some(warning(file, &unusable))),
-                // Not there, or not for us to read.
-                Err(_) => (None, None),
-            },
-        };
-        let history = History {
+        let mut history = History {
             root,
             file,
-            table,
+            known: None,
+            file_id: None,
+            rows: Vec::new(),
             recorded: Recorded::default(),
-            functions: OnceCell::new(),
+        };
+        let Some(file) = &history.file else {
+            return (history, None);
+        };
+        // Asked before it is opened: if it is replaced in between, the one that is read counts as replaced.
+        history.file_id = format::file_id(file).ok();
+        let warning = match Table::open(file, history.root.as_os_str().as_encoded_bytes()) {
+            Ok(Ok(table)) => {
+                history.known = Some(Estimates::new(table));
+                None
+            }
+            Ok(Err(unusable)) => Some(warning(file, &unusable)),
+            // Not there, or not for us to read.
+            Err(_) => None,
         };
         (history, warning)
     }
@@ -128,13 +141,13 @@ impl History {
     /// Number of runs recorded before this one.
     #[must_use]
     pub fn runs(&self) -> u32 {
-        self.table.as_ref().map_or(0, Table::runs)
+        self.table().map_or(0, Table::runs)
     }
 
     /// Number of tests known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table.as_ref().map_or(0, Table::len)
+        self.table().map_or(0, Table::len)
     }
 
     #[must_use]
@@ -142,22 +155,59 @@ impl History {
         self.len() == 0
     }
 
+    fn table(&self) -> Option<&Table> {
+        self.known.as_ref().map(|known| &known.table)
+    }
+
     /// How long the test will take, all phases. A test that is not known gets the mean of the known tests of the same function
-    /// (other parameters); `None` when there are none.
+    /// (other parameters), or of the functions of that name in other modules (it was moved); `None` when there are none.
     #[must_use]
     pub fn estimate(&self, nodeid: &str) -> Option<Duration> {
-        let table = self.table.as_ref()?;
-        if let Some(entry) = table.find(hash::hash(nodeid.as_bytes())) {
-            return Some(duration(entry.total()));
-        }
-        let functions = self.functions.get_or_init(|| functions(table));
-        let (sum, count) = functions.get(&hash::hash(function(nodeid.as_bytes())))?;
-        Some(duration((sum / f64::from(*count)) as f32))
+        let known = self.known.as_ref()?;
+        let id = nodeid.as_bytes();
+        known.of(id, known.table.find(id, 0))
+    }
+
+    /// An [`estimate`](Self::estimate) for each of `ids`; quickest in the order in which they were collected before.
+    pub fn estimates<'a>(
+        &mut self,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<Option<Duration>> {
+        self.rows.clear();
+        let mut guess = 0;
+        let mut estimate = |id: &'a str| {
+            let known = self.known.as_ref();
+            let row = known.and_then(|known| known.table.find(id.as_bytes(), guess));
+            guess = row.map_or(guess, |row| row.saturating_add(1));
+            self.rows.push(row);
+            known.and_then(|known| known.of(id.as_bytes(), row))
+        };
+        ids.into_iter().map(&mut estimate).collect()
+    }
+
+    /// How long the set-ups of the tests take that were asked for in [`History::estimates`], as far as they are known.
+    #[must_use]
+    pub fn setups(&self) -> Vec<Option<Duration>> {
+        let entry = |row: &Option<u32>| self.table()?.entry((*row)?);
+        self.rows
+            .iter()
+            .map(|row| entry(row).map(|entry| duration(entry.setup)))
+            .collect()
     }
 
     /// Remembers what a test took, for [`History::save`]; estimates don't change in this run.
     pub fn record(&mut self, nodeid: &str, sample: Sample) {
-        self.recorded.push(nodeid.as_bytes(), &sample);
+        let row = self
+            .table()
+            .and_then(|table| table.find(nodeid.as_bytes(), 0));
+        let number = self.recorded.len() as TestIndex;
+        self.recorded.push(number, nodeid, row, &sample);
+    }
+
+    /// The same for the test that was number `test` in [`History::estimates`].
+    pub fn record_numbered(&mut self, test: TestIndex, nodeid: &str, sample: Sample) {
+        let row = self.rows.get(test as usize).copied().flatten();
+        self.recorded.push(test, nodeid, row, &sample);
     }
 
     /// Adds what was recorded to the file, as it is by now: runs at the same time lose nothing. `whole_suite` says that the run
@@ -174,25 +224,33 @@ impl History {
         if self.recorded.is_empty() {
             return Ok(());
         }
-        let root = self.root.as_os_str().as_encoded_bytes();
-        let result = place::lock(file).and_then(|lock| {
-            // Another run may have replaced the file since `open`.
-            let table = Table::open(file, root).ok().and_then(Result::ok);
-            let table = table.as_ref();
-            let builder = merge::merge(table, &self.recorded, whole_suite);
-            place::replace(file, &lock, |out| {
-                builder.write(root, merge::next_run(table), out)
-            })
-        });
+        let result = place::lock(file).and_then(|lock| self.write(file, &lock, whole_suite));
         match result {
             Err(error) if place::means_no_cache(&error) => Ok(()),
             result => result,
         }
     }
 
-    /// Everything known, in no order that means anything. Without what was recorded in this run.
+    fn write(&self, file: &Path, lock: &place::Lock, whole_suite: bool) -> std::io::Result<()> {
+        let open = self.table();
+        let is_unchanged = self.file_id.is_some() && format::file_id(file).ok() == self.file_id;
+        if let Some(open) = open.filter(|_| is_unchanged)
+            && let Some(rows) = merge::patch(open, &self.recorded, whole_suite)
+        {
+            let run = merge::next_run(Some(open));
+            return place::replace(file, lock, |out| builder::rewrite(open, &rows, run, out));
+        }
+        // Another run may have replaced the file since `open`.
+        let root = self.root.as_os_str().as_encoded_bytes();
+        let now = Table::open(file, root).ok().and_then(Result::ok);
+        let builder = merge::merge(now.as_ref(), open, &self.recorded, whole_suite);
+        let run = merge::next_run(now.as_ref());
+        place::replace(file, lock, |out| builder.write(root, run, out))
+    }
+
+    /// Everything known, in about the order of collection. Without what was recorded in this run.
     pub fn entries(&self) -> impl Iterator<Item = Known<'_>> {
-        self.table.iter().flat_map(|table| {
+        self.table().into_iter().flat_map(|table| {
             table.entries().filter_map(|entry| {
                 let nodeid = std::str::from_utf8(table.id(&entry)).ok()?;
                 Some(known(nodeid, &entry))
@@ -212,7 +270,13 @@ fn known<'a>(nodeid: &'a str, entry: &Entry) -> Known<'a> {
         failures: entry.failures,
         last_outcome: LastOutcome::from_number(entry.last_outcome),
         last_run: entry.last_run,
+        flaky: is_flaky(entry.recent),
     }
+}
+
+fn is_flaky(recent: u16) -> bool {
+    // 16 outcomes have 15 places between them.
+    ((recent ^ recent >> 1) & 0x7fff).count_ones() >= 3
 }
 
 fn warning(file: &Path, unusable: &Unusable) -> Warning {
@@ -226,51 +290,5 @@ fn warning(file: &Path, unusable: &Unusable) -> Warning {
     Warning {
         file: file.to_owned(),
         reason,
-    }
-}
-
-/// From microseconds; nonsense counts as nothing.
-fn duration(micros: f32) -> Duration {
-    Duration::try_from_secs_f64(f64::from(micros) / 1e6).unwrap_or_default()
-}
-
-/// The id without its parameters: `a.py::f[1-x]` → `a.py::f`. Brackets in the file's path are not parameters.
-fn function(id: &[u8]) -> &[u8] {
-    let names = id.windows(2).position(|pair| pair == b"::").unwrap_or(0);
-    match id[names..].iter().position(|&byte| byte == b'[') {
-        Some(bracket) => &id[..names + bracket],
-        None => id,
-    }
-}
-
-fn functions(table: &Table) -> HashMap<u64, (f64, u32)> {
-    let mut functions = HashMap::with_capacity(table.len());
-    for entry in table.entries() {
-        let total = f64::from(entry.total());
-        let (sum, count) = functions
-            .entry(hash::hash(function(table.id(&entry))))
-            .or_insert((0.0, 0));
-        *sum += total;
-        *count += 1;
-    }
-    functions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_what_stands_in_brackets_after_the_file() {
-        for (id, expected) in [
-            ("a.py::f[1-x]", "a.py::f"),
-            ("a.py::C::f[a::b[c]]", "a.py::C::f"),
-            ("[odd]/a.py::f[1]", "[odd]/a.py::f"),
-            ("[odd]/a.py::f", "[odd]/a.py::f"),
-            ("a.py::f", "a.py::f"),
-            ("", ""),
-        ] {
-            assert_eq!(function(id.as_bytes()), expected.as_bytes());
-        }
     }
 }

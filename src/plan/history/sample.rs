@@ -11,11 +11,13 @@ pub struct Sample {
     pub call: Duration,
     pub teardown: Duration,
     pub outcome: LastOutcome,
+    /// It was run more than once, by a plugin such as pytest-rerunfailures.
+    pub rerun: bool,
 }
 
 /// How a test ended the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u8)]
 pub enum LastOutcome {
     #[default]
     Passed = 0,
@@ -36,7 +38,15 @@ impl LastOutcome {
         }
     }
 
-    pub(super) fn from_number(number: u16) -> LastOutcome {
+    pub(super) fn from_word(word: &str) -> LastOutcome {
+        match word {
+            "failed" => LastOutcome::Failed,
+            "skipped" => LastOutcome::Skipped,
+            _ => LastOutcome::Passed,
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> LastOutcome {
         match number {
             1 => LastOutcome::Failed,
             2 => LastOutcome::Skipped,
@@ -51,6 +61,7 @@ impl Sample {
     #[must_use]
     pub fn of(result: &TestResult) -> Sample {
         let skipped = |report: &Report| report.outcome == Outcome::Skipped;
+        let rerun = |report: &Report| report.category == "rerun";
         let outcome = if result.failed() {
             LastOutcome::Failed
         } else if result.reports.iter().any(skipped) {
@@ -63,6 +74,7 @@ impl Sample {
             call: covered(&result.reports, When::Call),
             teardown: covered(&result.reports, When::Teardown),
             outcome,
+            rerun: result.reports.iter().any(rerun),
         }
     }
 
@@ -143,12 +155,14 @@ mod tests {
 
     #[test]
     fn reruns_add_up_and_subtests_lie_within() {
-        let rerun = sample(vec![
-            report(When::Call, Outcome::Other, 10.0, 1.0),
-            report(When::Call, Outcome::Passed, 20.0, 2.0),
-        ]);
+        let again = Report {
+            category: "rerun".to_owned(),
+            ..report(When::Call, Outcome::Other, 10.0, 1.0)
+        };
+        let rerun = sample(vec![again, report(When::Call, Outcome::Passed, 20.0, 2.0)]);
         assert_eq!(rerun.call, Duration::from_secs(3));
         assert_eq!(rerun.outcome, LastOutcome::Passed);
+        assert!(rerun.rerun);
         let subtests = sample(vec![
             report(When::Call, Outcome::Passed, 11.0, 1.0),
             report(When::Call, Outcome::Passed, 12.5, 0.5),

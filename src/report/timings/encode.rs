@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::analysis::{Analysis, Bottleneck, Lane};
 use super::model::{Ending, Micros, Picture, Test};
+use crate::event::Replacement;
 
 /// Number of this form; the page is part of the same file, other readers look at it.
 const FORMAT: u32 = 1;
@@ -84,8 +85,11 @@ struct CrashRow<'a> {
     at: Micros,
     cause: &'a str,
     test: Option<&'a str>,
-    replaced: bool,
+    replacement: &'static str,
 }
+
+/// Start from the test's, setup, call, teardown, letter.
+type Go = (Micros, Micros, Micros, Micros, char);
 
 /// The tests, worker by worker: the first `lanes[0].tests` rows are worker 0's.
 #[derive(Default, Serialize)]
@@ -104,8 +108,8 @@ struct Columns {
     estimate: Vec<Micros>,
     /// Pairs: row, and the worker that the plan had given it to.
     moved: Vec<usize>,
-    /// Tests that ran more than once: row, then for each attempt start (from the test's), setup, call, teardown, letter.
-    attempts: Vec<(usize, Vec<(Micros, Micros, Micros, Micros, char)>)>,
+    /// Tests that ran more than once: row and attempts.
+    attempts: Vec<(usize, Vec<Go>)>,
     reasons: Vec<(usize, String)>,
 }
 
@@ -162,13 +166,22 @@ pub fn json(picture: &Picture, analysis: &Analysis) -> String {
                 at: crash.at,
                 cause: &crash.cause,
                 test: crash.test.as_deref(),
-                replaced: crash.replaced,
+                replacement: replacement(crash.replacement),
             })
             .collect(),
     };
     let text = serde_json::to_string(&document);
     // Keys are strings and numbers are finite: nothing that JSON doesn't have.
     text.unwrap_or_default().replace('<', "\\u003c")
+}
+
+fn replacement(replacement: Option<Replacement>) -> &'static str {
+    match replacement {
+        Some(Replacement::Coming) => "coming",
+        Some(Replacement::NothingLeft) => "nothing-left",
+        Some(Replacement::Limit(_)) => "limit",
+        Some(Replacement::Ending) | None => "ending",
+    }
 }
 
 fn counts(picture: &Picture) -> Vec<(&'static str, usize)> {

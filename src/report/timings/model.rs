@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Slot, TestIndex};
+use crate::event::{Replacement, Slot, TestIndex};
 
 /// Microseconds since the command was started, or a length of time.
 pub type Micros = u64;
@@ -182,8 +182,8 @@ pub struct Crash {
     pub cause: String,
     /// Node id of the test that it took with it.
     pub test: Option<String>,
-    /// Another process took its place.
-    pub replaced: bool,
+    /// Whether another process took its place; `None`: not known.
+    pub replacement: Option<Replacement>,
 }
 
 /// A whole run.

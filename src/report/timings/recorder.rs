@@ -68,14 +68,14 @@ impl Recorder {
                 slot,
                 cause,
                 test,
-                replaced,
+                replacement,
             } => {
                 let crash = Crash {
                     slot,
                     at: 0,
                     cause: cause.to_owned(),
                     test: test.map(str::to_owned),
-                    replaced,
+                    replacement: Some(replacement),
                 };
                 self.crashes.push((now, crash));
             }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{
-    FixtureSetup, JunitCounts, Outcome, Report, RunEnd, RunStart, TestResult, When,
+    FixtureSetup, JunitCounts, Outcome, Replacement, Report, RunEnd, RunStart, TestResult, When,
 };
 
 /// The run begins at this second.
@@ -93,7 +93,7 @@ impl Run {
             slot,
             cause: "signal 11",
             test: Some(test),
-            replaced: true,
+            replacement: Replacement::Coming,
         };
         self.recorder.event(&event, ZERO + at);
         self
@@ -272,7 +272,7 @@ fn a_lost_test_ends_when_its_worker_was_found_dead() {
     let test = &picture.tests[1];
     assert_eq!((test.start(), test.end()), (4_500_000, 6_000_000));
     assert_eq!(picture.crashes[0].at, 6_000_000);
-    assert!(picture.crashes[0].replaced);
+    assert_eq!(picture.crashes[0].replacement, Some(Replacement::Coming));
 }
 
 #[test]

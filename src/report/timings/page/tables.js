@@ -138,13 +138,20 @@ function drawFixtures(view) {
   fill();
 }
 
+const AFTER_CRASH = {
+  coming: "a new process took its place",
+  "nothing-left": "not replaced, since no test was left to start",
+  limit: "not replaced, since too many workers had crashed",
+  ending: "not replaced, since the run ended",
+};
+
 function drawTroubles(view) {
   const { data } = view;
   const rows = data.crashes.map((crash) => {
     const row = crash.test === null ? -1 : data.ids.indexOf(crash.test);
     const what = crash.test === null ? "no test was running" : row >= 0 ? linkTo(view, row) : el("span", { class: "id" }, crash.test);
     const sign = el("span", { class: "outcome", style: { color: "var(--failed)" } }, "✕ crash");
-    const after = crash.replaced ? "a new process took its place" : "nobody took its place";
+    const after = AFTER_CRASH[crash.replacement];
     return el("tr", {}, td("num", duration(crash.at)), td("", sign), td("num", String(crash.slot)), td("", what), td("", `${crash.cause}; ${after}`));
   });
   for (const [row, tries] of data.attempts) {

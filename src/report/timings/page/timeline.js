@@ -153,7 +153,7 @@ class Timeline {
       context.font = `bold ${Math.min(13, place.bar)}px system-ui, sans-serif`;
       context.textAlign = "center";
       context.textBaseline = "middle";
-      context.fillText(crash.replaced ? "↻" : "✕", x, top + place.bar / 2 + 1);
+      context.fillText(crash.replacement === "coming" ? "↻" : "✕", x, top + place.bar / 2 + 1);
     }
   }
 

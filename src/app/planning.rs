@@ -1,0 +1,192 @@
+//! From the collected tests to the segment that workers share, and from a run to the record of it.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::collect::print;
+use crate::daemon::message::{Collected, Options, Order};
+use crate::error::{Error, Result};
+use crate::inventory::Inventory;
+use crate::plan::dist::{self, Rules};
+use crate::plan::history::History;
+use crate::plan::record::Record;
+use crate::plan::{Plan, Sharing, Tests};
+use crate::pool::Pool;
+use crate::report::timings::Forecast;
+use crate::ring::{self, PlanEntry, PlanTable, Segment, SegmentSpec};
+
+/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
+/// `/dev/shm` by default.
+const RING_BYTES: u32 = 256 << 10;
+
+/// What the history says of each test.
+pub(super) struct Estimates {
+    pub durations: Vec<Option<Duration>>,
+    pub setups: Vec<Option<Duration>>,
+}
+
+impl Estimates {
+    pub fn new(history: &mut History, inventory: &Inventory) -> Self {
+        Self {
+            durations: history.estimates(inventory.ids.iter().map(String::as_str)),
+            setups: history.setups(),
+        }
+    }
+}
+
+/// Plans the tests as the options ask for; `only` those of the shard, if the suite is divided.
+pub(super) fn plan(
+    collected: &Collected,
+    inventory: &Inventory,
+    estimates: &Estimates,
+    only: Option<&[u32]>,
+) -> Result<Plan> {
+    let options = &collected.options;
+    let tests = Tests::new(&inventory.modules, &inventory.classes, &estimates.durations)
+        .and_then(|tests| tests.with_setups(&estimates.setups))
+        .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
+    if let Some(file) = &options.replay {
+        return replay(file, &tests, inventory);
+    }
+    if options.copies > 0 {
+        return Ok(Plan::copies(&tests, options.copies, &inventory.serial));
+    }
+    let rules = Rules {
+        workers: options.workers.into(),
+        groups: &inventory.groups,
+        serial: &inventory.serial,
+        order: match options.order {
+            Order::Lpt => dist::Order::Lpt,
+            Order::Queue => dist::Order::Queue,
+            Order::Collected => dist::Order::Collected,
+        },
+        only,
+    };
+    Ok(Plan::with(&tests, &rules))
+}
+
+fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
+    let record = Record::read(file).map_err(Error::bad_option)?;
+    let resolved = record.resolve(&inventory.ids).map_err(|why| {
+        Error::bad_option(format!(
+            "the plan `{}` can't be replayed: {why}",
+            file.display()
+        ))
+    })?;
+    if resolved.left_out > 0 {
+        let text = format!(
+            "notice: {} collected tests are not in the plan `{}` and are left out\n",
+            resolved.left_out,
+            file.display()
+        );
+        print(io::stderr().lock(), &text);
+    }
+    Ok(Plan::fixed(tests, resolved.parts))
+}
+
+/// How tests are given to workers, for `-v`.
+pub(super) fn describe(options: &Options, estimates: &Estimates) -> String {
+    if options.replay.is_some() {
+        return "as in the recorded plan".into();
+    }
+    if options.copies > 0 {
+        return "all of them in each worker".into();
+    }
+    match options.order {
+        Order::Lpt => {
+            let tests = estimates.durations.len();
+            let known = estimates.durations.iter().flatten().count();
+            format!("longest first, {known} of {tests} with a known duration")
+        }
+        Order::Queue => "groups as they were collected, to whoever has time".into(),
+        Order::Collected => "pieces of the order of collection, nothing is stolen".into(),
+    }
+}
+
+/// Makes the segment with the plan in it; what runs alone is withheld.
+pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) -> Result<Segment> {
+    let entries = plan.entries().iter().map(|entry| PlanEntry {
+        test: entry.test,
+        cost_us: entry.cost_us,
+        unit: entry.unit,
+        enter_us: entry.enter_us,
+        keep: entry.keep,
+    });
+    let table = PlanTable {
+        entries: entries.collect(),
+        parts: plan.parts().to_vec(),
+        sharing: match plan.sharing() {
+            Sharing::Steal => ring::Sharing::Steal,
+            Sharing::Queue => ring::Sharing::Queue,
+            Sharing::Own => ring::Sharing::Own,
+        },
+    };
+    let spec = SegmentSpec {
+        slots,
+        tests,
+        ring_bytes: RING_BYTES,
+        incarnations: Pool::incarnations_for(slots, max_restarts),
+    };
+    Segment::sweep();
+    let segment =
+        Segment::create(&spec, &table).map_err(|error| Error::Segment(error.to_string()))?;
+    for &test in plan.serial().iter().flat_map(|serial| &serial.tests) {
+        segment.withhold(test);
+    }
+    Ok(segment)
+}
+
+/// What the plan expects, for `--timings`.
+pub(super) fn forecast(plan: &Plan, estimates: &Estimates) -> Forecast {
+    let count = estimates.durations.len();
+    let mut slots = vec![0; count];
+    let mut loads = Vec::with_capacity(plan.workers());
+    for (slot, &(start, len)) in (0..).zip(plan.parts()) {
+        let part = &plan.entries()[start as usize..][..len as usize];
+        for entry in part {
+            slots[entry.test as usize] = slot;
+        }
+        loads.push(part.iter().map(|entry| u64::from(entry.cost_us)).sum());
+    }
+    if plan.sharing() == Sharing::Queue {
+        // Whoever has time takes the next: no test is meant for a worker, and all get about the same.
+        slots.clear();
+        let share = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
+        loads.fill(share);
+    }
+    Forecast {
+        estimates: estimates.durations.clone(),
+        slots,
+        loads: loads.into_iter().map(Duration::from_micros).collect(),
+    }
+}
+
+/// Writes down which worker ran what.
+pub(super) fn record(
+    file: &Path,
+    sequences: &[Vec<u32>],
+    plan: &Plan,
+    inventory: &Inventory,
+) -> Result<()> {
+    let is_serial = |test: &u32| {
+        plan.serial()
+            .iter()
+            .any(|serial| serial.tests.contains(test))
+    };
+    let (mut workers, mut serial) = (Vec::new(), Vec::new());
+    for tests in sequences {
+        let (alone, others): (Vec<u32>, Vec<u32>) = tests.iter().partition(|&test| is_serial(test));
+        let names = |tests: Vec<u32>| -> Vec<String> {
+            tests
+                .into_iter()
+                .map(|test| inventory.id(test).to_owned())
+                .collect()
+        };
+        workers.push(names(others));
+        serial.extend(names(alone));
+    }
+    Record::new(workers, serial)
+        .write(file)
+        .map_err(|error| Error::io("write the plan", file, error))
+}

@@ -1,0 +1,375 @@
+//! Plans for what the user asks for beyond the shortest time: groups that stay together, tests that run alone, a fixed order.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::time::Duration;
+
+use super::setups::Costs;
+use super::units::{Split, Unit};
+use super::{Plan, PlanEntry, Serial, Sharing, Tests, best, keep_modules_together, lpt};
+use crate::event::TestIndex;
+
+/// In which order tests are given to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Longest first, and idle workers help the others.
+    #[default]
+    Lpt,
+    /// As collected: all workers take the next group.
+    Queue,
+    /// As collected, in contiguous pieces of about as many tests, and nobody helps: the same assignment in every run.
+    Collected,
+}
+
+/// What a plan must keep to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules<'a> {
+    /// 0 counts as 1.
+    pub workers: usize,
+    /// Per test: 0, or the number of a group, the tests of which run in one worker. Empty: there are no groups.
+    pub groups: &'a [u32],
+    /// Tests that run when nothing else runs. A group with one of them does so as a whole.
+    pub serial: &'a [TestIndex],
+    pub order: Order,
+    /// Plans these tests alone; their numbers, ascending.
+    pub only: Option<&'a [TestIndex]>,
+}
+
+/// Tests by what the rules say about them, each list in collection order.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// May run anywhere.
+    free: Vec<TestIndex>,
+    /// Groups, in the order of their first tests.
+    groups: Vec<Vec<TestIndex>>,
+    serial: Vec<TestIndex>,
+}
+
+impl Sorted {
+    fn new(count: usize, rules: &Rules) -> Sorted {
+        let group_of = |test: TestIndex| rules.groups.get(test as usize).copied().unwrap_or(0);
+        let serial: HashSet<TestIndex> = rules.serial.iter().copied().collect();
+        let serial_groups: HashSet<u32> = serial
+            .iter()
+            .map(|&test| group_of(test))
+            .filter(|&group| group > 0)
+            .collect();
+        let mut sorted = Sorted::default();
+        let mut places: HashMap<u32, usize> = HashMap::new();
+        for test in 0..count as TestIndex {
+            let group = group_of(test);
+            if serial.contains(&test) || serial_groups.contains(&group) {
+                sorted.serial.push(test);
+            } else if group == 0 {
+                sorted.free.push(test);
+            } else {
+                let place = *places.entry(group).or_insert(sorted.groups.len());
+                if place == sorted.groups.len() {
+                    sorted.groups.push(Vec::new());
+                }
+                sorted.groups[place].push(test);
+            }
+        }
+        sorted
+    }
+
+    /// All but the serial ones: free tests, then group by group.
+    fn order(&self) -> Vec<TestIndex> {
+        let grouped = self.groups.iter().flatten();
+        self.free.iter().chain(grouped).copied().collect()
+    }
+
+    /// Groups and single tests in the order of their first tests.
+    fn pieces(&self) -> Vec<(bool, Vec<TestIndex>)> {
+        let single = self.free.iter().map(|&test| (false, vec![test]));
+        let groups = self.groups.iter().map(|group| (true, group.clone()));
+        let mut pieces: Vec<_> = single.chain(groups).collect();
+        pieces.sort_unstable_by_key(|(_, tests)| tests[0]);
+        pieces
+    }
+}
+
+impl Plan {
+    /// Plans `tests` by `rules`. Never more parts than groups and single tests. One worker gets the tests in collection order.
+    ///
+    /// # Panics
+    /// When a serial test does not exist.
+    #[must_use]
+    pub fn with(tests: &Tests, rules: &Rules) -> Plan {
+        if let Some(only) = rules.only {
+            return some(tests, rules, only);
+        }
+        let sorted = Sorted::new(tests.len(), rules);
+        let most = sorted.free.len() + sorted.groups.len();
+        let workers = rules.workers.clamp(1, most.max(1));
+        if workers == 1 || most == 0 {
+            let plan = Plan::new(tests, 1);
+            let sharing = match rules.order {
+                Order::Collected => Sharing::Own,
+                Order::Lpt | Order::Queue => Sharing::Steal,
+            };
+            return Plan { sharing, ..plan };
+        }
+        let mut plan = match rules.order {
+            Order::Lpt if sorted.groups.is_empty() && sorted.serial.is_empty() => {
+                return Plan::new(tests, workers);
+            }
+            Order::Lpt => longest_first(tests, &sorted, workers),
+            Order::Queue => queue(tests, &sorted, workers),
+            Order::Collected => pieces(tests, &sorted, workers),
+        };
+        let costs = tests.costs();
+        plan.add_serial(0, &sorted.serial, &costs);
+        plan
+    }
+
+    /// `copies` workers, each of which runs all tests of its copy: `tests` has the suite as many times, one after the other.
+    /// `serial` are the serial tests of all copies.
+    #[must_use]
+    pub fn copies(tests: &Tests, copies: u16, serial: &[TestIndex]) -> Plan {
+        let len = tests.len() / usize::from(copies.max(1));
+        let alone: HashSet<TestIndex> = serial.iter().copied().collect();
+        let parts = (0..usize::from(copies)).map(|copy| {
+            let all = (copy * len) as TestIndex..((copy + 1) * len) as TestIndex;
+            all.partition(|test| !alone.contains(test))
+        });
+        Plan::fixed(tests, parts.collect())
+    }
+
+    /// Each worker's tests as they are given, and then those of it that run alone.
+    #[must_use]
+    pub fn fixed(tests: &Tests, parts: Vec<(Vec<TestIndex>, Vec<TestIndex>)>) -> Plan {
+        let costs = tests.costs();
+        let mut plan = Plan {
+            sharing: Sharing::Own,
+            ..Plan::default()
+        };
+        // Nothing to wait for with one worker.
+        let alone = parts.len() > 1;
+        for (slot, (part, serial)) in (0..).zip(parts) {
+            let start = plan.entries.len() as u32;
+            for &test in part.iter().chain(&serial) {
+                plan.entries.push(entry(test, plan.entries.len(), &costs));
+            }
+            plan.parts.push((start, plan.entries.len() as u32 - start));
+            let all = part.iter().chain(&serial);
+            plan.loads.push(all.map(|&test| costs[test as usize]).sum());
+            if alone && !serial.is_empty() {
+                plan.serial.push(Serial {
+                    slot,
+                    tests: serial,
+                });
+            }
+        }
+        plan
+    }
+
+    /// Adds tests that run alone to the end of a part.
+    fn add_serial(&mut self, slot: u16, serial: &[TestIndex], costs: &[u64]) {
+        if serial.is_empty() {
+            return;
+        }
+        let part = usize::from(slot);
+        let (start, len) = self.parts[part];
+        let at = (start + len) as usize;
+        let unit = self.entries.iter().map(|entry| entry.unit + 1).max();
+        let added = (unit.unwrap_or(0)..).zip(serial);
+        let added: Vec<PlanEntry> = added
+            .map(|(unit, &test)| entry(test, unit as usize, costs))
+            .collect();
+        self.entries.splice(at..at, added);
+        self.parts[part].1 += serial.len() as u32;
+        for later in &mut self.parts[part + 1..] {
+            later.0 += serial.len() as u32;
+        }
+        // They wait for the busiest worker.
+        let busiest = self.loads.iter().copied().max().unwrap_or(0);
+        self.loads[part] = busiest + serial.iter().map(|&test| costs[test as usize]).sum::<u64>();
+        self.serial.push(Serial {
+            slot,
+            tests: serial.to_vec(),
+        });
+    }
+}
+
+/// A plan for some tests, which keep their numbers.
+fn some(tests: &Tests, rules: &Rules, only: &[TestIndex]) -> Plan {
+    let columns = Columns::new(tests, only);
+    let groups = pick(rules.groups, only);
+    let place = |test: &TestIndex| only.binary_search(test).ok();
+    let serial: Vec<TestIndex> = rules
+        .serial
+        .iter()
+        .filter_map(place)
+        .map(|place| place as TestIndex)
+        .collect();
+    let rules = Rules {
+        groups: &groups,
+        serial: &serial,
+        only: None,
+        ..*rules
+    };
+    let mut plan = Plan::with(&columns.tests(), &rules);
+    let number = |test: &mut TestIndex| *test = only[*test as usize];
+    for entry in &mut plan.entries {
+        number(&mut entry.test);
+    }
+    for serial in &mut plan.serial {
+        serial.tests.iter_mut().for_each(number);
+    }
+    plan
+}
+
+/// The elements at these places; none where there is nothing known.
+fn pick<T: Copy>(from: &[T], order: &[TestIndex]) -> Vec<T> {
+    let picked = order.iter().filter_map(|&test| from.get(test as usize));
+    picked.copied().collect()
+}
+
+/// A test in a unit of its own.
+fn entry(test: TestIndex, unit: usize, costs: &[u64]) -> PlanEntry {
+    PlanEntry {
+        test,
+        cost_us: u32::try_from(costs[test as usize]).unwrap_or(u32::MAX),
+        unit: unit as u32,
+        enter_us: 0,
+        keep: false,
+    }
+}
+
+/// LPT over groups and the units of all other tests.
+fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
+    let order = sorted.order();
+    let columns = Columns::new(tests, &order);
+    let tests = columns.tests();
+    let costs = Costs::new(&tests, tests.costs());
+    let free = sorted.free.len();
+    let columns_free = columns.first(free);
+    let tests_free = columns_free.tests();
+    let mut costs_free = costs.clone();
+    for list in [
+        &mut costs_free.own,
+        &mut costs_free.enter,
+        &mut costs_free.module,
+    ] {
+        list.truncate(free);
+    }
+    let wanted = workers.saturating_sub(sorted.groups.len());
+    let split = Split::fine(costs.own.iter().sum(), workers, wanted);
+    best(&tests_free, &costs_free, split, |mut units| {
+        let mut first = free;
+        let modules = units.iter().map(|unit| unit.module + 1).max().unwrap_or(0);
+        for (module, group) in (modules..).zip(&sorted.groups) {
+            units.push(Unit {
+                first: first as TestIndex,
+                len: group.len() as u32,
+                module,
+                cost: group_cost(&tests, &costs, first..first + group.len()),
+                // By its number of tests, as long as nothing else is known: it can't be divided later.
+                known: true,
+                keep: true,
+            });
+            first += group.len();
+        }
+        let mut parts = lpt::assign(&units, workers);
+        for part in &mut parts {
+            keep_modules_together(part, &units);
+        }
+        Plan::lay_out(&parts, &units, &costs, &tests, Some(&order))
+    })
+}
+
+/// Own costs and those of the modules that are entered on the way.
+fn group_cost(tests: &Tests, costs: &Costs, range: std::ops::Range<usize>) -> u64 {
+    let entered = range.clone().filter(|&place| {
+        place == range.start || !tests.same_module(place as u32 - 1, place as u32)
+    });
+    let entered: u64 = entered.map(|place| costs.enter[place]).sum();
+    costs.sum(&range) + entered
+}
+
+/// One line of groups and tests; what it takes is estimated by letting the workers take from it.
+fn queue(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
+    let costs = tests.costs();
+    let mut plan = Plan {
+        sharing: Sharing::Queue,
+        ..Plan::default()
+    };
+    let mut clocks: BinaryHeap<Reverse<u64>> = vec![Reverse(0); workers].into();
+    for (unit, (keep, piece)) in (0..).zip(sorted.pieces()) {
+        let cost: u64 = piece.iter().map(|&test| costs[test as usize]).sum();
+        if let Some(mut least) = clocks.peek_mut() {
+            least.0 += cost;
+        }
+        plan.entries.extend(piece.iter().map(|&test| PlanEntry {
+            keep,
+            ..entry(test, unit, &costs)
+        }));
+    }
+    let all = plan.entries.len() as u32;
+    plan.parts = (0..workers)
+        .map(|slot| if slot == 0 { (0, all) } else { (all, 0) })
+        .collect();
+    plan.loads = clocks.into_iter().map(|Reverse(clock)| clock).collect();
+    plan
+}
+
+/// Contiguous pieces of about as many tests; never an empty one.
+fn pieces(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
+    let all = sorted.pieces();
+    let count: usize = all.iter().map(|(_, piece)| piece.len()).sum();
+    let mut parts: Vec<(Vec<TestIndex>, Vec<TestIndex>)> = Vec::with_capacity(workers);
+    let mut part: Vec<TestIndex> = Vec::new();
+    let mut before = 0;
+    for (index, (_, piece)) in all.iter().enumerate() {
+        let left = all.len() - index;
+        let parts_left = workers - parts.len();
+        // Cut where less than half of the next piece still belongs to this part, or none would be left for the others.
+        let due = (before + piece.len() / 2) * workers >= count * (parts.len() + 1);
+        if !part.is_empty() && parts_left > 1 && (due || left < parts_left) {
+            parts.push((std::mem::take(&mut part), Vec::new()));
+        }
+        part.extend(piece);
+        before += piece.len();
+    }
+    parts.push((part, Vec::new()));
+    Plan::fixed(tests, parts)
+}
+
+/// The tests in another order, or some of them.
+struct Columns {
+    modules: Vec<u32>,
+    classes: Vec<u32>,
+    durations: Vec<Option<Duration>>,
+    setups: Vec<Option<Duration>>,
+}
+
+impl Columns {
+    fn new(tests: &Tests, order: &[TestIndex]) -> Columns {
+        Columns {
+            modules: pick(tests.modules, order),
+            classes: pick(tests.classes, order),
+            durations: pick(tests.durations, order),
+            setups: pick(tests.setups, order),
+        }
+    }
+
+    fn first(&self, count: usize) -> Columns {
+        let setups = count.min(self.setups.len());
+        Columns {
+            modules: self.modules[..count].to_vec(),
+            classes: self.classes[..count].to_vec(),
+            durations: self.durations[..count].to_vec(),
+            setups: self.setups[..setups].to_vec(),
+        }
+    }
+
+    fn tests(&self) -> Tests<'_> {
+        Tests {
+            modules: &self.modules,
+            classes: &self.classes,
+            durations: &self.durations,
+            setups: &self.setups,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What set-ups of module and class fixtures cost, as far as a history shows it.
+//!
+//! pytest has no record of its own about fixtures: the first test that needs one pays for it. So what the first test of a
+//! module takes longer to set up than is usual there is what every worker pays that enters the module.
+
+use std::ops::Range;
+
+use super::{Tests, micros};
+
+/// Set-ups below this are not worth a thought, µs: more is lost by waking a worker at the wrong moment.
+const NEGLIGIBLE_US: u64 = 1000;
+
+/// Costs of tests without, and of entering their modules and classes, microseconds.
+#[derive(Clone, Debug, Default)]
+pub struct Costs {
+    /// Per test, at least 1: without what belongs to its module.
+    pub own: Vec<u64>,
+    /// Per test: what a worker pays to begin with it when it was not in the module before.
+    pub enter: Vec<u64>,
+    /// The part of it that is the module's.
+    pub module: Vec<u64>,
+}
+
+impl Costs {
+    /// `totals` are the estimates of whole tests.
+    pub fn new(tests: &Tests, totals: Vec<u64>) -> Costs {
+        let mut costs = Costs {
+            enter: vec![0; totals.len()],
+            module: vec![0; totals.len()],
+            own: totals,
+        };
+        if tests.setups.is_empty() {
+            return costs;
+        }
+        let setups: Vec<Option<u64>> = tests
+            .setups
+            .iter()
+            .map(|setup| setup.map(|setup| if setup.is_zero() { 0 } else { micros(setup) }))
+            .collect();
+        for module in runs(tests.modules, 0..tests.len()) {
+            let whole = costs.take_out(&setups, &module);
+            costs.enter[module.clone()].fill(whole);
+            costs.module[module.clone()].fill(whole);
+            for class in runs(tests.classes, module.clone()) {
+                if class.start != module.start {
+                    // The class's fixtures stay with its first test; whoever begins later in it pays for them, too.
+                    let extra = excess(&setups, &class);
+                    for later in class.start + 1..class.end {
+                        costs.enter[later] += extra;
+                    }
+                }
+            }
+        }
+        costs
+    }
+
+    /// Takes the module's set-ups out of its tests' costs; returns what they cost once.
+    fn take_out(&mut self, setups: &[Option<u64>], module: &Range<usize>) -> u64 {
+        let extra = excess(setups, module);
+        if extra == 0 {
+            return 0;
+        }
+        let usual = usual(setups, module);
+        for test in module.clone() {
+            // Others that began a worker's stay in earlier runs carry most of it as well.
+            let over = setups[test].map_or(0, |setup| setup.saturating_sub(usual));
+            if test == module.start || over >= extra / 4 * 3 {
+                self.own[test] = self.own[test].saturating_sub(over.min(extra)).max(1);
+            }
+        }
+        extra
+    }
+
+    /// Own costs of neighbours.
+    pub fn sum(&self, range: &Range<usize>) -> u64 {
+        self.own[range.clone()].iter().sum()
+    }
+}
+
+/// By how much the first test's set-up exceeds the usual one; 0 when that is little.
+fn excess(setups: &[Option<u64>], range: &Range<usize>) -> u64 {
+    let first = setups[range.start].unwrap_or(0);
+    let extra = first.saturating_sub(usual(setups, range));
+    if range.len() < 2 || extra < NEGLIGIBLE_US {
+        0
+    } else {
+        extra
+    }
+}
+
+/// The median set-up of the tests after the first.
+fn usual(setups: &[Option<u64>], range: &Range<usize>) -> u64 {
+    let mut later: Vec<u64> = setups[range.start + 1..range.end]
+        .iter()
+        .flatten()
+        .copied()
+        .collect();
+    let middle = later.len() / 2;
+    if later.is_empty() {
+        // Nothing to compare with: no claim about fixtures.
+        return u64::MAX;
+    }
+    *later.select_nth_unstable(middle).1
+}
+
+/// Ranges of equal neighbours in `keys[range]`.
+pub fn runs(keys: &[u32], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let mut start = range.start;
+    keys[range]
+        .chunk_by(|left, right| left == right)
+        .map(move |run| {
+            let begin = start;
+            start += run.len();
+            begin..start
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn costs(modules: &[u32], classes: &[u32], setups_ms: &[u64]) -> Costs {
+        let durations: Vec<_> = setups_ms
+            .iter()
+            .map(|ms| Some(Duration::from_millis(ms + 10)))
+            .collect();
+        let setups: Vec<_> = setups_ms
+            .iter()
+            .map(|&ms| Some(Duration::from_millis(ms)))
+            .collect();
+        let tests = Tests::new(modules, classes, &durations)
+            .and_then(|tests| tests.with_setups(&setups))
+            .unwrap();
+        Costs::new(&tests, tests.costs())
+    }
+
+    #[test]
+    fn the_first_tests_set_up_tells_what_the_module_costs() {
+        let found = costs(&[0, 0, 0, 1, 1], &[0, 0, 0, 1, 1], &[200, 1, 1, 2, 2]);
+        assert_eq!(found.enter, [199_000, 199_000, 199_000, 0, 0]);
+        assert_eq!(found.own, [11_000, 11_000, 11_000, 12_000, 12_000]);
+    }
+
+    #[test]
+    fn a_test_that_began_a_stay_before_is_not_slow_by_itself() {
+        let found = costs(&[0; 5], &[0; 5], &[200, 0, 0, 150, 0]);
+        assert_eq!(found.enter, [200_000; 5]);
+        assert_eq!(found.own, [10_000; 5]);
+    }
+
+    #[test]
+    fn slow_set_ups_of_every_test_are_their_own() {
+        let found = costs(&[0; 3], &[0; 3], &[200, 200, 200]);
+        assert_eq!(found.enter, [0; 3]);
+        assert_eq!(found.own, [210_000; 3]);
+        assert_eq!(costs(&[0], &[0], &[200]).enter, [0]);
+    }
+
+    #[test]
+    fn a_class_is_entered_by_its_first_test_or_at_extra_cost() {
+        let found = costs(&[0; 5], &[0, 0, 1, 1, 1], &[50, 0, 30, 0, 0]);
+        assert_eq!(found.enter, [50_000, 50_000, 50_000, 80_000, 80_000]);
+        assert_eq!(found.own, [10_000, 10_000, 40_000, 10_000, 10_000]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Our own scheduling: the real plan in a real segment, and the real claims of all workers, one after the other by a clock of
+//! ours.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+
+use rpytest::plan::{Plan, Tests};
+use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
+
+use super::suites::{Known, Suite};
+
+/// How often a worker that found nothing worth it asks again, µs.
+const ASK_AGAIN: u64 = 10_000;
+
+thread_local! {
+    static NOW_US: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs a suite; microseconds from the first test's beginning to the last one's end.
+pub fn makespan(suite: &Suite, known: &Known, workers: usize) -> u64 {
+    let tests = Tests::new(&suite.modules, &suite.modules, &known.durations)
+        .and_then(|tests| tests.with_setups(&known.setups))
+        .expect("lists of one length");
+    let plan = Plan::new(&tests, workers);
+    let segment = segment(&plan, suite.len());
+    let ends = (0..plan.workers() as u16)
+        .map(|slot| WorkerEnd::attach(Arc::clone(&segment), slot, 0, -1, -1))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("workers");
+    let count = ends.len();
+    let mut run = Run {
+        suite,
+        workers: ends.into_iter().map(|end| (end, None)).collect(),
+        events: BinaryHeap::new(),
+        ran: HashSet::with_capacity(suite.len()),
+    };
+    for worker in 0..count {
+        run.events.push(Reverse((0, worker)));
+    }
+    run.run()
+}
+
+fn segment(plan: &Plan, tests: usize) -> Arc<Segment> {
+    let entries = plan.entries().iter().map(|entry| PlanEntry {
+        test: entry.test,
+        cost_us: entry.cost_us,
+        unit: entry.unit,
+        enter_us: entry.enter_us,
+        keep: entry.keep,
+    });
+    let table = PlanTable {
+        entries: entries.collect(),
+        parts: plan.parts().to_vec(),
+        ..PlanTable::default()
+    };
+    let slots = plan.workers() as u16;
+    let spec = SegmentSpec {
+        slots,
+        tests: tests as u32,
+        ring_bytes: 256,
+        incarnations: slots.into(),
+    };
+    let mut segment = Segment::create(&spec, &table).expect("a segment");
+    segment.unlink();
+    segment.set_clock(|| NOW_US.get() * 1000);
+    Arc::new(segment)
+}
+
+struct Run<'a> {
+    suite: &'a Suite,
+    /// And the test that each ran last.
+    workers: Vec<(WorkerEnd, Option<u32>)>,
+    /// When which worker asks for a test.
+    events: BinaryHeap<Reverse<(u64, usize)>>,
+    ran: HashSet<u32>,
+}
+
+impl Run<'_> {
+    fn run(mut self) -> u64 {
+        let mut makespan = 0;
+        while let Some(Reverse((now, index))) = self.events.pop() {
+            NOW_US.set(now);
+            let (worker, last) = &mut self.workers[index];
+            let Some(test) = worker.claim() else {
+                worker.idle();
+                if worker.may_ask_again() {
+                    self.events.push(Reverse((now + ASK_AGAIN, index)));
+                }
+                continue;
+            };
+            assert!(self.ran.insert(test), "test {test} ran twice");
+            worker.begin(test);
+            let cost = self.suite.cost(*last, test);
+            *last = Some(test);
+            makespan = makespan.max(now + cost);
+            self.events.push(Reverse((now + cost, index)));
+        }
+        assert_eq!(self.ran.len(), self.suite.len(), "tests that did not run");
+        makespan
+    }
+}
