@@ -196,6 +196,7 @@ class BareWorker(Role):
         if message["op"] != "go":
             return True
         (self.birth.bell,) = fds
+        self.birth.timings = bool(message.get("timings"))
         segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
         self.worker = Worker(self.birth, segment)
         _wire.send(host, {"op": "attached"})
@@ -424,7 +425,7 @@ class BareHost(Host):
             # A replacement that collected something else can't take part; its death is reported as any other.
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         else:
-            _wire.send(child.birth.host, {"op": "go", "segment": ""}, [self.bell])
+            self._send_go(child, "")
 
     def _go(self, segment: str) -> Birth | None:
         from rpytest import _native
@@ -434,7 +435,7 @@ class BareHost(Host):
         # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
             with contextlib.suppress(_wire.Closed, OSError):
-                _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+                self._send_go(child, segment)
         for child in self.children.values():
             child.ended = False
             with contextlib.suppress(_wire.Closed, OSError):
@@ -444,6 +445,9 @@ class BareHost(Host):
         for slot in range(self.slots):
             self._born(self.children[slot])
         return None
+
+    def _send_go(self, child: Child, segment: str) -> None:
+        _wire.send(child.birth.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
 
     def _give_up(self, status: int, text: str) -> NoReturn:
         self._kill_children()

@@ -73,6 +73,7 @@ class Host:
         self.segment: _native.Segment | None = None
         self.bell = -1
         self.slots = 0
+        self.timings = False
         self.stacks: dict[int, str] = {}
 
     def run(self) -> Birth:
@@ -127,6 +128,7 @@ class Host:
             case "go":
                 (self.bell,) = fds
                 self.slots = int(message["slots"])
+                self.timings = bool(message.get("timings"))
                 return self._go(message["segment"])
             case "spawn":
                 return self._spawn(int(message["slot"]), int(message["incarnation"]))
@@ -185,6 +187,7 @@ class Host:
             birth.input = self.controller.inputs[slot]
             birth.every_report = self.controller.wants_reports
             birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
+        birth.timings = self.timings
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()

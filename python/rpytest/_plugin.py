@@ -182,6 +182,22 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(
             name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
         )
+    group.addoption(
+        "--timings",
+        dest="rpytest_command_line_only",
+        metavar="FILE",
+        nargs="?",
+        action=_Misplaced,
+        help="Write a picture of the run (workers, fixtures, idle time, the plan) as an HTML page; default of FILE, which is given with '=': rpytest-timings.html.",
+    )
+
+
+class _Misplaced(argparse.Action):
+    """An option with a value that pytest's parser sees only where the command line didn't: in `addopts`."""
+
+    def __call__(self, *arguments: Any) -> None:
+        _, namespace, _, option = arguments
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), option])
 
 
 class _Refused(argparse.Action):
@@ -271,6 +287,16 @@ def wants_plain(config: pytest.Config) -> bool:
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
+
+
+def refuse_timings(config: pytest.Config, request: Message) -> None:
+    """`--timings` where pytest itself runs: no worker, nothing to draw."""
+    option = config.option
+    if not request.get("timings") or getattr(option, "help", False) or getattr(option, "version", False):
+        return
+    raise pytest.UsageError(
+        "`--timings` draws the workers of a run, and here pytest itself runs, in one process; hint: leave out `--timings`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+    )
 
 
 def _check_combinations(option: Any) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 TEST, BYE, STOP, NOTE = 1, 2, 3, 4
 PLAIN = 1
+#: The body ends with the fixtures that were set up (`--timings`).
+SETUPS = 2
 NO_TEST = 0xFFFF_FFFF
 
 WHEN = {"setup": 0, "call": 1, "teardown": 2}
@@ -29,6 +31,11 @@ _PLAIN = struct.Struct("<dddd")
 _HEAD = struct.Struct("<BBBdd")
 _U32 = struct.Struct("<I")
 _COUNTS = struct.Struct("<5I")
+_SETUP = struct.Struct("<ddB")
+
+#: A fixture that was set up: name, scope, node id of where it is defined, start (epoch), seconds without other fixtures' set-ups,
+#: whether it raised.
+Setup = tuple[str, str, str, float, float, bool]
 
 NO_COUNTS = (0, 0, 0, 0, 0)
 
@@ -124,6 +131,14 @@ def full_test(
     parts.append(_blobs(warnings))
     parts.append(_text(junit))
     parts.append(_counts(counts))
+    return b"".join(parts)
+
+
+def setups(done: Sequence[Setup]) -> bytes:
+    """What is put behind the body of a test under `--timings`; the record's flags say :data:`SETUPS`."""
+    parts = [_U32.pack(len(done))]
+    for name, scope, base, start, duration, failed in done:
+        parts += [_SETUP.pack(start, duration, failed), _text(name), _text(scope), _text(base)]
     return b"".join(parts)
 
 

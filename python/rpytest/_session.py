@@ -112,6 +112,7 @@ class Session(Role):
         """Take the worker role, or leave everything to pytest."""
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
+            _plugin.refuse_timings(config, self.request)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)

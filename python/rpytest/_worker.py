@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rpytest import _native
+    from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -48,6 +49,8 @@ class Birth:
         #: See :class:`rpytest._control.Client`.
         self.is_live = False
         self.wants_ids = False
+        #: Whether fixtures are measured: `--timings`.
+        self.timings = False
 
     @property
     def name(self) -> str:
@@ -72,6 +75,7 @@ class Worker:
         self.claims_early = False
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
+        self.clock: SetupClock | None = None
 
     # Life
 
@@ -93,6 +97,11 @@ class Worker:
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
+        if birth.timings:
+            from rpytest._setups import SetupClock
+
+            self.clock = SetupClock()
+            config.pluginmanager.register(self.clock, "rpytest-setups")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()
@@ -172,6 +181,11 @@ class Worker:
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
         flags, body, urgent = self.encoder.test(reports, recorded)
+        if self.clock is not None:
+            setups = self.clock.take()
+            if setups:
+                flags |= _record.SETUPS
+                body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         self.index = _NOTHING
 

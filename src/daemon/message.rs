@@ -104,6 +104,8 @@ pub struct RunRequest {
     pub tty: Tty,
     pub ci: bool,
     pub start_method: Option<String>,
+    /// `--timings`: a role without workers refuses it.
+    pub timings: bool,
 }
 
 /// Environment variables as a JSON object.
@@ -387,6 +389,8 @@ pub enum HostRequest<'a> {
     Go {
         segment: &'a str,
         slots: u16,
+        /// Fixtures are measured.
+        timings: bool,
     },
     Spawn {
         slot: u16,
@@ -497,10 +501,11 @@ mod tests {
         let go = HostRequest::Go {
             segment: "/rpytest-1-2",
             slots: 4,
+            timings: false,
         };
         assert_eq!(
             serde_json::to_string(&go).unwrap(),
-            r#"{"op":"go","segment":"/rpytest-1-2","slots":4}"#
+            r#"{"op":"go","segment":"/rpytest-1-2","slots":4,"timings":false}"#
         );
         assert_eq!(
             serde_json::to_string(&HostRequest::Interrupt).unwrap(),

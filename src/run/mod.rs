@@ -62,6 +62,8 @@ pub struct Setup<'a> {
     pub began_epoch: f64,
     pub signals: &'a mut Signals,
     pub reporters: &'a mut dyn Reporter,
+    /// Workers measure fixtures.
+    pub timings: bool,
     /// The daemon's log, for error messages.
     pub log: Option<PathBuf>,
 }
@@ -113,6 +115,7 @@ struct Run<'a> {
     options: &'a Options,
     signals: &'a mut Signals,
     reporters: &'a mut dyn Reporter,
+    timings: bool,
     log: Option<PathBuf>,
     began: Instant,
     began_epoch: f64,
@@ -189,6 +192,7 @@ impl<'a> Run<'a> {
             options: setup.options,
             signals: setup.signals,
             reporters: setup.reporters,
+            timings: setup.timings,
             log: setup.log,
             began: setup.began,
             began_epoch: setup.began_epoch,
@@ -234,6 +238,7 @@ impl<'a> Run<'a> {
         let request = HostRequest::Go {
             segment: segment.name(),
             slots: self.pool.len(),
+            timings: self.timings,
         };
         self.send_with(&request, |run| vec![run.bell.as_fd()]);
     }
