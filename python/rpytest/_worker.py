@@ -13,6 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _live, _process, _record, _wire
+from rpytest._coverage import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rpytest import _native
     from rpytest._live import LiveLog
+    from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -42,6 +44,14 @@ class Birth:
         self.spill = spill
         self.crash = crash
         self.host = host
+        #: What the controller has put into this worker's input, and whether it wants every report.
+        self.input: dict[str, Any] = {}
+        self.every_report = False
+        #: See :class:`rpytest._control.Client`.
+        self.is_live = False
+        self.wants_ids = False
+        #: Whether fixtures are measured: `--timings`.
+        self.timings = False
 
     @property
     def name(self) -> str:
@@ -68,6 +78,7 @@ class Worker:
         self.warnings: list[bytes] = []
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
+        self.clock: SetupClock | None = None
 
     # Life
 
@@ -77,19 +88,24 @@ class Worker:
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        config.workeroutput = {}  # type: ignore[attr-defined]
+        workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
+        prepare_worker(config, birth.name)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
-        self.encoder = Encoder(config, xml)
+        self.encoder = Encoder(config, xml, birth.every_report)
         self.live = _live.install(config, self._log)
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
+        if birth.timings:
+            from rpytest._setups import SetupClock
+
+            self.clock = SetupClock()
+            config.pluginmanager.register(self.clock, "rpytest-setups")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()
@@ -172,6 +188,11 @@ class Worker:
             # What other threads have logged.
             self.live.flush()
         flags, body, urgent = self.encoder.test(reports, recorded)
+        if self.clock is not None:
+            setups = self.clock.take()
+            if setups:
+                flags |= _record.SETUPS
+                body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         self.index = _NOTHING
 
