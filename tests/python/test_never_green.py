@@ -148,7 +148,7 @@ DISASTERS = {
         "conftest.py": """
             import os, time
             def pytest_sessionfinish(session):
-                if "test_x.py" not in os.environ.get("LAST", ""):
+                if "PYTEST_XDIST_WORKER" in os.environ and "test_x.py" not in os.environ.get("LAST", ""):
                     with open("victim.new", "w") as file: file.write(str(os.getpid()))
                     os.rename("victim.new", "victim")
                     time.sleep(600)
