@@ -232,6 +232,7 @@ fn entry(test: TestIndex, unit: usize, costs: &[u64]) -> PlanEntry {
         test,
         cost_us: u32::try_from(costs[test as usize]).unwrap_or(u32::MAX),
         unit: unit as u32,
+        module: unit as u32,
         enter_us: 0,
         keep: false,
     }

@@ -51,7 +51,9 @@ pub fn assign(units: &[Unit], workers: usize) -> Assignment {
     }
     known.sort_unstable_by_key(|&index| (Reverse(units[index].cost), index));
     let loads = deal.done.loads.iter().copied().enumerate();
-    let mut least: BinaryHeap<_> = loads.map(|(worker, load)| Reverse((load, worker))).collect();
+    let mut least: BinaryHeap<_> = loads
+        .map(|(worker, load)| Reverse((load, worker)))
+        .collect();
     for index in known {
         let unit = &units[index];
         // What was pushed before its worker got more is out of date.

@@ -109,6 +109,8 @@ pub struct PlanEntry {
     pub cost_us: u32,
     /// Equal in neighbours of a part: they belong together.
     pub unit: u32,
+    /// Equal for tests of a module, and for those of a group.
+    pub module: u32,
     /// What another worker pays on top to go on from here, microseconds.
     pub enter_us: u32,
     /// The unit must not be divided.
@@ -203,6 +205,7 @@ impl Plan {
                         test: order.map_or(place, |order| order[place as usize]),
                         cost_us: clamp(cost),
                         unit: index as u32,
+                        module: unit.module,
                         enter_us: clamp(enter - paid),
                         keep: unit.keep,
                     });
