@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rpytest import _shard
-from rpytest._identity import WorkerInput
+from rpytest import _hookspecs, _shard
+from rpytest._identity import Watch, WorkerInput, hide_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +236,10 @@ class Surface:
         self._decide = decide
         self._loop = loop
 
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Make pytest-xdist's hooks known."""
+        pluginmanager.add_hookspecs(_hookspecs)
+
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
         for name in ("xdist", "xdist.looponfail", "xdist.plugin"):
@@ -318,7 +322,8 @@ def workers(config: pytest.Config, request: Message) -> int:
     if value is None:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
-        count = auto_workers(int(request.get("cpus") or 1))
+        chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
+        count = auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen)
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
@@ -369,7 +374,7 @@ def auto_workers(cpus: int) -> int:
     return cpus
 
 
-def become_worker_config(config: pytest.Config, workerinput: WorkerInput) -> None:
+def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: Watch) -> None:
     """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
     option = config.option
     option.loadgroup = option.dist == "loadgroup"
@@ -379,5 +384,5 @@ def become_worker_config(config: pytest.Config, workerinput: WorkerInput) -> Non
     option.distload = False
     option.numprocesses = None
     option.maxprocesses = None
-    config.workerinput = workerinput  # type: ignore[attr-defined]
+    hide_input(config, workerinput, watch)
     config.workeroutput = {}  # type: ignore[attr-defined]

@@ -207,6 +207,17 @@ def decode_warnings(body: memoryview, kind: int) -> list[bytes]:
     return [bytes(reader.blob()) for _ in range(reader.number(_U32))]
 
 
+def decode_output(body: memoryview) -> memoryview:
+    """The worker's output (:func:`load` makes a dict of it) in a BYE body."""
+    reader = _Reader(body)
+    reader.at = 1
+    for _ in range(2 * reader.number(_U32)):
+        reader.blob()
+    for _ in range(reader.number(_U32)):
+        reader.blob()
+    return reader.blob()
+
+
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self.data = data

@@ -13,6 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
+from rpytest._coverage import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 
@@ -42,6 +43,12 @@ class Birth:
         self.spill = spill
         self.crash = crash
         self.host = host
+        #: What the controller has put into this worker's input, and whether it wants every report.
+        self.input: dict[str, Any] = {}
+        self.every_report = False
+        #: See :class:`rpytest._control.Client`.
+        self.is_live = False
+        self.wants_ids = False
         #: Whether fixtures are measured: `--timings`.
         self.timings = False
 
@@ -78,14 +85,14 @@ class Worker:
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        config.workeroutput = {}  # type: ignore[attr-defined]
+        workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
+        prepare_worker(config, birth.name)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
-        self.encoder = Encoder(config, xml)
+        self.encoder = Encoder(config, xml, birth.every_report)
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")

@@ -248,6 +248,7 @@ impl<'a> Run<'a> {
         loop {
             self.drain_all();
             self.settle();
+            self.stream();
             if self.is_over() {
                 return;
             }
@@ -258,6 +259,26 @@ impl<'a> Run<'a> {
     fn is_over(&self) -> bool {
         self.exit_status.is_some()
             || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+    }
+
+    /// Hands what is new to the controller, if it wants to see reports while the run goes on.
+    fn stream(&mut self) {
+        if !self.options.stream || !self.connected {
+            return;
+        }
+        match self.bodies.news() {
+            Ok(None) => {}
+            Ok(Some((memfd, len))) => {
+                // Its end of file is yet to be read, after whatever it said last.
+                let _ = self
+                    .connection
+                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
+            }
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+            }
+        }
     }
 
     /// Sleeps until something happens, and takes note of it.
