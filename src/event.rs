@@ -65,6 +65,24 @@ pub struct TestResult {
     /// pytest's `<testcase>` elements; empty without `--junitxml`.
     pub junit: String,
     pub junit_counts: JunitCounts,
+    /// Fixtures that were set up for it, in the order in which they were ready; empty without `--timings`.
+    pub setups: Vec<FixtureSetup>,
+}
+
+/// A fixture that a worker has set up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixtureSetup {
+    pub name: String,
+    /// `function`, `class`, `module`, `package` or `session`.
+    pub scope: String,
+    /// Node id of where it is defined; empty: in a plugin or the root's conftest.
+    pub base: String,
+    /// Seconds since the epoch.
+    pub start: f64,
+    /// Seconds, without those of other fixtures that were set up meanwhile.
+    pub duration: f64,
+    /// It raised.
+    pub failed: bool,
 }
 
 impl TestResult {
@@ -110,7 +128,7 @@ pub enum RunEvent<'a> {
         slot: Slot,
         cause: &'a str,
         test: Option<&'a str>,
-        replaced: bool,
+        replacement: Replacement,
     },
     /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
     /// print what they like.
@@ -119,6 +137,19 @@ pub enum RunEvent<'a> {
     Notice(&'a str),
     /// The run is over; nothing follows.
     Ended(&'a RunEnd),
+}
+
+/// Whether another worker comes in place of one that crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// It is being started.
+    Coming,
+    /// No: every test has been taken.
+    NothingLeft,
+    /// No: more workers have crashed than `--max-worker-restart` allows, which is this number.
+    Limit(u32),
+    /// No: the run ends.
+    Ending,
 }
 
 /// A test in flight.
@@ -146,6 +177,8 @@ pub struct RunStart {
     /// Start method, and why it is not the default one.
     pub method: String,
     pub why: Option<String>,
+    /// How tests are given to workers, in words.
+    pub scheduling: Option<String>,
     pub deselected: usize,
     /// Those of `deselected` that other shards run: pytest doesn't know of them.
     pub elsewhere: usize,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from rpytest import _process
 from rpytest._cache import reads_cache
 from rpytest._encode import third_party
 
@@ -98,7 +99,8 @@ class Dependencies:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            self.effects = "collection started a process"
+            if not _process.is_own_fork():
+                self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::collect::print;
-use crate::daemon::message::{Collected, Order};
+use crate::daemon::message::{Collected, Options, Order};
 use crate::error::{Error, Result};
 use crate::inventory::Inventory;
 use crate::plan::dist::{self, Rules};
@@ -13,6 +13,7 @@ use crate::plan::history::History;
 use crate::plan::record::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
+use crate::report::timings::Forecast;
 use crate::ring::{self, PlanEntry, PlanTable, Segment, SegmentSpec};
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
@@ -84,6 +85,25 @@ fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
     Ok(Plan::fixed(tests, resolved.parts))
 }
 
+/// How tests are given to workers, for `-v`.
+pub(super) fn describe(options: &Options, estimates: &Estimates) -> String {
+    if options.replay.is_some() {
+        return "as in the recorded plan".into();
+    }
+    if options.copies > 0 {
+        return "all of them in each worker".into();
+    }
+    match options.order {
+        Order::Lpt => {
+            let tests = estimates.durations.len();
+            let known = estimates.durations.iter().flatten().count();
+            format!("longest first, {known} of {tests} with a known duration")
+        }
+        Order::Queue => "groups as they were collected, to whoever has time".into(),
+        Order::Collected => "pieces of the order of collection, nothing is stolen".into(),
+    }
+}
+
 /// Makes the segment with the plan in it; what runs alone is withheld.
 pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) -> Result<Segment> {
     let entries = plan.entries().iter().map(|entry| PlanEntry {
@@ -116,6 +136,31 @@ pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) ->
         segment.withhold(test);
     }
     Ok(segment)
+}
+
+/// What the plan expects, for `--timings`.
+pub(super) fn forecast(plan: &Plan, estimates: &Estimates) -> Forecast {
+    let count = estimates.durations.len();
+    let mut slots = vec![0; count];
+    let mut loads = Vec::with_capacity(plan.workers());
+    for (slot, &(start, len)) in (0..).zip(plan.parts()) {
+        let part = &plan.entries()[start as usize..][..len as usize];
+        for entry in part {
+            slots[entry.test as usize] = slot;
+        }
+        loads.push(part.iter().map(|entry| u64::from(entry.cost_us)).sum());
+    }
+    if plan.sharing() == Sharing::Queue {
+        // Whoever has time takes the next: no test is meant for a worker, and all get about the same.
+        slots.clear();
+        let share = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
+        loads.fill(share);
+    }
+    Forecast {
+        estimates: estimates.durations.clone(),
+        slots,
+        loads: loads.into_iter().map(Duration::from_micros).collect(),
+    }
 }
 
 /// Writes down which worker ran what.

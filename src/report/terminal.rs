@@ -5,7 +5,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{ReportError, Reporter, Screen};
-use crate::event::{Outcome, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
+use crate::event::{Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
 
 /// Streams results to the terminal in one of the user guide's three forms, by pytest's verbosity.
 pub struct Terminal {
@@ -49,6 +49,9 @@ impl Terminal {
                 "{} {workers} [{} {tests}]",
                 start.workers, start.tests
             ));
+            if let Some(how) = start.scheduling.as_deref().filter(|_| self.verbosity > 0) {
+                self.screen.lines(&format!("scheduling tests: {how}"));
+            }
             if let Some(why) = start.why.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen
                     .lines(&format!("start method: {} ({why})", start.method));
@@ -122,7 +125,7 @@ impl Terminal {
         slot: Slot,
         cause: &str,
         test: Option<&str>,
-        replaced: bool,
+        replacement: Replacement,
     ) -> Result<(), ReportError> {
         self.screen.fresh_line();
         self.screen.write(&label(slot), &[]);
@@ -131,9 +134,15 @@ impl Terminal {
         if let Some(test) = test {
             self.screen.write(&format!(" while running {test}"), &[]);
         }
-        if !replaced {
-            self.screen.write(" (not replaced)", &[]);
-        }
+        let why = match replacement {
+            Replacement::Coming => String::new(),
+            Replacement::NothingLeft => " (not replaced: no test is left to start)".to_owned(),
+            Replacement::Limit(limit) => {
+                format!(" (not replaced: `--max-worker-restart` is {limit})")
+            }
+            Replacement::Ending => " (not replaced)".to_owned(),
+        };
+        self.screen.write(&why, &[]);
         self.screen.newline();
         self.screen.flush()
     }
@@ -167,8 +176,8 @@ impl Reporter for Terminal {
                 slot,
                 cause,
                 test,
-                replaced,
-            } => self.crashed(slot, cause, test, replaced),
+                replacement,
+            } => self.crashed(slot, cause, test, replacement),
             RunEvent::Notice(text) => self.notice(text),
             RunEvent::Ended(end) => self.ended(end),
         }

@@ -8,7 +8,7 @@ use super::made_up::made_up;
 use super::stats::now_ns;
 use super::{Lane, Lost, PATIENCE, Run};
 use crate::daemon::message::HostRequest;
-use crate::event::RunEvent;
+use crate::event::{Replacement, RunEvent};
 use crate::pool::Death;
 use crate::ring::Phase;
 
@@ -95,14 +95,14 @@ impl Run<'_> {
         if let Some(lost) = &in_flight {
             self.sequences[usize::from(slot)].push(lost.test);
         }
-        let replaced = self.replace(slot);
+        let replacement = self.replace(slot);
         let inventory = self.inventory;
         let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
         self.tell(&RunEvent::Crashed {
             slot,
             cause: &cause,
             test: nodeid,
-            replaced,
+            replacement,
         });
         match in_flight {
             // Without a host it is one of all the tests that have no result: `nobody_will_say`.
@@ -123,18 +123,27 @@ impl Run<'_> {
     }
 
     /// Starts a worker in place of one that crashed, if there is something to do for it.
-    fn replace(&mut self, slot: u16) -> bool {
-        if !self.connected || self.segment.stopped() || self.segment.unclaimed_for(slot) == 0 {
-            return false;
+    fn replace(&mut self, slot: u16) -> Replacement {
+        self.crashes += 1;
+        let limit = self.pool.max_restarts();
+        if !self.connected || self.segment.stopped() {
+            return Replacement::Ending;
+        }
+        if self.segment.unclaimed_for(slot) == 0 {
+            return if self.crashes > limit {
+                Replacement::Limit(limit)
+            } else {
+                Replacement::NothingLeft
+            };
         }
         match self.pool.restart(slot) {
             Some(reserved) => {
                 self.spawn(slot, reserved);
-                true
+                Replacement::Coming
             }
             None => {
                 self.out_of_restarts = true;
-                false
+                Replacement::Limit(limit)
             }
         }
     }

@@ -62,6 +62,8 @@ pub struct Setup<'a> {
     pub began_epoch: f64,
     pub signals: &'a mut Signals,
     pub reporters: &'a mut dyn Reporter,
+    /// Workers measure fixtures.
+    pub timings: bool,
     /// The daemon's log, for error messages.
     pub log: Option<PathBuf>,
 }
@@ -113,6 +115,7 @@ struct Run<'a> {
     options: &'a Options,
     signals: &'a mut Signals,
     reporters: &'a mut dyn Reporter,
+    timings: bool,
     log: Option<PathBuf>,
     began: Instant,
     began_epoch: f64,
@@ -129,6 +132,8 @@ struct Run<'a> {
     /// Tests to ask the host about, and those that it was asked about.
     lost: VecDeque<Lost>,
     asked: Vec<Lost>,
+    /// Workers that have crashed.
+    crashes: u32,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
     /// What is still withheld.
@@ -187,6 +192,7 @@ impl<'a> Run<'a> {
             options: setup.options,
             signals: setup.signals,
             reporters: setup.reporters,
+            timings: setup.timings,
             log: setup.log,
             began: setup.began,
             began_epoch: setup.began_epoch,
@@ -202,6 +208,7 @@ impl<'a> Run<'a> {
             elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),
+            crashes: 0,
             out_of_restarts: false,
             serial: setup.serial.into(),
             sequences: vec![Vec::new(); setup.slots.into()],
@@ -231,6 +238,7 @@ impl<'a> Run<'a> {
         let request = HostRequest::Go {
             segment: segment.name(),
             slots: self.pool.len(),
+            timings: self.timings,
         };
         self.send_with(&request, |run| vec![run.bell.as_fd()]);
     }
@@ -240,6 +248,7 @@ impl<'a> Run<'a> {
         loop {
             self.drain_all();
             self.settle();
+            self.stream();
             if self.is_over() {
                 return;
             }
@@ -250,6 +259,26 @@ impl<'a> Run<'a> {
     fn is_over(&self) -> bool {
         self.exit_status.is_some()
             || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+    }
+
+    /// Hands what is new to the controller, if it wants to see reports while the run goes on.
+    fn stream(&mut self) {
+        if !self.options.stream || !self.connected {
+            return;
+        }
+        match self.bodies.news() {
+            Ok(None) => {}
+            Ok(Some((memfd, len))) => {
+                // Its end of file is yet to be read, after whatever it said last.
+                let _ = self
+                    .connection
+                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
+            }
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+            }
+        }
     }
 
     /// Sleeps until something happens, and takes note of it.

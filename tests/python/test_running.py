@@ -266,7 +266,7 @@ class TestBareFallback:
                 "$PYTEST_XDIST_WORKER is read by",
             ),
             (
-                "def pytest_configure(config):\n    config.name = config.workerinput['workerid']",
+                "def pytest_configure(config):\n    config.name = hasattr(config, 'workerinput') and config.workerinput['workerid']",
                 "`config.workerinput['workerid']` is read by",
             ),
             (
@@ -289,6 +289,31 @@ class TestBareFallback:
         if "is read by" in reason:
             assert f"{folder}/conftest.py:2" in result.stdout
         assert told(result, "worker") == {"gw0", "gw1"}
+
+    @pytest.mark.parametrize("here", [True, False], ids=["module", "fixture"])
+    def test_a_lock_that_is_tied_to_its_process(self, shared_project: Project, folder: Path, here: bool) -> None:
+        # As filelock's do since its version 4.
+        filelock = """
+            import os
+
+            class BaseFileLock:
+                def __init__(self): self._creator_pid = os.getpid()
+                def acquire(self): assert self._creator_pid == os.getpid(), "inherited across fork"
+
+            class FileLock(BaseFileLock): pass
+        """
+        lock = "LOCK = filelock.FileLock()\n" if here else ""
+        test = f"""
+            import filelock, pytest
+            {lock}
+            @pytest.mark.parametrize("i", range(8))
+            def test_1(i): {"LOCK" if here else "filelock.FileLock()"}.acquire()
+        """
+        shared_project.fill(folder, {"filelock.py": filelock, "test_a.py": test})
+        for _ in range(2):
+            result = shared_project.rpytest("-n2", "-v", cwd=folder)
+            assert result.counts == {"passed": 8}
+            assert ("start method: bare (a `filelock.FileLock`, made while the tests" in result.stdout) is here
 
     def test_every_worker_sees_itself(self, shared_project: Project, folder: Path) -> None:
         seen = "import os\nSEEN = [os.environ.get('PYTEST_XDIST_' + name) for name in ('WORKER', 'WORKER_COUNT', 'TESTRUNUID')]\n"

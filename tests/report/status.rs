@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
-use rpytest::event::{RunEvent, RunStart, RunningTest};
+use rpytest::event::{Replacement, RunEvent, RunStart, RunningTest};
 use rpytest::report::{Progress, Reporter, Reporters, Screen, ScreenOptions, Summary, Terminal};
 
 use crate::{end, failed, passed, start};
@@ -114,7 +114,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
         slot: 1,
         cause: "SIGKILL",
         test: None,
-        replaced: true,
+        replacement: Replacement::Coming,
     })
     .expect("memory");
     all.event(&RunEvent::Ended(&end(1.0)))

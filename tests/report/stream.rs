@@ -1,6 +1,6 @@
 //! The three forms of streamed output.
 
-use rpytest::event::{Outcome, Report, RunEvent, RunStart, TestResult, When};
+use rpytest::event::{Outcome, Replacement, Report, RunEvent, RunStart, TestResult, When};
 use rpytest::report::Reporter;
 
 use crate::{Out, end, failed, passed, report, reporters, result, run, skipped, start};
@@ -183,7 +183,7 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
             slot: 2,
             cause: "SIGSEGV",
             test: Some("test_a.py::test_x"),
-            replaced: true,
+            replacement: Replacement::Coming,
         },
         RunEvent::Finished {
             nodeid: "test_a.py::test_1",
@@ -193,7 +193,7 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
             slot: 1,
             cause: "exit status 3",
             test: None,
-            replaced: false,
+            replacement: Replacement::Limit(3),
         },
         RunEvent::Notice("shutting down"),
     ];
@@ -204,7 +204,7 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
     ^[32m.^[0m
     [worker 2] ^[31mcrashed^[0m: SIGSEGV while running test_a.py::test_x
     ^[32m.^[0m
-    [worker 1] ^[31mcrashed^[0m: exit status 3 (not replaced)
+    [worker 1] ^[31mcrashed^[0m: exit status 3 (not replaced: `--max-worker-restart` is 3)
     shutting down
     ");
 }

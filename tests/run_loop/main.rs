@@ -68,12 +68,13 @@ impl Reporter for Recorder {
             RunEvent::Crashed {
                 cause,
                 test,
-                replaced,
+                replacement,
                 ..
             } => {
                 let test = test.unwrap_or("nothing");
-                self.lines
-                    .push(format!("crash of {test}: {cause}, replaced: {replaced}"));
+                self.lines.push(format!(
+                    "crash of {test}: {cause}, replacement: {replacement:?}"
+                ));
             }
             RunEvent::Terminal { ours } => self.lines.push(format!("terminal ours: {ours}")),
             RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
@@ -168,6 +169,7 @@ impl<'a> Case<'a> {
             began_epoch: 1000.0,
             signals: &mut Signals::install().unwrap(),
             reporters: &mut self.recorder,
+            timings: false,
             log: None,
         })
         .unwrap();
@@ -323,7 +325,9 @@ fn a_crash_costs_the_test_in_flight_and_nothing_else() {
         );
         assert_eq!(
             outcome.crashes(),
-            [format!("crash of 3::{action}: {cause}, replaced: true")]
+            [format!(
+                "crash of 3::{action}: {cause}, replacement: Coming"
+            )]
         );
         assert_eq!(outcome.finished.status, 1);
         let message = outcome.seen.requests("crashed")[0]["message"]

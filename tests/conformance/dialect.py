@@ -1,0 +1,64 @@
+"""What ``rpytest`` prints, in the words of the project whose tests read it.
+
+Two steps, counted apart in the report: labels (``[worker 0]`` is ``[gw0]``, and stands before the outcome), and announcements (what both say, in
+pytest-xdist's words). Nothing is added that was not said: a test that waits for news still has to get them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+_LABELLED = re.compile(r"^\[worker (\d+)\] (.+) ([A-Z]+)((?: \(.*\))?)$")
+_LABEL = re.compile(r"^\[worker (\d+)\]")
+_STARTED = re.compile(r"^(\d+) (workers?) \[(\d+) (test)(s?)\]$")
+_CRASHED = re.compile(
+    r"^\[worker (\d+)\] crashed: (?P<cause>.*?)(?: while running .*?)?(?: \(not replaced(?:: (?P<why>.*))?\))?$"
+)
+_LIMIT = re.compile(r"`--max-worker-restart` is (\d+)")
+
+
+def as_is(lines: list[str]) -> list[str]:
+    """Our words."""
+    return lines
+
+
+def labels(lines: list[str]) -> list[str]:
+    """``[worker 0] id PASSED`` is ``[gw0] PASSED id``."""
+    return [_LABEL.sub(r"[gw\1]", _LABELLED.sub(r"[gw\1] \3 \2\4", line)) for line in lines]
+
+
+def announcements(lines: list[str]) -> list[str]:
+    """How many workers there are, which tests run, which workers crash: as pytest-xdist says it."""
+    return [said for line in lines for said in _announce(line)]
+
+
+def _announce(line: str) -> Iterator[str]:
+    if started := _STARTED.match(line):
+        count, workers, tests, _, plural = started.groups()
+        yield f"created: {count}/{count} {workers}"
+        yield f"{count} {workers} [{tests} item{plural}]"
+    elif crashed := _CRASHED.match(line):
+        worker = f"gw{crashed[1]}"
+        yield f"[{worker}] node down: {crashed['cause']}"
+        limit = _LIMIT.match(crashed["why"] or "")
+        if limit is None:
+            # pytest-xdist starts another one also when nothing is left to do.
+            yield f"replacing crashed worker {worker}"
+        elif limit[1] == "0":
+            yield f"worker {worker} crashed and worker restarting disabled"
+        else:
+            yield f"maximum crashed workers reached: {limit[1]}"
+    elif labelled := _LABELLED.match(line):
+        # pytest-xdist's `-v` writes a test's id when it begins and again with its outcome.
+        yield f"{labelled[2]} "
+        yield from labels([line])
+    else:
+        yield from labels([line])
+
+
+BY_NAME: dict[str, Callable[[list[str]], list[str]]] = {
+    "as-is": as_is,
+    "labels": labels,
+    "announcements": announcements,
+}

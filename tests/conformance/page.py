@@ -1,0 +1,80 @@
+"""docs/conformance.md, from the results of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reasons import REASONS, SOMETIMES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+
+_HEAD = """# pytest-xdist's tests, run by rpytest
+
+pytest-xdist {xdist} has {count} acceptance tests that start whole commands with `pytester` (`acceptance_test.py`, `test_newhooks.py`, and one of
+`test_plugin.py`). This page is what they say when each of their commands is run by `rpytest` instead, under pytest {pytest}; it is written by
+
+```console
+$ python tests/conformance/run.py --write
+```
+
+which downloads them, since nothing of them is part of this project. Their labels are not ours, so what `rpytest` prints is translated before
+they read it (`tests/conformance/dialect.py`), in two steps that are counted apart: *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`;
+and *announcements*, what both programs say in words of their own: how many workers and tests there are, and that a worker crashed.
+
+| | passed | failed as they should | failed | skipped |
+|---|---|---|---|---|
+{table}
+
+*Failed as they should*: marked so by their authors (`xfail`). The skipped test is about pytest before 8.
+
+## Tests that do not pass
+
+{reasons}
+
+## Tests that pass sometimes
+
+{sometimes}
+
+## Tests that pass
+
+{passing}
+"""
+
+_ROWS = (
+    ("xdist", "pytest-xdist itself"),
+    ("announcements", "rpytest"),
+    ("labels", "… with labels translated only"),
+    ("as-is", "… with nothing translated"),
+)
+
+
+def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_version: str) -> None:
+    """Write the page; `results` has the outcomes by kind of run and test."""
+    table = []
+    for kind, name in _ROWS:
+        if kind in results:
+            outcomes = list(results[kind].values())
+            counts = [str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")]
+            table.append(f"| {name} | {' | '.join(counts)} |")
+    ours = results["announcements"]
+    sure = [test for test in ours if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
+    passing = [f"- `{test}`" + _how(test, results) for test in sure]
+    text = _HEAD.format(
+        xdist=xdist_version,
+        pytest=pytest_version,
+        count=len(ours),
+        table="\n".join(table),
+        reasons="\n".join(f"- `{test}`: {why}" for test, why in REASONS.items() if test in ours),
+        sometimes="\n".join(f"- `{test}`: {why}" for test, why in SOMETIMES.items() if test in ours),
+        passing="\n".join(passing),
+    )
+    PAGE.write_text(text)
+
+
+def _how(test: str, results: Mapping[str, Mapping[str, str]]) -> str:
+    if results["announcements"][test] == "xfailed":
+        return " (xfail)"
+    if results["as-is"].get(test) == "passed":
+        return ""
+    return " (labels)" if results["labels"].get(test) == "passed" else " (announcements)"
