@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
+from rpytest import __version__, _distribution, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
 from rpytest._collected import describe
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
@@ -253,6 +253,7 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.
     sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))

@@ -36,6 +36,7 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
+_LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
 
@@ -98,9 +99,22 @@ class Dependencies:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            self.effects = "collection started a process"
+            if not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
+                self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
+
+    def _asks_the_system(self, command: object) -> bool:
+        """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
+        if not isinstance(command, (list, tuple)) or not command:
+            return False
+        name, *arguments = (os.fsdecode(word) for word in command)
+        name = os.path.basename(name)
+        if name == "ldconfig" and arguments == ["-p"]:
+            # It prints what is in there.
+            self._opened.setdefault(_LOADER_CACHE, _state(_LOADER_CACHE))
+            return True
+        return name == "uname"
 
     def stop_watching(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""

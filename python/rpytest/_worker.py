@@ -15,6 +15,7 @@ from _pytest.tmpdir import TempPathFactory
 from rpytest import _identity, _process, _record, _wire
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
+from rpytest._fork import LastWords
 
 if TYPE_CHECKING:
     import warnings
@@ -63,6 +64,7 @@ class Worker:
         self.index = _NOTHING
         self.following = _NOTHING
         self.claims_early = False
+        self.last_words = LastWords(birth.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
 
@@ -82,6 +84,9 @@ class Worker:
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
         self.encoder = Encoder(config, xml)
+        reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter._tw._file = self.last_words
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
@@ -166,6 +171,8 @@ class Worker:
         recorded, self.warnings = self.warnings, []
         flags, body, urgent = self.encoder.test(reports, recorded)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
+        if self.last_words.dirty:
+            self.last_words.forget()
         self.index = _NOTHING
 
     def _leave_if_foreign(self, status: int = 1) -> None:
