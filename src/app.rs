@@ -22,7 +22,8 @@ use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
 use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::pool::{Received, Signals, TerminalModes};
-use crate::report::{Reporter, Reporters, Screen, ScreenOptions, terminal_width};
+use crate::report::timings::Forecast;
+use crate::report::{Reporter, Reporters, Screen, ScreenOptions, Timings, terminal_width};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
 use shard::Share;
@@ -113,6 +114,18 @@ fn open_history(root: &Path) -> History {
 
 fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock) -> Result<i32> {
     let settings = config::load(cwd)?;
+    if let Some(path) = invocation
+        .options
+        .timings
+        .as_ref()
+        .filter(|path| path.is_dir())
+    {
+        // Better now than after the run.
+        return Err(Error::BadOption {
+            message: format!("`--timings={}` is a folder", path.display()),
+            hint: Some("name a file in it".into()),
+        });
+    }
     let ci = is_set("CI");
     let idle = invocation.options.daemon_idle_timeout.map(u64::from);
     let options = daemon::Options {
@@ -174,6 +187,15 @@ fn converse(
                 let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
                 if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
                     print(io::stdout().lock(), &format!("\n{}", cli::help()));
+                } else if let Some(path) = &invocation.options.timings
+                    && status != exit::USAGE_ERROR
+                {
+                    // A usage error has said so itself.
+                    let text = format!(
+                        "warning: no timings were written to `{}`: no test was run by workers\n",
+                        path.display()
+                    );
+                    print(io::stderr().lock(), &text);
                 }
                 return Ok(Some(status));
             }
@@ -199,6 +221,7 @@ fn converse(
     };
     let job = Job {
         link,
+        timings: invocation.options.timings.as_deref(),
         collected: &collected,
         inventory: &inventory,
         shard_history,
@@ -243,12 +266,15 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
         start_method: settings
             .start_method
             .map(|method| method.as_str().to_owned()),
+        timings: invocation.options.timings.is_some(),
     }
 }
 
 /// A run whose tests are known.
 struct Job<'a> {
     link: &'a Link,
+    /// The file of `--timings`.
+    timings: Option<&'a Path>,
     collected: &'a Collected,
     inventory: &'a Inventory,
     /// What shards are balanced by in this project.
@@ -289,7 +315,8 @@ impl Job<'_> {
             began: self.clock.began,
             began_epoch: self.clock.epoch,
             signals,
-            reporters: &mut self.reporters(),
+            reporters: &mut self.reporters(|| planning::forecast(&plan, &estimates)),
+            timings: self.timings.is_some(),
             log: self.link.log().map(Path::to_owned),
         })?;
         for (test, sample) in &finished.samples {
@@ -329,7 +356,7 @@ impl Job<'_> {
             suite_properties: start.suite_properties.clone(),
             ..RunEnd::default()
         };
-        let mut reporters = self.reporters();
+        let mut reporters = self.reporters(Forecast::default);
         let written = reporters
             .event(&RunEvent::Started(&start))
             .and(reporters.event(&RunEvent::Ended(&end)))
@@ -340,15 +367,22 @@ impl Job<'_> {
         }
     }
 
-    fn reporters(&self) -> Reporters {
+    fn reporters(&self, forecast: impl FnOnce() -> Forecast) -> Reporters {
         let options = &self.collected.options;
-        if options.silent {
-            return Reporters::silent();
+        let screen = (!options.silent).then(|| {
+            Screen::stdout(ScreenOptions {
+                color: options.color,
+                width: terminal_width(),
+            })
+        });
+        let mut all = match &screen {
+            Some(screen) => Reporters::standard(screen),
+            None => Reporters::silent(),
+        };
+        if let Some(path) = self.timings {
+            all.push(Timings::new(path.to_owned(), forecast(), screen));
         }
-        Reporters::standard(&Screen::stdout(ScreenOptions {
-            color: options.color,
-            width: terminal_width(),
-        }))
+        all
     }
 
     fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {

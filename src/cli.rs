@@ -30,6 +30,14 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["no_daemon", "inventory_status"])]
     pub daemon_stop: bool,
 
+    /// Write a picture of the run as one HTML page: who ran what and when, fixtures, idle time, the plan against what happened.
+    ///
+    /// FILE is given with `=`, since what follows is pytest's; the default is `rpytest-timings.html`.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "rpytest-timings.html")]
+    #[arg(conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge", "merge_reports"])]
+    pub timings: Option<PathBuf>,
+
     /// A daemon that this run starts ends after being idle for this long.
     ///
     /// Comes before `idle_timeout` in `[tool.rpytest]`; the default is 900.
@@ -118,7 +126,7 @@ struct Flag {
 }
 
 /// What [`split`] looks for. A test holds it equal to [`Options`].
-const FLAGS: [Flag; 10] = [
+const FLAGS: [Flag; 11] = [
     Flag {
         name: "--no-daemon",
         takes_value: false,
@@ -129,6 +137,11 @@ const FLAGS: [Flag; 10] = [
     },
     Flag {
         name: "--daemon-stop",
+        takes_value: false,
+    },
+    Flag {
+        name: "--timings",
+        // Only with `=`: the next token may be a path of pytest's.
         takes_value: false,
     },
     Flag {

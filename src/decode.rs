@@ -24,3 +24,5 @@ pub const NOTE: u8 = 4;
 
 /// Flag of a TEST record: every phase passed and has nothing to show.
 pub const PLAIN: u8 = 1;
+/// Flag of a TEST record: fixtures that were set up stand at its end.
+pub const SETUPS: u8 = 2;

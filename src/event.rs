@@ -65,6 +65,24 @@ pub struct TestResult {
     /// pytest's `<testcase>` elements; empty without `--junitxml`.
     pub junit: String,
     pub junit_counts: JunitCounts,
+    /// Fixtures that were set up for it, in the order in which they were ready; empty without `--timings`.
+    pub setups: Vec<FixtureSetup>,
+}
+
+/// A fixture that a worker has set up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixtureSetup {
+    pub name: String,
+    /// `function`, `class`, `module`, `package` or `session`.
+    pub scope: String,
+    /// Node id of where it is defined; empty: in a plugin or the root's conftest.
+    pub base: String,
+    /// Seconds since the epoch.
+    pub start: f64,
+    /// Seconds, without those of other fixtures that were set up meanwhile.
+    pub duration: f64,
+    /// It raised.
+    pub failed: bool,
 }
 
 impl TestResult {

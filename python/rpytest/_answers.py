@@ -50,12 +50,20 @@ class LocalAnswers:
         if self._encoder is None:
             self._encoder = Encoder(self.collected.config, self.collected.xml)
         return self.summary.crashed(
-            int(message["test"]), str(message["message"]), stack, float(message.get("duration") or 0.0), self._encoder
+            int(message["test"]),
+            message.get("outcome") or "failed",
+            str(message["message"]),
+            stack,
+            float(message.get("duration") or 0.0),
+            self._encoder,
         )
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""
-        self.summary.replay(memoryview(bodies))
+        cache_only = bool(message.get("cache_only"))
+        self.summary.replay(memoryview(bodies), cache_only)
+        if cache_only:
+            return int(message["status"]), ""
         self.summary.add_deselected(int(message.get("elsewhere") or 0))
         return self.summary.text(
             int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")

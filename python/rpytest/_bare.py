@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _identity, _plugin, _process, _shard, _wire
+from rpytest import _identity, _plugin, _process, _record, _shard, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
+from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
 from rpytest._session import Role, enter, useful
@@ -126,15 +127,21 @@ class BareWorker(Role):
         if self.worker is not None:
             self.worker.goodbye(status)
         text = ""
+        news = b""
         if self.terminal is not None:
+            if self.terminal.session is not None:
+                news = self.news.encode(self.terminal.session, False)
             if self.birth.slot == 0:
-                self.terminal.release()
+                # A terminal reporter of a plugin's is the controller's.
+                if not self.birth.is_live:
+                    self.terminal.release()
             else:
                 # To be shown if worker 0 has nothing to complain about.
                 text = self.terminal.take()
         _process.run_exit_functions()
         with contextlib.suppress(_wire.Closed):
-            _wire.send(self.birth.host, {"op": "ended", "status": status, "text": text})
+            body = _wire.memfd("rpytest-news", news)
+            _wire.send(self.birth.host, {"op": "ended", "status": status, "text": text, "len": len(news)}, [body])
         os._exit(0)
 
     def decide(self, config: pytest.Config) -> None:
@@ -146,9 +153,9 @@ class BareWorker(Role):
         _wire.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
         self.birth.count, self.birth.uid = self.workers, uid
         _identity.set_environment(self.birth.name, self.workers, uid)
-        _plugin.become_worker_config(
-            config, _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch)
-        )
+        values = _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch)
+        values.update(self.birth.input)
+        _plugin.become_worker_config(config, values, self.watch)
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: report what was collected, wait, run."""
@@ -168,12 +175,20 @@ class BareWorker(Role):
         if self.birth.slot == 0 and self.birth.incarnation == 0:
             answers = self._fork_answers(collected)
             announcement = collected.announcement("bare", self.reason, False)
+            data = self.news.encode(session, self.birth.wants_ids)
+            news = _wire.memfd("rpytest-news", data)
             _wire.send(
                 host,
-                {"op": "collected", "announcement": announcement, "len": len(collected.inventory)},
-                [answers.fileno(), body],
+                {
+                    "op": "collected",
+                    "announcement": announcement,
+                    "len": len(collected.inventory),
+                    "news_len": len(data),
+                },
+                [answers.fileno(), news, body],
             )
             answers.close()
+            os.close(news)
         else:
             _wire.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
         os.close(body)
@@ -181,6 +196,7 @@ class BareWorker(Role):
         if message["op"] != "go":
             return True
         (self.birth.bell,) = fds
+        self.birth.timings = bool(message.get("timings"))
         segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
         self.worker = Worker(self.birth, segment)
         _wire.send(host, {"op": "attached"})
@@ -216,6 +232,40 @@ class BareWorker(Role):
         return ours
 
 
+class BareController(Role):
+    """A controller that configures itself from the start."""
+
+    def __init__(self, start: Start, request: Message) -> None:
+        super().__init__()
+        self.start = start
+        self.request = request
+
+    def main(self) -> NoReturn:
+        """Run pytest as a controller."""
+        surface = _plugin.Surface(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.request, surface)
+        if self.controller is None:
+            # It failed before it had a role.
+            _process.run_exit_functions()
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(self.start.sock, {"op": "ended", "status": status})
+            os._exit(0)
+        self.controller.end(status)
+
+    def decide(self, config: pytest.Config) -> None:
+        """`pytest_cmdline_main`: be the controller."""
+        self.become_controller(config, self.start, list(self.request["argv"]))
+
+    def loop(self, session: pytest.Session) -> bool | None:
+        """`pytest_runtestloop`."""
+        assert self.controller is not None
+        return self.controller.loop(session)
+
+
+#: Of a worker that did not get as far as collecting.
+_NO_NEWS = _record.dump({"tests": 0, "reports": [], "warnings": [], "deselected": 0, "ids": None})
+
+
 class BareHost(Host):
     """A host that is not configured itself: its workers are, each for itself."""
 
@@ -230,6 +280,24 @@ class BareHost(Host):
         self.answering: socket.socket | None = None
         self.expected = int(known["workers"])
         super().__init__(conn, {"options": {"testrunuid": known["uid"]}}, b"", RemoteAnswers(conn), self._be_worker)
+
+    def _fork_controller(self) -> Client:
+        """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        _process.keep_private(ours)
+        _process.flush_streams()
+        streams = [os.dup(fd) for fd in range(3)]
+        if fork_detached() == 0:
+            ours.close()
+            self.conn.close()
+            _process.ignore_interrupts()
+            message = {"uid": self.uid, "workers": self.expected}
+            BareController(Start(message, theirs, streams), self.request).main()
+        theirs.close()
+        _wire.close_all(streams)
+        client = Client(ours)
+        client.wait()
+        return client
 
     def _forked(self, child: Child) -> None:
         """The first workers are announced when all have collected, replacements at once."""
@@ -251,12 +319,19 @@ class BareHost(Host):
         BareWorker(birth, self.request, self.reason, self.segment).main()
 
     def announce(self) -> None:
-        """Let worker 0 say how many there are, fork the others, and wait until all have collected."""
+        """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
+        try:
+            self.controller = self._fork_controller()
+        except Ended as ended:
+            self._give_up(ended.status, "")
         self._spawn(0, 0)
         while self.ended is None and len(self.lists) + len(self.failed) < self.expected:
             self._wait_for_workers()
         if self.ended is not None:
-            self._give_up(self.ended, "")
+            assert self.controller is not None
+            self.controller.collected(self.news, 0)
+            status, _, _ = self.controller.conclude({"status": self.ended, "alone": True}, b"")
+            self._give_up(status, "")
         for slot, (status, text) in sorted(self.failed.items()):
             text += (
                 f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
@@ -323,8 +398,11 @@ class BareHost(Host):
                 self._collected(child, message, fds)
             case "ended" if child.birth.slot == 0:
                 self.ended = int(message["status"])
+                self.news = _wire.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS
+                _wire.close_all(fds)
             case "ended":
                 self.failed[child.birth.slot] = (int(message["status"]), str(message["text"]))
+                _wire.close_all(fds)
             case "attached":
                 pass
             case _:
@@ -339,13 +417,15 @@ class BareHost(Host):
             self.answers = RemoteAnswers(self.answering)
             self.announcement = message["announcement"]
             self.announcement["options"]["testrunuid"] = self.uid
+            self.news = _wire.read_all(fds[1], int(message["news_len"]))
+            os.close(fds[1])
         if self.segment is None:
             self.lists[slot] = ids
         elif ids != self.inventory:
             # A replacement that collected something else can't take part; its death is reported as any other.
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         else:
-            _wire.send(child.birth.host, {"op": "go", "segment": ""}, [self.bell])
+            self._send_go(child, "")
 
     def _go(self, segment: str) -> Birth | None:
         from rpytest import _native
@@ -355,15 +435,19 @@ class BareHost(Host):
         # One that was killed in the meantime is announced as the others are, and reaped afterwards.
         for child in self.children.values():
             with contextlib.suppress(_wire.Closed, OSError):
-                _wire.send(child.birth.host, {"op": "go", "segment": segment}, [self.bell])
+                self._send_go(child, segment)
         for child in self.children.values():
             child.ended = False
             with contextlib.suppress(_wire.Closed, OSError):
                 _wire.receive(child.birth.host)
+        self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):
             self._born(self.children[slot])
         return None
+
+    def _send_go(self, child: Child, segment: str) -> None:
+        _wire.send(child.birth.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
 
     def _give_up(self, status: int, text: str) -> NoReturn:
         self._kill_children()

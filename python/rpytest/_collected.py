@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rpytest import _groups, _shard
+from rpytest._controllers import News
 from rpytest._encode import CollectingXML
 from rpytest._reporter import Terminal, needs_report
 from rpytest._wire import Message
@@ -29,9 +30,13 @@ class Collected:
         self.terminal = terminal
         self.xml = xml
         self.workers = workers
+        #: pytest's text so far, and which part of it is about collection.
         self.header = ""
+        self.collection = ""
         self.options: dict[str, Any] = {}
         self.inventory = b""
+        #: What collection has said.
+        self.news = News()
 
     def announcement(self, method: str, why: str | None, warm: bool) -> Message:
         """The `collected` message, without the length of its attachment."""
@@ -39,6 +44,7 @@ class Collected:
             "ev": "collected",
             "options": {**self.options, "workers": self.workers},
             "header": self.header,
+            "collection": self.collection,
             "tests": len(self.session.items) * max(1, self.options["copies"]),
             "warm": warm,
             "method": method,
@@ -85,7 +91,8 @@ def describe(
 ) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
-    collected.header = terminal.take()
+    collected.collection = terminal.take()
+    collected.header = terminal.header + collected.collection
     option = config.option
     mode = option.rpytest_dist
     copies = workers if mode == "each" else 0

@@ -104,9 +104,11 @@ def needs_every_report(config: pytest.Config) -> bool:
 class Encoder:
     """Encodes the reports of one test at a time."""
 
-    def __init__(self, config: pytest.Config, xml: CollectingXML | None) -> None:
+    def __init__(self, config: pytest.Config, xml: CollectingXML | None, every_report: bool = False) -> None:
+        """``every_report``: somebody looks at the reports of passed tests, too, and has no items to make them from."""
         self.config = config
         self.xml = xml
+        self._every_report = every_report
         self._ask_status = bool(third_party(config, "pytest_report_teststatus"))
         sample = pytest.TestReport("sample", ("sample", 0, "sample"), {}, "passed", None, "call")
         self._plain_keys = sample.__dict__.keys()
@@ -148,7 +150,7 @@ class Encoder:
         return 0, _record.full_test(entries, recorded, junit, counts), any(failures)
 
     def _is_plain_test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> bool:
-        if len(reports) != 3 or recorded or self._ask_status:
+        if len(reports) != 3 or recorded or self._ask_status or self._every_report:
             return False
         return [report.when for report in reports] == _PHASES and all(map(self.is_plain, reports))
 
@@ -181,7 +183,7 @@ class Encoder:
         if not plain and (hasattr(report, "wasxfail") or report.outcome == "skipped"):
             reason = skip_reason(report)
         blob = b""
-        if not plain and (self._keep_all or not self._only_counts(report, bits)):
+        if self._every_report or (not plain and (self._keep_all or not self._only_counts(report, bits))):
             data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             writes = _longrepr.record(report.longrepr, self._writer)
             if writes is not None:

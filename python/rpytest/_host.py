@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _wire
 from rpytest._answers import Answers
+from rpytest._control import Client, Died
 from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Host:
         inventory: bytes,
         answers: Answers,
         prepare: Callable[[Birth], None],
+        controller: Client | None = None,
     ) -> None:
         self.pid = os.getpid()
         self.conn = conn
@@ -62,12 +64,16 @@ class Host:
         self.inventory = inventory
         self.answers = answers
         self.prepare = prepare
+        self.controller = controller
+        #: What collection has said, for the controller.
+        self.news = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
         announcement["options"]["testrunuid"] = self.uid
         self.children: dict[int, Child] = {}
         self.segment: _native.Segment | None = None
         self.bell = -1
         self.slots = 0
+        self.timings = False
         self.stacks: dict[int, str] = {}
 
     def run(self) -> Birth:
@@ -78,6 +84,8 @@ class Host:
             return self._serve()
         except _wire.Closed:
             self._abandon()
+        except Died as error:
+            self._give_up_run(f"error: {error}\n")
         except Exception as error:
             if os.getpid() != self.pid:
                 # In a worker, which has a way of its own to say it.
@@ -86,6 +94,8 @@ class Host:
 
     def announce(self) -> None:
         """Send `collected`."""
+        if self.controller is not None:
+            control_run(self.announcement, self.controller)
         body = _wire.memfd("rpytest-inventory", self.inventory)
         _wire.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
         os.close(body)
@@ -118,6 +128,7 @@ class Host:
             case "go":
                 (self.bell,) = fds
                 self.slots = int(message["slots"])
+                self.timings = bool(message.get("timings"))
                 return self._go(message["segment"])
             case "spawn":
                 return self._spawn(int(message["slot"]), int(message["incarnation"]))
@@ -131,6 +142,11 @@ class Host:
                         _wire.send(asking.birth.host, {})
             case "crashed":
                 self._crashed(message)
+            case "reports":
+                (fd,) = fds
+                if self.controller is not None:
+                    self.controller.reports(fd, int(message["len"]))
+                os.close(fd)
             case "report":
                 (fd,) = fds
                 self._report(message, fd)
@@ -147,6 +163,7 @@ class Host:
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
+        self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):
             birth = self._spawn(slot, 0)
@@ -154,11 +171,23 @@ class Host:
                 return birth
         return None
 
+    def _start_controller(self) -> None:
+        """The run begins: tell the controller what it consists of."""
+        if self.controller is not None:
+            self.controller.collected(self.news, self.slots)
+
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
         stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
+        if self.controller is not None:
+            if incarnation > 0:
+                self.controller.replaced(slot)
+            birth.input = self.controller.inputs[slot]
+            birth.every_report = self.controller.wants_reports
+            birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
+        birth.timings = self.timings
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()
@@ -172,6 +201,8 @@ class Host:
             birth.host = theirs
             _process.keep_private(theirs)
             self.conn.close()
+            if self.controller is not None:
+                self.controller.close()
             for child in self.children.values():
                 for fd in (child.pidfd, child.birth.spill, child.birth.crash):
                     if fd >= 0:
@@ -255,18 +286,30 @@ class Host:
     # Answers
 
     def _crashed(self, message: Message) -> None:
-        body = self.answers.crashed(message, self.stacks.get(int(message.get("slot", -1)), ""))
+        slot = int(message.get("slot", -1))
+        again = False
+        if self.controller is not None and self.controller.handles_crashes:
+            message["outcome"], again = self.controller.crashed(message)
+        body = self.answers.crashed(message, self.stacks.get(slot, ""))
         fd = _wire.memfd("rpytest-record", body)
-        _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body)}, [fd])
+        _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)
 
     def _report(self, message: Message, fd: int) -> None:
         bodies = _wire.read_all(fd, int(message["len"]))
         os.close(fd)
-        status, text = self.answers.report(message, bodies)
+        properties: list[list[str]] = []
+        if self.controller is None:
+            status, text = self.answers.report(message, bodies)
+        else:
+            # pytest's cache is this side's.
+            self.answers.report({**message, "cache_only": True}, bodies)
+            status, text, properties = self.controller.conclude(
+                message, b"" if self.controller.wants_reports else bodies
+            )
         data = text.encode("utf-8", "backslashreplace")
         answer = _wire.memfd("rpytest-summary", data)
-        _wire.send(self.conn, {"ev": "summary", "status": status, "len": len(data)}, [answer])
+        _wire.send(self.conn, {"ev": "summary", "status": status, "len": len(data), "properties": properties}, [answer])
         os.close(answer)
 
     # Ends
@@ -296,6 +339,13 @@ class Host:
         _process.run_exit_functions()
         os._exit(1)
 
+    def _give_up_run(self, text: str) -> NoReturn:
+        """End the run with an internal error that is somebody else's."""
+        self._kill_children()
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+        self._end(3)
+
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
@@ -310,6 +360,18 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+
+
+def control_run(announcement: Message, controller: Client) -> None:
+    """Add to the `collected` message what a controller changes about a run."""
+    options = announcement["options"]
+    # Its hooks run at the end whether there is something to say or not.
+    options["needs_report"] = True
+    options["controlled"] = True
+    options["stream"] = controller.wants_reports
+    options["silent"] = options["silent"] or controller.is_live
+    if controller.header:
+        announcement["header"] = controller.header + announcement["collection"]
 
 
 def _remove_segments(conn: socket.socket) -> None:

@@ -7,8 +7,14 @@ or collected would see the wrong one; it is recognised here, and the run then st
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
 
 ENV_WORKER = "PYTEST_XDIST_WORKER"
 ENV_COUNT = "PYTEST_XDIST_WORKER_COUNT"
@@ -21,6 +27,8 @@ class Watch:
     def __init__(self) -> None:
         self.active = True
         self.reader: str | None = None
+        #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
+        self.asked = False
 
     def noticed(self, what: str) -> None:
         """Record that ``what`` was read, with the innermost frame outside of this package and of the standard library."""
@@ -29,28 +37,100 @@ class Watch:
         for frame in reversed(traceback.extract_stack()[:-2]):
             inside = frame.filename == __file__ or frame.filename.startswith("<frozen ")
             if not inside and not frame.filename.endswith(("os.py", "_collections_abc.py")):
-                self.reader = f"{what} is read by {frame.filename}:{frame.lineno}"
+                if f"{os.sep}pytest_cov{os.sep}" not in frame.filename:
+                    # pytest-cov's copy of the name is brought up to date in the worker.
+                    self.reader = f"{what} is read by {frame.filename}:{frame.lineno}"
                 return
         self.reader = f"{what} is read"
 
+    def asks(self, depth: int) -> None:
+        """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a worker."""
+        if self.active and not self.asked:
+            module = str(sys._getframe(depth + 1).f_globals.get("__name__", ""))
+            self.asked = module.split(".")[0] not in ("_pytest", "rpytest")
+
 
 class WorkerInput(dict[str, Any]):
-    """`config.workerinput`: a dict that notices when a worker's own values are read."""
+    """`config.workerinput`: a dict that notices when a worker's own values are read.
+
+    What `pytest_configure_node` puts in is fetched when it is first asked for: the controller then has to exist.
+    """
 
     OWN = frozenset({"workerid", "testrunuid"})
+    KNOWN = OWN | {"workercount", "mainargv"}
 
     def __init__(self, values: dict[str, Any], watch: Watch) -> None:
         super().__init__(values)
         self._watch = watch
+        #: Returns what the controller's hooks have put in for this worker; `None` once it was called.
+        self.fetch: Callable[[], dict[str, Any]] | None = None
+        #: Keys of the controller that were read.
+        self.read: set[str] = set()
 
-    def __getitem__(self, key: str) -> Any:
+    def _look(self, key: str) -> None:
         if key in self.OWN:
             self._watch.noticed(f"`config.workerinput[{key!r}]`")
+        elif key not in self.KNOWN:
+            self.complete()
+            if self._watch.active:
+                self.read.add(key)
+
+    def complete(self) -> None:
+        """Fetch what is still missing."""
+        fetch, self.fetch = self.fetch, None
+        if fetch is not None:
+            for key, value in fetch().items():
+                if key not in self.KNOWN:
+                    self[key] = value
+
+    def differs(self, other: dict[str, Any]) -> str | None:
+        """A key that was read and whose value is another one in ``other``."""
+        nothing = object()
+        for key in sorted(self.read):
+            if super().get(key, nothing) != other.get(key, nothing):
+                return key
+        return None
+
+    def __getitem__(self, key: str) -> Any:
+        self._look(key)
         return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, str) and key not in self.OWN:
+            self._look(key)
+        return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """As `dict.get`."""
         return self[key] if key in self else default  # noqa: SIM401 - `self[key]` is what notices
+
+
+def hide_input(config: pytest.Config, values: WorkerInput, watch: Watch) -> None:
+    """Give ``config`` its ``workerinput`` as an attribute that notices who asks for it."""
+    kind = type(config)
+
+    class Config(kind):  # type: ignore[misc, valid-type]
+        """pytest's configuration in a worker."""
+
+        @property
+        def workerinput(self) -> WorkerInput:
+            watch.asks(1)
+            held: WorkerInput | None = self.__dict__.get("_rpytest_workerinput")
+            if held is None:
+                raise AttributeError("workerinput")
+            return held
+
+        @workerinput.setter
+        def workerinput(self, value: WorkerInput) -> None:
+            self.__dict__["_rpytest_workerinput"] = value
+
+        @workerinput.deleter
+        def workerinput(self) -> None:
+            del self.__dict__["_rpytest_workerinput"]
+
+    Config.__name__, Config.__qualname__, Config.__module__ = kind.__name__, kind.__qualname__, kind.__module__
+    config.__class__ = Config
+    config.workerinput = values  # type: ignore[attr-defined]
 
 
 class _Environ(dict[bytes, bytes]):
@@ -74,11 +154,14 @@ class _Environ(dict[bytes, bytes]):
         # How many workers there are is known once the arguments have been parsed.
         if self._watch.active:
             if key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self):
-                # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up in their order.
-                if key not in self._before or self._before.pop(key) != self._last:
-                    self._watch.noticed(f"${os.fsdecode(key)}")
+                self._look(key)
             self._last = key
         return super().__getitem__(key)
+
+    def _look(self, key: bytes) -> None:
+        # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
+        if key not in self._before or self._before.pop(key) != self._last:
+            self._watch.noticed(f"${os.fsdecode(key)}")
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)

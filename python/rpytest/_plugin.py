@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rpytest import _shard
-from rpytest._identity import WorkerInput
+from rpytest import _hookspecs, _shard
+from rpytest._identity import Watch, WorkerInput, hide_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +182,22 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(
             name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
         )
+    group.addoption(
+        "--timings",
+        dest="rpytest_command_line_only",
+        metavar="FILE",
+        nargs="?",
+        action=_Misplaced,
+        help="Write a picture of the run (workers, fixtures, idle time, the plan) as an HTML page; default of FILE, which is given with '=': rpytest-timings.html.",
+    )
+
+
+class _Misplaced(argparse.Action):
+    """An option with a value that pytest's parser sees only where the command line didn't: in `addopts`."""
+
+    def __call__(self, *arguments: Any) -> None:
+        _, namespace, _, option = arguments
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), option])
 
 
 class _Refused(argparse.Action):
@@ -219,6 +235,10 @@ class Surface:
         self.request = request
         self._decide = decide
         self._loop = loop
+
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Make pytest-xdist's hooks known."""
+        pluginmanager.add_hookspecs(_hookspecs)
 
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
@@ -269,6 +289,16 @@ def wants_plain(config: pytest.Config) -> bool:
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
+def refuse_timings(config: pytest.Config, request: Message) -> None:
+    """`--timings` where pytest itself runs: no worker, nothing to draw."""
+    option = config.option
+    if not request.get("timings") or getattr(option, "help", False) or getattr(option, "version", False):
+        return
+    raise pytest.UsageError(
+        "`--timings` draws the workers of a run, and here pytest itself runs, in one process; hint: leave out `--timings`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+    )
+
+
 def _check_combinations(option: Any) -> None:
     each = option.rpytest_dist == "each"
     if option.shard is not None and (each or option.rpytest_replay):
@@ -292,7 +322,8 @@ def workers(config: pytest.Config, request: Message) -> int:
     if value is None:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
-        count = auto_workers(int(request.get("cpus") or 1))
+        chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
+        count = auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen)
         limit = config.option.maxprocesses
         return max(1, min(count, limit) if limit else count)
     return int(value)
@@ -343,7 +374,7 @@ def auto_workers(cpus: int) -> int:
     return cpus
 
 
-def become_worker_config(config: pytest.Config, workerinput: WorkerInput) -> None:
+def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: Watch) -> None:
     """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
     option = config.option
     option.loadgroup = option.dist == "loadgroup"
@@ -353,5 +384,5 @@ def become_worker_config(config: pytest.Config, workerinput: WorkerInput) -> Non
     option.distload = False
     option.numprocesses = None
     option.maxprocesses = None
-    config.workerinput = workerinput  # type: ignore[attr-defined]
+    hide_input(config, workerinput, watch)
     config.workeroutput = {}  # type: ignore[attr-defined]

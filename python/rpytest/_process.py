@@ -69,6 +69,11 @@ def fork() -> int:
         _is_own_fork = False
 
 
+def is_own_fork() -> bool:
+    """Whether rpytest itself is forking right now."""
+    return _is_own_fork
+
+
 def is_foreign() -> bool:
     """Whether this process was forked by a test or a conftest, and not by rpytest."""
     return _is_foreign
@@ -185,6 +190,11 @@ def default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the command line, which tells everybody what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def disarm_inherited() -> None:

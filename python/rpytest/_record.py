@@ -15,6 +15,8 @@ from typing import Any
 
 TEST, BYE, STOP, NOTE = 1, 2, 3, 4
 PLAIN = 1
+#: The body ends with the fixtures that were set up (`--timings`).
+SETUPS = 2
 NO_TEST = 0xFFFF_FFFF
 
 WHEN = {"setup": 0, "call": 1, "teardown": 2}
@@ -29,6 +31,11 @@ _PLAIN = struct.Struct("<dddd")
 _HEAD = struct.Struct("<BBBdd")
 _U32 = struct.Struct("<I")
 _COUNTS = struct.Struct("<5I")
+_SETUP = struct.Struct("<ddB")
+
+#: A fixture that was set up: name, scope, node id of where it is defined, start (epoch), seconds without other fixtures' set-ups,
+#: whether it raised.
+Setup = tuple[str, str, str, float, float, bool]
 
 NO_COUNTS = (0, 0, 0, 0, 0)
 
@@ -127,6 +134,14 @@ def full_test(
     return b"".join(parts)
 
 
+def setups(done: Sequence[Setup]) -> bytes:
+    """What is put behind the body of a test under `--timings`; the record's flags say :data:`SETUPS`."""
+    parts = [_U32.pack(len(done))]
+    for name, scope, base, start, duration, failed in done:
+        parts += [_SETUP.pack(start, duration, failed), _text(name), _text(scope), _text(base)]
+    return b"".join(parts)
+
+
 def bye(
     exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes
 ) -> bytes:
@@ -190,6 +205,17 @@ def decode_warnings(body: memoryview, kind: int) -> list[bytes]:
         for _ in range(2 * reader.number(_U32)):
             reader.blob()
     return [bytes(reader.blob()) for _ in range(reader.number(_U32))]
+
+
+def decode_output(body: memoryview) -> memoryview:
+    """The worker's output (:func:`load` makes a dict of it) in a BYE body."""
+    reader = _Reader(body)
+    reader.at = 1
+    for _ in range(2 * reader.number(_U32)):
+        reader.blob()
+    for _ in range(reader.number(_U32)):
+        reader.blob()
+    return reader.blob()
 
 
 class _Reader:

@@ -54,11 +54,16 @@ class Buffer(io.StringIO):
 class Terminal:
     """pytest's terminal reporter with its text redirected into a buffer."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, redirect: bool = True) -> None:
         self.config = config
+        #: What pytest has written before it collected.
+        self.header = ""
+        #: Known from `pytest_sessionstart` on.
+        self.session: pytest.Session | None = None
         self.reporter: TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
         self.buffer = Buffer(False)
-        if self.reporter is not None:
+        self.is_redirected = redirect and self.reporter is not None
+        if self.reporter is not None and redirect:
             writer: Any = self.reporter._tw
             self.buffer = Buffer(bool(writer._file.isatty()))
             self.stream = writer._file
@@ -70,9 +75,18 @@ class Terminal:
 
     def release(self) -> None:
         """Write what is pending to the real stream and let the reporter use it from now on."""
-        if self.reporter is not None:
-            self.stream.write(self.take())
+        if self.reporter is not None and self.is_redirected:
+            self.stream.write(self.header + self.take())
             self.reporter._tw._file = self.stream
+            self.is_redirected = False
+
+    def renew(self) -> None:
+        """A plugin may have put another reporter in the place of pytest's since: redirect that one."""
+        current = self.config.pluginmanager.getplugin("terminalreporter")
+        if current is not self.reporter and current is not None and self.is_redirected:
+            self.reporter = current
+            self.stream = current._tw._file
+            current._tw._file = self.buffer
 
     def silence_hooks(self) -> None:
         """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""
@@ -118,24 +132,27 @@ class Summary:
             name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
             setattr(reporter, name, clock() if clock is not None else timing.time())
 
-    def crashed(self, test: int, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
-        """Make the record of a test that ended without a result."""
+    def crashed(self, test: int, outcome: str, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
+        """Make the record of a test that ended without a result; ``outcome`` is "failed", unless a plugin wants another one."""
         item = self._item(test)
-        report = self._report(item, "call", "failed", message, 0.0, duration)
+        report = self._report(item, "call", outcome, message, 0.0, duration)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
         _, body, _ = encoder.test([report], ())
         return body
 
-    def replay(self, bodies: memoryview) -> None:
-        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks."""
+    def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
+        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks.
+
+        ``cache_only``: the text is another process's, this is for pytest's cache.
+        """
         reporter = self.terminal.reporter
         if reporter is None:
             return
-        everything = self.cache.has_failures() or needs_every_report(self.config)
+        everything = self.cache.has_failures() or (not cache_only and needs_every_report(self.config))
         counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
-        for test, flags, kind, slot, body in sorted(_split(bodies), key=lambda record: record[0]):
+        for test, flags, kind, slot, body in sorted(split_bodies(bodies), key=lambda record: record[0]):
             if kind != _record.TEST:
                 for blob in _record.decode_warnings(body, kind):
                     self.add_warning(blob)
@@ -174,7 +191,7 @@ class Summary:
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
-                report = self._decode(_record.load(blob))
+                report = decode_report(self.config, _record.load(blob))
             elif everything and category in ("", "passed"):
                 report = self._report(item, name, "passed", None, start, duration)
             else:
@@ -188,17 +205,6 @@ class Summary:
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
-
-    def _decode(self, data: dict[str, Any]) -> pytest.TestReport:
-        writes = data.pop(_longrepr.KEY, None)
-        report: Any = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
-        subtest = data.get("_subtest.context")
-        if subtest is not None:
-            # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
-            object.__setattr__(report.context, "kwargs", subtest["kwargs"])
-        if writes is not None:
-            report.longrepr = _longrepr.Recorded(writes)
-        return report  # type: ignore[no-any-return]
 
     def add_warning(self, blob: bytes) -> None:
         """Show a warning that a worker recorded."""
@@ -230,9 +236,9 @@ class Summary:
         if reporter is None:
             return status, ""
         if interrupted is not None:
-            reporter._keyboardinterrupt_memo = _Interrupted(interrupted, location)  # type: ignore[assignment]
+            reporter._keyboardinterrupt_memo = Interruption(interrupted, location)  # type: ignore[assignment]
         elif status == 2:
-            reporter._keyboardinterrupt_memo = _Interrupted("KeyboardInterrupt", "")  # type: ignore[assignment]
+            reporter._keyboardinterrupt_memo = Interruption("KeyboardInterrupt", "")  # type: ignore[assignment]
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)
@@ -255,7 +261,21 @@ class _Node:
         }
 
 
-def _split(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
+def decode_report(config: pytest.Config, data: dict[str, Any]) -> pytest.TestReport:
+    """Rebuild a report from what the worker's hook has made of it."""
+    writes = data.pop(_longrepr.KEY, None)
+    report: Any = config.hook.pytest_report_from_serializable(config=config, data=data)
+    subtest = data.get("_subtest.context")
+    if subtest is not None:
+        # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
+        object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+    if writes is not None:
+        report.longrepr = _longrepr.Recorded(writes)
+    return report  # type: ignore[no-any-return]
+
+
+def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
+    """The records in the memfd of a `report` request: test, record flags, record kind, slot, body."""
     at = 0
     while at < len(bodies):
         test, flags, kind, slot, length = BODY_HEAD.unpack_from(bodies, at)
@@ -281,7 +301,7 @@ class _NoResult:
         pass
 
 
-class _Interrupted:
+class Interruption:
     """Looks like the representation of the exception that ended the run."""
 
     def __init__(self, message: str, location: str) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from rpytest import _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
+from rpytest._control import Died, Ended
+from rpytest._controllers import Controllers
 from rpytest._fork import (
     park_capture,
     rebind_capture,
@@ -43,12 +45,14 @@ class Server:
         request: Message,
         collected: Collected,
         dependencies: Dependencies,
+        controllers: Controllers,
     ) -> None:
         self.control = control
         self.conn = conn
         self.request = request
         self.collected = collected
         self.dependencies = dependencies
+        self.controllers = controllers
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -85,10 +89,35 @@ class Server:
         if reason is not None:
             _wire.close_all(fds)
             self._retire(reason)
+        if self.controllers.base is not None and not self._control(message, fds):
+            return None
         self.request = message
         self.conn = socket.socket(fileno=fds[0])
         _process.keep_private(self.conn)
         return self._fork_host(warm=True, fds=fds[1:])
+
+    def _control(self, message: Message, fds: list[int]) -> bool:
+        """Start the controller of the next run; `False`: it has ended the run."""
+        status, error = 3, ""
+        try:
+            client = self.controllers.client = self.controllers.start(message, fds[1:])
+        except Ended as ended:
+            status = ended.status
+        except Died as died:
+            error = f"error: {died}\n"
+        else:
+            key = self.controllers.workerinput.differs(client.inputs[0])
+            if key is not None:
+                client.give_up()
+                self.controllers.client = None
+                _wire.close_all(fds)
+                self._retire(f"`config.workerinput[{key!r}]` is another value")
+            return True
+        self._tell({"ev": "accepted"})
+        with contextlib.suppress(_wire.Closed), socket.socket(fileno=fds[0]) as conn:
+            _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": error})
+        _wire.close_all(fds[1:])
+        return False
 
     def _retire(self, reason: str) -> NoReturn:
         """Tell the daemon that this session can't be used again, and why."""
@@ -140,6 +169,9 @@ class Server:
             self.hosts.append(os.pidfd_open(pid))
             self.conn.close()
             _wire.close_all(fds)
+            if self.controllers.client is not None:
+                self.controllers.client.close()
+                self.controllers.client = None
             self.runs += 1
             session = self.collected.session
             root = str(self.collected.config.rootpath)
@@ -177,13 +209,20 @@ class Server:
     def _be_host(self, warm: bool) -> Worker:
         answers = LocalAnswers(self.collected)
         announcement = self.collected.announcement("collected", None, warm)
+        client = self.controllers.client
+        if self.controllers.base is not None:
+            self.controllers.base.close()
+        if client is not None:
+            announcement["options"]["testrunuid"] = self.controllers.uid
         if warm:
             answers.summary.restart_clock()
             answers.summary.cache.reload()
         if answers.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
-        host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker)
+        host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        if client is not None:
+            host.news = self.collected.news.encode(self.collected.session, client.wants_ids)
         birth = host.run()
         assert host.segment is not None
         try:

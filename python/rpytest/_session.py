@@ -18,6 +18,9 @@ from _pytest.config import ExitCode
 
 from rpytest import __version__, _distribution, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
 from rpytest._collected import describe
+from rpytest._control import Client, Died, Start, fork_base
+from rpytest._controller import Controller
+from rpytest._controllers import Controllers, News
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
 from rpytest._serve import Server
@@ -45,6 +48,8 @@ class Role:
         self.terminal: Terminal | None = None
         self.xml: CollectingXML | None = None
         self.worker: Worker | None = None
+        self.controller: Controller | None = None
+        self.news = News()
         #: Workers that were asked for.
         self.workers = 0
         self.has_collected = False
@@ -52,12 +57,21 @@ class Role:
     def run_pytest(self, request: Message, surface: _plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
-            return int(run_pytest(list(request["argv"]), [surface, _fixtures, Hooks(self)]))
+            return int(run_pytest(list(request["argv"]), [surface, _fixtures, self.news, Hooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)
             if self.worker is not None and status:
                 self.worker.abort(status)
             return status
+
+    def configured(self, config: pytest.Config) -> None:
+        """pytest and its plugins are configured, the session begins."""
+
+    def become_controller(self, config: pytest.Config, start: Start, arguments: list[str]) -> None:
+        """In a fork of the base: from here on pytest runs as a controller."""
+        message = start.message
+        self.controller = Controller(start, int(message["workers"]), str(message["uid"]), arguments)
+        self.controller.enter(config)
 
 
 class Session(Role):
@@ -74,6 +88,7 @@ class Session(Role):
         self.watch = _identity.Watch()
         #: `--testrunuid`.
         self.uid: str | None = None
+        self.controllers: Controllers | None = None
 
     # pytest's life cycle
 
@@ -82,9 +97,14 @@ class Session(Role):
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop)
         status = self.run_pytest(request, surface)
+        if self.controller is not None:
+            self.controller.end(status)
         if self.worker is not None:
             self.worker.goodbye(status)
-        if self.terminal is not None:
+        client = self.controllers.client if self.controllers is not None else None
+        if client is not None:
+            status = self.end_alone(client, status)
+        elif self.terminal is not None:
             self.terminal.release()
         finish_plain(self.conn, self.control, status)
 
@@ -92,6 +112,7 @@ class Session(Role):
         """Take the worker role, or leave everything to pytest."""
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
+            _plugin.refuse_timings(config, self.request)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)
@@ -102,18 +123,31 @@ class Session(Role):
         self.uid = config.option.testrunuid
         if method == "bare":
             self._fall_back("asked for")
+        base = fork_base(config, [self.control, self.conn])
+        if isinstance(base, Start):
+            self.become_controller(config, base, list(self.request["argv"]))
+            return
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         _identity.set_environment("gw0", self.workers, uid)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
-        _plugin.become_worker_config(config, workerinput)
+        self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.end_early)
+        _plugin.become_worker_config(config, workerinput, self.watch)
+
+    def configured(self, config: pytest.Config) -> None:
+        """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
+        if self.controllers is not None:
+            self.controllers.settle(config, self.watch)
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: serve runs; returns in a worker when it has run its tests."""
         config = session.config
+        if self.controller is not None:
+            return self.controller.loop(session)
         self.has_collected = True
-        if not hasattr(config, "workerinput"):
+        if self.controllers is None:
             return None
+        require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
@@ -122,12 +156,13 @@ class Session(Role):
         self.watch.active = False
         self.dependencies.stop_watching()
         self.dependencies.snapshot(config, session)
-        if self.watch.reader is not None:
-            self._fall_back(self.watch.reader)
+        obstacle = self.watch.reader or self.controllers.obstacle()
+        if obstacle is not None:
+            self._fall_back(obstacle)
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
-        opened = _process.shared_when_forked({self.control.fileno(), self.conn.fileno()})
+        opened = _process.shared_when_forked(self._own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
         refusing = _refusing.made_for_one_process()
@@ -136,7 +171,10 @@ class Session(Role):
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
-        worker = self.worker = Server(self.control, self.conn, self.request, collected, self.dependencies).serve()
+        collected.news = self.news
+        worker = self.worker = Server(
+            self.control, self.conn, self.request, collected, self.dependencies, self.controllers
+        ).serve()
         worker.enter(config, session, self.xml)
         worker.run()
         return True
@@ -144,6 +182,8 @@ class Session(Role):
     def _fall_back(self, reason: str) -> NoReturn:
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
+        if self.controllers is not None:
+            self.controllers.give_up()
         _process.run_exit_functions()
         try:
             files = self.dependencies.project_files()
@@ -158,6 +198,33 @@ class Session(Role):
             )
         os._exit(0)
 
+    def _own_sockets(self) -> set[int]:
+        own = {self.control.fileno(), self.conn.fileno()}
+        if self.controllers is not None:
+            own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
+        return own
+
+    def end_alone(self, client: Client, status: int) -> int:
+        """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
+        assert self.terminal is not None
+        if not client.is_live:
+            self.terminal.release()
+        try:
+            session = self.terminal.session
+            if session is not None:
+                client.collected(self.news.encode(session, client.wants_ids), 0)
+            status, _, _ = client.conclude({"status": status, "alone": True}, b"")
+        except Died as error:
+            sys.stderr.write(f"error: {error}\n")
+            status = int(ExitCode.INTERNAL_ERROR)
+        return status
+
+    def end_early(self, status: int, error: str) -> NoReturn:
+        """The controller ended while it configured itself, and has said why."""
+        if error:
+            sys.stderr.write(f"error: {error}\n")
+        finish_plain(self.conn, self.control, status)
+
 
 class Hooks:
     """The hooks of a process in the worker role before it works."""
@@ -171,6 +238,30 @@ class Hooks:
         if hasattr(config, "workerinput"):
             self.role.terminal = Terminal(config)
             self.role.xml = install_junit(config, self.role.is_first)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """After everybody has configured itself."""
+        if self.role.terminal is not None:
+            self.role.terminal.session = session
+            self.role.terminal.renew()
+        self.role.configured(session.config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """What was written so far is the header of every run."""
+        if self.role.terminal is not None:
+            self.role.terminal.header = self.role.terminal.take()
+
+
+def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
+    """Refuse a plugin that has taken the terminal reporter away: it means to draw everything itself, as one process sees it."""
+    had = terminal is not None and terminal.reporter is not None
+    if had and not config.pluginmanager.hasplugin("terminalreporter"):
+        raise pytest.UsageError(
+            "a plugin has removed pytest's terminal reporter, so it can't be told of what workers do\n"
+            "hint: `-n 0` runs pytest itself; or leave the option out that asks for the plugin's output (`--rich`?)"
+        )
 
 
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from rpytest import _process
 from rpytest._cache import reads_cache
 from rpytest._encode import third_party
 
@@ -36,6 +37,8 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
+#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
+_STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
@@ -99,7 +102,7 @@ class Dependencies:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
+            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
                 self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
@@ -238,7 +241,8 @@ def _per_run(config: pytest.Config) -> str | None:
         return "`--cache-clear` is for one run"
     for impl in third_party(config, "pytest_sessionstart"):
         name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-        return f"`pytest_sessionstart` of {name} is to run in every run"
+        if name not in _STARTS_ONCE:
+            return f"`pytest_sessionstart` of {name} is to run in every run"
     return None
 
 

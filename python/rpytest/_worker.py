@@ -13,6 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
+from rpytest._coverage import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rpytest import _native
+    from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -42,6 +44,14 @@ class Birth:
         self.spill = spill
         self.crash = crash
         self.host = host
+        #: What the controller has put into this worker's input, and whether it wants every report.
+        self.input: dict[str, Any] = {}
+        self.every_report = False
+        #: See :class:`rpytest._control.Client`.
+        self.is_live = False
+        self.wants_ids = False
+        #: Whether fixtures are measured: `--timings`.
+        self.timings = False
 
     @property
     def name(self) -> str:
@@ -67,6 +77,7 @@ class Worker:
         self.last_words = LastWords(birth.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
+        self.clock: SetupClock | None = None
 
     # Life
 
@@ -76,14 +87,14 @@ class Worker:
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        config.workeroutput = {}  # type: ignore[attr-defined]
+        workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
+        prepare_worker(config, birth.name)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
-        self.encoder = Encoder(config, xml)
+        self.encoder = Encoder(config, xml, birth.every_report)
         reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter._tw._file = self.last_words
@@ -91,6 +102,11 @@ class Worker:
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
+        if birth.timings:
+            from rpytest._setups import SetupClock
+
+            self.clock = SetupClock()
+            config.pluginmanager.register(self.clock, "rpytest-setups")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()
@@ -170,6 +186,11 @@ class Worker:
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
         flags, body, urgent = self.encoder.test(reports, recorded)
+        if self.clock is not None:
+            setups = self.clock.take()
+            if setups:
+                flags |= _record.SETUPS
+                body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         if self.last_words.dirty:
             self.last_words.forget()

@@ -13,6 +13,7 @@ use crate::plan::history::History;
 use crate::plan::record::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
+use crate::report::timings::Forecast;
 use crate::ring::{self, PlanEntry, PlanTable, Segment, SegmentSpec};
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
@@ -134,6 +135,31 @@ pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) ->
         segment.withhold(test);
     }
     Ok(segment)
+}
+
+/// What the plan expects, for `--timings`.
+pub(super) fn forecast(plan: &Plan, estimates: &Estimates) -> Forecast {
+    let count = estimates.durations.len();
+    let mut slots = vec![0; count];
+    let mut loads = Vec::with_capacity(plan.workers());
+    for (slot, &(start, len)) in (0..).zip(plan.parts()) {
+        let part = &plan.entries()[start as usize..][..len as usize];
+        for entry in part {
+            slots[entry.test as usize] = slot;
+        }
+        loads.push(part.iter().map(|entry| u64::from(entry.cost_us)).sum());
+    }
+    if plan.sharing() == Sharing::Queue {
+        // Whoever has time takes the next: no test is meant for a worker, and all get about the same.
+        slots.clear();
+        let share = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
+        loads.fill(share);
+    }
+    Forecast {
+        estimates: estimates.durations.clone(),
+        slots,
+        loads: loads.into_iter().map(Duration::from_micros).collect(),
+    }
 }
 
 /// Writes down which worker ran what.

@@ -28,7 +28,8 @@ fn the_list_of_flags_is_claps() {
         .map(|arg| {
             let long = arg.get_long().expect("every flag of ours is long");
             assert_eq!(arg.get_short(), None);
-            (format!("--{long}"), arg.get_action().takes_values())
+            let takes_value = arg.get_action().takes_values() && !arg.is_require_equals_set();
+            (format!("--{long}"), takes_value)
         })
         .collect();
     ours.sort();

@@ -104,6 +104,8 @@ pub struct RunRequest {
     pub tty: Tty,
     pub ci: bool,
     pub start_method: Option<String>,
+    /// `--timings`: a role without workers refuses it.
+    pub timings: bool,
 }
 
 /// Environment variables as a JSON object.
@@ -229,10 +231,16 @@ pub enum HostEvent {
         /// Another one follows.
         #[serde(default)]
         more: bool,
+        /// A hook wants the test, in which a worker has died, to run once more; the record says so.
+        #[serde(default)]
+        again: bool,
     },
     Summary {
         status: i32,
         len: u64,
+        /// Added to the junit file's properties by the controller's hooks.
+        #[serde(default)]
+        properties: Vec<(String, String)>,
     },
     /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
     Shard(ShardQuestion),
@@ -324,6 +332,10 @@ pub struct Options {
     pub color: bool,
     pub max_worker_restart: Option<u32>,
     pub needs_report: bool,
+    /// There is a controller: it wants to know of the workers' last words.
+    pub controlled: bool,
+    /// The controller's hooks get every record while the run goes on.
+    pub stream: bool,
     pub no_summary: bool,
     pub no_header: bool,
     pub stats: bool,
@@ -377,6 +389,8 @@ pub enum HostRequest<'a> {
     Go {
         segment: &'a str,
         slots: u16,
+        /// Fixtures are measured.
+        timings: bool,
     },
     Spawn {
         slot: u16,
@@ -388,6 +402,10 @@ pub enum HostRequest<'a> {
         when: &'static str,
         duration: f64,
         slot: u16,
+    },
+    /// Records for the controller, as a memfd of `len` bytes.
+    Reports {
+        len: u64,
     },
     Report {
         status: i32,
@@ -483,10 +501,11 @@ mod tests {
         let go = HostRequest::Go {
             segment: "/rpytest-1-2",
             slots: 4,
+            timings: false,
         };
         assert_eq!(
             serde_json::to_string(&go).unwrap(),
-            r#"{"op":"go","segment":"/rpytest-1-2","slots":4}"#
+            r#"{"op":"go","segment":"/rpytest-1-2","slots":4,"timings":false}"#
         );
         assert_eq!(
             serde_json::to_string(&HostRequest::Interrupt).unwrap(),

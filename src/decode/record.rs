@@ -1,11 +1,13 @@
 //! The kinds of records.
 
 use super::cursor::{Cursor, DecodeError};
-use super::{BYE, NOTE, PLAIN, STOP, TEST};
-use crate::event::{JunitCounts, Outcome, Report, Slot, TestIndex, TestResult, When};
+use super::{BYE, NOTE, PLAIN, SETUPS, STOP, TEST};
+use crate::event::{FixtureSetup, JunitCounts, Outcome, Report, Slot, TestIndex, TestResult, When};
 
 /// Bytes of a report with empty strings; bounds what a corrupt count can make us allocate.
 const MIN_REPORT: usize = 3 + 2 * 8 + 6 * 4;
+/// Bytes of a fixture's set-up with empty strings.
+const MIN_SETUP: usize = 2 * 8 + 1 + 3 * 4;
 
 /// Any record.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +85,7 @@ pub fn record(
     }
 }
 
-/// Decodes a TEST record; `flags` says which of its two shapes the body has.
+/// Decodes a TEST record; `flags` says which of its two shapes the body has, and whether set-ups follow.
 ///
 /// # Errors
 ///
@@ -108,6 +110,11 @@ pub fn test(
         warnings,
         junit: cursor.str("the testcase elements")?.to_owned(),
         junit_counts: counters(&mut cursor)?,
+        setups: if flags & SETUPS == 0 {
+            Vec::new()
+        } else {
+            setups(&mut cursor)?
+        },
     };
     cursor.end()?;
     Ok(result)
@@ -256,6 +263,30 @@ fn report(cursor: &mut Cursor<'_>) -> Result<Report, DecodeError> {
     };
     cursor.blob("a report's attributes")?;
     Ok(report)
+}
+
+fn setups(cursor: &mut Cursor<'_>) -> Result<Vec<FixtureSetup>, DecodeError> {
+    let count = cursor.count("a number of fixtures")?;
+    let mut setups = Vec::with_capacity(count.min(cursor.remaining() / MIN_SETUP));
+    for _ in 0..count {
+        let start = cursor.f64("a fixture's start")?;
+        let duration = cursor.f64("a fixture's duration")?;
+        let error = cursor.error("a fixture's outcome");
+        let failed = match cursor.u8("a fixture's outcome")? {
+            0 => false,
+            1 => true,
+            _ => return Err(error),
+        };
+        setups.push(FixtureSetup {
+            name: cursor.str("a fixture's name")?.to_owned(),
+            scope: cursor.str("a fixture's scope")?.to_owned(),
+            base: cursor.str("a fixture's place")?.to_owned(),
+            start,
+            duration,
+            failed,
+        });
+    }
+    Ok(setups)
 }
 
 fn names(markup: &str) -> Vec<String> {

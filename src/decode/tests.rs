@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{JunitCounts, Outcome, Report, TestResult, When};
+use crate::event::{FixtureSetup, JunitCounts, Outcome, Report, TestResult, When};
 
 /// Writes what `docs/design/protocol.md` says.
 #[derive(Default)]
@@ -78,10 +78,29 @@ impl Encoder {
             })
     }
 
+    /// Set-ups stand behind it if there are any.
     fn test(result: &TestResult) -> Vec<u8> {
         let encoder = Self::default().count(result.reports.len());
         let encoder = result.reports.iter().fold(encoder, Self::report);
-        encoder.blobs(result.warnings).junit(result).0
+        let encoder = encoder.blobs(result.warnings).junit(result);
+        encoder.setups(&result.setups).0
+    }
+
+    fn setups(self, setups: &[FixtureSetup]) -> Self {
+        if setups.is_empty() {
+            return self;
+        }
+        setups
+            .iter()
+            .fold(self.count(setups.len()), |encoder, setup| {
+                encoder
+                    .f64(setup.start)
+                    .f64(setup.duration)
+                    .bytes(&[setup.failed.into()])
+                    .str(&setup.name)
+                    .str(&setup.scope)
+                    .str(&setup.base)
+            })
     }
 
     fn bye(bye: &Bye) -> Vec<u8> {
@@ -143,12 +162,28 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_setup()(
+        (name, scope, base) in any::<(String, String, String)>(),
+        (start, duration) in (-1e12..1e12, 0.0..1e6),
+        failed in any::<bool>(),
+    ) -> FixtureSetup {
+        FixtureSetup { name, scope, base, start, duration, failed }
+    }
+}
+
+/// The flag that goes with a result's set-ups.
+fn flags(result: &TestResult) -> u8 {
+    if result.setups.is_empty() { 0 } else { SETUPS }
+}
+
+prop_compose! {
     fn any_result()(
         (test, slot) in any::<(u32, u16)>(),
         reports in vec(any_report(), 0..5),
         warnings in 0usize..4,
         junit in any::<String>(),
         [passed, failure, error, skipped, double] in any::<[u16; 5]>(),
+        setups in vec(any_setup(), 0..3),
     ) -> TestResult {
         let junit_counts = JunitCounts {
             passed: passed.into(),
@@ -157,7 +192,7 @@ prop_compose! {
             skipped: skipped.into(),
             double: double.into(),
         };
-        TestResult { test, slot, reports, warnings, junit, junit_counts }
+        TestResult { test, slot, reports, warnings, junit, junit_counts, setups }
     }
 }
 
@@ -183,8 +218,9 @@ proptest! {
     #[test]
     fn full_records_round_trip(result in any_result()) {
         let body = Encoder::test(&result);
-        prop_assert_eq!(test(&body, 0, result.test, result.slot), Ok(result));
-        only_whole(&body, |body| test(body, 0, 0, 0).err());
+        let flags = flags(&result);
+        prop_assert_eq!(test(&body, flags, result.test, result.slot), Ok(result));
+        only_whole(&body, |body| test(body, flags, 0, 0).err());
     }
 
     #[test]
@@ -193,8 +229,9 @@ proptest! {
     ) {
         let [setup, call, teardown] = durations.map(f64::from);
         result.warnings = 0;
-        let body = Encoder::default().f64(start).f64(setup).f64(call).f64(teardown).junit(&result).0;
-        let decoded = test(&body, PLAIN, result.test, result.slot).expect("it is well-formed");
+        let body = Encoder::default().f64(start).f64(setup).f64(call).f64(teardown).junit(&result).setups(&result.setups).0;
+        let flags = PLAIN | flags(&result);
+        let decoded = test(&body, flags, result.test, result.slot).expect("it is well-formed");
         let shown: Vec<_> = decoded.reports.iter().map(|report| report.word.as_str()).collect();
         prop_assert_eq!(shown, ["", "PASSED", ""]);
         let times: Vec<_> = decoded.reports.iter().map(|report| (report.start, report.duration)).collect();
@@ -202,7 +239,8 @@ proptest! {
         prop_assert!(!decoded.failed());
         prop_assert_eq!(&decoded.junit, &result.junit);
         prop_assert_eq!(decoded.junit_counts, result.junit_counts);
-        only_whole(&body, |body| test(body, PLAIN, 0, 0).err());
+        prop_assert_eq!(&decoded.setups, &result.setups);
+        only_whole(&body, |body| test(body, flags, 0, 0).err());
     }
 
     #[test]
@@ -255,7 +293,7 @@ proptest! {
         let mut body = Encoder::test(&result);
         let place = place.index(body.len());
         body[place] = byte;
-        if let Err(error) = test(&body, 0, 0, 0) {
+        if let Err(error) = test(&body, flags(&result), 0, 0) {
             prop_assert!(error.offset <= body.len());
         }
     }

@@ -18,6 +18,13 @@ pub enum ReportError {
         path: PathBuf,
         source: io::Error,
     },
+    /// The file of `--timings` failed.
+    #[error("cannot write the timings `{}`: {source}", path.display())]
+    Timings {
+        /// The file asked for.
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl ReportError {
@@ -27,6 +34,9 @@ impl ReportError {
         match self {
             Self::Output(_) => "check what the output is redirected to",
             Self::Junit { .. } => "give `--junitxml` a path in a directory that can be written",
+            Self::Timings { .. } => {
+                "give `--timings=FILE` a path in a directory that can be written"
+            }
         }
     }
 

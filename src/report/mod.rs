@@ -14,6 +14,7 @@ mod style;
 mod summary;
 mod terminal;
 mod test_case;
+pub mod timings;
 
 pub use error::ReportError;
 pub use junit::Junit;
@@ -23,6 +24,7 @@ pub use screen::{Screen, ScreenOptions, terminal_width};
 pub use summary::Summary;
 pub use terminal::Terminal;
 pub use test_case::{Problem, test_case};
+pub use timings::Timings;
 
 use std::time::Duration;
 

@@ -9,6 +9,8 @@ use crate::daemon::wire::memfd_with;
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     bytes: Vec<u8>,
+    /// How much of it the controller has.
+    streamed: usize,
 }
 
 impl Bodies {
@@ -24,6 +26,17 @@ impl Bodies {
         self.bytes.extend_from_slice(body);
     }
 
+    /// A memfd with what was added since the last call, and its length in bytes; `None`: nothing was.
+    pub fn news(&mut self) -> io::Result<Option<(OwnedFd, u64)>> {
+        let news = &self.bytes[self.streamed..];
+        if news.is_empty() {
+            return Ok(None);
+        }
+        let part = (memfd_with("rpytest-news", &[news])?, news.len() as u64);
+        self.streamed = self.bytes.len();
+        Ok(Some(part))
+    }
+
     /// A memfd with all of it, and its length in bytes.
     pub fn memfd(&self) -> io::Result<(OwnedFd, u64)> {
         Ok((
@@ -37,6 +50,24 @@ impl Bodies {
 mod tests {
     use super::*;
     use crate::daemon::wire::read_announced;
+
+    #[test]
+    fn news_come_once() {
+        let mut bodies = Bodies::default();
+        assert!(bodies.news().unwrap().is_none());
+        bodies.push(1, 0, 7, 0, b"ab");
+        let (memfd, length) = bodies.news().unwrap().unwrap();
+        let first = read_announced(memfd, length).unwrap();
+        assert!(bodies.news().unwrap().is_none());
+        bodies.push(1, 0, 8, 0, b"c");
+        let (memfd, length) = bodies.news().unwrap().unwrap();
+        let second = read_announced(memfd, length).unwrap();
+        let (memfd, length) = bodies.memfd().unwrap();
+        assert_eq!(
+            read_announced(memfd, length).unwrap(),
+            [first, second].concat()
+        );
+    }
 
     #[test]
     fn layout_is_the_protocols() {

@@ -45,6 +45,13 @@ impl Ledger {
             .unwrap_or(State::NotPlanned)
     }
 
+    /// A test that was asked about is to run once more.
+    pub fn run_again(&mut self, test: u32) {
+        if self.state(test) == State::Asked {
+            self.states[test as usize] = State::Missing;
+        }
+    }
+
     /// Planned, and neither a result nor one on its way.
     pub fn is_missing(&self, test: u32) -> bool {
         self.state(test) == State::Missing

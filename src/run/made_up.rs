@@ -49,5 +49,6 @@ pub(super) fn made_up(lost: &Lost, nodeid: &str, junit: bool) -> TestResult {
         warnings: 0,
         junit: element,
         junit_counts,
+        setups: Vec::new(),
     }
 }

@@ -63,8 +63,18 @@ impl Run<'_> {
                 };
                 self.died(died.slot, died.incarnation, &death)?;
             }
-            HostEvent::Record { test, len, more } => self.host_record(test, fd()?, len, more)?,
-            HostEvent::Summary { status, len } => {
+            HostEvent::Record {
+                test,
+                len,
+                more,
+                again,
+            } => self.host_record(test, fd()?, len, more, again)?,
+            HostEvent::Summary {
+                status,
+                len,
+                properties,
+            } => {
+                self.add_properties(properties);
                 let text = read_announced(fd()?, len)?;
                 let text = String::from_utf8(text)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -146,6 +156,7 @@ impl Run<'_> {
         memfd: OwnedFd,
         len: u64,
         more: bool,
+        again: bool,
     ) -> Result<(), WireError> {
         let body = read_announced(memfd, len)?;
         if test as usize >= self.inventory.len() {
@@ -161,7 +172,16 @@ impl Run<'_> {
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        self.ledger.finish(test);
+        if again && asked.is_some() && !self.segment.stopped() {
+            // This record is one of its runs, and not its result.
+            self.ledger.run_again(test);
+            if let Some((slot, incarnation)) = self.segment.claim_of(test) {
+                self.segment.release(test, slot, incarnation);
+            }
+            self.revived_at = None;
+        } else {
+            self.ledger.finish(test);
+        }
         self.bodies.push(decode::TEST, 0, test, slot, &body);
         self.result(&result);
         Ok(())

@@ -62,6 +62,8 @@ pub struct Setup<'a> {
     pub began_epoch: f64,
     pub signals: &'a mut Signals,
     pub reporters: &'a mut dyn Reporter,
+    /// Workers measure fixtures.
+    pub timings: bool,
     /// The daemon's log, for error messages.
     pub log: Option<PathBuf>,
 }
@@ -113,6 +115,7 @@ struct Run<'a> {
     options: &'a Options,
     signals: &'a mut Signals,
     reporters: &'a mut dyn Reporter,
+    timings: bool,
     log: Option<PathBuf>,
     began: Instant,
     began_epoch: f64,
@@ -189,6 +192,7 @@ impl<'a> Run<'a> {
             options: setup.options,
             signals: setup.signals,
             reporters: setup.reporters,
+            timings: setup.timings,
             log: setup.log,
             began: setup.began,
             began_epoch: setup.began_epoch,
@@ -234,6 +238,7 @@ impl<'a> Run<'a> {
         let request = HostRequest::Go {
             segment: segment.name(),
             slots: self.pool.len(),
+            timings: self.timings,
         };
         self.send_with(&request, |run| vec![run.bell.as_fd()]);
     }
@@ -243,6 +248,7 @@ impl<'a> Run<'a> {
         loop {
             self.drain_all();
             self.settle();
+            self.stream();
             if self.is_over() {
                 return;
             }
@@ -253,6 +259,26 @@ impl<'a> Run<'a> {
     fn is_over(&self) -> bool {
         self.exit_status.is_some()
             || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+    }
+
+    /// Hands what is new to the controller, if it wants to see reports while the run goes on.
+    fn stream(&mut self) {
+        if !self.options.stream || !self.connected {
+            return;
+        }
+        match self.bodies.news() {
+            Ok(None) => {}
+            Ok(Some((memfd, len))) => {
+                // Its end of file is yet to be read, after whatever it said last.
+                let _ = self
+                    .connection
+                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
+            }
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+            }
+        }
     }
 
     /// Sleeps until something happens, and takes note of it.

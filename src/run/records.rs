@@ -134,6 +134,10 @@ impl Run<'_> {
                 self.result(&result);
             }
             Record::Bye(bye) => {
+                if self.options.controlled && bye.warnings == 0 {
+                    self.bodies
+                        .push(head.kind, head.flags, head.test, slot, body);
+                }
                 self.warnings(slot, head, body, bye.warnings);
                 self.bye(slot, bye);
             }
@@ -177,7 +181,12 @@ impl Run<'_> {
     fn bye(&mut self, slot: u16, bye: Bye) {
         self.lanes[usize::from(slot)].said_bye = true;
         self.verdict.session_ended(bye.status.into());
-        for property in bye.properties {
+        self.add_properties(bye.properties);
+    }
+
+    /// Properties of the junit file: each once, whoever of the workers has added it.
+    pub(super) fn add_properties(&mut self, properties: Vec<(String, String)>) {
+        for property in properties {
             if !self.properties.contains(&property) {
                 self.properties.push(property);
             }

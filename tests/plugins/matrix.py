@@ -38,6 +38,7 @@ def main() -> int:
 
     import table
     import trial
+    from row import Row
     from rows import ROWS
 
     rows = [row for row in ROWS if not options.only or {row.plugin, row.title} & set(options.only)]
@@ -46,7 +47,7 @@ def main() -> int:
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(row.title for row in ROWS)}")
     build = environments.Build("release" if options.release else "debug")
 
-    def judge(row: trial.Row) -> trial.Verdict:
+    def judge(row: Row) -> trial.Verdict:
         began = time.monotonic()
         requirements = [PYTESTS[options.pytest], row.plugin, *row.packages]
         venv = environments.make(f"plugin-{row.plugin}-{options.pytest}", requirements, options.upgrade)

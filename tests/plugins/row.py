@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +28,8 @@ class Run:
 
     @property
     def stdout(self) -> str:
-        """Standard output."""
-        return self.result.stdout
+        """Standard output, without colours and with lines that end as in a file."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.result.stdout).replace("\r\n", "\n")
 
     def read(self, path: str) -> str:
         """The text of a file of the project; empty when there is none."""
@@ -59,6 +60,8 @@ class Row:
     """``pytest``, or ``xdist`` where a plugin behaves differently in workers: then pytest-xdist with 2 workers."""
     compared: ClassVar[str] = ""
     """What is compared beside outcomes and exit status, for the table."""
+    tty: ClassVar[bool] = False
+    """Run in a terminal: the plugin does nothing without one."""
     otherwise: ClassVar[dict[str, str]] = {}
     """Outcomes that are meant to be others than the reference's, by test."""
     known: ClassVar[str] = ""
@@ -76,10 +79,12 @@ class Row:
 
     def product(self, run: Run) -> dict[str, object]:
         """What the plugin made, without what may differ (times, order); compared with the reference's."""
+        del run
         return {}
 
     def check(self, run: Run) -> Iterator[str]:
         """What is wrong with this run of rpytest, beyond comparisons."""
+        del run
         return iter(())
 
     def prepare(self, folder: Path) -> None:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import environments
 import junit
 from harness import Project, Result, comparable
-from running import WATCHDOG_SECONDS
-
-import environments
 from row import Row, Run
+from running import WATCHDOG_SECONDS
 
 
 @dataclass
@@ -78,7 +77,7 @@ def _run(row: Row, project: Project, workers: int, index: int) -> Run:
     else:
         program, kind = "pytest", "pytest"
         args = ["-p", "no:xdist", *args]
-    running = project.spawn(*args, program=program)
+    running = project.spawn(*args, program=program, tty=row.tty)
     status = running.wait(WATCHDOG_SECONDS)
     cases = junit.read(file) if file.exists() else None
     file.unlink(missing_ok=True)
@@ -105,6 +104,10 @@ def _differences(row: Row, run: Run, reference: Run) -> Iterator[str]:
             yield f"{id}: {seen.get(id, 'missing')}, {reference.kind} {expected.get(id, 'missing')}"
     for name, wanted in reference.product.items():
         made = run.product[name]
-        if made != wanted:
+        if isinstance(made, dict) and isinstance(wanted, dict):
+            for key in sorted(made.keys() | wanted.keys(), key=str):
+                if made.get(key) != wanted.get(key):
+                    yield f"{name}: {key}: {made.get(key)!r}, {reference.kind} {wanted.get(key)!r}"
+        elif made != wanted:
             yield f"{name}: {made!r}, {reference.kind} {wanted!r}"
     yield from row.check(run)

@@ -266,7 +266,7 @@ class TestBareFallback:
                 "$PYTEST_XDIST_WORKER is read by",
             ),
             (
-                "def pytest_configure(config):\n    config.name = config.workerinput['workerid']",
+                "def pytest_configure(config):\n    config.name = hasattr(config, 'workerinput') and config.workerinput['workerid']",
                 "`config.workerinput['workerid']` is read by",
             ),
             (

@@ -88,6 +88,7 @@ pub fn result(test: u32, reports: Vec<Report>) -> TestResult {
         warnings: 0,
         junit: String::new(),
         junit_counts: JunitCounts::default(),
+        setups: Vec::new(),
     }
 }
 

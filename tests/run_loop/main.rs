@@ -169,6 +169,7 @@ impl<'a> Case<'a> {
             began_epoch: 1000.0,
             signals: &mut Signals::install().unwrap(),
             reporters: &mut self.recorder,
+            timings: false,
             log: None,
         })
         .unwrap();

@@ -135,6 +135,7 @@ mod tests {
             warnings: 0,
             junit: String::new(),
             junit_counts: Default::default(),
+            setups: Vec::new(),
         })
     }
 

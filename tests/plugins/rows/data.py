@@ -86,8 +86,21 @@ class InlineSnapshot(Row):
 
 class Bdd(Row):
     plugin = "pytest-bdd"
+    compared = "scenarios, steps that fail, the hook that is told of them"
+
+    def product(self, run: Run) -> dict[str, object]:
+        return {"errors": sorted(re.findall(r"^step failed: .*", run.stdout, re.M))}
+
+
+class BddCucumber(Row):
+    """pytest-bdd keeps what it writes beside reports, in the process that made them."""
+
+    plugin = "pytest-bdd"
+    name = "pytest-bdd (--cucumberjson)"
+    packages = ("pytest-xdist",)
+    reference = "xdist"
     args = ("--cucumberjson=made.json",)
-    compared = "steps that fail, the cucumber report"
+    compared = "the report, which is empty under pytest-xdist, too"
 
     def product(self, run: Run) -> dict[str, object]:
         features = json.loads(run.read("made.json") or "[]")
@@ -96,7 +109,7 @@ class Bdd(Row):
             for feature in features
             for element in feature["elements"]
         ]
-        return {"scenarios": sorted(scenarios), "errors": sorted(re.findall(r"^step failed: .*", run.stdout, re.M))}
+        return {"scenarios": sorted(scenarios)}
 
 
 class Benchmark(Row):

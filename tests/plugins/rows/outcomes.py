@@ -64,7 +64,12 @@ class TimeoutThread(Row):
     otherwise: ClassVar = {"test_timeout::test_hangs": "failed"}
 
     def check(self, run: Run) -> Iterator[str]:
-        for text in ("crashed while running 'test_timeout.py::test_hangs'", "+ Timeout +", "before the hang", "time.sleep(60)"):
+        for text in (
+            "crashed while running 'test_timeout.py::test_hangs'",
+            "+ Timeout +",
+            "before the hang",
+            "time.sleep(60)",
+        ):
             if text not in run.stdout + run.result.stderr:
                 yield f"not told: {text}"
 
@@ -101,11 +106,19 @@ class Order(Row):
 
 class Split(Row):
     plugin = "pytest-split"
-    args = ("--splits", "2", "--group", "1", "--splitting-algorithm", "least_duration", "--store-durations")
-    compared = "the group's tests, the stored durations"
+    args = ("--splits", "2", "--group", "1", "--splitting-algorithm", "least_duration")
+    compared = "the group's tests"
+
+
+class SplitStore(Row):
+    plugin = "pytest-split"
+    name = "pytest-split (--store-durations)"
+    folder = "split"
+    args = ("--store-durations", "--durations-path=stored")
+    compared = "the tests whose durations are stored"
 
     def product(self, run: Run) -> dict[str, object]:
-        return {"stored": sorted(json.loads(run.read(".test_durations")))}
+        return {"stored": sorted(json.loads(run.read("stored") or "{}"))}
 
 
 class Subtests(Row):
@@ -116,7 +129,11 @@ class Subtests(Row):
         words = ("failed", "passed", "skipped", "subtests passed", "subtests failed")
         return {
             "counts": {word: count for word, count in run.result.counts.items() if word in words},
-            "summary": sorted(re.findall(r"^(?:SUBFAIL\w*|FAILED|\S+ SUBFAIL).*$", run.stdout.partition("short test summary")[2], re.M)),
+            "summary": sorted(
+                re.findall(
+                    r"^(?:SUBFAIL\w*|FAILED|\S+ SUBFAIL).*$", run.stdout.partition("short test summary")[2], re.M
+                )
+            ),
         }
 
 

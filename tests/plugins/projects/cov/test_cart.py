@@ -3,7 +3,7 @@ import pytest
 from shop import Cart
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def full():
     cart = Cart()
     cart.add("tea", 10)

@@ -8,5 +8,3 @@ def attempt(request, tmp_path_factory):
     count = int(file.read_text()) + 1 if file.exists() else 1
     file.write_text(str(count))
     return count
-
-

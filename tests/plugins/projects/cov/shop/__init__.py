@@ -1,3 +1,3 @@
 from shop.cart import Cart
 
-__all__ = ['Cart']
+__all__ = ["Cart"]

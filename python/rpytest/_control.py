@@ -1,0 +1,253 @@
+"""The way to the controller: the process in which hooks run that act outside of workers.
+
+A session (or the first bare worker) forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
+The base waits. For each run that needs a controller it forks one, which goes on from there as pytest's own main function would in
+pytest-xdist's controller; a run without need for it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rpytest import _process, _record, _wire
+from rpytest._encode import third_party
+from rpytest._fork import rebind_capture
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rpytest._wire import Message
+
+#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
+HOOKS = (
+    "pytest_sessionstart",
+    "pytest_sessionfinish",
+    "pytest_unconfigure",
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+    "pytest_xdist_setupnodes",
+    "pytest_xdist_newgateway",
+    "pytest_configure_node",
+    "pytest_testnodeready",
+    "pytest_testnodedown",
+    "pytest_xdist_node_collection_finished",
+    "pytest_handlecrashitem",
+    # To be refused.
+    "pytest_xdist_make_scheduler",
+)
+
+#: Milliseconds that a controller which is given up has to go.
+_PATIENCE = 2000
+
+
+class Ended(Exception):
+    """The controller ended before the run began (a usage error, `pytest.exit` in a hook); ``status`` is pytest's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Died(Exception):
+    """The controller's process is gone without a word."""
+
+    def __str__(self) -> str:
+        return "the process that runs the reporting hooks died; hint: a plugin's or conftest's hook may have ended it"
+
+
+def is_needed(config: pytest.Config, has_asked: bool) -> bool:
+    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
+    return has_asked or replaces_terminal(config) or any(third_party(config, hook) for hook in HOOKS)
+
+
+def replaces_terminal(config: pytest.Config) -> bool:
+    """Whether a plugin has put its own terminal reporter in the place of pytest's."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return reporter is not None and type(reporter).__module__.split(".")[0] != "_pytest"
+
+
+def fork_detached() -> int:
+    """Fork a process that is nobody's child here: code that waits for all its children must not wait for this one.
+
+    Returns 0 in it.
+    """
+    pid = _process.fork()
+    if pid == 0:
+        if _process.fork():
+            os._exit(0)
+        return 0
+    os.waitpid(pid, 0)
+    return pid
+
+
+class Base:
+    """The waiting base as the process sees it that has forked it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def start(self, message: Message, streams: Sequence[int]) -> Client:
+        """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        _process.keep_private(ours)
+        try:
+            _wire.send(self.sock, message, [theirs.fileno(), *streams])
+        except _wire.Closed:
+            raise Died from None
+        finally:
+            theirs.close()
+        return Client(ours)
+
+    def close(self) -> None:
+        """Let the base go."""
+        self.sock.close()
+
+
+class Client:
+    """A run's controller as its session, host or workers see it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.header = ""
+        #: The hooks want each report, not only their number.
+        self.wants_reports = False
+        #: A plugin's terminal reporter writes to the terminal by itself.
+        self.is_live = False
+        #: `pytest_handlecrashitem` is implemented.
+        self.handles_crashes = False
+        #: Hooks are called with node ids.
+        self.wants_ids = False
+        #: What `config.workerinput` is in each worker.
+        self.inputs: list[dict[str, Any]] = []
+
+    def wait(self) -> None:
+        """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or :class:`Died`."""
+        message, data = self._receive()
+        if message["op"] == "ended":
+            raise Ended(int(message["status"]))
+        self.header = message["header"]
+        self.wants_reports = message["wants_reports"]
+        self.is_live = message["live"]
+        self.handles_crashes = message["handles_crashes"]
+        self.wants_ids = message["wants_ids"]
+        self.inputs = _record.load(data)
+
+    def collected(self, news: bytes, slots: int) -> None:
+        """Tell what collection has brought, and how many workers there are."""
+        self._send({"op": "collected", "slots": slots, "len": len(news)}, news)
+
+    def reports(self, fd: int, length: int) -> None:
+        """Pass records on."""
+        try:
+            _wire.send(self.sock, {"op": "reports", "len": length}, [fd])
+        except _wire.Closed:
+            raise Died from None
+
+    def replaced(self, slot: int) -> None:
+        """A worker has taken the place of a dead one: it has an input of its own."""
+        self._send({"op": "node", "slot": slot})
+        self.inputs[slot] = _record.load(self._receive()[1])
+
+    def crashed(self, message: Message) -> tuple[str, bool]:
+        """Ask `pytest_handlecrashitem` about a test in which a worker has died: its outcome, and whether it is to run once more."""
+        self._send(message)
+        answer = self._receive()[0]
+        return str(answer["outcome"]), bool(answer["again"])
+
+    def conclude(self, message: Message, bodies: bytes) -> tuple[int, str, list[list[str]]]:
+        """End the run: exit status, pytest's text, and what was added to the junit file's properties."""
+        self._send({**message, "op": "report", "len": len(bodies)}, bodies)
+        answer, text = self._receive()
+        return int(answer["status"]), text.decode("utf-8", "replace"), answer.get("properties", [])
+
+    def give_up(self) -> None:
+        """End the controller at once and without its hooks; another one takes its place."""
+        with contextlib.suppress(Died):
+            self._send({"op": "abandon"})
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN)
+            poll.poll(_PATIENCE)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it in this process."""
+        self.sock.close()
+
+    def _send(self, message: Message, body: bytes | None = None) -> None:
+        fds = [] if body is None else [_wire.memfd("rpytest-bodies", body)]
+        try:
+            _wire.send(self.sock, message, fds)
+        except _wire.Closed:
+            raise Died from None
+        finally:
+            _wire.close_all(fds)
+
+    def _receive(self) -> tuple[Message, bytes]:
+        try:
+            message, fds = _wire.receive(self.sock)
+        except (_wire.Closed, OSError):
+            raise Died from None
+        try:
+            data = _wire.read_all(fds[0], int(message["len"])) if fds else b""
+        finally:
+            _wire.close_all(fds)
+        return message, data
+
+
+class Start:
+    """What a controller is started with, in its own process."""
+
+    def __init__(self, message: Message, sock: socket.socket, streams: list[int]) -> None:
+        self.message = message
+        self.sock = sock
+        self.streams = streams
+
+
+def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base | Start:
+    """Fork a base; returns :class:`Base` here and :class:`Start` in each controller. ``private`` is closed in them."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    _process.keep_private(ours)
+    _process.flush_streams()
+    if fork_detached():
+        theirs.close()
+        return Base(ours)
+    ours.close()
+    for sock in private:
+        sock.close()
+    try:
+        return _serve_base(config, theirs)
+    except BaseException:
+        import traceback
+
+        # Not into pytest, which runs above here.
+        traceback.print_exc()
+        os._exit(3)
+
+
+def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
+    _process.disarm_inherited()
+    # The streams are the run's: each controller gets them with its start.
+    _process.detach_streams()
+    rebind_capture(config)
+    _process.ignore_interrupts()
+    while True:
+        try:
+            message, fds = _wire.receive(sock)
+        except _wire.Closed:
+            _leave()
+        if fork_detached() == 0:
+            sock.close()
+            run = socket.socket(fileno=fds[0])
+            _process.keep_private(run)
+            return Start(message, run, fds[1:])
+        _wire.close_all(fds)
+
+
+def _leave() -> NoReturn:
+    os._exit(0)

@@ -1,0 +1,418 @@
+"""The controller: a process in which pytest's main function runs as it does in pytest-xdist's controller.
+
+It is configured without ``workerinput``, collects nothing, and gets the reports of the workers from the host. Hooks that act on the
+run as a whole (reports of all tests, terminal sections, `pytest_sessionfinish` outside of workers, nodes) act here, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from _pytest.junitxml import xml_key
+
+from rpytest import _process, _record, _wire
+from rpytest._control import Start, replaces_terminal
+from rpytest._coverage import prepare_controller
+from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
+from rpytest._fork import restart_capture
+from rpytest._nodes import Node, NodeManager
+from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rpytest._wire import Message
+
+#: pytest keeps its cache in the host, which knows the items.
+_CACHE_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
+
+#: Hooks to which the reports of passed tests matter, too.
+_REPORT_HOOKS = (
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+    "pytest_terminal_summary",
+    "pytest_report_teststatus",
+    "pytest_sessionfinish",
+    "pytest_unconfigure",
+)
+
+_NOT_TERMINATED = "Not properly terminated"
+
+
+class _InternalError(Exception):
+    """Stands for one that was already shown."""
+
+
+class Controller:
+    """Hooks and loop of a controller. Registered under pytest-xdist's name for the same, ``dsession``."""
+
+    def __init__(self, start: Start, workers: int, uid: str, arguments: list[str]) -> None:
+        self.sock = start.sock
+        self.start = start
+        self.uid = uid
+        self.workers = workers
+        self.arguments = arguments
+        self.config: pytest.Config
+        self.terminal: Terminal
+        self.manager: NodeManager
+        self.nodes: list[Node] = []
+        self.is_live = False
+        self.wants_reports = False
+        #: Configuring has ended, and the other side knows.
+        self.is_ready = False
+        #: The request to which the end of this process is the answer.
+        self.last: Message | None = None
+        self.interruption: Interruption | None = None
+        #: Takes properties for the junit file.
+        self.xml: CollectingXML | None = None
+        #: Node ids by number, where they are needed.
+        self.ids: list[str] = []
+        #: The test that `pytest_handlecrashitem` is asked about, and whether it called `mark_test_pending`.
+        self.crashing = ""
+        self.again = False
+        #: Number of the test by identity of its report.
+        self.numbers: dict[int, int] = {}
+        #: Reports without their nodes, while pytest writes about them.
+        self.hidden: list[tuple[Any, Node]] = []
+
+    # Becoming one
+
+    def enter(self, config: pytest.Config) -> None:
+        """Take over the run's streams and give the options the values that they have in a controller."""
+        self.config = config
+        _process.adopt_streams(self.start.streams)
+        if "env" in self.start.message:
+            _process.adopt_noise(self.start.message["env"])
+        restart_capture(config)
+        option = config.option
+        option.numprocesses = self.workers
+        option.tx = ["popen"] * self.workers
+        if option.dist == "no":
+            option.dist = "load"
+        prepare_controller(config)
+        config.pluginmanager.register(self, "dsession")
+        config.pluginmanager.register(_InnerSummary(self))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """After pytest's own plugins: take those out whose work is done elsewhere."""
+        self.terminal = Terminal(config)
+        manager = config.pluginmanager
+        for name in _CACHE_PLUGINS:
+            plugin = manager.getplugin(name)
+            if plugin is not None:
+                manager.unregister(plugin)
+        xml = config.stash.get(xml_key, None)
+        if xml is not None:
+            # The file is the command line's; there is one for those who add properties to it.
+            manager.unregister(xml)
+            self.xml = install_junit(config, writes_file=False)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Make the nodes, and tell what the workers need."""
+        config, hook = session.config, session.config.hook
+        manager = self.manager = NodeManager(config, self.workers, self.uid)
+        hook.pytest_xdist_setupnodes(config=config, specs=manager.specs)
+        for slot in range(self.workers):
+            self.nodes.append(self._node(slot))
+        self.is_live = replaces_terminal(config)
+        self.wants_reports = self.is_live or any(third_party(config, name) for name in _REPORT_HOOKS)
+        if self.is_live:
+            self.terminal.release()
+            self.terminal = Terminal(config, redirect=False)
+        elif self.terminal.reporter is not None:
+            # Progress is the command line's.
+            self.terminal.reporter._show_progress_info = False
+        if third_party(config, "pytest_xdist_make_scheduler"):
+            raise pytest.UsageError(
+                "a plugin or conftest has a scheduler of its own (`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, `--dist` and the mark `xdist_group` say what stays together"
+            )
+        inputs = _record.dump([node.workerinput for node in self.nodes])
+        self.is_ready = True
+        self._send(
+            {
+                "op": "configured",
+                "header": "" if self.is_live else self.terminal.take(),
+                "live": self.is_live,
+                "wants_reports": self.wants_reports,
+                "handles_crashes": bool(third_party(config, "pytest_handlecrashitem")),
+                "wants_ids": bool(
+                    third_party(config, "pytest_xdist_node_collection_finished")
+                    or third_party(config, "pytest_handlecrashitem")
+                ),
+            },
+            inputs,
+        )
+
+    def _node(self, slot: int) -> Node:
+        node = Node(self.manager, slot, self.arguments)
+        hook = self.config.hook
+        hook.pytest_xdist_newgateway(gateway=node.gateway)
+        hook.pytest_configure_node(node=node)
+        return node
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> bool:
+        """Nothing is collected here."""
+        return True
+
+    # The run
+
+    def loop(self, session: pytest.Session) -> bool:
+        """`pytest_runtestloop`: serve until the run is over, then end as pytest's own loop would have ended."""
+        while True:
+            try:
+                message, fds = _wire.receive(self.sock)
+            except _wire.Closed:
+                self.interruption = Interruption("the run was given up", "")
+                raise KeyboardInterrupt from None
+            data = _wire.read_all(fds[0], int(message["len"])) if fds else b""
+            _wire.close_all(fds)
+            match message["op"]:
+                case "collected":
+                    self._collected(session, int(message["slots"]), _record.load(data))
+                case "reports":
+                    self._replay(memoryview(data))
+                case "node":
+                    node = self.nodes[int(message["slot"])]
+                    self._down(node, _NOT_TERMINATED)
+                    node = self.nodes[node.slot] = self._node(node.slot)
+                    self._send({}, _record.dump(node.workerinput))
+                    self._ready(node)
+                case "crashed":
+                    self._crashed(message)
+                case "abandon":
+                    os._exit(0)
+                case "report":
+                    self.last = message
+                    self._replay(memoryview(data))
+                    return self._conclude(session, message)
+
+    def _collected(self, session: pytest.Session, slots: int, news: dict[str, Any]) -> None:
+        hook = self.config.hook
+        session.testscollected = int(news["tests"])
+        self.ids = news["ids"] or []
+        for data in news["reports"]:
+            report = hook.pytest_report_from_serializable(config=self.config, data=data)
+            hook.pytest_collectreport(report=report)
+        for blob in news["warnings"]:
+            self._warning(blob)
+        self._add_deselected(news["deselected"])
+        if self.terminal.reporter is not None:
+            self.terminal.reporter._numcollected = session.testscollected
+        for node in self.nodes[:slots]:
+            self._ready(node)
+            if third_party(self.config, "pytest_xdist_node_collection_finished"):
+                hook.pytest_xdist_node_collection_finished(node=node, ids=self.ids)
+        if not self.is_live:
+            self.terminal.take()
+
+    def _add_deselected(self, count: int) -> None:
+        if self.terminal.reporter is not None and count:
+            self.terminal.reporter._add_stats("deselected", [None] * count)
+
+    def _ready(self, node: Node) -> None:
+        node.is_ready = True
+        self.config.hook.pytest_testnodeready(node=node)
+
+    def _down(self, node: Node, error: object | None) -> None:
+        if node.is_ready and not node.is_down:
+            node.is_down = True
+            self.config.hook.pytest_testnodedown(node=node, error=error)
+
+    def _replay(self, bodies: memoryview) -> None:
+        """Feed records to the hooks, in the order in which they were written."""
+        counts: dict[str, int] = {}
+        for test, flags, kind, slot, body in split_bodies(bodies):
+            node = self.nodes[slot]
+            if kind == _record.TEST:
+                plain = bool(flags & _record.PLAIN)
+                self._replay_test(node, test, _record.decode_test(body, plain), counts)
+                continue
+            for blob in _record.decode_warnings(body, kind):
+                self._warning(blob)
+            if kind == _record.BYE:
+                node.workeroutput = _record.load(_record.decode_output(body))
+                self._down(node, None)
+        reporter = self.terminal.reporter
+        if reporter is not None:
+            for category, count in counts.items():
+                reporter._add_stats(category, [Passed()] * count)
+                reporter._tests_ran = True
+        if not self.is_live:
+            # Progress lines; the command line has its own.
+            self.terminal.take()
+
+    def _replay_test(self, node: Node, test: int, decoded: _record.Decoded, counts: dict[str, int]) -> None:
+        hook = self.config.hook
+        first: pytest.TestReport | None = None
+        for _when, _start, _duration, category, blob in decoded.reports:
+            if not blob:
+                if category:
+                    counts[category] = counts.get(category, 0) + 1
+                continue
+            report = decode_report(self.config, _record.load(blob))
+            if first is None:
+                first = report
+                hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)
+            self._log(node, report)
+            self.numbers[id(report)] = test
+        if first is not None:
+            hook.pytest_runtest_logfinish(nodeid=first.nodeid, location=first.location)
+        for blob in decoded.warnings:
+            self._warning(blob)
+
+    def _log(self, node: Node, report: pytest.TestReport) -> None:
+        attributes: Any = report
+        attributes.node = node
+        attributes.worker_id = node.gateway.id
+        attributes.testrun_uid = self.uid
+        self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _warning(self, blob: bytes) -> None:
+        message, when, nodeid, location = decode_warning(blob)
+        self.config.hook.pytest_warning_recorded.call_historic(
+            kwargs={"warning_message": message, "when": when, "nodeid": nodeid, "location": location}
+        )
+
+    def _crashed(self, message: Message) -> None:
+        """A worker has died in a test: plugins may look at it, change the outcome, and ask for another run."""
+        nodeid = self.ids[int(message["test"])]
+        path = nodeid.partition("::")[0]
+        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message["message"], "???")  # type: ignore[arg-type]
+        report.node = self.nodes[int(message["slot"])]
+        self.crashing, self.again = nodeid, False
+        self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
+        self._send({"outcome": report.outcome, "again": self.again}, b"")
+
+    def mark_test_pending(self, item: str) -> None:
+        """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and the test that it is called with."""
+        if item != self.crashing:
+            raise ValueError(f"`{item}` is not the test that a worker has died in, which is `{self.crashing}`")
+        self.again = True
+
+    # The end
+
+    def _conclude(self, session: pytest.Session, message: Message) -> bool:
+        for node in self.nodes:
+            self._down(node, _NOT_TERMINATED)
+        # Tests of other shards.
+        self._add_deselected(int(message.get("elsewhere") or 0))
+        status = int(message["status"])
+        interrupted, stop = message.get("interrupted"), message.get("stop")
+        if interrupted is not None:
+            self.interruption = Interruption(interrupted, message.get("location") or "")
+            if status != pytest.ExitCode.INTERRUPTED:
+                raise pytest.exit.Exception(interrupted, returncode=status)
+            raise KeyboardInterrupt
+        if stop is not None:
+            session.shouldfail = stop
+            raise session.Failed(stop)
+        if message.get("alone") and status == pytest.ExitCode.INTERRUPTED:
+            errors = session.testsfailed
+            raise session.Interrupted(f"{errors} error{'s' if errors != 1 else ''} during collection")
+        if status == pytest.ExitCode.INTERNAL_ERROR:
+            raise _InternalError
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        if status == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
+            # A worker has died between two tests.
+            session.testsfailed = 1
+        return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self) -> Iterator[None]:
+        """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
+        self.hidden = []
+        reporter = self.terminal.reporter
+        if reporter is not None and not self.is_live:
+            # In collection order, as a serial run has them; what collection itself has reported stays in front.
+            for name, reports in reporter.stats.items():
+                if name != "warnings":
+                    reports.sort(key=lambda report: self.numbers.get(id(report), -1))
+        if reporter is not None and not self.is_live and self.config.option.rpytest_dist != "each":
+            for reports in reporter.stats.values():
+                for report in reports:
+                    node = getattr(report, "node", None)
+                    if node is not None:
+                        del report.node
+                        self.hidden.append((report, node))
+        try:
+            return (yield)
+        finally:
+            _show_nodes(self.hidden)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """Name the place where the interrupt happened, which is not in this process."""
+        if self.interruption is not None and self.terminal.reporter is not None:
+            self.terminal.reporter._keyboardinterrupt_memo = self.interruption  # type: ignore[assignment]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool | None:
+        """What the command line has shown is not shown again."""
+        return True if excinfo.errisinstance(_InternalError) else None
+
+    def end(self, status: int) -> NoReturn:
+        """pytest's main function has returned: answer with its status and text, and go."""
+        natural = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if self.last is not None and status == pytest.ExitCode.OK and int(self.last["status"]) not in natural:
+            # Chosen by a hook in a worker.
+            status = int(self.last["status"])
+        text = ""
+        if hasattr(self, "terminal"):
+            if self.last is not None and not self.is_live:
+                text = self.terminal.take()
+            else:
+                # Nobody waits for an answer: it ended by itself, and what it says is why.
+                self.terminal.release()
+        _process.run_exit_functions()
+        answer: Message = {"op": "ended" if not self.is_ready else "text", "status": status}
+        if self.xml is not None:
+            answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
+        with contextlib.suppress(_wire.Closed):
+            self._send(answer, text.encode("utf-8", "backslashreplace"))
+        os._exit(0)
+
+    def _send(self, message: Message, body: bytes) -> None:
+        fd = _wire.memfd("rpytest-answer", body)
+        try:
+            _wire.send(self.sock, {**message, "len": len(body)}, [fd])
+        finally:
+            os.close(fd)
+
+
+def _show_nodes(hidden: list[tuple[Any, Node]]) -> None:
+    for report, node in hidden:
+        report.node = node
+
+
+class _InnerSummary:
+    """Inside of pytest's own sections: plugins see the nodes."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self) -> Iterator[None]:
+        """Around the hooks of plugins and conftests."""
+        hidden = self.controller.hidden
+        _show_nodes(hidden)
+        try:
+            return (yield)
+        finally:
+            for report, _ in hidden:
+                del report.node
+
+
+class Passed:
+    """Stands for a passed test where only the number of them matters."""
+
+    count_towards_summary = True

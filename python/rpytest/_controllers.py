@@ -1,0 +1,143 @@
+"""A session's controllers: whether its runs need one, and one for each run."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from rpytest import _record, _wire
+from rpytest._control import Base, Client, Died, Ended, is_needed
+from rpytest._encode import encode_warning
+
+if TYPE_CHECKING:
+    import warnings
+
+    from rpytest._identity import Watch, WorkerInput
+    from rpytest._wire import Message
+
+
+class News:
+    """A plugin that keeps what collection says, for a controller that does not collect."""
+
+    def __init__(self) -> None:
+        self.reports: list[pytest.CollectReport] = []
+        self.warnings: list[bytes] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what pytest-xdist tells its controller: failures and skips."""
+        if not report.passed:
+            self.reports.append(report)
+
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+    ) -> None:
+        """Keep the warnings of collection; those of configuring the controller has itself."""
+        if when == "collect":
+            self.warnings.append(encode_warning(warning_message, when, nodeid, location))
+
+    def encode(self, session: pytest.Session, wants_ids: bool) -> bytes:
+        """What `Client.collected` sends."""
+        config = session.config
+        hook = config.hook
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        stats: dict[str, list[Any]] = getattr(reporter, "stats", {})
+        return _record.dump(
+            {
+                "tests": len(session.items),
+                "reports": [
+                    hook.pytest_report_to_serializable(config=config, report=report) for report in self.reports
+                ],
+                "warnings": self.warnings,
+                "deselected": len(stats.get("deselected", ())),
+                "ids": [item.nodeid for item in session.items] if wants_ids else None,
+            }
+        )
+
+
+class Controllers:
+    """The controllers of one session; the first is started when it turns out that one is needed."""
+
+    def __init__(
+        self,
+        base: Base,
+        workers: int,
+        uid: str | None,
+        workerinput: WorkerInput,
+        ended: Callable[[int, str], NoReturn],
+    ) -> None:
+        self.base: Base | None = base
+        self.workers = workers
+        self.fixed_uid = uid
+        self.workerinput = workerinput
+        self._ended = ended
+        #: The run's standard streams, until the first controller has them.
+        self._streams = [os.dup(fd) for fd in range(3)]
+        self.client: Client | None = None
+        self.uid = uid or ""
+        workerinput.fetch = self._fetch
+
+    def settle(self, config: pytest.Config, watch: Watch) -> None:
+        """After `pytest_configure`: start a controller if any plugin or conftest has something for it to do, or let the base go."""
+        if self.client is None and is_needed(config, watch.asked):
+            self._start_first()
+        if self.client is not None:
+            self.workerinput.complete()
+        elif self.base is not None:
+            self.base.close()
+            self.base = None
+        self.workerinput.fetch = None
+        _wire.close_all(self._streams)
+        self._streams = []
+
+    def _fetch(self) -> dict[str, Any]:
+        if self.client is None:
+            self._start_first()
+        assert self.client is not None
+        return self.client.inputs[0]
+
+    def _start_first(self) -> None:
+        try:
+            self.client = self.start({}, self._streams)
+        except Ended as error:
+            self._ended(error.status, "")
+        except Died as error:
+            self._ended(3, str(error))
+
+    def start(self, request: Message, streams: Sequence[int]) -> Client:
+        """Start the controller of a run and wait until it is configured; raises :class:`Ended` or :class:`Died`."""
+        assert self.base is not None
+        self.uid = self.fixed_uid or uuid.uuid4().hex
+        message: Message = {"uid": self.uid, "workers": self.workers}
+        if "env" in request:
+            message["env"] = request["env"]
+        client = self.base.start(message, streams)
+        client.wait()
+        return client
+
+    def give_up(self) -> None:
+        """No run will follow; the controller that waits for one goes without its hooks."""
+        if self.client is not None:
+            self.client.give_up()
+        self.close()
+
+    def close(self) -> None:
+        """In a process that only inherited it: let go."""
+        if self.base is not None:
+            self.base.close()
+        if self.client is not None:
+            self.client.close()
+        self.client = self.base = None
+
+    def obstacle(self) -> str | None:
+        """Why workers can't be forked from this session: something that the controller gave was read, and it is not the same for all."""
+        if self.client is None:
+            return None
+        for slot, values in enumerate(self.client.inputs):
+            key = self.workerinput.differs(values)
+            if key is not None:
+                return f"`config.workerinput[{key!r}]` was read and is another value in gw{slot}"
+        return None

@@ -1,0 +1,55 @@
+"""What fixtures took to set up, for `--timings`: measured only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest import python as pytest_python
+from _pytest import timing
+
+if TYPE_CHECKING:
+    from rpytest._record import Setup
+
+#: What pytest makes of an argument of `parametrize`: a fixture in form only.
+_direct_parameter = getattr(pytest_python, "get_direct_param_fixture_func", None)
+
+
+class SetupClock:
+    """Measures each `pytest_fixture_setup` of a worker; the record of the test takes what has gathered."""
+
+    def __init__(self) -> None:
+        # Attributes of an object: a library that replaces the functions of `time` in every module does not find them.
+        self._time = timing.time
+        self._counter = timing.perf_counter
+        self._setups: list[Setup] = []
+        #: For each set-up in progress, what others took that it asked for by `getfixturevalue`.
+        self._nested: list[float] = []
+
+    def take(self) -> list[Setup]:
+        """The set-ups since the last call, in the order in which they ended."""
+        setups, self._setups = self._setups, []
+        return setups
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Around all others: a plugin that runs the fixture itself (asyncio, trio) is part of what it takes."""
+        if fixturedef.func is _direct_parameter:
+            return (yield)
+        nested = self._nested
+        nested.append(0.0)
+        start, began = self._time(), self._counter()
+        failed = True
+        try:
+            value = yield
+            failed = False
+            return value
+        finally:
+            total = self._counter() - began
+            own = max(0.0, total - nested.pop())
+            if nested:
+                nested[-1] += total
+            self._setups.append(
+                (fixturedef.argname, str(fixturedef.scope), fixturedef.baseid or "", start, own, failed)
+            )
