@@ -154,11 +154,13 @@ class Client:
         self._send({"op": "node", "slot": slot})
         self.inputs[slot] = _record.load(self._receive()[1])
 
-    def crashed(self, message: Message) -> tuple[str, bool]:
-        """Ask `pytest_handlecrashitem` about a test in which a worker has died: its outcome, and whether it is to run once more."""
+    def crashed(self, message: Message) -> Message:
+        """Ask `pytest_handlecrashitem` about a test in which a worker has died.
+
+        The answer has ``outcome``, ``message`` and further ``attributes`` of its report, and whether the test is to run ``again``.
+        """
         self._send(message)
-        answer = self._receive()[0]
-        return str(answer["outcome"]), bool(answer["again"])
+        return self._receive()[0]
 
     def conclude(self, message: Message, bodies: bytes) -> tuple[int, str, list[list[str]]]:
         """End the run: exit status, pytest's text, and what was added to the junit file's properties."""
