@@ -278,8 +278,11 @@ class TestBareFallback:
                 "a thread is alive after collection (busy)",
             ),
             (
-                "import subprocess\ndef pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
-                "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()",
+                (
+                    "import subprocess\n"
+                    "def pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
+                    "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()"
+                ),
                 "a process runs after collection (sleep)",
             ),
         ],
