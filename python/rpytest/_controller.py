@@ -14,7 +14,7 @@ import pytest
 from _pytest.junitxml import xml_key
 
 from rpytest import _adapters, _process, _record, _wire
-from rpytest._control import Start, replaces_terminal
+from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
 from rpytest._fork import restart_capture
 from rpytest._nodes import Node, NodeManager
@@ -190,6 +190,9 @@ class Controller:
                 case "crashed":
                     self._crashed(message)
                 case "abandon":
+                    if _process.child_processes():
+                        # Otherwise nobody would ever end them.
+                        finish_for_nothing(session)
                     os._exit(0)
                 case "report":
                     self.last = message

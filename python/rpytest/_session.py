@@ -18,7 +18,7 @@ from _pytest.config import ExitCode
 
 from rpytest import __version__, _adapters, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire, _xdist
 from rpytest._collected import describe
-from rpytest._control import Client, Died, Start, fork_base
+from rpytest._control import Client, Died, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
 from rpytest._controllers import Controllers, News
 from rpytest._encode import CollectingXML, install_junit
@@ -165,7 +165,7 @@ class Session(Role):
         children = _process.child_processes()
         if children:
             # The first worker to finish its session may end it, and the others still need theirs.
-            self._finish(session)
+            finish_for_nothing(session)
             self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
         opened = _process.shared_when_forked(self._own_sockets())
         if opened is not None:
@@ -183,13 +183,6 @@ class Session(Role):
         worker.enter(config, session, self.xml)
         worker.run()
         return True
-
-    def _finish(self, session: pytest.Session) -> None:
-        """Let hooks end what they have started for this session, in which no test will run."""
-        with contextlib.suppress(BaseException):
-            session.config.hook.pytest_sessionfinish(session=session, exitstatus=ExitCode.NO_TESTS_COLLECTED)
-        with contextlib.suppress(BaseException):
-            session.config._ensure_unconfigure()
 
     def _fall_back(self, reason: str) -> NoReturn:
         """This session can't be forked into workers: they must be started in the `bare` way."""
