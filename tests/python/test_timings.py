@@ -360,6 +360,28 @@ def test_each_worker_of_each_has_its_own_rows(project: Project) -> None:
     ]
 
 
+def test_a_shard_without_tests_has_an_empty_page(project: Project) -> None:
+    project.write(test_it="def test_one(): pass\n")
+    counts = []
+    for shard in (0, 1):
+        result = project.rpytest("-n", "2", f"--shard={shard}", "--total-shards=2", "--timings", junit=False)
+        assert result.status == 0, result
+        counts.append(len(_page(project).tests))
+    assert sorted(counts) == [0, 1]
+
+
+def test_nothing_moves_where_nothing_was_meant_for_a_worker(project: Project) -> None:
+    """`--no-loadscope-reorder`: groups go to whoever has time."""
+    project.write(**{f"test_{n}": "import time\ndef test_it(): time.sleep(0.02)\n" for n in range(6)})
+    for _ in range(2):
+        project.rpytest("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--timings", junit=False)
+    page = _page(project)
+    assert page.data["run"]["known"] == 6
+    assert page.data["tests"]["moved"] == []
+    first, second = (lane["predicted"] for lane in page.data["lanes"])
+    assert first == second >= 50_000
+
+
 def test_reruns_are_attempts(project: Project) -> None:
     """As pytest-rerunfailures makes them."""
     project.write(
