@@ -147,22 +147,29 @@ class _Environ(dict[bytes, bytes]):
     def __init__(self, values: dict[bytes, bytes], watch: Watch) -> None:
         super().__init__(values)
         self._watch = watch
-        self._yielded: bytes | None = None
+        #: For each key of the last iteration the one before it: `os.environ` makes a list of all keys, then looks each of them up.
+        self._before: dict[bytes, bytes | None] = {}
+        self._last: bytes | None = None
 
     def __iter__(self) -> Any:
-        for key in super().__iter__():
-            self._yielded = key
-            yield key
+        if self._watch.active:
+            self._last = None
+            keys = list(super().__iter__())
+            self._before = dict(zip(keys, (None, *keys), strict=False))
+        return super().__iter__()
 
     def __getitem__(self, key: bytes) -> bytes:
         # How many workers there are is known once the arguments have been parsed.
-        if self._watch.active and (key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self)):
-            if self._yielded == key:
-                # `dict(os.environ)`, `os.environ.copy()`: the key was handed out by iteration a moment ago.
-                self._yielded = None
-            else:
-                self._watch.noticed(f"${os.fsdecode(key)}")
+        if self._watch.active:
+            if key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self):
+                self._look(key)
+            self._last = key
         return super().__getitem__(key)
+
+    def _look(self, key: bytes) -> None:
+        # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
+        if key not in self._before or self._before.pop(key) != self._last:
+            self._watch.noticed(f"${os.fsdecode(key)}")
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)

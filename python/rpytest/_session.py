@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _adapters, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire, _xdist
+from rpytest import (
+    __version__,
+    _adapters,
+    _distribution,
+    _fixtures,
+    _identity,
+    _plugin,
+    _process,
+    _refusing,
+    _shard,
+    _wire,
+    _xdist,
+)
 from rpytest._collected import describe
 from rpytest._control import Client, Died, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
@@ -148,6 +160,7 @@ class Session(Role):
         self.has_collected = True
         if self.controllers is None:
             return None
+        require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
@@ -259,6 +272,16 @@ class Hooks:
             self.role.terminal.header = self.role.terminal.take()
 
 
+def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
+    """Refuse a plugin that has taken the terminal reporter away: it means to draw everything itself, as one process sees it."""
+    had = terminal is not None and terminal.reporter is not None
+    if had and not config.pluginmanager.hasplugin("terminalreporter"):
+        raise pytest.UsageError(
+            "a plugin has removed pytest's terminal reporter, so it can't be told of what workers do\n"
+            "hint: `-n 0` runs pytest itself; or leave the option out that asks for the plugin's output (`--rich`?)"
+        )
+
+
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
     """`pytest.main` under the name of our program."""
     import _pytest.config as implementation
@@ -339,6 +362,7 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.
     sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))

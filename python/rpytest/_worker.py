@@ -16,6 +16,7 @@ from rpytest import _identity, _process, _record, _wire
 from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
+from rpytest._fork import LastWords
 
 if TYPE_CHECKING:
     import warnings
@@ -73,6 +74,7 @@ class Worker:
         self.index = _NOTHING
         self.following = _NOTHING
         self.claims_early = False
+        self.last_words = LastWords(birth.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
         self.clock: SetupClock | None = None
@@ -93,6 +95,9 @@ class Worker:
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
         self.encoder = Encoder(config, xml, birth.every_report)
+        reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter._tw._file = self.last_words
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
@@ -187,6 +192,8 @@ class Worker:
                 flags |= _record.SETUPS
                 body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
+        if self.last_words.dirty:
+            self.last_words.forget()
         self.index = _NOTHING
 
     def _leave_if_foreign(self, status: int = 1) -> None:
