@@ -21,6 +21,10 @@ ENV_COUNT = "PYTEST_XDIST_WORKER_COUNT"
 ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 
 
+#: Through which a name is read for somebody else.
+_OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
+
+
 class Watch:
     """Notes the first place that read a worker's identity; switched off once workers exist."""
 
@@ -35,7 +39,7 @@ class Watch:
         if not self.active or self.reader is not None:
             return
         for frame in reversed(traceback.extract_stack()[:-2]):
-            inside = frame.filename == __file__ or frame.filename.startswith("<frozen ")
+            inside = frame.filename in _OWN_FILES or frame.filename.startswith("<frozen ")
             if not inside and not frame.filename.endswith(("os.py", "_collections_abc.py")):
                 if f"{os.sep}pytest_cov{os.sep}" not in frame.filename:
                     # pytest-cov's copy of the name is brought up to date in the worker.
@@ -46,7 +50,11 @@ class Watch:
     def asks(self, depth: int) -> None:
         """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a worker."""
         if self.active and not self.asked:
-            module = str(sys._getframe(depth + 1).f_globals.get("__name__", ""))
+            frame = sys._getframe(depth + 1)
+            if frame.f_globals.get("__name__") == "rpytest._xdist" and frame.f_back is not None:
+                # For somebody who has called pytest-xdist's function.
+                frame = frame.f_back
+            module = str(frame.f_globals.get("__name__", ""))
             self.asked = module.split(".")[0] not in ("_pytest", "rpytest")
 
 

@@ -16,9 +16,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _distribution, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
+from rpytest import (
+    __version__,
+    _adapters,
+    _distribution,
+    _fixtures,
+    _identity,
+    _plugin,
+    _process,
+    _refusing,
+    _shard,
+    _wire,
+    _xdist,
+)
 from rpytest._collected import describe
-from rpytest._control import Client, Died, Start, fork_base
+from rpytest._control import Client, Died, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
 from rpytest._controllers import Controllers, News
 from rpytest._encode import CollectingXML, install_junit
@@ -131,6 +143,7 @@ class Session(Role):
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         _identity.set_environment("gw0", self.workers, uid)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
+        _adapters.prepare_session(config, self.watch)
         self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.end_early)
         _plugin.become_worker_config(config, workerinput, self.watch)
 
@@ -162,6 +175,11 @@ class Session(Role):
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        children = _process.child_processes()
+        if children:
+            # The first worker to finish its session may end it, and the others still need theirs.
+            finish_for_nothing(session)
+            self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
         opened = _process.shared_when_forked(self._own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
@@ -350,6 +368,7 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
     if request.get("cwd_on_path"):
         sys.path[0] = os.getcwd()
+    _xdist.install()
     announce_process(conn, "collecting")
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -240,10 +241,18 @@ def _per_run(config: pytest.Config) -> str | None:
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
     for impl in third_party(config, "pytest_sessionstart"):
+        if _is_installed(impl.function.__module__):
+            # A plugin prepares its own objects, and acts on the run in the controller.
+            continue
         name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
         if name not in _STARTS_ONCE:
             return f"`pytest_sessionstart` of {name} is to run in every run"
     return None
+
+
+def _is_installed(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return file.startswith((sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _process, _record, _wire
-from rpytest._coverage import prepare_worker
+from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
@@ -88,7 +88,7 @@ class Worker:
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
         workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        prepare_worker(config, birth.name)
+        prepare_worker(config, birth.name, birth.input)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")

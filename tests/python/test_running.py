@@ -277,8 +277,16 @@ class TestBareFallback:
                 "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()",
                 "a thread is alive after collection (busy)",
             ),
+            (
+                (
+                    "import subprocess\n"
+                    "def pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
+                    "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()"
+                ),
+                "a process runs after collection (sleep)",
+            ),
         ],
-        ids=["variable", "variable in", "workerinput", "count", "thread"],
+        ids=["variable", "variable in", "workerinput", "count", "thread", "process"],
     )
     def test_automatic(self, shared_project: Project, folder: Path, conftest: str, reason: str) -> None:
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TELLING})
