@@ -212,7 +212,7 @@ class Project:
         if (actual.cases is None) != (expected.cases is None):
             missing = "rpytest" if actual.cases is None else "pytest"
             differences.append(f"{missing} wrote no junit file")
-        wanted, seen = _comparable(expected), _comparable(actual)
+        wanted, seen = comparable(expected), comparable(actual)
         differences += [
             f"{id}: {seen.get(id, 'missing')}, pytest {wanted.get(id, 'missing')}"
             for id in sorted(wanted.keys() | seen.keys())
@@ -292,7 +292,7 @@ class Project:
         processes.wait_until(all_gone, seconds=60)
 
 
-def _comparable(result: Result) -> dict[str, tuple[str, ...]]:
+def comparable(result: Result) -> dict[str, tuple[str, ...]]:
     """What must be the same under both runners; failures' texts may contain addresses and times."""
     return {
         case.id: (

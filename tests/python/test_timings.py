@@ -75,13 +75,18 @@ def _page(project: Project, file: str = FILE) -> timings.Page:
 
 def _agrees(page: timings.Page, result: Result) -> None:
     """The page has the outcomes of the junit file."""
-    wanted = sorted((case.id.rpartition("::")[2], case.outcome) for case in result.cases or ())
+
+    def plain(name: str) -> str:
+        # pytest 8 writes characters beyond the first 65,536 as numbers.
+        return "".join(f"#x{ord(c):X}" if ord(c) > 0xFFFF else c for c in name)
+
+    wanted = sorted((plain(case.id.rpartition("::")[2]), case.outcome) for case in result.cases or ())
     seen = []
     for test in page.tests:
         # A strict or unexpected pass is a passed test case; a test may have failed twice, in teardown, too.
         outcome = {"xpassed": "passed"}.get(test.outcome, test.outcome)
         address, bracket, parameters = test.id.partition("[")
-        seen.append((address.rpartition("::")[2] + bracket + parameters, outcome))
+        seen.append((plain(address.rpartition("::")[2] + bracket + parameters), outcome))
     assert [(name, outcome.split("+")[-1]) for name, outcome in wanted] == sorted(seen)
 
 
@@ -119,8 +124,11 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
     assert (client["scope"], client["count"], client["failed"]) == ("function", 3, 0)
     assert (broken["count"], broken["failed"]) == (1, 1)
     assert server["longest"] >= 150_000
-    assert 90_000 <= client["total"] < client["count"] * 150_000, "the server's set-up is not the client's"
-    assert broken["total"] < 30_000, "what it asks for by `getfixturevalue` is not its own"
+    assert client["total"] >= 90_000
+    # Not twice: neither what a fixture asks for as an argument nor by `getfixturevalue` is its own time.
+    for test in page.tests:
+        assert sum(length for _, length in test.setups) <= test.setup + 1000
+    assert "client" in page.test("::test_error").fixtures
     assert not [fixture for fixture in page.data["fixtures"] if fixture["name"] == "word"]
     assert "client" in page.test("::test_client").fixtures
     assert any("setup_method" in name for name in page.test("::test_in_class").fixtures)
@@ -204,7 +212,7 @@ def test_a_crash_and_its_replacement(project: Project) -> None:
     assert test.outcome == "failed"
     assert test.start > page.test("::test_before").start
     assert test.start + test.length <= crash["at"] + 1000
-    assert crash["at"] < page.test("::test_after[0]").start + 1000
+    assert test.start < page.test("::test_after[0]").start
 
 
 def test_x_shows_what_has_run(project: Project) -> None:

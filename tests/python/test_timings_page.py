@@ -68,7 +68,8 @@ def file(shared_project: Project) -> Path:
         {"pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"}
     )
     for _ in range(2):
-        shared_project.rpytest("-n", "2", "--timings", junit=False)
+        # Nothing is stolen: both workers have tests, however late one of them starts.
+        shared_project.rpytest("-n", "2", "--order", "collected", "--timings", junit=False)
     return shared_project.path / "rpytest-timings.html"
 
 
@@ -109,8 +110,10 @@ def _row(browser: Browser, end: str) -> int:
 
 
 def _pixel(browser: Browser, row: int, phase: str) -> list[int]:
-    """Colour in the middle of a phase of a test, near the lower edge where no text is."""
+    """Colour in the middle of a phase of a test that fills the window, near the lower edge where no text is."""
     place = f"""(() => {{
+        page.view.zoomTo({row});
+        page.timeline.draw();
         const {{ data, timeline }} = page, row = {row}, {{ painter, place, canvas }} = timeline;
         const starts = {{ setup: 0, call: data.setup[row], teardown: data.setup[row] + data.call[row] }};
         const time = data.start[row] + starts.{phase} + data.{phase}[row] / 2;

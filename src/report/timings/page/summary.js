@@ -67,6 +67,8 @@ function drawPath(view) {
   const { run, lanes } = data;
   const lane = lanes[run.critical];
   const text = verdict(view);
+  const after = run.total - run.last;
+  if (lane && lane.tests && after > run.total / 5) text.push(` Pytest's summary and the end took another ${duration(after)}.`);
   byId("verdict").replaceChildren(...text);
   if (!lane || !lane.tests) return;
   const between = Math.max(0, lane.last - lane.first - lane.busy);
