@@ -49,14 +49,7 @@ class LocalAnswers:
         """See :class:`Answers`."""
         if self._encoder is None:
             self._encoder = Encoder(self.collected.config, self.collected.xml)
-        return self.summary.crashed(
-            int(message["test"]),
-            message.get("outcome") or "failed",
-            str(message["message"]),
-            stack,
-            float(message.get("duration") or 0.0),
-            self._encoder,
-        )
+        return self.summary.crashed(message, stack, self._encoder)
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""

@@ -14,13 +14,13 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pytest
+
 from rpytest import _process, _record, _wire
 from rpytest._encode import third_party
 from rpytest._fork import rebind_capture
 
 if TYPE_CHECKING:
-    import pytest
-
     from rpytest._wire import Message
 
 #: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
@@ -70,6 +70,14 @@ def replaces_terminal(config: pytest.Config) -> bool:
     """Whether a plugin has put its own terminal reporter in the place of pytest's."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     return reporter is not None and type(reporter).__module__.split(".")[0] != "_pytest"
+
+
+def finish_for_nothing(session: pytest.Session) -> None:
+    """Let hooks end what they have started for a session in which no test runs."""
+    with contextlib.suppress(BaseException):
+        session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
+    with contextlib.suppress(BaseException):
+        session.config._ensure_unconfigure()
 
 
 def fork_detached() -> int:
@@ -154,11 +162,13 @@ class Client:
         self._send({"op": "node", "slot": slot})
         self.inputs[slot] = _record.load(self._receive()[1])
 
-    def crashed(self, message: Message) -> tuple[str, bool]:
-        """Ask `pytest_handlecrashitem` about a test in which a worker has died: its outcome, and whether it is to run once more."""
+    def crashed(self, message: Message) -> Message:
+        """Ask `pytest_handlecrashitem` about a test in which a worker has died.
+
+        The answer has ``outcome``, ``message`` and further ``attributes`` of its report, and whether the test is to run ``again``.
+        """
         self._send(message)
-        answer = self._receive()[0]
-        return str(answer["outcome"]), bool(answer["again"])
+        return self._receive()[0]
 
     def conclude(self, message: Message, bodies: bytes) -> tuple[int, str, list[list[str]]]:
         """End the run: exit status, pytest's text, and what was added to the junit file's properties."""

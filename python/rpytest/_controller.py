@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest import _process, _record, _wire
-from rpytest._control import Start, replaces_terminal
-from rpytest._coverage import prepare_controller
+from rpytest import _adapters, _process, _record, _wire
+from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
 from rpytest._fork import restart_capture
 from rpytest._nodes import Node, NodeManager
@@ -93,7 +92,7 @@ class Controller:
         option.tx = ["popen"] * self.workers
         if option.dist == "no":
             option.dist = "load"
-        prepare_controller(config)
+        _adapters.prepare_controller(config)
         config.pluginmanager.register(self, "dsession")
         config.pluginmanager.register(_InnerSummary(self))
 
@@ -121,7 +120,11 @@ class Controller:
         for slot in range(self.workers):
             self.nodes.append(self._node(slot))
         self.is_live = replaces_terminal(config)
-        self.wants_reports = self.is_live or any(third_party(config, name) for name in _REPORT_HOOKS)
+        self.wants_reports = self.is_live or any(
+            _adapters.wants_reports(implementation)
+            for name in _REPORT_HOOKS
+            for implementation in third_party(config, name)
+        )
         if self.is_live:
             self.terminal.release()
             self.terminal = Terminal(config, redirect=False)
@@ -187,6 +190,9 @@ class Controller:
                 case "crashed":
                     self._crashed(message)
                 case "abandon":
+                    if _process.child_processes():
+                        # Otherwise nobody would ever end them.
+                        finish_for_nothing(session)
                     os._exit(0)
                 case "report":
                     self.last = message
@@ -260,6 +266,8 @@ class Controller:
             if first is None:
                 first = report
                 hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)
+            attributes: Any = report
+            attributes.item_index = test
             self._log(node, report)
             self.numbers[id(report)] = test
         if first is not None:
@@ -287,8 +295,22 @@ class Controller:
         report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message["message"], "???")  # type: ignore[arg-type]
         report.node = self.nodes[int(message["slot"])]
         self.crashing, self.again = nodeid, False
+        known = dict(vars(report))
         self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
-        self._send({"outcome": report.outcome, "again": self.again}, b"")
+        added = {
+            name: value
+            for name, value in vars(report).items()
+            if name not in known and isinstance(value, (bool, int, float, str))
+        }
+        self._send(
+            {
+                "outcome": str(report.outcome),
+                "message": str(report.longrepr),
+                "attributes": added,
+                "again": self.again,
+            },
+            b"",
+        )
 
     def mark_test_pending(self, item: str) -> None:
         """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and the test that it is called with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import logging
 import os
 import sys
@@ -63,6 +64,30 @@ def _captures(config: pytest.Config) -> list[Any]:
     if capturing is None:
         return []
     return [capture for capture in (capturing.in_, capturing.out, capturing.err) if capture is not None]
+
+
+class LastWords(io.TextIOBase):
+    """The terminal of a worker: nobody sees it, but what was written during the test that a worker crashes in is shown with the crash.
+
+    pytest-timeout's method ``thread`` writes all stacks there, then ends the process.
+    """
+
+    def __init__(self, crash: int) -> None:
+        self._fd = crash
+        #: There is something in the file.
+        self.dirty = False
+
+    def write(self, text: str) -> int:
+        """At once: a process that ends itself flushes nothing."""
+        self.dirty = True
+        os.write(self._fd, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def forget(self) -> None:
+        """The test is over."""
+        self.dirty = False
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
 
 
 def restart_faulthandler(config: pytest.Config, crash: int) -> None:

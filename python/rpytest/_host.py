@@ -289,7 +289,9 @@ class Host:
         slot = int(message.get("slot", -1))
         again = False
         if self.controller is not None and self.controller.handles_crashes:
-            message["outcome"], again = self.controller.crashed(message)
+            answer = self.controller.crashed(message)
+            again = bool(answer["again"])
+            message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
         body = self.answers.crashed(message, self.stacks.get(slot, ""))
         fd = _wire.memfd("rpytest-record", body)
         _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])

@@ -21,6 +21,10 @@ ENV_COUNT = "PYTEST_XDIST_WORKER_COUNT"
 ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 
 
+#: Through which a name is read for somebody else.
+_OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
+
+
 class Watch:
     """Notes the first place that read a worker's identity; switched off once workers exist."""
 
@@ -35,7 +39,7 @@ class Watch:
         if not self.active or self.reader is not None:
             return
         for frame in reversed(traceback.extract_stack()[:-2]):
-            inside = frame.filename == __file__ or frame.filename.startswith("<frozen ")
+            inside = frame.filename in _OWN_FILES or frame.filename.startswith("<frozen ")
             if not inside and not frame.filename.endswith(("os.py", "_collections_abc.py")):
                 if f"{os.sep}pytest_cov{os.sep}" not in frame.filename:
                     # pytest-cov's copy of the name is brought up to date in the worker.
@@ -46,7 +50,11 @@ class Watch:
     def asks(self, depth: int) -> None:
         """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a worker."""
         if self.active and not self.asked:
-            module = str(sys._getframe(depth + 1).f_globals.get("__name__", ""))
+            frame = sys._getframe(depth + 1)
+            if frame.f_globals.get("__name__") == "rpytest._xdist" and frame.f_back is not None:
+                # For somebody who has called pytest-xdist's function.
+                frame = frame.f_back
+            module = str(frame.f_globals.get("__name__", ""))
             self.asked = module.split(".")[0] not in ("_pytest", "rpytest")
 
 
@@ -139,22 +147,29 @@ class _Environ(dict[bytes, bytes]):
     def __init__(self, values: dict[bytes, bytes], watch: Watch) -> None:
         super().__init__(values)
         self._watch = watch
-        self._yielded: bytes | None = None
+        #: For each key of the last iteration the one before it: `os.environ` makes a list of all keys, then looks each of them up.
+        self._before: dict[bytes, bytes | None] = {}
+        self._last: bytes | None = None
 
     def __iter__(self) -> Any:
-        for key in super().__iter__():
-            self._yielded = key
-            yield key
+        if self._watch.active:
+            self._last = None
+            keys = list(super().__iter__())
+            self._before = dict(zip(keys, (None, *keys), strict=False))
+        return super().__iter__()
 
     def __getitem__(self, key: bytes) -> bytes:
         # How many workers there are is known once the arguments have been parsed.
-        if self._watch.active and (key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self)):
-            if self._yielded == key:
-                # `dict(os.environ)`, `os.environ.copy()`: the key was handed out by iteration a moment ago.
-                self._yielded = None
-            else:
-                self._watch.noticed(f"${os.fsdecode(key)}")
+        if self._watch.active:
+            if key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self):
+                self._look(key)
+            self._last = key
         return super().__getitem__(key)
+
+    def _look(self, key: bytes) -> None:
+        # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
+        if key not in self._before or self._before.pop(key) != self._last:
+            self._watch.noticed(f"${os.fsdecode(key)}")
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)

@@ -21,6 +21,7 @@ from _pytest.terminal import TerminalReporter
 from rpytest import _longrepr, _record
 from rpytest._cache import Cache
 from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
+from rpytest._wire import Message
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, length of the body in bytes.
 BODY_HEAD = struct.Struct("<IBBHI")
@@ -132,10 +133,15 @@ class Summary:
             name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
             setattr(reporter, name, clock() if clock is not None else timing.time())
 
-    def crashed(self, test: int, outcome: str, message: str, stack: str, duration: float, encoder: Encoder) -> bytes:
-        """Make the record of a test that ended without a result; ``outcome`` is "failed", unless a plugin wants another one."""
-        item = self._item(test)
-        report = self._report(item, "call", outcome, message, 0.0, duration)
+    def crashed(self, message: Message, stack: str, encoder: Encoder) -> bytes:
+        """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
+
+        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it.
+        """
+        item = self._item(int(message["test"]))
+        outcome = message.get("outcome") or "failed"
+        report = self._report(item, "call", outcome, message["message"], 0.0, float(message.get("duration") or 0.0))
+        vars(report).update(message.get("attributes") or {})
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
         _, body, _ = encoder.test([report], ())

@@ -16,9 +16,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _fixtures, _identity, _plugin, _process, _refusing, _shard, _wire
+from rpytest import (
+    __version__,
+    _adapters,
+    _distribution,
+    _fixtures,
+    _identity,
+    _plugin,
+    _process,
+    _refusing,
+    _shard,
+    _wire,
+    _xdist,
+)
 from rpytest._collected import describe
-from rpytest._control import Client, Died, Start, fork_base
+from rpytest._control import Client, Died, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
 from rpytest._controllers import Controllers, News
 from rpytest._encode import CollectingXML, install_junit
@@ -131,6 +143,7 @@ class Session(Role):
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         _identity.set_environment("gw0", self.workers, uid)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
+        _adapters.prepare_session(config, self.watch)
         self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.end_early)
         _plugin.become_worker_config(config, workerinput, self.watch)
 
@@ -147,6 +160,7 @@ class Session(Role):
         self.has_collected = True
         if self.controllers is None:
             return None
+        require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
@@ -161,6 +175,11 @@ class Session(Role):
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        children = _process.child_processes()
+        if children:
+            # The first worker to finish its session may end it, and the others still need theirs.
+            finish_for_nothing(session)
+            self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
         opened = _process.shared_when_forked(self._own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
@@ -253,6 +272,16 @@ class Hooks:
             self.role.terminal.header = self.role.terminal.take()
 
 
+def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
+    """Refuse a plugin that has taken the terminal reporter away: it means to draw everything itself, as one process sees it."""
+    had = terminal is not None and terminal.reporter is not None
+    if had and not config.pluginmanager.hasplugin("terminalreporter"):
+        raise pytest.UsageError(
+            "a plugin has removed pytest's terminal reporter, so it can't be told of what workers do\n"
+            "hint: `-n 0` runs pytest itself; or leave the option out that asks for the plugin's output (`--rich`?)"
+        )
+
+
 def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
     """`pytest.main` under the name of our program."""
     import _pytest.config as implementation
@@ -333,11 +362,13 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.
     sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
     if request.get("cwd_on_path"):
         sys.path[0] = os.getcwd()
+    _xdist.install()
     announce_process(conn, "collecting")
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
+#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
+_STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
+_LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
 
@@ -99,10 +103,22 @@ class Dependencies:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not _process.is_own_fork():
+            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
                 self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
+
+    def _asks_the_system(self, command: object) -> bool:
+        """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
+        if not isinstance(command, (list, tuple)) or not command:
+            return False
+        name, *arguments = (os.fsdecode(word) for word in command)
+        name = os.path.basename(name)
+        if name == "ldconfig" and arguments == ["-p"]:
+            # It prints what is in there.
+            self._opened.setdefault(_LOADER_CACHE, _state(_LOADER_CACHE))
+            return True
+        return name == "uname"
 
     def stop_watching(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""
@@ -229,9 +245,18 @@ def _per_run(config: pytest.Config) -> str | None:
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
                 # Around the loop, so in every worker.
                 continue
+            if _is_installed(impl.function.__module__):
+                # A plugin prepares its own objects, and acts on the run in the controller.
+                continue
             name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-            return f"`{hook}` of {name} is to run in every run"
+            if name not in _STARTS_ONCE:
+                return f"`{hook}` of {name} is to run in every run"
     return None
+
+
+def _is_installed(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return file.startswith((sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -13,9 +13,10 @@ from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _live, _process, _record, _wire
-from rpytest._coverage import prepare_worker
+from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
+from rpytest._fork import LastWords
 
 if TYPE_CHECKING:
     import warnings
@@ -74,6 +75,7 @@ class Worker:
         self.index = _NOTHING
         self.following = _NOTHING
         self.claims_early = False
+        self.last_words = LastWords(birth.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
         #: Live logs, if they are switched on.
@@ -89,7 +91,7 @@ class Worker:
         _identity.set_environment(birth.name, birth.count, birth.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
         workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        prepare_worker(config, birth.name)
+        prepare_worker(config, birth.name, birth.input)
         use_host_basetemp(config, birth)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
@@ -97,6 +99,9 @@ class Worker:
         )
         self.encoder = Encoder(config, xml, birth.every_report)
         self.live = _live.install(config, self._log)
+        reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter._tw._file = self.last_words
         debugger = Debugger(birth)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
@@ -194,6 +199,8 @@ class Worker:
                 flags |= _record.SETUPS
                 body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
+        if self.last_words.dirty:
+            self.last_words.forget()
         self.index = _NOTHING
 
     def _leave_if_foreign(self, status: int = 1) -> None:

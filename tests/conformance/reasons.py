@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_CONTROLLER = "needs the hooks with a `node`, which are called in a controller process; there is none yet"
 _PYTEST_STATUS = "exit status: rpytest's is pytest's, for which this is {ours}; pytest-xdist's is {theirs}"
 _GROUP = "expects the group in the node id (`test_1@group`); rpytest keeps node ids as they are, so that junit files, `--lf` and histories agree with pytest"
 _ENDING = "pytest-xdist repeats in a last line that the limit of crashes was reached; rpytest says it once, when the worker crashes"
@@ -17,8 +16,7 @@ REASONS: dict[str, str] = {
         ours="1 (`-x` after a failure)", theirs=2
     ),
     "acceptance_test.py::TestDistribution::test_distribution_rsyncdirs_example": "`--rsyncdir` and workers in other directories: a usage error here, workers are local forks",
-    "acceptance_test.py::TestDistribution::test_keyboardinterrupt_hooks_issue79": _CONTROLLER,
-    "acceptance_test.py::TestDistribution::test_data_exchange": _CONTROLLER,
+    "acceptance_test.py::TestDistribution::test_keyboardinterrupt_hooks_issue79": "looks for the name of pytest-xdist's exception (`Interrupted`); rpytest writes what pytest writes, `KeyboardInterrupt`. What the test is about, the hook in the controller, holds",
     "acceptance_test.py::TestTerminalReporting::test_output_verbosity[-q]": "expects `bringing up nodes...` under `-q`, where rpytest, like pytest, says nothing before the first test",
     "acceptance_test.py::TestTerminalReporting::test_fail_platinfo": "expects a line with the worker's platform above each traceback; it would be the same for all workers, and is in the header",
     "acceptance_test.py::test_crashing_item[teardown]": "a worker that dies in a test's teardown: pytest-xdist counts the test twice, as passed and as failed; here it is one failed test",
@@ -28,10 +26,6 @@ REASONS: dict[str, str] = {
     "acceptance_test.py::TestNodeFailure::test_disable_restart": _ENDING,
     "acceptance_test.py::TestGroupScope::test_multiple_group_marks": _GROUP,
     "acceptance_test.py::TestGroupScope::test_multiple_group_order": _GROUP,
-    "test_newhooks.py::TestHooks::test_runtest_logreport": _CONTROLLER,
-    "test_newhooks.py::TestHooks::test_node_collection_finished": _CONTROLLER,
-    "test_newhooks.py::TestCrashItem::test_handlecrashitem": _CONTROLLER,
-    "test_newhooks.py::TestCrashItem::test_handlecrashitem_one": _CONTROLLER,
     "test_plugin.py::test_dist_incompatibility_messages": "expects `--pdb -n 3` to be a usage error; here the debugger gets its terminal, and pytest runs in one process",
 }
 

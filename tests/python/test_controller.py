@@ -425,6 +425,37 @@ def pytest_report_teststatus(report):
         assert [(line["id"], line["outcome"]) for line in told(folder)] == [("test_a.py::test_1", "failed")]
 
 
+class TestImportXdist:
+    """`import xdist` works whether pytest-xdist is installed or not (in CI it is in one of two environments)."""
+
+    CONFTEST = """
+        import os
+        import xdist, xdist.plugin
+        from xdist import get_xdist_worker_id, is_xdist_controller, is_xdist_worker
+        from xdist.newhooks import pytest_handlecrashitem
+
+        def pytest_sessionfinish(session):
+            with open(os.path.join(os.path.dirname(__file__), "told"), "a") as file:
+                print(get_xdist_worker_id(session), is_xdist_worker(session), is_xdist_controller(session), file=file)
+    """
+    TEST = """
+        import pytest, time, xdist
+        @pytest.mark.parametrize("i", range(8))
+        def test_1(i, worker_id, request):
+            time.sleep(0.02)
+            assert xdist.is_xdist_worker(request) and not xdist.is_xdist_master(request)
+            assert xdist.get_xdist_worker_id(request) == worker_id
+    """
+
+    def test_everywhere(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {"conftest.py": self.CONFTEST, "test_a.py": self.TEST})
+        for _ in range(2):
+            assert run(shared_project, folder).counts == {"passed": 8}
+            lines = sorted((folder / "told").read_text().splitlines())
+            assert lines == ["gw0 True False", "gw1 True False", "master False True"]
+            (folder / "told").unlink()
+
+
 def _sections(result: Result, start: str) -> str:
     """Everything from `start` on, without durations."""
     import re

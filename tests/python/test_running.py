@@ -277,8 +277,16 @@ class TestBareFallback:
                 "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()",
                 "a thread is alive after collection (busy)",
             ),
+            (
+                (
+                    "import subprocess\n"
+                    "def pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
+                    "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()"
+                ),
+                "a process runs after collection (sleep)",
+            ),
         ],
-        ids=["variable", "variable in", "workerinput", "count", "thread"],
+        ids=["variable", "variable in", "workerinput", "count", "thread", "process"],
     )
     def test_automatic(self, shared_project: Project, folder: Path, conftest: str, reason: str) -> None:
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TELLING})
@@ -341,8 +349,10 @@ def test_1(i, worker_id, testrun_uid):
         assert shared_project.rpytest("-n0", cwd=folder).counts == {"passed": 1}
 
     def test_copying_the_environment_is_no_reading(self, shared_project: Project, folder: Path) -> None:
-        conftest = "import os\nCOPY = dict(os.environ), os.environ.copy(), list(os.environ.items())\n"
-        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TELLING})
+        copies = "import os\nCOPY = dict(os.environ), os.environ.copy(), {**os.environ, 'A': '1'}, [v for k, v in os.environ.items()]\n"
+        # While tests are collected, after others have set variables, too.
+        conftest = copies + "def pytest_configure(): os.environ['SET_LATER'] = '1'\n"
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": copies + TELLING})
         result = shared_project.rpytest("-n2", "-v", cwd=folder)
         assert result.counts["passed"] == 16
         assert "start method" not in result.stdout

@@ -75,13 +75,18 @@ def _page(project: Project, file: str = FILE) -> timings.Page:
 
 def _agrees(page: timings.Page, result: Result) -> None:
     """The page has the outcomes of the junit file."""
-    wanted = sorted((case.id.rpartition("::")[2], case.outcome) for case in result.cases or ())
+
+    def plain(name: str) -> str:
+        # pytest 8 writes characters beyond the first 65,536 as numbers.
+        return "".join(f"#x{ord(c):X}" if ord(c) > 0xFFFF else c for c in name)
+
+    wanted = sorted((plain(case.id.rpartition("::")[2]), case.outcome) for case in result.cases or ())
     seen = []
     for test in page.tests:
         # A strict or unexpected pass is a passed test case; a test may have failed twice, in teardown, too.
         outcome = {"xpassed": "passed"}.get(test.outcome, test.outcome)
         address, bracket, parameters = test.id.partition("[")
-        seen.append((address.rpartition("::")[2] + bracket + parameters, outcome))
+        seen.append((plain(address.rpartition("::")[2] + bracket + parameters), outcome))
     assert [(name, outcome.split("+")[-1]) for name, outcome in wanted] == sorted(seen)
 
 
@@ -119,8 +124,11 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
     assert (client["scope"], client["count"], client["failed"]) == ("function", 3, 0)
     assert (broken["count"], broken["failed"]) == (1, 1)
     assert server["longest"] >= 150_000
-    assert 90_000 <= client["total"] < client["count"] * 150_000, "the server's set-up is not the client's"
-    assert broken["total"] < 30_000, "what it asks for by `getfixturevalue` is not its own"
+    assert client["total"] >= 90_000
+    # Not twice: neither what a fixture asks for as an argument nor by `getfixturevalue` is its own time.
+    for test in page.tests:
+        assert sum(length for _, length in test.setups) <= test.setup + 1000
+    assert "client" in page.test("::test_error").fixtures
     assert not [fixture for fixture in page.data["fixtures"] if fixture["name"] == "word"]
     assert "client" in page.test("::test_client").fixtures
     assert any("setup_method" in name for name in page.test("::test_in_class").fixtures)
@@ -204,7 +212,7 @@ def test_a_crash_and_its_replacement(project: Project) -> None:
     assert test.outcome == "failed"
     assert test.start > page.test("::test_before").start
     assert test.start + test.length <= crash["at"] + 1000
-    assert crash["at"] < page.test("::test_after[0]").start + 1000
+    assert test.start < page.test("::test_after[0]").start
 
 
 def test_x_shows_what_has_run(project: Project) -> None:
@@ -358,6 +366,28 @@ def test_each_worker_of_each_has_its_own_rows(project: Project) -> None:
     assert sorted((test.worker, test.id) for test in page.tests) == [
         (worker, f"test_it.py::test_{name}") for worker in (0, 1) for name in ("one", "two")
     ]
+
+
+def test_a_shard_without_tests_has_an_empty_page(project: Project) -> None:
+    project.write(test_it="def test_one(): pass\n")
+    counts = []
+    for shard in (0, 1):
+        result = project.rpytest("-n", "2", f"--shard={shard}", "--total-shards=2", "--timings", junit=False)
+        assert result.status == 0, result
+        counts.append(len(_page(project).tests))
+    assert sorted(counts) == [0, 1]
+
+
+def test_nothing_moves_where_nothing_was_meant_for_a_worker(project: Project) -> None:
+    """`--no-loadscope-reorder`: groups go to whoever has time."""
+    project.write(**{f"test_{n}": "import time\ndef test_it(): time.sleep(0.02)\n" for n in range(6)})
+    for _ in range(2):
+        project.rpytest("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--timings", junit=False)
+    page = _page(project)
+    assert page.data["run"]["known"] == 6
+    assert page.data["tests"]["moved"] == []
+    first, second = (lane["predicted"] for lane in page.data["lanes"])
+    assert first == second >= 50_000
 
 
 def test_reruns_are_attempts(project: Project) -> None:

@@ -36,9 +36,14 @@ class Test:
     estimate: int
     """0: none."""
     attempts: tuple[str, ...]
-    fixtures: tuple[str, ...]
-    """Those that took at least 0.1 ms."""
+    setups: tuple[tuple[str, int], ...]
+    """Fixtures that took at least 0.1 ms, and how long."""
     reason: str
+
+    @property
+    def fixtures(self) -> tuple[str, ...]:
+        """Names of `setups`."""
+        return tuple(name for name, _ in self.setups)
 
     @property
     def length(self) -> int:
@@ -83,10 +88,10 @@ def _tests(data: dict[str, Any]) -> list[Test]:
     columns = data["tests"]
     attempts = dict(columns["attempts"])
     reasons = dict(columns["reasons"])
-    fixtures: dict[int, list[str]] = {}
+    setups: dict[int, list[tuple[str, int]]] = {}
     flat = iter(data["setups"])
-    for row, fixture, _offset, _length in zip(flat, flat, flat, flat, strict=True):
-        fixtures.setdefault(row, []).append(data["fixtures"][fixture]["name"])
+    for row, fixture, _offset, length in zip(flat, flat, flat, flat, strict=True):
+        setups.setdefault(row, []).append((data["fixtures"][fixture]["name"], length))
     tests: list[Test] = []
     units = b""
     for worker, lane in enumerate(data["lanes"]):
@@ -110,7 +115,7 @@ def _tests(data: dict[str, Any]) -> list[Test]:
                     teardown=phases[2],
                     estimate=columns["estimate"][row] if columns["estimate"] else 0,
                     attempts=tuple(ENDINGS[go[4]] for go in goes) if goes else (),
-                    fixtures=tuple(fixtures.get(row, ())),
+                    setups=tuple(setups.get(row, ())),
                     reason=reasons.get(row, ""),
                 )
             )

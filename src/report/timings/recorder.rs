@@ -175,12 +175,18 @@ impl Recorder {
 impl Kept {
     fn test(self, zero: f64) -> Test {
         // A setup begins each attempt.
-        let mut attempts = Vec::new();
+        let mut attempts: Vec<Attempt> = Vec::new();
         let mut from = 0;
         for at in 1..self.reports.len() {
             if self.reports[at].when == When::Setup {
                 attempts.push(attempt(&self.reports[from..at], zero));
                 from = at;
+            }
+        }
+        for again in &mut attempts {
+            // Whatever a plugin calls it.
+            if again.ending == Ending::Other {
+                again.ending = Ending::Rerun;
             }
         }
         attempts.push(attempt(&self.reports[from..], zero));

@@ -193,7 +193,14 @@ fn what_a_test_tries_again_is_one_test_with_attempts() {
         report(When::Teardown, "", 2.75, 0.25),
     ];
     again.extend(passed(0, 0, 4.0, 1.0).reports);
-    let data = run(1).add("t", &result(0, 0, again)).data();
+    let mut unnamed = again.clone();
+    unnamed[1].category.clear();
+    for reports in [again, unnamed] {
+        one_test_with_attempts(&run(1).add("t", &result(0, 0, reports)).data());
+    }
+}
+
+fn one_test_with_attempts(data: &Value) {
     assert_eq!(
         data["tests"]["attempts"],
         json!([[

@@ -29,7 +29,7 @@ function drawPlan(data) {
   if (known && run.known < data.count + run.notRun) notes.push(`${number(run.known)} of ${plural(data.count + run.notRun, "test")} had a history.`);
   if (!known) notes.push("No test had a history before this run, so nothing was predicted. The next run will have one.");
   if (moved) notes.push(`${plural(moved, "test was", "tests were")} taken over from another worker than the plan had meant.`);
-  box.replaceChildren(keys, el("div", { class: `lanes ${lanes.length > 24 ? "many" : lanes.length <= 8 ? "few" : ""}` }, ...rows), el("p", { class: "muted small more" }, notes.join(" ")));
+  box.replaceChildren(keys, el("div", { class: `lanes ${lanes.length > 24 ? "many" : lanes.length <= 8 ? "few" : ""}`, tabindex: lanes.length > 24 ? "0" : null }, ...rows), el("p", { class: "muted small more" }, notes.join(" ")));
 }
 
 /** Each test as a point: predicted across, actual upwards, both logarithmic. */
@@ -166,12 +166,12 @@ function drawHistogram(data) {
     el(
       "div",
       { title: label(bin) },
-      el("span", { class: "count" }, count ? number_tests(count) : ""),
+      el("span", { class: "count" }, count >= 10000 ? `${Math.round(count / 1000)} k` : count ? number(count) : ""),
       // The square root: one slow test among thousands stays visible.
       el("div", { class: "col", style: { height: `${count ? Math.max(2, 84 * Math.sqrt(count / most)) : 0}%` } }),
     ),
   );
-  const every = Math.ceil(counts.length / 10);
+  const every = Math.ceil(counts.length / 7);
   const ticks = counts.map((_, bin) => el("div", {}, bin % every ? "" : shortTime(edges[bin])));
   const sorted = Float64Array.from(data.length).sort();
   const at = (share) => duration(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);

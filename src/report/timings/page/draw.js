@@ -112,13 +112,20 @@ class LanePainter {
     const stop = data.first[lane + 1];
     for (let row = firstEndingAfter(data, lane, view.from); row < stop && data.start[row] < view.to; row++) {
       const wide = (data.end[row] - data.start[row]) * this.scale;
-      if (ENDINGS[data.ending[row]].bad && view.isMatch(row)) marks.add(Math.round(this.x((data.start[row] + data.end[row]) / 2)));
+      if (ENDINGS[data.ending[row]].bad && view.isMatch(row)) marks.add(Math.round(this.x(this.lastMiddle(row))));
       if (wide < OWN_BAR) this.gather(bins, row, left);
       else this.bar(row, top, height);
     }
     bins.draw(this.context, left, top + height, height, (kind) => this.fillBins(kind));
     this.context.globalAlpha = 1;
     return marks;
+  }
+
+  /** The middle of the attempt that decided. */
+  lastMiddle(row) {
+    const { data } = this;
+    const one = attemptsOf(data, row).at(-1);
+    return data.start[row] + one.offset + (one.setup + one.call + one.teardown) / 2;
   }
 
   gather(bins, row, left) {

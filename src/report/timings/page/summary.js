@@ -67,6 +67,8 @@ function drawPath(view) {
   const { run, lanes } = data;
   const lane = lanes[run.critical];
   const text = verdict(view);
+  const after = run.total - run.last;
+  if (lane && lane.tests && after > run.total / 5) text.push(` Pytest's summary and the end took another ${duration(after)}.`);
   byId("verdict").replaceChildren(...text);
   if (!lane || !lane.tests) return;
   const between = Math.max(0, lane.last - lane.first - lane.busy);
@@ -116,8 +118,12 @@ function verdict(view) {
       return ["For the last ", duration(run.alone), " only one worker was left, mostly in ", linkTo(view, row), `. Evenly shared, the work would take ${duration(fair)} instead of ${duration(window_)}. ${run.known ? "Durations that differ from the history, or a group of tests that belong together, are the usual reasons." : "With the history of this run the next one starts long tests first."}`];
     case "fixtures":
       return [`Fixtures: their set-up takes ${percent(lanes.reduce((sum, lane) => sum + lane.fixtures, 0), busy)} of the time in tests. The work is shared evenly, so wider scopes or cheaper fixtures are what would help.`];
-    default:
-      return [`The work was shared evenly: ${duration(window_)} for the tests, ${duration(fair)} if no worker had waited for a moment. Less work or more processors would make it shorter.`];
+    default: {
+      const lane = lanes[run.critical];
+      const between = (lane.last - lane.first - lane.busy) / Math.max(1, lane.tests);
+      const pause = between * lane.tests > window_ / 8 ? ` Between two tests pass ${duration(between)} on average: hooks of pytest and its plugins, or a machine with more to do than this run.` : "";
+      return [`The work was shared evenly: ${duration(window_)} for the tests, ${duration(fair)} if no worker had waited for a moment.${pause} Less work or more processors would make it shorter.`];
+    }
   }
 }
 

@@ -81,6 +81,8 @@ class Timeline {
     // After the last test: pytest's summary and the end.
     const [last, end] = [Math.max(painter.x(this.data.run.last), place.left), painter.x(this.data.run.total)];
     if (end > last) context.fillRect(last, AXIS, end - last, bottom - AXIS);
+    this.drawAside(context, "start and collection", place.left, ready, bottom);
+    this.drawAside(context, "summary and end", last, Math.min(end, place.left + place.width), bottom);
     const step = niceStep(((view.to - view.from) * 92) / place.width);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -94,8 +96,18 @@ class Timeline {
       context.lineTo(x, bottom);
       context.stroke();
       context.fillStyle = palette.muted;
-      context.fillText(tick(time, step), Math.max(x, place.left + 14), 10);
+      context.fillText(tick(time, step), Math.min(Math.max(x, place.left + 14), place.left + place.width - 10), 10);
     }
+  }
+
+  /** What a part of the time without tests is. */
+  drawAside(context, label, from, to, bottom) {
+    context.font = "12px system-ui, sans-serif";
+    if (to - from < context.measureText(label).width + 16) return;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillStyle = this.palette.muted;
+    context.fillText(label, (from + to) / 2, (AXIS + bottom) / 2);
   }
 
   drawIdle(context, painter, lane, top) {

@@ -50,7 +50,9 @@ class View {
 
   zoomTo(row) {
     const { start, end } = this.data;
-    const room = Math.max((end[row] - start[row]) * 1.5, 50);
+    const length = end[row] - start[row];
+    // Some of the neighbours, if that leaves anything to zoom.
+    const room = Math.max(Math.min(length * 1.5, (this.whole - length) / 4), 50);
     this.show(start[row] - room, end[row] + room);
   }
 

@@ -1,0 +1,65 @@
+"""What particular plugins need beside a session that is collected once and forked.
+
+**pytest-cov** measures in workers from `pytest_sessionstart` on, which a session does before it is forked: imports and collection are measured once, and
+each worker goes on with a copy. coverage chooses the name of a data file when a process first writes, so copies don't collide.
+
+**pytest-rerunfailures** opens a connection to the controller when a worker is configured, which forks can't share: each opens its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rpytest._identity import Watch
+
+_RERUNFAILURES = "pytest_rerunfailures"
+
+#: Plugins whose hooks on the run as a whole don't look at the reports of passed tests.
+_CONTENT_WITH_NUMBERS = frozenset(
+    {"pytest_cov", "pytest_django", "pytest_metadata", _RERUNFAILURES, "pytest_timeout", "pytest_asyncio", "hypothesis"}
+)
+
+
+def wants_reports(implementation: Any) -> bool:
+    """Whether an implementation of a reporting hook has to see every report, or only those with something to say."""
+    plugin = implementation.plugin
+    module = str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", ""))
+    return module.split(".")[0] not in _CONTENT_WITH_NUMBERS
+
+
+def prepare_session(config: pytest.Config, watch: Watch) -> None:
+    """In a session that is about to be configured; its base has been forked."""
+    module: Any = sys.modules.get(_RERUNFAILURES)
+    if getattr(module, "HAS_PYTEST_HANDLECRASHITEM", False) and config.pluginmanager.hasplugin("rerunfailures"):
+        # Counts in memory; in the controller, which the forks will talk to, it is left as it is.
+        module.HAS_PYTEST_HANDLECRASHITEM = False
+        watch.asked = True
+
+
+def _measuring(config: pytest.Config) -> Any:
+    plugin: Any = config.pluginmanager.getplugin("_cov")
+    return getattr(plugin, "cov_controller", None)
+
+
+def prepare_controller(config: pytest.Config) -> None:
+    """At the start of a controller, which is a fork of a base that has served other runs: forget their data, as pytest-cov does at its start."""
+    measuring = _measuring(config)
+    if measuring is not None and not measuring.cov_append and measuring.cov is not None:
+        measuring.combining_cov.erase()
+
+
+def prepare_worker(config: pytest.Config, name: str, given: dict[str, Any]) -> None:
+    """In a forked worker of this name; ``given`` is what the controller has put into its input."""
+    measuring = _measuring(config)
+    if measuring is not None:
+        measuring.nodeid = name
+        measuring.config = config
+    database: Any = getattr(config, "failures_db", None)
+    if type(database).__name__ == "StatusDB" and "sock_port" in given:
+        module: Any = sys.modules[_RERUNFAILURES]
+        token = [given["statusdb_token"]] if "statusdb_token" in given else []
+        config.failures_db = module.ClientStatusDB(given["sock_port"], *token)  # type: ignore[attr-defined]

@@ -1,0 +1,7 @@
+from pytest_bdd import scenarios
+
+scenarios("features")
+
+
+def test_plain():
+    pass
