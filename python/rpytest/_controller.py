@@ -338,6 +338,9 @@ class Controller:
         if message.get("alone") and status == pytest.ExitCode.INTERRUPTED:
             errors = session.testsfailed
             raise session.Interrupted(f"{errors} error{'s' if errors != 1 else ''} during collection")
+        if message.get("alone") and status == pytest.ExitCode.USAGE_ERROR:
+            # What it is about has been said.
+            raise pytest.UsageError
         if status == pytest.ExitCode.INTERNAL_ERROR:
             raise _InternalError
         if session.shouldfail:

@@ -45,7 +45,7 @@ _LETTER = {
 }
 
 # Sets are shown in one order.
-_ENV = {"PYTHONHASHSEED": "0"}
+SAME_SETS = {"PYTHONHASHSEED": "0"}
 
 _NORMALISE = (
     # Times and what is padded to make room for them.
@@ -163,7 +163,7 @@ def _run(project: Project, folder: Path, case: Case, program: str) -> Iterator[t
         exact = step.startswith("= ")
         args = _split(step.removeprefix("= "))
         cwd = folder / case.cwd
-        env = {**_ENV, **case.env}
+        env = {**SAME_SETS, **case.env}
         if program == "rpytest":
             result = project.rpytest("-n", str(case.n), *args, junit=case.junit, env=env, cwd=cwd)
         else:

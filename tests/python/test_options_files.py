@@ -289,14 +289,20 @@ def test_live_log(shared_project: Project, folder: Path, args: tuple[str, ...]) 
         "--tb=no",
         *(arg for arg in args if not arg.startswith(("-n", "--start-method"))),
     ]
-    expected = shared_project.pytest(*options, "--deselect=test_b.py::test_child", junit=False, cwd=folder)
-    actual = shared_project.rpytest(*args, *options[:2], "--deselect=test_b.py::test_child", junit=False, cwd=folder)
+    expected = shared_project.pytest(
+        *options, "--deselect=test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+    )
+    actual = shared_project.rpytest(
+        *args, *options[:2], "--deselect=test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+    )
     assert actual.status == expected.status == 1
     wanted = _live_logs(expected.stdout)
     assert [len(lines) for lines in wanted.values()] == [8, 7, 2]
-    assert _live_logs(actual.stdout) == wanted
+    assert _live_logs(actual.stdout) == wanted, f"{actual}\n{expected}"
     # A child that a test forks is no worker.
-    result = shared_project.rpytest(*args, *options[:2], "test_b.py::test_child", junit=False, cwd=folder)
+    result = shared_project.rpytest(
+        *args, *options[:2], "test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+    )
     assert result.status == 0 and "nobody hears" not in result.stdout, result
 
 
