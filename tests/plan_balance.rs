@@ -114,8 +114,11 @@ proptest! {
             let mut left = HashSet::new();
             let stays = part.chunk_by(|&a, &b| suite.modules[a as usize] == suite.modules[b as usize]);
             for stay in stays {
-                prop_assert!(left.insert(suite.modules[stay[0] as usize]));
-                prop_assert!(stay.is_sorted());
+                let module = suite.modules[stay[0] as usize];
+                prop_assert!(left.insert(module));
+                // Other workers run the rest of a divided module meanwhile: it has no order.
+                let count = suite.modules.iter().filter(|&&other| other == module).count();
+                prop_assert!(stay.is_sorted() || stay.len() < count);
             }
         }
     }

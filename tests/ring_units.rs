@@ -294,11 +294,11 @@ fn a_unit_is_taken_over_only_if_its_set_ups_cost_less_than_the_gain() {
     };
     // Of the 50 s that the owner still has, 40 can be taken over.
     assert_eq!(divided(1_000_000), (Some(3), false));
-    // 20 s elsewhere and 30 s here: finished 18 s earlier.
+    // 32 s elsewhere and 30 s here: finished 18 s earlier.
     assert_eq!(divided(12_000_000), (Some(3), false));
-    // 10 s elsewhere are finished 21 s before the owner would be done, for 19 s.
-    assert_eq!(divided(19_000_000), (Some(4), false));
-    assert_eq!(divided(21_000_000), (None, true));
+    // 40 s elsewhere and here: 10 s earlier, for a set-up of 30 s, which counts a quarter.
+    assert_eq!(divided(30_000_000), (Some(4), false));
+    assert_eq!(divided(33_000_000), (None, true));
 }
 
 #[test]

@@ -396,7 +396,7 @@ class Controller:
                 # Nobody waits for an answer: it ended by itself, and what it says is why.
                 self.terminal.release()
         _process.run_exit_functions()
-        answer: Message = {"op": "ended" if not self.is_ready else "text", "status": status}
+        answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
         if self.xml is not None:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):

@@ -110,6 +110,7 @@ pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) ->
         test: entry.test,
         cost_us: entry.cost_us,
         unit: entry.unit,
+        module: entry.module,
         enter_us: entry.enter_us,
         keep: entry.keep,
     });

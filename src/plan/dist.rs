@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::setups::Costs;
 use super::units::{Split, Unit};
-use super::{Plan, PlanEntry, Serial, Sharing, Tests, best, keep_modules_together, lpt};
+use super::{Plan, PlanEntry, Serial, Sharing, Tests, best};
 use crate::event::TestIndex;
 
 /// In which order tests are given to workers.
@@ -232,6 +232,7 @@ fn entry(test: TestIndex, unit: usize, costs: &[u64]) -> PlanEntry {
         test,
         cost_us: u32::try_from(costs[test as usize]).unwrap_or(u32::MAX),
         unit: unit as u32,
+        module: unit as u32,
         enter_us: 0,
         keep: false,
     }
@@ -256,7 +257,7 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
     }
     let wanted = workers.saturating_sub(sorted.groups.len());
     let split = Split::fine(costs.own.iter().sum(), workers, wanted);
-    best(&tests_free, &costs_free, split, |mut units| {
+    let add = |units: &mut Vec<Unit>| {
         let mut first = free;
         let modules = units.iter().map(|unit| unit.module + 1).max().unwrap_or(0);
         for (module, group) in (modules..).zip(&sorted.groups) {
@@ -267,16 +268,14 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
                 cost: group_cost(&tests, &costs, first..first + group.len()),
                 // By its number of tests, as long as nothing else is known: it can't be divided later.
                 known: true,
+                enter: 0,
                 keep: true,
             });
             first += group.len();
         }
-        let mut parts = lpt::assign(&units, workers);
-        for part in &mut parts {
-            keep_modules_together(part, &units);
-        }
-        Plan::lay_out(&parts, &units, &costs, &tests, Some(&order))
-    })
+    };
+    let (units, parts) = best::assign(&tests_free, &costs_free, split, workers, add);
+    Plan::lay_out(&parts, &units, &costs, &tests, Some(&order))
 }
 
 /// Own costs and those of the modules that are entered on the way.

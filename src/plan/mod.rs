@@ -7,6 +7,7 @@
 //! [`dist`] is for everything that the user asks for besides;
 //! [`history`] is where durations come from and [`inventory`] shows it.
 
+mod best;
 pub mod dist;
 pub mod history;
 pub mod inventory;
@@ -16,7 +17,6 @@ mod setups;
 pub mod shard;
 pub mod units;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::TestIndex;
@@ -109,6 +109,8 @@ pub struct PlanEntry {
     pub cost_us: u32,
     /// Equal in neighbours of a part: they belong together.
     pub unit: u32,
+    /// Equal for tests of a module, and for those of a group.
+    pub module: u32,
     /// What another worker pays on top to go on from here, microseconds.
     pub enter_us: u32,
     /// The unit must not be divided.
@@ -135,8 +137,6 @@ pub struct Plan {
     loads: Vec<u64>,
     sharing: Sharing,
     serial: Vec<Serial>,
-    /// How often modules are entered that cost something, and what that costs in all.
-    entered: (u64, u64),
 }
 
 /// Tests that run when nothing else runs, in one worker, in their order.
@@ -166,13 +166,8 @@ impl Plan {
             let everything = vec![(0..units.len()).collect()];
             return Plan::lay_out(&everything, &units, &costs, tests, None);
         }
-        best(tests, &costs, split, |units| {
-            let mut parts = lpt::assign(&units, workers);
-            for part in &mut parts {
-                keep_modules_together(part, &units);
-            }
-            Plan::lay_out(&parts, &units, &costs, tests, None)
-        })
+        let (units, parts) = best::assign(tests, &costs, split, workers, |_| {});
+        Plan::lay_out(&parts, &units, &costs, tests, None)
     }
 
     /// Lays out `parts` of `units`. `order` says which test is at which place of `tests`, if that is not its number.
@@ -206,14 +201,11 @@ impl Plan {
                     };
                     let cost = costs.own[place as usize] + paid;
                     load += cost;
-                    if paid > 0 {
-                        plan.entered.0 += 1;
-                        plan.entered.1 += paid;
-                    }
                     plan.entries.push(PlanEntry {
                         test: order.map_or(place, |order| order[place as usize]),
                         cost_us: clamp(cost),
                         unit: index as u32,
+                        module: unit.module,
                         enter_us: clamp(enter - paid),
                         keep: unit.keep,
                     });
@@ -266,35 +258,4 @@ impl Plan {
     fn longest(&self) -> u64 {
         self.loads.iter().copied().max().unwrap_or(0)
     }
-}
-
-/// The plan that splits expensive modules no more than pays: where everything is finished earlier by more than each set-up
-/// costs that has to be made again for it.
-fn best(tests: &Tests, costs: &Costs, split: Split, plan: impl Fn(Vec<Unit>) -> Plan) -> Plan {
-    if costs.enter.iter().all(|&enter| enter == 0) {
-        return plan(units::group(tests, costs, &split));
-    }
-    let mut best: Option<Plan> = None;
-    for split in split.candidates() {
-        let found = plan(units::group(tests, costs, &split));
-        let better = |best: &Plan| {
-            let gain = best.longest().saturating_sub(found.longest());
-            let more = found.entered.0.saturating_sub(best.entered.0).max(1);
-            gain > found.entered.1.saturating_sub(best.entered.1) / more
-        };
-        if best.as_ref().is_none_or(better) {
-            best = Some(found);
-        }
-    }
-    best.unwrap_or_default()
-}
-
-/// Moves a part's units of one module next to each other, in collection order, to where the first of them stood: a module's
-/// fixtures are set up once per stay in the module, not once per unit.
-fn keep_modules_together(part: &mut [usize], units: &[Unit]) {
-    let mut places: HashMap<u32, usize> = HashMap::with_capacity(part.len());
-    for (place, &index) in part.iter().enumerate() {
-        places.entry(units[index].module).or_insert(place);
-    }
-    part.sort_unstable_by_key(|&index| (places[&units[index].module], units[index].first));
 }

@@ -21,34 +21,37 @@ pub struct Split {
     /// A unit's most cost, µs, unless it is a single test.
     pub limit: u64,
     /// The same where entering the module costs something; `None`: such a module stays whole.
-    pub expensive: Option<u64>,
+    pub expensive: Option<Pieces>,
     /// Units to be had if there are as many tests.
     pub wanted: usize,
 }
 
+/// How a module that is expensive to enter is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    /// When all workers are to be done, µs: no piece takes longer, entering the module included.
+    pub target: u64,
+    /// How many pieces a worker does until then.
+    pub each: u64,
+}
+
+impl Pieces {
+    /// Most cost of a piece without entering the module, which takes `enter`.
+    fn limit(self, enter: u64) -> u64 {
+        let most = self.target.saturating_sub(enter).max(1);
+        // A piece that takes less than its set-up is worth it only if nothing else is in time.
+        (most / self.each).max(enter.min(most))
+    }
+}
+
 impl Split {
-    /// The finest split that balance asks for.
+    /// The finest split of modules that cost nothing to enter; the others stay whole.
     pub fn fine(total: u64, workers: usize, wanted: usize) -> Split {
-        let limit = total / (workers as u64 * UNITS_PER_WORKER);
         Split {
-            limit,
-            expensive: Some(limit),
+            limit: total / (workers as u64 * UNITS_PER_WORKER),
+            expensive: None,
             wanted,
         }
-    }
-
-    /// From splitting expensive modules not at all to splitting them like all others.
-    pub fn candidates(self) -> impl Iterator<Item = Split> {
-        let limits = [
-            None,
-            Some(UNITS_PER_WORKER),
-            Some(UNITS_PER_WORKER / 2),
-            Some(1),
-        ];
-        limits.into_iter().map(move |times| Split {
-            expensive: times.map(|times| self.limit.saturating_mul(times)),
-            ..self
-        })
     }
 }
 
@@ -63,6 +66,8 @@ pub struct Unit {
     pub module: u32,
     /// Microseconds, entering the module included.
     pub cost: u64,
+    /// The part of it that a worker saves that was in the module before.
+    pub enter: u64,
     /// Whether the duration of any of its tests is known.
     pub known: bool,
     /// It must not be divided, whoever would have the time.
@@ -125,12 +130,12 @@ impl Builder<'_> {
         let limit = if enter == 0 {
             Some(self.split.limit)
         } else {
-            self.split.expensive
+            self.split.expensive.map(|pieces| pieces.limit(enter))
         };
-        let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) + enter > limit) else {
+        let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) > limit) else {
             return self.push(module);
         };
-        self.limit = limit.saturating_sub(enter);
+        self.limit = limit;
         // Light classes are put together up to the limit: splitting finer than needed only costs set-ups.
         let mut open = module.start..module.start;
         let mut open_cost = 0;
@@ -178,6 +183,7 @@ fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Costs) -> Unit 
         len: range.len() as u32,
         module,
         cost: costs.sum(&range) + costs.enter[range.start],
+        enter: costs.enter[range.start],
         known: tests.durations[range].iter().any(Option::is_some),
         keep: false,
     }

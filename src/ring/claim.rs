@@ -14,6 +14,9 @@ use super::{PlanEntry, Segment, Sharing};
 /// The claim of a test that nobody may take yet; no worker's, because there are fewer slots.
 const WITHHELD: u32 = u32::MAX;
 
+/// How long a worker goes on in its own part before it looks again whether others have heavier units.
+const LOOK_AGAIN_NS: u64 = 100_000_000;
+
 /// A claim word: 0 is free.
 fn word(slot: u16, incarnation: u16) -> u32 {
     u32::from(incarnation) << 16 | (u32::from(slot) + 1)
@@ -229,8 +232,17 @@ pub(super) struct Walker {
     end: u32,
     /// First entry of the undivided unit that it took last.
     held: Option<u32>,
+    /// Module and unit of the test that it claimed last.
+    module: Option<u32>,
+    unit: Option<u32>,
+    /// Where it goes on in its own part after a heavier unit of another's.
+    resume: Option<(u32, u32)>,
+    /// When it last looked for one, ns.
+    looked: u64,
     /// What others may have left, known once this worker's own part is exhausted.
     rest: Option<Rest>,
+    /// It has left its own part.
+    stealing: bool,
     /// There was work left that was not worth taking over.
     declined: bool,
     /// How many claims had been given back when it last looked for others' work.
@@ -253,6 +265,11 @@ impl Walker {
             next,
             end,
             held: None,
+            module: None,
+            unit: None,
+            resume: None,
+            looked: 0,
+            stealing: false,
             rest: None,
             declined: false,
             epoch: 0,
@@ -276,6 +293,10 @@ impl Walker {
                 if segment.stopped() {
                     return None;
                 }
+                if let Some(range) = self.heavier(segment) {
+                    self.resume = Some((self.next, self.end));
+                    (self.next, self.end) = range;
+                }
                 let index = self.next;
                 self.next += 1;
                 if let Some(head) = segment.unit_head(index)
@@ -290,7 +311,8 @@ impl Walker {
                     }
                     self.held = Some(head);
                 }
-                let test = segment.plan().entries[index as usize].test;
+                let entry = &segment.plan().entries[index as usize];
+                let test = entry.test;
                 let claim = segment.claim_word(test);
                 // The load first: a failed compare-exchange takes the cache line away from its owner.
                 if claim.load(Ordering::Relaxed) == 0
@@ -298,16 +320,21 @@ impl Walker {
                         .compare_exchange(0, self.word, Ordering::Relaxed, Ordering::Relaxed)
                         .is_ok()
                 {
+                    self.module = Some(entry.module);
+                    self.unit = Some(entry.unit);
                     return Some(test);
                 }
             }
-            (self.next, self.end) = self.pick(segment)?;
+            (self.next, self.end) = match self.resume.take() {
+                Some(own) => own,
+                None => self.pick(segment)?,
+            };
         }
     }
 
     /// Whether the worker has left its own part.
     pub fn stealing(&self) -> bool {
-        self.rest.is_some()
+        self.stealing
     }
 
     /// Whether the last claim found work that was not worth taking over at that time.
@@ -321,11 +348,34 @@ impl Walker {
         self.epoch
     }
 
+    /// Another's unit that is to be done before the next one of the own part: only between two units, and not often.
+    fn heavier(&mut self, segment: &Segment) -> Option<(u32, u32)> {
+        let next = &segment.plan().entries[self.next as usize];
+        if self.stealing
+            || self.resume.is_some()
+            || self.unit.is_none_or(|unit| unit == next.unit)
+            // It would have to come back into a module.
+            || next.enter_us > 0
+            || segment.plan().sharing != Sharing::Steal
+        {
+            return None;
+        }
+        let now = segment.now_ns();
+        if now.saturating_sub(self.looked) < LOOK_AGAIN_NS {
+            return None;
+        }
+        self.looked = now;
+        let slot = (self.word as u16).checked_sub(1)?;
+        let rest = self.rest.get_or_insert_with(|| Rest::new(segment));
+        rest.heavier(segment, slot, self.module)
+    }
+
     /// Chooses the next range to walk; it had an unclaimed test when looked at.
     fn pick(&mut self, segment: &Segment) -> Option<(u32, u32)> {
         if segment.stopped() || segment.plan().sharing == Sharing::Own {
             return None;
         }
+        self.stealing = true;
         let everything = (0, segment.plan().entries.len() as u32);
         loop {
             // Acquire: pairs with the release in `new_epoch`.
@@ -338,7 +388,7 @@ impl Walker {
             if !known {
                 *rest = Rest::new(segment);
             }
-            match rest.choose(segment) {
+            match rest.choose(segment, self.module) {
                 Choice::Range(start, end) => return Some((start, end)),
                 Choice::Later => {
                     self.declined = true;

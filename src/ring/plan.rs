@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::SegmentSpec;
-use super::layout::Geometry;
+use super::layout::{ENTRY_BYTES, Geometry};
 use super::memory::Memory;
 use super::sync::Ordering;
 
@@ -16,6 +16,8 @@ pub struct PlanEntry {
     pub cost_us: u32,
     /// Equal in neighbours that should run in the same worker.
     pub unit: u32,
+    /// The same for all tests of a module, if it costs something to enter it.
+    pub module: u32,
     /// What a worker pays on top of `cost_us` when it takes over another's unit from here on, µs: set-ups that the other
     /// one would not have to repeat.
     pub enter_us: u32,
@@ -156,7 +158,7 @@ pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
     }
     hasher.update(&plan.sharing.number().to_le_bytes());
     for entry in &plan.entries {
-        let mut bytes = [0; 20];
+        let mut bytes = [0; ENTRY_BYTES];
         for (bytes, word) in bytes.chunks_exact_mut(4).zip(words(entry)) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
@@ -170,11 +172,12 @@ pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
 }
 
 /// An entry as it lies in the segment.
-pub(super) fn words(entry: &PlanEntry) -> [u32; 5] {
+pub(super) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
     [
         entry.test,
         entry.cost_us,
         entry.unit,
+        entry.module,
         entry.enter_us,
         entry.keep.into(),
     ]
@@ -193,8 +196,9 @@ pub(super) fn read(
             test: word(offset),
             cost_us: word(offset + 4),
             unit: word(offset + 8),
-            enter_us: word(offset + 12),
-            keep: match word(offset + 16) {
+            module: word(offset + 12),
+            enter_us: word(offset + 16),
+            keep: match word(offset + 20) {
                 0 => false,
                 1 => true,
                 _ => return Err("a number is out of range"),

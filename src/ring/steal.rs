@@ -4,8 +4,11 @@ use std::cmp::Reverse;
 
 use super::{PlanEntry, Segment};
 
-/// Windows longer than this are weighed by prefix sums instead of looking at each claim.
+/// In windows longer than this only the back is looked at; what lies before it is weighed by prefix sums.
 const EXACT: u32 = 4096;
+
+/// In a map of tests: not planned.
+const NOWHERE: u32 = u32::MAX;
 
 /// An answer to: what next?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(super) struct Rest {
     windows: Vec<(u32, u32)>,
     /// `sums[i]`: cost of the entries before `i`.
     sums: Vec<u64>,
+    /// Per test its entry, or [`NOWHERE`].
+    places: Vec<u32>,
 }
 
 impl Rest {
@@ -36,6 +41,10 @@ impl Rest {
                 sum
             }))
             .collect();
+        let mut places = vec![NOWHERE; segment.spec().tests as usize];
+        for (place, entry) in (0..).zip(&plan.entries) {
+            places[entry.test as usize] = place;
+        }
         Self {
             windows: plan
                 .parts
@@ -43,12 +52,72 @@ impl Rest {
                 .map(|&(start, len)| (start, start + len))
                 .collect(),
             sums,
+            places,
         }
     }
 
-    /// A range in the part with most work left; in another one where that does not pay.
-    pub fn choose(&mut self, segment: &Segment) -> Choice {
-        let mut parts: Vec<(u64, usize)> = Vec::with_capacity(self.windows.len());
+    /// A range for a worker whose last test was of `module`: from whoever would be done last, and from another one where that
+    /// does not pay.
+    pub fn choose(&mut self, segment: &Segment, module: Option<u32>) -> Choice {
+        let queues = self.queues(segment);
+        if queues.is_empty() {
+            return Choice::Nothing;
+        }
+        let slots = 0..segment.spec().slots;
+        let tests = slots.filter_map(|slot| self.running(segment, slot));
+        // How long a test takes that is late, nobody knows.
+        let tests = tests.filter(|running| !running.late);
+        let mut floor = tests.map(|running| running.left).max().unwrap_or(0);
+        for queue in &queues {
+            let thief = Thief {
+                segment,
+                queue,
+                module,
+                floor,
+            };
+            if let Some((start, end)) = thief.choose() {
+                return Choice::Range(start, end);
+            }
+            floor = floor.max(queue.all());
+        }
+        Choice::Later
+    }
+
+    /// A unit that the worker of `slot` had better do before it goes on in its own part: much heavier than its next one, and in
+    /// a queue that would take longer than all that it has itself with that unit. The heavy ones come first, wherever they
+    /// turn out to be too many.
+    pub fn heavier(
+        &mut self,
+        segment: &Segment,
+        slot: u16,
+        module: Option<u32>,
+    ) -> Option<(u32, u32)> {
+        let queues = self.queues(segment);
+        let own = queues.iter().find(|queue| queue.owner == Some(slot))?;
+        let next = own.pieces.first()?.cost;
+        queues.iter().find_map(|queue| {
+            let thief = Thief {
+                segment,
+                queue,
+                module,
+                floor: 0,
+            };
+            let pays = |piece: &&Piece| {
+                piece.whole
+                    && piece.cost > MUCH * next
+                    && own.left + piece.cost < queue.all()
+                    && thief.enter(piece.start) + thief.again(piece.start, piece.end) == 0
+            };
+            let heaviest = queue.pieces.iter().filter(pays);
+            let piece = heaviest.max_by_key(|piece| piece.cost)?;
+            let whole = segment.unit_range(piece.start);
+            Some(whole.unwrap_or((piece.start, piece.end)))
+        })
+    }
+
+    /// What is free, by who would do it; the queue that takes longest comes first, among equals the one of the lowest part.
+    fn queues(&mut self, segment: &Segment) -> Vec<Queue> {
+        let mut queues = Vec::with_capacity(self.windows.len());
         for part in 0..self.windows.len() {
             let (mut low, mut high) = self.windows[part];
             while low < high && !segment.free_at(low) {
@@ -59,158 +128,263 @@ impl Rest {
             }
             self.windows[part] = (low, high);
             if low < high {
-                parts.push((self.left(segment, low, high), part));
+                self.add_queues(segment, part as u16, &mut queues);
             }
         }
-        if parts.is_empty() {
-            return Choice::Nothing;
-        }
-        // Stable: among equals the lowest slot.
-        parts.sort_by_key(|&(left, _)| Reverse(left));
-        let chosen = parts.iter().find_map(|&(left, part)| {
-            Part {
-                segment,
-                slot: part as u16,
-                left,
-            }
-            .choose(self.windows[part])
-        });
-        chosen.map_or(Choice::Later, |(start, end)| Choice::Range(start, end))
+        // Stable.
+        queues.sort_by_key(|queue| Reverse(queue.all()));
+        queues
     }
 
-    /// Cost of what is unclaimed in a window.
-    fn left(&self, segment: &Segment, low: u32, high: u32) -> u64 {
-        if high - low > EXACT {
-            return self.sums[high as usize] - self.sums[low as usize];
-        }
+    /// Adds what is free in a part: as queues of its owner, and of those who run on in a unit that they took over.
+    fn add_queues(&self, segment: &Segment, part: u16, queues: &mut Vec<Queue>) {
         let entries = &segment.plan().entries;
-        let free = (low..high).filter(|index| segment.free_at(*index));
-        free.map(|index| weight(&entries[index as usize])).sum()
+        let (low, high) = self.windows[usize::from(part)];
+        let (first, len) = segment.plan().parts[usize::from(part)];
+        let last = first + len;
+        let from = low.max(high.saturating_sub(EXACT));
+        let own = queues.len();
+        queues.push(Queue {
+            owner: Some(part),
+            pieces: Vec::new(),
+            left: self.sums[from as usize] - self.sums[low as usize],
+            running: self
+                .running(segment, part)
+                .filter(|running| (first..last).contains(&running.place)),
+        });
+        let same_unit =
+            |one: u32, other: u32| entries[one as usize].unit == entries[other as usize].unit;
+        let mut next = from;
+        while next < high {
+            if !segment.free_at(next) {
+                next += 1;
+                continue;
+            }
+            let start = next;
+            let mut cost = 0;
+            while next < high && same_unit(start, next) && segment.free_at(next) {
+                cost += weight(&entries[next as usize]);
+                next += 1;
+            }
+            let cut = (start > first && same_unit(start - 1, start))
+                || (next < last && same_unit(next, start));
+            let piece = Piece {
+                start,
+                end: next,
+                cost,
+                // Undivided units are free as long as nobody has them, even if one who had it died in it.
+                whole: !cut || entries[start as usize].keep,
+            };
+            let guest = if start > first && same_unit(start - 1, start) {
+                self.guest(segment, part, start - 1)
+            } else {
+                None
+            };
+            if let Some(running) = guest {
+                queues.push(Queue {
+                    owner: None,
+                    left: cost,
+                    pieces: vec![piece],
+                    running: Some(running),
+                });
+            } else {
+                queues[own].left += cost;
+                queues[own].pieces.push(piece);
+            }
+        }
+        if queues[own].pieces.is_empty() {
+            queues.remove(own);
+        }
+    }
+
+    /// What another than the part's owner, who claimed the entry before a piece and is still in its unit, has left of its test.
+    fn guest(&self, segment: &Segment, part: u16, before: u32) -> Option<Running> {
+        let entries = &segment.plan().entries;
+        let (slot, _) = segment.claim_of(entries[before as usize].test)?;
+        let running = self.running(segment, slot).filter(|_| slot != part)?;
+        let unit = entries[running.place as usize].unit;
+        (unit == entries[before as usize].unit).then_some(running)
+    }
+
+    /// What a slot runs.
+    ///
+    /// A test that takes longer than estimated is assumed to take as long again: who waits for it stops waiting after a
+    /// while, whatever the estimate was.
+    fn running(&self, segment: &Segment, slot: u16) -> Option<Running> {
+        let state = segment.slot_state(slot);
+        let place = self.places.get(state.current? as usize).copied()?;
+        let entry = segment.plan().entries.get(place as usize)?;
+        let elapsed = segment.now_ns().saturating_sub(state.started_ns) / 1000;
+        let estimate = weight(entry) + self.entering(segment, slot, place);
+        Some(Running {
+            place,
+            left: if elapsed < estimate {
+                estimate - elapsed
+            } else {
+                elapsed
+            },
+            late: elapsed >= estimate.saturating_mul(LATE),
+        })
+    }
+
+    /// What a worker pays on top that begins here with what it took over.
+    fn entering(&self, segment: &Segment, slot: u16, place: u32) -> u64 {
+        let plan = segment.plan();
+        let entry = &plan.entries[place as usize];
+        let (first, len) = plan.parts[usize::from(slot)];
+        if entry.enter_us == 0 || (first..first + len).contains(&place) {
+            return 0;
+        }
+        let before = &plan.entries[place as usize - 1];
+        let stays = before.module == entry.module
+            && segment
+                .claim_of(before.test)
+                .is_some_and(|(claimant, _)| claimant == slot);
+        if stays { 0 } else { entry.enter_us.into() }
     }
 }
+
+/// Which part of a set-up has to be gained at least: workers share processors, disks and servers.
+const SET_UP_COUNTS: u64 = 4;
+
+/// How many times as long as estimated a test takes that may as well hang.
+const LATE: u64 = 3;
+
+/// How many times as heavy as its own next unit another's must be for a worker to do it first.
+const MUCH: u64 = 2;
 
 /// A test of unknown cost still counts.
 fn weight(entry: &PlanEntry) -> u64 {
     u64::from(entry.cost_us.max(1))
 }
 
-/// A part from which something may be taken over.
-struct Part<'a> {
-    segment: &'a Segment,
-    slot: u16,
-    /// Cost of what is unclaimed in it.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    place: u32,
+    /// µs.
     left: u64,
+    /// It takes so much longer than estimated that nobody knows when it ends.
+    late: bool,
 }
 
-impl Part<'_> {
+/// What one worker has before it; nobody else is on the way there.
+#[derive(Debug)]
+struct Queue {
+    /// The slot of which it is the part, unless the worker is a guest there.
+    owner: Option<u16>,
+    /// In the order of the plan.
+    pieces: Vec<Piece>,
+    /// Cost of what is unclaimed, µs.
+    left: u64,
+    /// What the worker is running; `None` when there is no worker, or it is about to begin: nobody is waited for.
+    running: Option<Running>,
+}
+
+impl Queue {
+    /// When it is empty if nobody helps, µs from now.
+    fn all(&self) -> u64 {
+        self.left + self.running.map_or(0, |running| running.left)
+    }
+}
+
+/// Neighbours in a unit, all of them free.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    start: u32,
+    end: u32,
+    cost: u64,
+    /// It is the unit, and nobody has begun it.
+    whole: bool,
+}
+
+/// A worker that considers taking over a part of a queue.
+struct Thief<'a> {
+    segment: &'a Segment,
+    queue: &'a Queue,
+    /// Of its last test.
+    module: Option<u32>,
+    /// Others are not done before, µs from now.
+    floor: u64,
+}
+
+impl Thief<'_> {
     fn entry(&self, index: u32) -> &PlanEntry {
         &self.segment.plan().entries[index as usize]
     }
 
-    fn same_unit(&self, one: u32, other: u32) -> bool {
-        self.entry(one).unit == self.entry(other).unit
-    }
-
-    /// The range to take, of a window that begins and ends with free entries: the last unit that nobody has begun; when
-    /// there is none, the back of the unit of which most is unclaimed. `None`: nothing is worth it.
-    fn choose(&self, (low, high): (u32, u32)) -> Option<(u32, u32)> {
-        let (first, len) = self.segment.plan().parts[usize::from(self.slot)];
-        let mut most: Option<(u64, u32, u32)> = None;
-        let mut end = high;
-        while end > low {
-            let mut start = end - 1;
-            while start > low && self.same_unit(start - 1, end - 1) {
-                start -= 1;
-            }
-            let mut free = 0;
-            let mut cost = 0;
-            for index in start..end {
-                if self.segment.free_at(index) {
-                    free += 1;
-                    cost += weight(self.entry(index));
-                }
-            }
-            // Undivided units are free as long as nobody has them, even if one who had it died in it.
-            let kept = self.entry(start).keep;
-            // What the window cuts off was claimed, so a unit that it cuts is begun.
-            let cut = (start == low && start > first && self.same_unit(start - 1, start))
-                || (end == high && end < first + len && self.same_unit(end, end - 1));
-            if free > 0 && (kept || free == end - start && !cut) && self.pays(start, cost) {
-                // All of it: what was given back a moment ago would be nobody's, once the unit is held.
-                let whole = self.segment.unit_range(start);
-                return Some(whole.unwrap_or((start, end)));
-            }
-            if free > 0 && !kept && most.is_none_or(|(least, ..)| cost > least) {
-                most = Some((cost, start, end));
-            }
-            end = start;
+    /// The range to take: of the units that nobody has begun the one with which both are done first; when there is none, the
+    /// back of the piece that takes longest. `None`: nothing is worth it.
+    fn choose(&self) -> Option<(u32, u32)> {
+        let units = self.queue.pieces.iter().filter(|piece| piece.whole);
+        let found = units
+            .filter_map(|piece| Some((self.finished(piece.start, piece.end, piece.cost)?, piece)))
+            // Among equals the last.
+            .min_by_key(|(finished, piece)| (*finished, Reverse(piece.start)));
+        if let Some((_, piece)) = found {
+            // All of it: what was given back a moment ago would be nobody's, once the unit is held.
+            let whole = self.segment.unit_range(piece.start);
+            return Some(whole.unwrap_or((piece.start, piece.end)));
         }
-        let (_, start, end) = most?;
-        self.divide(start, end)
+        let pieces = self.queue.pieces.iter().filter(|piece| !piece.whole);
+        self.divide(pieces.max_by_key(|piece| piece.cost)?)
     }
 
-    /// When entries of this cost would be finished if they are taken over; `None` if that is not earlier than their owner
-    /// would be done, by more than the set-ups cost that have to be made again.
-    fn finished(&self, cost: u64, enter: u64, running: Option<u64>) -> Option<u64> {
-        let ours = cost + enter;
-        let Some(running) = running else {
+    /// When both are done if entries of this cost are taken over; `None` if set-ups have to be made again for it, and that does
+    /// not pay: the other one alone would be done hardly later, or others are anyway.
+    fn finished(&self, start: u32, end: u32, cost: u64) -> Option<u64> {
+        let enter = self.enter(start);
+        let again = self.again(start, end);
+        let all = self.queue.all();
+        let finished = (cost + enter).max(all - cost + again);
+        let pays = match self.queue.running {
+            _ if enter + again == 0 => true,
             // Nobody else is there to do it.
-            return Some(ours);
+            None => true,
+            // Who waits for a test that hangs has nothing better to do.
+            Some(running) if running.late => cost + enter < all,
+            Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
         };
-        (enter == 0 || ours + enter < self.left + running).then_some(ours)
+        pays.then_some(finished)
     }
 
-    /// Whether taking over entries from `start` on, of this cost, pays.
-    fn pays(&self, start: u32, cost: u64) -> bool {
-        let enter = u64::from(self.entry(start).enter_us);
-        enter == 0 || self.finished(cost, enter, self.in_flight()).is_some()
-    }
-
-    /// The back of what is free in a unit, so that this worker and the owner finish it about together.
-    fn divide(&self, start: u32, end: u32) -> Option<(u32, u32)> {
-        let free: Vec<u32> = (start..end)
-            .filter(|index| self.segment.free_at(*index))
-            .collect();
-        if free.is_empty() {
-            // Claimed in the meantime: the walk finds nothing there, and asks again.
-            return Some((start, end));
+    /// What entering the module of an entry costs this worker on top.
+    fn enter(&self, start: u32) -> u64 {
+        let entry = self.entry(start);
+        if self.module == Some(entry.module) {
+            0
+        } else {
+            entry.enter_us.into()
         }
-        let running = self.in_flight();
-        let all = self.left + running.unwrap_or(0);
+    }
+
+    /// What entering the module costs the other one on top, who would have done so with what is taken.
+    fn again(&self, start: u32, end: u32) -> u64 {
+        let first = self.entry(start);
+        let next = self.segment.plan().entries.get(end as usize);
+        let stays =
+            |next: &&PlanEntry| next.module == first.module && first.enter_us < next.enter_us;
+        let is_theirs = |_: &&PlanEntry| {
+            let mut pieces = self.queue.pieces.iter();
+            pieces.any(|piece| (piece.start..piece.end).contains(&end))
+        };
+        next.filter(stays)
+            .filter(is_theirs)
+            .map_or(0, |next| (next.enter_us - first.enter_us).into())
+    }
+
+    /// The back of a piece, so that both finish it about together.
+    fn divide(&self, piece: &Piece) -> Option<(u32, u32)> {
         let mut taken = 0;
         let mut best: Option<(u64, u32)> = None;
-        for &index in free.iter().rev() {
+        for index in (piece.start..piece.end).rev() {
             taken += weight(self.entry(index));
-            let enter = u64::from(self.entry(index).enter_us);
-            let Some(ours) = self.finished(taken, enter, running) else {
+            let Some(finished) = self.finished(index, piece.end, taken) else {
                 continue;
             };
-            let finished = ours.max(all.saturating_sub(taken));
             if best.is_none_or(|(least, _)| finished <= least) {
                 best = Some((finished, index));
             }
         }
-        best.map(|(_, index)| (index, end))
-    }
-
-    /// What the test that the owner is running will still take, µs; `None` when there is no owner, or it is about to begin:
-    /// nobody is waited for.
-    ///
-    /// A test that takes longer than estimated is assumed to take as long again: who waits for it stops waiting after a
-    /// while, whatever the estimate was.
-    fn in_flight(&self) -> Option<u64> {
-        let state = self.segment.slot_state(self.slot);
-        let test = state.current?;
-        let (first, len) = self.segment.plan().parts[usize::from(self.slot)];
-        let estimate = (first..first + len)
-            .map(|index| self.entry(index))
-            .find(|entry| entry.test == test)
-            .map_or(0, weight);
-        let elapsed = self.segment.now_ns().saturating_sub(state.started_ns) / 1000;
-        Some(if elapsed < estimate {
-            estimate - elapsed
-        } else {
-            elapsed
-        })
+        best.map(|(_, index)| (index, piece.end))
     }
 }

@@ -4,6 +4,8 @@
 //! `cargo test` makes a few hundred runs of small suites. All of them, with a table of the results:
 //!
 //! `cargo test --release --test simulation -- --ignored --nocapture`
+//!
+//! `SIMULATE=modules,giant` in front of it leaves the other profiles out.
 
 mod ours;
 mod suites;
@@ -122,7 +124,12 @@ impl Row {
 
 fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Row> {
     let mut rows = Vec::new();
-    for profile in Profile::ALL {
+    let chosen = std::env::var("SIMULATE").unwrap_or_default();
+    let is_chosen = |profile: &Profile| {
+        let name = format!("{profile:?}").to_lowercase();
+        chosen.is_empty() || chosen.split(',').any(|chosen| chosen == name)
+    };
+    for profile in Profile::ALL.into_iter().filter(is_chosen) {
         for &tests in plan.tests {
             for &workers in plan.workers {
                 for &estimates in estimates {

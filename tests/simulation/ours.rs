@@ -47,6 +47,7 @@ fn segment(plan: &Plan, tests: usize) -> Arc<Segment> {
         test: entry.test,
         cost_us: entry.cost_us,
         unit: entry.unit,
+        module: entry.module,
         enter_us: entry.enter_us,
         keep: entry.keep,
     });
