@@ -134,6 +134,8 @@ struct Run<'a> {
     asked: Vec<Lost>,
     /// Workers that have crashed.
     crashes: u32,
+    /// What the end of the report says of the first crash that was one too many.
+    crash_limit: Option<String>,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
     /// What is still withheld.
@@ -209,6 +211,7 @@ impl<'a> Run<'a> {
             lost: VecDeque::new(),
             asked: Vec::new(),
             crashes: 0,
+            crash_limit: None,
             out_of_restarts: false,
             serial: setup.serial.into(),
             sequences: vec![Vec::new(); setup.slots.into()],
