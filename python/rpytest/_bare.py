@@ -290,13 +290,19 @@ class BareHost(Host):
         if fork_detached() == 0:
             ours.close()
             self.conn.close()
+            _process.keep_private(theirs)
             _process.ignore_interrupts()
             message = {"uid": self.uid, "workers": self.expected}
             BareController(Start(message, theirs, streams), self.request).main()
         theirs.close()
         _wire.close_all(streams)
         client = Client(ours)
-        client.wait()
+        client.conn = self.conn.fileno()
+        try:
+            client.wait()
+        except _wire.Closed:
+            client.kill()
+            raise
         return client
 
     def _forked(self, child: Child) -> None:
@@ -322,6 +328,7 @@ class BareHost(Host):
         """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
         try:
             self.controller = self._fork_controller()
+            self._listen_to(self.controller)
         except Ended as ended:
             self._give_up(ended.status, "")
         self._spawn(0, 0)

@@ -5,6 +5,8 @@ pytest writes it in the controller and never in a worker; a session is configure
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,13 +51,22 @@ class Cache:
 
     def save(self, session: pytest.Session) -> None:
         """Write what changed."""
-        config: Any = self.config
-        workerinput = config.workerinput
-        # Its absence is what tells the plugins that this is not a worker.
-        del config.workerinput
-        try:
+        with not_a_worker(self.config):
             for plugin in self.plugins:
                 hook = plugin.pytest_sessionfinish
                 hook(session) if hook.__func__.__code__.co_argcount > 1 else hook()
-        finally:
-            config.workerinput = workerinput
+
+
+@contextlib.contextmanager
+def not_a_worker(config: pytest.Config) -> Iterator[None]:
+    """For the time in which the host does what pytest does outside of workers: hooks tell by ``workerinput``."""
+    holder: Any = config
+    if not hasattr(holder, "workerinput"):
+        yield
+        return
+    workerinput = holder.workerinput
+    del holder.workerinput
+    try:
+        yield
+    finally:
+        holder.workerinput = workerinput

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -38,12 +39,17 @@ HOOKS = (
     "pytest_testnodedown",
     "pytest_xdist_node_collection_finished",
     "pytest_handlecrashitem",
+    "pytest_keyboard_interrupt",
+    "pytest_warning_recorded",
     # To be refused.
     "pytest_xdist_make_scheduler",
 )
 
 #: Milliseconds that a controller which is given up has to go.
 _PATIENCE = 2000
+
+#: Milliseconds that it has for its hooks when the command line is gone.
+_GRACE = 800
 
 
 class Ended(Exception):
@@ -87,10 +93,15 @@ def fork_detached() -> int:
     """
     pid = _process.fork()
     if pid == 0:
-        if _process.fork():
-            os._exit(0)
+        try:
+            if _process.fork():
+                os._exit(0)
+        except OSError:
+            os._exit(1)
         return 0
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        raise BlockingIOError("no process could be forked")
     return pid
 
 
@@ -133,10 +144,18 @@ class Client:
         self.wants_ids = False
         #: What `config.workerinput` is in each worker.
         self.inputs: list[dict[str, Any]] = []
+        #: pidfd of the controller.
+        self.pidfd = -1
+        #: The command line's connection (or -1): a wait ends with it.
+        self.conn = -1
+        #: Told that the controller has looked at the last `reports`.
+        self.on_taken: Callable[[Message], None] = lambda _: None
 
     def wait(self) -> None:
         """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or :class:`Died`."""
         message, data = self._receive()
+        with contextlib.suppress(OSError):
+            self.pidfd = os.pidfd_open(int(message["pid"]))
         self.header = message["header"]
         self.wants_reports = message["wants_reports"]
         self.is_live = message["live"]
@@ -155,9 +174,9 @@ class Client:
         except _wire.Closed:
             raise Died from None
 
-    def replaced(self, slot: int) -> None:
-        """A worker has taken the place of a dead one: it has an input of its own."""
-        self._send({"op": "node", "slot": slot})
+    def replaced(self, slot: int, incarnation: int) -> None:
+        """A worker takes the place of another one: it has an input of its own."""
+        self._send({"op": "node", "slot": slot, "incarnation": incarnation})
         self.inputs[slot] = _record.load(self._receive()[1])
 
     def crashed(self, message: Message) -> Message:
@@ -183,9 +202,31 @@ class Client:
             poll.poll(_PATIENCE)
         self.close()
 
+    def kill(self) -> None:
+        """End it after a moment for its hooks, which may be what hangs."""
+        self.sock.close()
+        if self.pidfd < 0:
+            return
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(_GRACE):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
     def close(self) -> None:
         """Let go of it in this process."""
         self.sock.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def hear(self) -> None:
+        """Take what it says unasked."""
+        message, data = self._receive_one()
+        if message.get("op") == "taken":
+            self.on_taken(message)
+        else:
+            raise ValueError(f"the controller says {message!r}, {len(data)} bytes, unasked")
 
     def _send(self, message: Message, body: bytes | None = None) -> None:
         fds = [] if body is None else [_wire.memfd("rpytest-bodies", body)]
@@ -197,6 +238,21 @@ class Client:
             _wire.close_all(fds)
 
     def _receive(self) -> tuple[Message, bytes]:
+        """Wait for an answer; raises `Closed` when the command line is gone meanwhile."""
+        while True:
+            if self.conn >= 0:
+                poll = select.poll()
+                poll.register(self.sock, select.POLLIN)
+                poll.register(self.conn, select.POLLRDHUP)
+                ready = {fd for fd, _ in poll.poll()}
+                if self.conn in ready and self.sock.fileno() not in ready:
+                    raise _wire.Closed
+            message, data = self._receive_one()
+            if message.get("op") != "taken":
+                return message, data
+            self.on_taken(message)
+
+    def _receive_one(self) -> tuple[Message, bytes]:
         try:
             message, fds = _wire.receive(self.sock)
         except (_wire.Closed, OSError):

@@ -16,7 +16,7 @@ from _pytest.junitxml import xml_key
 from rpytest import _adapters, _process, _record, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
-from rpytest._fork import restart_capture
+from rpytest._fork import restart_capture, restart_log_file
 from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
 
@@ -42,6 +42,10 @@ _REPORT_HOOKS = (
 _NOT_TERMINATED = "Not properly terminated"
 
 
+#: Exit statuses that pytest itself finds.
+_NATURAL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
 class _InternalError(Exception):
     """Stands for one that was already shown."""
 
@@ -58,7 +62,10 @@ class Controller:
         self.config: pytest.Config
         self.terminal: Terminal
         self.manager: NodeManager
-        self.nodes: list[Node] = []
+        #: By slot and incarnation.
+        self.nodes: dict[tuple[int, int], Node] = {}
+        #: Nobody waits for an answer any more.
+        self.is_forsaken = False
         self.is_live = False
         self.wants_reports = False
         #: Configuring has ended, and the other side knows.
@@ -110,6 +117,8 @@ class Controller:
             # The file is the command line's; there is one for those who add properties to it.
             manager.unregister(xml)
             self.xml = install_junit(config, writes_file=False)
+        # Workers write to it at the same time.
+        restart_log_file(config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -118,7 +127,7 @@ class Controller:
         manager = self.manager = NodeManager(config, self.workers, self.uid)
         hook.pytest_xdist_setupnodes(config=config, specs=manager.specs)
         for slot in range(self.workers):
-            self.nodes.append(self._node(slot))
+            self.nodes[slot, 0] = self._node(slot)
         self.is_live = replaces_terminal(config)
         self.wants_reports = self.is_live or any(
             _adapters.wants_reports(implementation)
@@ -135,22 +144,27 @@ class Controller:
             raise pytest.UsageError(
                 "a plugin or conftest has a scheduler of its own (`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, `--dist` and the mark `xdist_group` say what stays together"
             )
-        inputs = _record.dump([node.workerinput for node in self.nodes])
+        inputs = _record.dump([node.workerinput for node in self.nodes.values()])
         self.is_ready = True
-        self._send(
-            {
-                "op": "configured",
-                "header": "" if self.is_live else self.terminal.take(),
-                "live": self.is_live,
-                "wants_reports": self.wants_reports,
-                "handles_crashes": bool(third_party(config, "pytest_handlecrashitem")),
-                "wants_ids": bool(
-                    third_party(config, "pytest_xdist_node_collection_finished")
-                    or third_party(config, "pytest_handlecrashitem")
-                ),
-            },
-            inputs,
-        )
+        try:
+            self._send(self._description(config), inputs)
+        except _wire.Closed:
+            finish_for_nothing(session)
+            os._exit(0)
+
+    def _description(self, config: pytest.Config) -> Message:
+        return {
+            "op": "configured",
+            "pid": os.getpid(),
+            "header": "" if self.is_live else self.terminal.take(),
+            "live": self.is_live,
+            "wants_reports": self.wants_reports,
+            "handles_crashes": bool(third_party(config, "pytest_handlecrashitem")),
+            "wants_ids": bool(
+                third_party(config, "pytest_xdist_node_collection_finished")
+                or third_party(config, "pytest_handlecrashitem")
+            ),
+        }
 
     def _node(self, slot: int) -> Node:
         node = Node(self.manager, slot, self.arguments)
@@ -172,6 +186,7 @@ class Controller:
             try:
                 message, fds = _wire.receive(self.sock)
             except _wire.Closed:
+                self.is_forsaken = True
                 self.interruption = Interruption("the run was given up", "")
                 raise KeyboardInterrupt from None
             data = _wire.read_all(fds[0], int(message["len"])) if fds else b""
@@ -181,10 +196,10 @@ class Controller:
                     self._collected(session, int(message["slots"]), _record.load(data))
                 case "reports":
                     self._replay(memoryview(data))
+                    self._send({"op": "taken", **self._wishes(session)}, b"")
                 case "node":
-                    node = self.nodes[int(message["slot"])]
-                    self._down(node, _NOT_TERMINATED)
-                    node = self.nodes[node.slot] = self._node(node.slot)
+                    node = self._node(int(message["slot"]))
+                    self.nodes[node.slot, int(message["incarnation"])] = node
                     self._send({}, _record.dump(node.workerinput))
                     self._ready(node)
                 case "crashed":
@@ -193,11 +208,17 @@ class Controller:
                     if _process.child_processes():
                         # Otherwise nobody would ever end them.
                         finish_for_nothing(session)
+                    _process.flush_files()
                     os._exit(0)
                 case "report":
                     self.last = message
                     self._replay(memoryview(data))
                     return self._conclude(session, message)
+
+    def _wishes(self, session: pytest.Session) -> Message:
+        """What hooks have asked for: the end of the run."""
+        wishes = {name: getattr(session, name) for name in ("shouldstop", "shouldfail")}
+        return {name: str(text) for name, text in wishes.items() if text}
 
     def _collected(self, session: pytest.Session, slots: int, news: dict[str, Any]) -> None:
         hook = self.config.hook
@@ -211,7 +232,7 @@ class Controller:
         self._add_deselected(news["deselected"])
         if self.terminal.reporter is not None:
             self.terminal.reporter._numcollected = session.testscollected
-        for node in self.nodes[:slots]:
+        for node in list(self.nodes.values())[:slots]:
             self._ready(node)
             if third_party(self.config, "pytest_xdist_node_collection_finished"):
                 hook.pytest_xdist_node_collection_finished(node=node, ids=self.ids)
@@ -234,8 +255,9 @@ class Controller:
     def _replay(self, bodies: memoryview) -> None:
         """Feed records to the hooks, in the order in which they were written."""
         counts: dict[str, int] = {}
-        for test, flags, kind, slot, body in split_bodies(bodies):
-            node = self.nodes[slot]
+        for test, flags, kind, slot, incarnation, body in split_bodies(bodies):
+            # What nobody ran is reported in the name of the first.
+            node = self.nodes.get((slot, incarnation)) or self.nodes[slot, 0]
             if kind == _record.TEST:
                 plain = bool(flags & _record.PLAIN)
                 self._replay_test(node, test, _record.decode_test(body, plain), counts)
@@ -290,10 +312,11 @@ class Controller:
 
     def _crashed(self, message: Message) -> None:
         """A worker has died in a test: plugins may look at it, change the outcome, and ask for another run."""
-        nodeid = self.ids[int(message["test"])]
+        # Under `--dist each` every worker has its own numbers.
+        nodeid = self.ids[int(message["test"]) % len(self.ids)]
         path = nodeid.partition("::")[0]
         report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message["message"], "???")  # type: ignore[arg-type]
-        report.node = self.nodes[int(message["slot"])]
+        report.node = next(node for (slot, _), node in reversed(self.nodes.items()) if slot == int(message["slot"]))
         self.crashing, self.again = nodeid, False
         known = dict(vars(report))
         self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
@@ -321,7 +344,7 @@ class Controller:
     # The end
 
     def _conclude(self, session: pytest.Session, message: Message) -> bool:
-        for node in self.nodes:
+        for node in self.nodes.values():
             self._down(node, _NOT_TERMINATED)
         # Tests of other shards.
         self._add_deselected(int(message.get("elsewhere") or 0))
@@ -335,6 +358,8 @@ class Controller:
         if stop is not None:
             session.shouldfail = stop
             raise session.Failed(stop)
+        if message.get("alone") and status == pytest.ExitCode.INTERRUPTED and not session.testsfailed:
+            raise KeyboardInterrupt
         if message.get("alone") and status == pytest.ExitCode.INTERRUPTED:
             errors = session.testsfailed
             raise session.Interrupted(f"{errors} error{'s' if errors != 1 else ''} during collection")
@@ -342,7 +367,11 @@ class Controller:
             # What it is about has been said.
             raise pytest.UsageError
         if status == pytest.ExitCode.INTERNAL_ERROR:
+            # What the command line has shown is not shown again.
+            self.config.notify_exception = lambda *_: None  # type: ignore[method-assign]
             raise _InternalError
+        if message.get("alone") and status not in _NATURAL:
+            raise pytest.exit.Exception("ended before the first test", returncode=status)
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -380,25 +409,24 @@ class Controller:
         if self.interruption is not None and self.terminal.reporter is not None:
             self.terminal.reporter._keyboardinterrupt_memo = self.interruption  # type: ignore[assignment]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool | None:
-        """What the command line has shown is not shown again."""
-        return True if excinfo.errisinstance(_InternalError) else None
-
     def end(self, status: int) -> NoReturn:
         """pytest's main function has returned: answer with its status and text, and go."""
-        natural = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        if self.last is not None and status == pytest.ExitCode.OK and int(self.last["status"]) not in natural:
+        if (
+            self.last is not None
+            and status == pytest.ExitCode.OK
+            and int(self.last["status"]) > pytest.ExitCode.TESTS_FAILED
+        ):
             # Chosen by a hook in a worker.
             status = int(self.last["status"])
         text = ""
         if hasattr(self, "terminal"):
             if self.last is not None and not self.is_live:
                 text = self.terminal.take()
-            else:
-                # Nobody waits for an answer: it ended by itself, and what it says is why.
+            elif not self.is_forsaken:
+                # It ended by itself, and what it says is why.
                 self.terminal.release()
         _process.run_exit_functions()
+        _process.flush_files()
         answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
         if self.xml is not None:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]

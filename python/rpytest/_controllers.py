@@ -67,12 +67,15 @@ class Controllers:
         workers: int,
         uid: str | None,
         workerinput: WorkerInput,
+        conn: int,
         ended: Callable[[int, str], NoReturn],
     ) -> None:
+        """``conn``: descriptor of the command line's connection. ``ended`` ends the process."""
         self.base: Base | None = base
         self.workers = workers
         self.fixed_uid = uid
         self.workerinput = workerinput
+        self._conn = conn
         self._ended = ended
         #: The run's standard streams, until the first controller has them.
         self._streams = [os.dup(fd) for fd in range(3)]
@@ -101,21 +104,32 @@ class Controllers:
 
     def _start_first(self) -> None:
         try:
-            self.client = self.start({}, self._streams)
+            self.client = self.start({}, self._streams, self._conn)
         except Ended as error:
             self._ended(error.status, "")
         except Died as error:
             self._ended(3, str(error))
+        except _wire.Closed:
+            # Nobody is interested any more.
+            os._exit(1)
 
-    def start(self, request: Message, streams: Sequence[int]) -> Client:
-        """Start the controller of a run and wait until it is configured; raises :class:`Ended` or :class:`Died`."""
+    def start(self, request: Message, streams: Sequence[int], conn: int) -> Client:
+        """Start the controller of a run and wait until it is configured.
+
+        Raises :class:`Ended` or :class:`Died`; `Closed` when the command line goes away meanwhile.
+        """
         assert self.base is not None
         self.uid = self.fixed_uid or uuid.uuid4().hex
         message: Message = {"uid": self.uid, "workers": self.workers}
         if "env" in request:
             message["env"] = request["env"]
         client = self.base.start(message, streams)
-        client.wait()
+        client.conn = conn
+        try:
+            client.wait()
+        except (_wire.Closed, KeyboardInterrupt):
+            client.kill()
+            raise
         return client
 
     def give_up(self) -> None:

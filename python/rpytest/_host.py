@@ -65,6 +65,8 @@ class Host:
         self.answers = answers
         self.prepare = prepare
         self.controller = controller
+        if controller is not None:
+            self._listen_to(controller)
         #: What collection has said, for the controller.
         self.news = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
@@ -103,12 +105,21 @@ class Host:
         _wire.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
         os.close(body)
 
+    def _listen_to(self, controller: Client) -> None:
+        controller.conn = self.conn.fileno()
+        controller.on_taken = lambda message: _wire.send(
+            self.conn,
+            {"ev": "taken", "shouldstop": message.get("shouldstop"), "shouldfail": message.get("shouldfail")},
+        )
+
     # The loop
 
     def _serve(self) -> Birth:
         while True:
             poll = select.poll()
             poll.register(self.conn, select.POLLIN)
+            if self.controller is not None:
+                poll.register(self.controller.sock, select.POLLIN)
             for child in self.children.values():
                 if not child.ended:
                     poll.register(child.pidfd, select.POLLIN)
@@ -120,6 +131,8 @@ class Host:
                     self._answer(child)
                 if child.pidfd in ready:
                     self._reap(child)
+            if self.controller is not None and self.controller.sock.fileno() in ready:
+                self.controller.hear()
             if self.conn.fileno() in ready:
                 birth = self._command()
                 if birth is not None:
@@ -186,7 +199,7 @@ class Host:
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         if self.controller is not None:
             if incarnation > 0:
-                self.controller.replaced(slot)
+                self.controller.replaced(slot, incarnation)
             birth.input = self.controller.inputs[slot]
             birth.every_report = self.controller.wants_reports
             birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
@@ -291,7 +304,7 @@ class Host:
     def _crashed(self, message: Message) -> None:
         slot = int(message.get("slot", -1))
         again = False
-        if self.controller is not None and self.controller.handles_crashes:
+        if self.controller is not None and self.controller.handles_crashes and message["in_flight"]:
             answer = self.controller.crashed(message)
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
@@ -309,9 +322,7 @@ class Host:
         else:
             # pytest's cache is this side's.
             self.answers.report({**message, "cache_only": True}, bodies)
-            status, text, properties = self.controller.conclude(
-                message, b"" if self.controller.wants_reports else bodies
-            )
+            status, text, properties = self.controller.conclude(message, bodies[int(message["streamed"]) :])
         data = text.encode("utf-8", "backslashreplace")
         answer = _wire.memfd("rpytest-summary", data)
         _wire.send(self.conn, {"ev": "summary", "status": status, "len": len(data), "properties": properties}, [answer])
@@ -354,6 +365,8 @@ class Host:
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
         self._kill_children()
+        if self.controller is not None:
+            self.controller.kill()
         _remove_segments(self.conn)
         self._finish(2)
         os._exit(1)

@@ -12,7 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -111,6 +111,40 @@ class WorkerInput(dict[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """As `dict.get`."""
         return self[key] if key in self else default  # noqa: SIM401 - `self[key]` is what notices
+
+    def _look_at_all(self) -> None:
+        self.complete()
+        for key in list(super().__iter__()):
+            self._look(key)
+
+    def __iter__(self) -> Iterator[str]:
+        self._look_at_all()
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        """As `dict.keys`, like all that follow."""
+        self._look_at_all()
+        return super().keys()
+
+    def values(self) -> Any:
+        self._look_at_all()
+        return super().values()
+
+    def items(self) -> Any:
+        self._look_at_all()
+        return super().items()
+
+    def copy(self) -> dict[str, Any]:
+        self._look_at_all()
+        return super().copy()
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self._look(key)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self._look(key)
+        return super().setdefault(key, default)
 
 
 def hide_input(config: pytest.Config, values: WorkerInput, watch: Watch) -> None:

@@ -6,7 +6,6 @@ carries exactly the plain Python values and is the fastest there is; both ends a
 
 from __future__ import annotations
 
-import contextlib
 import marshal
 import struct
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,10 @@ NO_TEST = 0xFFFF_FFFF
 WHEN = {"setup": 0, "call": 1, "teardown": 2}
 WHEN_NAMES = ("setup", "call", "teardown", "other")
 OUTCOME = {"passed": 0, "failed": 1, "skipped": 2}
+
+_PLAIN_KINDS = (bool, int, float, str, bytes)
+#: A value that contains itself has no end; reports are far from this.
+_DEPTH_LIMIT = 64
 
 IS_FAILURE, IN_SUMMARY = 1, 2
 
@@ -57,20 +60,22 @@ class Entry:
     blob: bytes
 
 
-def plain_values(value: Any) -> Any:
-    """Return ``value`` built of what `marshal` carries; everything else becomes its repr."""
+def plain_values(value: Any, depth: int = 0) -> Any:
+    """Return ``value`` built of what `marshal` carries; everything else, and what is nested too deeply, becomes its repr."""
     kind = type(value)
-    if value is None or kind in (bool, int, float, str, bytes):
+    if value is None or kind in _PLAIN_KINDS:
         return value
-    if isinstance(value, dict):
-        return {plain_values(key): plain_values(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(plain_values(item) for item in value)
-    if isinstance(value, list):
-        return [plain_values(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        items = (plain_values(item) for item in value)
-        return frozenset(items) if isinstance(value, frozenset) else set(items)
+    if depth < _DEPTH_LIMIT:
+        deeper = depth + 1
+        if isinstance(value, dict):
+            return {plain_values(key, deeper): plain_values(item, deeper) for key, item in value.items()}
+        if isinstance(value, tuple):
+            return tuple(plain_values(item, deeper) for item in value)
+        if isinstance(value, list):
+            return [plain_values(item, deeper) for item in value]
+        if isinstance(value, (set, frozenset)):
+            items = (plain_values(item, deeper) for item in value)
+            return frozenset(items) if isinstance(value, frozenset) else set(items)
     # Subclasses (enums, numpy's scalars) travel as the plain value that they are.
     for base in (int, float, str):
         if isinstance(value, base):
@@ -83,11 +88,24 @@ def plain_values(value: Any) -> Any:
         return f"<{kind.__name__} whose repr raised {type(error).__name__}>"
 
 
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether `marshal` carries ``value`` as it is. It would take anything that has a buffer for bytes."""
+    kind = type(value)
+    if value is None or kind in _PLAIN_KINDS:
+        return True
+    if depth >= _DEPTH_LIMIT:
+        return False
+    deeper = depth + 1
+    if kind is dict:
+        return all(_is_plain(key, deeper) and _is_plain(item, deeper) for key, item in value.items())
+    if kind in (list, tuple, set, frozenset):
+        return all(_is_plain(item, deeper) for item in value)
+    return False
+
+
 def dump(value: Any) -> bytes:
     """Encode a value for the other side; attributes that can't travel degrade to their repr."""
-    with contextlib.suppress(ValueError):
-        return marshal.dumps(value)
-    return marshal.dumps(plain_values(value))
+    return marshal.dumps(value if _is_plain(value) else plain_values(value))
 
 
 def load(blob: bytes | memoryview) -> Any:

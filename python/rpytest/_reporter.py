@@ -19,12 +19,12 @@ from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
 from rpytest import _longrepr, _record
-from rpytest._cache import Cache
+from rpytest._cache import Cache, not_a_worker
 from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
 from rpytest._wire import Message
 
-#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, length of the body in bytes.
-BODY_HEAD = struct.Struct("<IBBHI")
+#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
+BODY_HEAD = struct.Struct("<IBBHHI")
 
 
 class _Passed:
@@ -153,12 +153,10 @@ class Summary:
         ``cache_only``: the text is another process's, this is for pytest's cache.
         """
         reporter = self.terminal.reporter
-        if reporter is None:
-            return
         everything = self.cache.has_failures() or (not cache_only and needs_every_report(self.config))
         counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
-        for test, flags, kind, slot, body in sorted(split_bodies(bodies), key=lambda record: record[0]):
+        for test, flags, kind, slot, _, body in sorted(split_bodies(bodies), key=lambda record: record[0]):
             if kind != _record.TEST:
                 for blob in _record.decode_warnings(body, kind):
                     self.add_warning(blob)
@@ -168,9 +166,10 @@ class Summary:
                 counts["passed"] += 1
                 continue
             self._replay_test(reporter, test, slot, _record.decode_test(body, plain), everything, counts)
-        for category, count in counts.items():
-            reporter._add_stats(category, [_Passed()] * count)
-            reporter._tests_ran = True
+        if reporter is not None:
+            for category, count in counts.items():
+                reporter._add_stats(category, [_Passed()] * count)
+                reporter._tests_ran = True
         self.terminal.take()
 
     def add_deselected(self, count: int) -> None:
@@ -185,7 +184,7 @@ class Summary:
 
     def _replay_test(
         self,
-        reporter: TerminalReporter,
+        reporter: TerminalReporter | None,
         test: int,
         slot: int,
         decoded: _record.Decoded,
@@ -207,7 +206,8 @@ class Summary:
             if each:
                 # pytest then says above a failure which worker it was in.
                 report.node = _Node(slot)  # type: ignore[attr-defined]
-            reporter.pytest_runtest_logreport(report)
+            if reporter is not None:
+                reporter.pytest_runtest_logreport(report)
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
@@ -236,6 +236,10 @@ class Summary:
 
     def text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
         """Return the exit status that pytest ends with, and everything it prints after the last test."""
+        with not_a_worker(self.config):
+            return self._text(status, interrupted, location, stop)
+
+    def _text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
         session, reporter = self.session, self.terminal.reporter
         session.exitstatus = _exit_code(status)
         session.shouldfail = stop or False
@@ -287,13 +291,13 @@ def decode_report(config: pytest.Config, data: dict[str, Any]) -> pytest.TestRep
     return report  # type: ignore[no-any-return]
 
 
-def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
-    """The records in the memfd of a `report` request: test, record flags, record kind, slot, body."""
+def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, int, memoryview]]:
+    """The records in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, body."""
     at = 0
     while at < len(bodies):
-        test, flags, kind, slot, length = BODY_HEAD.unpack_from(bodies, at)
+        test, flags, kind, slot, incarnation, length = BODY_HEAD.unpack_from(bodies, at)
         at += BODY_HEAD.size
-        yield test, flags, kind, slot, bodies[at : at + length]
+        yield test, flags, kind, slot, incarnation, bodies[at : at + length]
         at += length
 
 

@@ -98,13 +98,18 @@ class Server:
 
     def _control(self, message: Message, fds: list[int]) -> bool:
         """Start the controller of the next run; `False`: it has ended the run."""
-        status, error = 3, ""
+        status = 3
         try:
-            client = self.controllers.client = self.controllers.start(message, fds[1:])
+            client = self.controllers.client = self.controllers.start(message, fds[1:], fds[0])
         except Ended as ended:
             status = ended.status
-        except Died as died:
-            error = f"error: {died}\n"
+        except Died:
+            # A fresh session has a fresh base, or knows what is wrong.
+            _wire.close_all(fds)
+            self._retire("the process that starts its controllers died")
+        except _wire.Closed:
+            # The command line went away; it hears of nothing any more.
+            pass
         else:
             key = self.controllers.workerinput.differs(client.inputs[0])
             if key is not None:
@@ -115,7 +120,7 @@ class Server:
             return True
         self._tell({"ev": "accepted"})
         with contextlib.suppress(_wire.Closed), socket.socket(fileno=fds[0]) as conn:
-            _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": error})
+            _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
         _wire.close_all(fds[1:])
         return False
 
@@ -203,7 +208,8 @@ class Server:
         _process.adopt_streams(fds)
         # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
         _process.adopt_noise(self.request["env"])
-        truncate_log_file(self.collected.config)
+        if self.controllers.client is None:
+            truncate_log_file(self.collected.config)
         _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool) -> Worker:

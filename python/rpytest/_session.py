@@ -30,7 +30,7 @@ from rpytest import (
     _xdist,
 )
 from rpytest._collected import describe
-from rpytest._control import Client, Died, Start, finish_for_nothing, fork_base
+from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
 from rpytest._controllers import Controllers, News
 from rpytest._encode import CollectingXML, install_junit
@@ -135,6 +135,10 @@ class Session(Role):
         self.uid = config.option.testrunuid
         if method == "bare":
             self._fall_back("asked for")
+        threads = _process.python_threads()
+        if threads:
+            # They would be missing in a controller, too, which is forked here.
+            self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
         base = fork_base(config, [self.control, self.conn])
         if isinstance(base, Start):
             self.become_controller(config, base, list(self.request["argv"]))
@@ -144,7 +148,7 @@ class Session(Role):
         _identity.set_environment("gw0", self.workers, uid)
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
         _adapters.prepare_session(config, self.watch)
-        self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.end_early)
+        self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early)
         _plugin.become_worker_config(config, workerinput, self.watch)
 
     def configured(self, config: pytest.Config) -> None:
@@ -155,9 +159,9 @@ class Session(Role):
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: serve runs; returns in a worker when it has run its tests."""
         config = session.config
+        self.has_collected = True
         if self.controller is not None:
             return self.controller.loop(session)
-        self.has_collected = True
         if self.controllers is None:
             return None
         require_reporter(config, self.terminal)
@@ -224,14 +228,18 @@ class Session(Role):
 
     def end_alone(self, client: Client, status: int) -> int:
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
-        assert self.terminal is not None
-        if not client.is_live:
+        if self.terminal is not None and not client.is_live:
             self.terminal.release()
         try:
-            session = self.terminal.session
+            session = self.terminal.session if self.terminal is not None else None
             if session is not None:
                 client.collected(self.news.encode(session, client.wants_ids), 0)
             status, _, _ = client.conclude({"status": status, "alone": True}, b"")
+        except Ended as ended:
+            status = ended.status
+        except (KeyboardInterrupt, _wire.Closed):
+            client.kill()
+            status = int(ExitCode.INTERRUPTED)
         except Died as error:
             sys.stderr.write(f"error: {error}\n")
             status = int(ExitCode.INTERNAL_ERROR)

@@ -166,7 +166,8 @@ impl Waiting<'_> {
             | HostEvent::Died(_)
             | HostEvent::Debugger { .. }
             | HostEvent::Record { .. }
-            | HostEvent::Summary { .. } => Err(Error::protocol(
+            | HostEvent::Summary { .. }
+            | HostEvent::Taken { .. } => Err(Error::protocol(
                 "session",
                 "it spoke of a run that has not begun",
             )),

@@ -244,6 +244,13 @@ pub enum HostEvent {
     },
     /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
     Shard(ShardQuestion),
+    /// The controller has looked at the last `reports`; a hook may have set `session.shouldstop` or `session.shouldfail`.
+    Taken {
+        #[serde(default)]
+        shouldstop: Option<String>,
+        #[serde(default)]
+        shouldfail: Option<String>,
+    },
     Replace {
         #[serde(default)]
         reason: String,
@@ -402,6 +409,8 @@ pub enum HostRequest<'a> {
         when: &'static str,
         duration: f64,
         slot: u16,
+        /// A worker died while it ran; otherwise nobody ran it.
+        in_flight: bool,
     },
     /// Records for the controller, as a memfd of `len` bytes.
     Reports {
@@ -413,6 +422,8 @@ pub enum HostRequest<'a> {
         location: &'a str,
         stop: Option<&'a str>,
         duration: f64,
+        /// Bytes at the beginning that the controller has had as `reports`.
+        streamed: usize,
         /// Tests that belong to other shards.
         elsewhere: usize,
         len: u64,

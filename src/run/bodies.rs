@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use crate::daemon::wire::memfd_with;
 
-/// Bodies one after the other, each behind its head: `u32 test, u8 flags, u8 kind, u16 slot, u32 length`.
+/// Bodies one after the other, each behind its head: `u32 test, u8 flags, u8 kind, u16 slot, u16 incarnation, u32 length`.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     bytes: Vec<u8>,
@@ -14,7 +14,15 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    pub fn push(&mut self, kind: u8, flags: u8, test: u32, slot: u16, body: &[u8]) {
+    /// `(slot, incarnation)`: the worker whose record it is.
+    pub fn push(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        test: u32,
+        (slot, incarnation): (u16, u16),
+        body: &[u8],
+    ) {
         // A body comes from a ring or a spill file, whose lengths are far below 4 GiB; a longer one could not be announced.
         let Ok(length) = u32::try_from(body.len()) else {
             return;
@@ -22,6 +30,7 @@ impl Bodies {
         self.bytes.extend_from_slice(&test.to_le_bytes());
         self.bytes.extend_from_slice(&[flags, kind]);
         self.bytes.extend_from_slice(&slot.to_le_bytes());
+        self.bytes.extend_from_slice(&incarnation.to_le_bytes());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(body);
     }
@@ -35,6 +44,11 @@ impl Bodies {
         let part = (memfd_with("rpytest-news", &[news])?, news.len() as u64);
         self.streamed = self.bytes.len();
         Ok(Some(part))
+    }
+
+    /// How many of the bytes of [`Bodies::memfd`] the controller was sent before.
+    pub fn streamed(&self) -> usize {
+        self.streamed
     }
 
     /// A memfd with all of it, and its length in bytes.
@@ -55,11 +69,11 @@ mod tests {
     fn news_come_once() {
         let mut bodies = Bodies::default();
         assert!(bodies.news().unwrap().is_none());
-        bodies.push(1, 0, 7, 0, b"ab");
+        bodies.push(1, 0, 7, (0, 0), b"ab");
         let (memfd, length) = bodies.news().unwrap().unwrap();
         let first = read_announced(memfd, length).unwrap();
         assert!(bodies.news().unwrap().is_none());
-        bodies.push(1, 0, 8, 0, b"c");
+        bodies.push(1, 0, 8, (0, 0), b"c");
         let (memfd, length) = bodies.news().unwrap().unwrap();
         let second = read_announced(memfd, length).unwrap();
         let (memfd, length) = bodies.memfd().unwrap();
@@ -72,12 +86,12 @@ mod tests {
     #[test]
     fn layout_is_the_protocols() {
         let mut bodies = Bodies::default();
-        bodies.push(1, 1, 0x0102_0304, 0x0506, b"ab");
-        bodies.push(2, 0, u32::MAX, 0, b"");
+        bodies.push(1, 1, 0x0102_0304, (0x0506, 0x0708), b"ab");
+        bodies.push(2, 0, u32::MAX, (0, 0), b"");
         let (memfd, length) = bodies.memfd().unwrap();
         assert_eq!(
             read_announced(memfd, length).unwrap(),
-            b"\x04\x03\x02\x01\x01\x01\x06\x05\x02\0\0\0ab\xff\xff\xff\xff\0\x02\0\0\0\0\0\0"
+            b"\x04\x03\x02\x01\x01\x01\x06\x05\x08\x07\x02\0\0\0ab\xff\xff\xff\xff\0\x02\0\0\0\0\0\0\0\0"
         );
     }
 }

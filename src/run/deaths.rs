@@ -56,6 +56,7 @@ impl Run<'_> {
         let ns = now_ns().saturating_sub(state.started_ns);
         own.then(|| Lost {
             test,
+            in_flight: true,
             slot,
             when: match state.phase {
                 Phase::Setup => "setup",
@@ -181,6 +182,7 @@ impl Run<'_> {
                 when: lost.when,
                 duration: lost.duration,
                 slot: lost.slot,
+                in_flight: lost.in_flight,
             });
             self.asked.push(lost);
         }
@@ -225,6 +227,7 @@ impl Run<'_> {
             self.ledger.ask(test);
             self.lost.push_back(Lost {
                 test,
+                in_flight: false,
                 slot: 0,
                 when: "setup",
                 duration: 0.0,
@@ -286,6 +289,7 @@ impl Run<'_> {
             self.ledger.ask(test);
             self.lost.push_back(Lost {
                 test,
+                in_flight: false,
                 slot: 0,
                 when: "setup",
                 duration: 0.0,

@@ -73,6 +73,7 @@ impl Run<'_> {
             location: interrupted.map_or("", |(_, location)| location),
             stop: self.verdict.stop_text().or(self.crash_limit.as_deref()),
             duration: self.began.elapsed().as_secs_f64(),
+            streamed: self.bodies.streamed(),
             elsewhere: self.elsewhere,
             len,
         };

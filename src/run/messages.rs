@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::Run;
 use crate::daemon::message::{HostEvent, HostRequest};
 use crate::daemon::wire::{Packet, WireError, read_announced};
-use crate::decode;
+use crate::decode::{self, Stop, StopReason};
 use crate::error::Error;
 use crate::event::RunEvent;
 use crate::pool::{Death, Worker};
@@ -80,6 +80,10 @@ impl Run<'_> {
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
                 self.summary = Some((status, text));
             }
+            HostEvent::Taken {
+                shouldstop,
+                shouldfail,
+            } => self.taken(shouldstop, shouldfail),
             HostEvent::Debugger { slot, active } => self.debugger(slot, active)?,
             HostEvent::Exit(exit) => {
                 for text in [&exit.out, &exit.err] {
@@ -101,6 +105,26 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The controller has seen the records that were sent last; its hooks may want the run to end.
+    fn taken(&mut self, shouldstop: Option<String>, shouldfail: Option<String>) {
+        self.streaming = false;
+        let wanted = [
+            (StopReason::ShouldFail, shouldfail),
+            (StopReason::ShouldStop, shouldstop),
+        ];
+        for (why, text) in wanted {
+            if let Some(text) = text {
+                self.segment.stop();
+                self.verdict.worker_stop(&Stop {
+                    why,
+                    status: None,
+                    text,
+                    location: String::new(),
+                });
+            }
+        }
     }
 
     /// A debugger in the worker of `slot` asks for the terminal, or gives it back.
@@ -163,26 +187,29 @@ impl Run<'_> {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
         let asked = self.asked.iter().position(|lost| lost.test == test);
+        let worker = self.segment.claim_of(test);
         let slot = match asked {
             Some(at) => self.asked.swap_remove(at).slot,
             None => {
                 self.late_record = !more;
-                self.segment.claim_of(test).map_or(0, |(slot, _)| slot)
+                worker.map_or(0, |(slot, _)| slot)
             }
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        if again && asked.is_some() && !self.segment.stopped() {
+        if again && asked.is_some() && !self.segment.stopped() && !self.out_of_restarts {
             // This record is one of its runs, and not its result.
             self.ledger.run_again(test);
-            if let Some((slot, incarnation)) = self.segment.claim_of(test) {
+            if let Some((slot, incarnation)) = worker {
                 self.segment.release(test, slot, incarnation);
             }
             self.revived_at = None;
         } else {
             self.ledger.finish(test);
         }
-        self.bodies.push(decode::TEST, 0, test, slot, &body);
+        let incarnation = worker.map_or(0, |(_, incarnation)| incarnation);
+        self.bodies
+            .push(decode::TEST, 0, test, (slot, incarnation), &body);
         self.result(&result);
         Ok(())
     }

@@ -98,6 +98,8 @@ struct Lane {
 #[derive(Clone, Debug)]
 struct Lost {
     test: u32,
+    /// A worker died while it ran; otherwise nobody ran it.
+    in_flight: bool,
     slot: u16,
     when: &'static str,
     /// Seconds.
@@ -155,6 +157,8 @@ struct Run<'a> {
     exit_status: Option<i32>,
     /// A record came unasked, and no other follows.
     late_record: bool,
+    /// The controller has records that it has not looked at yet.
+    streaming: bool,
     needs_report: bool,
     /// The slot whose worker is in a debugger, which has the terminal.
     debugged: Option<u16>,
@@ -222,6 +226,7 @@ impl<'a> Run<'a> {
             summary: None,
             exit_status: None,
             late_record: false,
+            streaming: false,
             needs_report: setup.options.needs_report,
             debugged: None,
             interrupts: 0,
@@ -266,12 +271,14 @@ impl<'a> Run<'a> {
 
     /// Hands what is new to the controller, if it wants to see reports while the run goes on.
     fn stream(&mut self) {
-        if !self.options.stream || !self.connected {
+        // One message at a time: a slow hook must make neither this process nor the host wait.
+        if !self.options.stream || !self.connected || self.streaming {
             return;
         }
         match self.bodies.news() {
             Ok(None) => {}
             Ok(Some((memfd, len))) => {
+                self.streaming = true;
                 // Its end of file is yet to be read, after whatever it said last.
                 let _ = self
                     .connection

@@ -128,15 +128,25 @@ impl Run<'_> {
                     return self.corrupt(slot, "a second result of a test");
                 }
                 self.sequences[usize::from(slot)].push(head.test);
-                self.bodies
-                    .push(head.kind, head.flags, head.test, slot, body);
+                self.bodies.push(
+                    head.kind,
+                    head.flags,
+                    head.test,
+                    (slot, head.incarnation),
+                    body,
+                );
                 self.samples.push((result.test, Sample::of(&result)));
                 self.result(&result);
             }
             Record::Bye(bye) => {
                 if self.options.controlled && bye.warnings == 0 {
-                    self.bodies
-                        .push(head.kind, head.flags, head.test, slot, body);
+                    self.bodies.push(
+                        head.kind,
+                        head.flags,
+                        head.test,
+                        (slot, head.incarnation),
+                        body,
+                    );
                 }
                 self.warnings(slot, head, body, bye.warnings);
                 self.bye(slot, bye);
@@ -183,8 +193,13 @@ impl Run<'_> {
     fn warnings(&mut self, slot: u16, head: &RecordHead, body: &[u8], count: usize) {
         if count > 0 {
             self.needs_report = true;
-            self.bodies
-                .push(head.kind, head.flags, head.test, slot, body);
+            self.bodies.push(
+                head.kind,
+                head.flags,
+                head.test,
+                (slot, head.incarnation),
+                body,
+            );
         }
     }
 

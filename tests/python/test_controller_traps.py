@@ -1,0 +1,259 @@
+"""Where a controller could hang, lose something, or end with the wrong status."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import processes
+from harness import Project, Result
+
+PASSING = "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): pass\n"
+
+
+def run(project: Project, folder: Path, *args: str, n: int = 2, junit: bool = True) -> Result:
+    return project.rpytest(f"-n{n}", *args, cwd=folder, junit=junit)
+
+
+class TestSame:
+    """Exit status and what a conftest writes are pytest's; twice."""
+
+    def both(self, project: Project, folder: Path, files: dict[str, str], *args: str) -> Result:
+        project.fill(folder, files)
+        expected = project.pytest(*args, cwd=folder)
+        for _ in range(2):
+            actual = run(project, folder, *args)
+            assert actual.status == expected.status, f"{actual}\n{expected}"
+        return actual
+
+    def test_summary_outside_of_workers(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            def pytest_terminal_summary(terminalreporter, config):
+                if not hasattr(config, "workerinput"): terminalreporter.section("mine")
+        """
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
+        assert result.stdout.count("= mine =") == 1
+
+    def test_recorded_warnings(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            SEEN = []
+            def pytest_warning_recorded(warning_message): SEEN.append(str(warning_message.message))
+            def pytest_terminal_summary(terminalreporter): terminalreporter.line(f"seen {SEEN}")
+        """
+        test = "import warnings\ndef test_1(): warnings.warn('w')\n"
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": test})
+        assert "seen ['w']" in result.stdout
+
+    def test_missing_path(self, shared_project: Project, folder: Path) -> None:
+        files = {"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING}
+        assert self.both(shared_project, folder, files, "nothing_such.py").status == 4
+
+    def test_exit_while_collecting(self, shared_project: Project, folder: Path) -> None:
+        conftest = "import pytest\ndef pytest_sessionfinish(): pass\ndef pytest_collection_modifyitems(): pytest.exit('mine', returncode=7)\n"
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
+        assert (result.status, "mine" in result.stdout) == (7, True)
+
+    def test_exit_at_the_end(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            import sys
+            def pytest_sessionfinish(session):
+                if not hasattr(session.config, "workerinput"): sys.exit(0)
+        """
+        self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
+
+    def test_open_files_are_written(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            OUT = None
+            def pytest_sessionstart(session):
+                global OUT
+                if not hasattr(session.config, "workerinput"): OUT = open("out.txt", "w")
+            def pytest_sessionfinish():
+                if OUT: OUT.write("the end")
+        """
+        self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
+        assert (folder / "out.txt").read_text() == "the end"
+
+    def test_log_file_has_everything(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            import logging
+            def pytest_sessionfinish(session):
+                if not hasattr(session.config, "workerinput"): logging.getLogger().warning("of the controller")
+        """
+        test = "import logging, pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): logging.warning(f'of test {i}')\n"
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
+        for _ in range(2):
+            assert run(shared_project, folder, "--log-file=log.txt").status == 0
+            text = (folder / "log.txt").read_text()
+            assert [text.count(f"of test {i}") for i in range(4)] == [1] * 4, text
+            assert text.count("of the controller") == 1, text
+
+    def test_internal_errors_are_shown_once(self, shared_project: Project, folder: Path) -> None:
+        conftest = "def pytest_sessionfinish(): pass\ndef pytest_runtest_logfinish(): raise LookupError('mine')\n"
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\n"})
+        text = result.stdout + result.stderr
+        assert result.status == 3
+        assert "LookupError: mine" in text
+        assert "_InternalError" not in text
+
+    def test_last_failed_without_a_terminal(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {"test_a.py": "def test_1(): assert 0\n"})
+        run(shared_project, folder, "-pno:terminal")
+        assert "test_1" in (folder / ".pytest_cache/v/cache/lastfailed").read_text()
+
+    def test_attributes_that_cannot_travel(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            import array, pytest
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_makereport():
+                report = yield
+                report.buffer = array.array("d", [1.5])
+                report.endless = [report.buffer]
+                report.endless.append(report.endless)
+                return report
+            SEEN = set()
+            def pytest_runtest_logreport(report): SEEN.add(str(report.buffer))
+            def pytest_terminal_summary(terminalreporter): terminalreporter.line(f"seen {SEEN}")
+        """
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
+        assert (result.status, """seen {"array('d', [1.5])"}""" in result.stdout) == (0, True), result
+
+    def test_the_hook_asks_for_the_end(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            SESSION = None
+            def pytest_sessionstart(session):
+                global SESSION
+                SESSION = session
+            def pytest_runtest_logreport(report):
+                if not hasattr(SESSION.config, "workerinput"): SESSION.shouldstop = "enough"
+        """
+        test = "import pytest, time\n@pytest.mark.parametrize('i', range(400))\ndef test_1(i): time.sleep(0.05)\n"
+        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": test})
+        assert result.status == 2
+        assert "enough" in result.stdout
+        assert len(result.cases or ()) < 400
+
+
+class TestNodes:
+    TELLING = """
+        import os
+        def pytest_testnodedown(node, error):
+            with open(os.path.join(os.path.dirname(__file__), "told"), "a") as file:
+                print(node.gateway.id, getattr(node, "workeroutput", None), error, file=file)
+        def pytest_sessionfinish(session):
+            if hasattr(session.config, "workeroutput"): session.config.workeroutput["tests"] = RAN
+        RAN = []
+        def pytest_runtest_setup(item): RAN.append(item.name)
+    """
+
+    def test_a_slot_used_twice(self, shared_project: Project, folder: Path) -> None:
+        test = "import pytest\ndef test_1(): pass\n@pytest.mark.serial\ndef test_2(): pass\n"
+        shared_project.fill(folder, {"conftest.py": self.TELLING, "test_a.py": test})
+        for _ in range(2):
+            assert run(shared_project, folder).status == 0
+            lines = sorted((folder / "told").read_text().splitlines())
+            (folder / "told").unlink()
+            assert [line for line in lines if "test_1" in line] == ["gw0 {'tests': ['test_1']} None"] or [
+                line for line in lines if "test_1" in line
+            ] == ["gw1 {'tests': ['test_1']} None"]
+            assert len([line for line in lines if "{'tests': ['test_2']} None" in line]) == 1
+            assert not any("Not properly" in line for line in lines), lines
+
+    def test_reading_everything(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            def pytest_configure_node(node): node.workerinput["gift"] = node.gateway.id
+            def pytest_configure(config):
+                config.everything = dict(config.workerinput) if hasattr(config, "workerinput") else {}
+        """
+        test = """
+            import pytest, time
+            @pytest.mark.parametrize("i", range(8))
+            def test_1(i, request, worker_id):
+                time.sleep(0.02)
+                assert request.config.everything["workerid"] == request.config.everything["gift"] == worker_id
+        """
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
+        for _ in range(2):
+            assert run(shared_project, folder).counts == {"passed": 8}
+
+    def test_crashes_with_every_worker_running_all(self, shared_project: Project, folder: Path) -> None:
+        conftest = "def pytest_handlecrashitem(crashitem, report, sched): print('CRASH', crashitem)\n"
+        test = "import os\ndef test_1(worker_id):\n    if worker_id == 'gw1': os._exit(3)\ndef test_2(): pass\n"
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
+        result = run(shared_project, folder, "--dist=each")
+        assert result.status == 1
+        assert result.counts == {"passed": 3, "failed": 1}
+
+    def test_endless_reruns_end(self, shared_project: Project, folder: Path) -> None:
+        conftest = "def pytest_handlecrashitem(crashitem, report, sched): sched.mark_test_pending(crashitem)\n"
+        test = "import os\ndef test_1(): os._exit(3)\ndef test_2(): pass\n"
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
+        result = run(shared_project, folder, "--max-worker-restart=3", n=1)
+        assert result.status == 1
+        assert "3" in result.stdout
+
+
+class TestHangs:
+    def test_a_thread_of_a_conftest(self, shared_project: Project, folder: Path) -> None:
+        conftest = """
+            from concurrent.futures import ThreadPoolExecutor
+            POOL = ThreadPoolExecutor(1)
+            POOL.submit(int).result()
+            def pytest_sessionstart(): POOL.submit(int).result()
+        """
+        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": PASSING})
+        for _ in range(2):
+            result = run(shared_project, folder, "-v")
+            assert result.counts == {"passed": 4}
+            assert "start method: bare (a thread is alive before collection" in result.stdout
+
+    SLOW = """
+        import pathlib, time
+        CONFIG = None
+        def pytest_configure(config):
+            global CONFIG
+            CONFIG = config
+        def pytest_runtest_logreport(report):
+            if not hasattr(CONFIG, "workerinput"):
+                pathlib.Path("slow").touch()
+                time.sleep(600)
+    """
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+    def test_a_hook_that_never_ends(self, project: Project, number: signal.Signals) -> None:
+        test = "import pytest\n@pytest.mark.parametrize('i', range(3000))\ndef test_1(i): pass\n"
+        project.write({"conftest.py": self.SLOW, "test_a.py": test})
+        running = project.spawn("-n2", "-q")
+        assert processes.wait_until((project.path / "slow").exists, seconds=60)
+        running.send_signal(number)
+        if number == signal.SIGINT:
+            running.wait_for("did not run|KeyboardInterrupt|3000|interrupt")
+            running.send_signal(number)
+        assert running.wait() in (2, -signal.SIGKILL)
+        project.stop_daemon()
+        assert processes.wait_until(lambda: not project.processes(), seconds=60)
+
+    def test_a_base_that_was_killed(self, project: Project) -> None:
+        project.write({"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING})
+        assert project.rpytest("-n2").status == 0
+        session = next(pid for pid in project.processes() if processes_parent(pid) != 1)
+        orphans = [pid for pid in project.processes() if pid != session and processes_parent(pid) == 1]
+        # The daemon leads a session of its own; the base, which is nobody's child, does not.
+        bases = [pid for pid in orphans if processes_session(pid) != pid]
+        assert len(bases) == 1
+        processes.send(bases, signal.SIGKILL)
+        for _ in range(2):
+            assert project.rpytest("-n2").counts == {"passed": 4}
+
+
+def processes_parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def processes_session(pid: int) -> int:
+    return int(_stat(pid)[3])
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
