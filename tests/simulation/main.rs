@@ -203,6 +203,8 @@ fn a_bound_is_right_where_it_is_known() {
     assert_eq!(lower_bound(&suite(&[10, 50, 10], &[0; 3], &[0]), 2), 50);
     // Dividing the module costs its fixture twice: (40 + 2 · 10) / 2.
     assert_eq!(lower_bound(&suite(&[10; 4], &[0; 4], &[10]), 2), 30);
+    // Three modules that take most of the time to enter need a worker each, or one has two: 2 · (30 + 1).
+    assert_eq!(lower_bound(&suite(&[1; 3], &[0, 1, 2], &[30; 3]), 2), 62);
     // Not dividing it is as quick: 4 + 30.
     assert_eq!(lower_bound(&suite(&[1; 4], &[0; 4], &[30]), 2), 32);
 }
