@@ -177,7 +177,7 @@ fn converse(
     shard_history: Option<&Path>,
 ) -> Result<Option<i32>> {
     let mut attempts = 0;
-    let (collected, inventory) = loop {
+    let (collected, mut inventory) = loop {
         match collect(link, request, signals, shard_history)? {
             Answer::Ready {
                 collected,
@@ -219,6 +219,7 @@ fn converse(
         }
         attempts += 1;
     };
+    inventory.see_from(Path::new(&request.cwd.0), &collected.options.rootdir);
     let job = Job {
         link,
         timings: invocation.options.timings.as_deref(),

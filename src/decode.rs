@@ -11,7 +11,7 @@ mod tests;
 
 pub use cursor::DecodeError;
 pub use record::{Bye, Note, Record, Stop, StopReason};
-pub use record::{bye, note, record, stop, test};
+pub use record::{bye, log, note, record, stop, test};
 
 /// Record kind: the outcome of one test.
 pub const TEST: u8 = 1;
@@ -21,6 +21,8 @@ pub const BYE: u8 = 2;
 pub const STOP: u8 = 3;
 /// Record kind: warnings outside of a test.
 pub const NOTE: u8 = 4;
+/// Record kind: live log of the test that runs, or outside of one.
+pub const LOG: u8 = 5;
 
 /// Flag of a TEST record: every phase passed and has nothing to show.
 pub const PLAIN: u8 = 1;

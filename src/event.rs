@@ -130,6 +130,12 @@ pub enum RunEvent<'a> {
         test: Option<&'a str>,
         replacement: Replacement,
     },
+    /// Live log (`log_cli`) of the test that a worker runs, whole lines; `nodeid` is `None` outside of tests.
+    LiveLog {
+        slot: Slot,
+        nodeid: Option<&'a str>,
+        text: &'a str,
+    },
     /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
     /// print what they like.
     Terminal { ours: bool },

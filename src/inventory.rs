@@ -1,5 +1,8 @@
 //! The tests of a run, as the session tells them: the `collected` message's attachment.
 
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
+
 use serde::Deserialize;
 
 use crate::daemon::wire::{WireError, parse_json};
@@ -20,6 +23,9 @@ pub struct Inventory {
     /// Tests that run when nothing else runs.
     #[serde(default)]
     pub serial: Vec<u32>,
+    /// Where ids are shown from, and what they are relative to, when these are not the same.
+    #[serde(skip)]
+    pub seen_from: Option<(PathBuf, PathBuf)>,
 }
 
 impl Inventory {
@@ -78,6 +84,42 @@ impl Inventory {
     pub fn id(&self, test: u32) -> &str {
         self.ids.get(test as usize).map_or("", String::as_str)
     }
+
+    /// From now on ids are shown as someone in `folder` would type them: node ids are relative to pytest's `root`.
+    pub fn see_from(&mut self, folder: &Path, root: &Path) {
+        self.seen_from = (folder != root).then(|| (folder.to_owned(), root.to_owned()));
+    }
+
+    /// A test as pytest shows it (`Config.cwd_relative_nodeid`).
+    #[must_use]
+    pub fn shown(&self, test: u32) -> Cow<'_, str> {
+        let id = self.id(test);
+        let Some((folder, root)) = &self.seen_from else {
+            return Cow::Borrowed(id);
+        };
+        let (file, rest) = id.split_at(id.find("::").unwrap_or(id.len()));
+        let path = relative(folder, &root.join(file));
+        Cow::Owned(format!("{}{rest}", path.display()))
+    }
+}
+
+/// The shortest way from a folder to a path, both absolute.
+fn relative(folder: &Path, path: &Path) -> PathBuf {
+    let common = folder
+        .components()
+        .zip(path.components())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let up = folder
+        .components()
+        .skip(common)
+        .map(|_| Component::ParentDir);
+    let way: PathBuf = up.chain(path.components().skip(common)).collect();
+    if way.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        way
+    }
 }
 
 #[cfg(test)]
@@ -98,5 +140,26 @@ mod tests {
         assert!(Inventory::parse(br#"{"ids":["a","b"],"serial":[2]}"#, 2).is_err());
         let bare = Inventory::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
         assert_eq!(bare.modules, [0, 0]);
+    }
+
+    #[test]
+    fn ids_are_shown_from_where_the_user_is() {
+        let mut inventory =
+            Inventory::parse(br#"{"ids":["sub/a.py::x[a::b/c]","b.py::C::y"]}"#, 2).unwrap();
+        let mut shown = |folder: &str, root: &str| {
+            inventory.see_from(Path::new(folder), Path::new(root));
+            [
+                inventory.shown(0).into_owned(),
+                inventory.shown(1).into_owned(),
+            ]
+        };
+        assert_eq!(shown("/r", "/r"), ["sub/a.py::x[a::b/c]", "b.py::C::y"]);
+        assert_eq!(shown("/r/sub", "/r"), ["a.py::x[a::b/c]", "../b.py::C::y"]);
+        assert_eq!(
+            shown("/r/other/deep", "/r"),
+            ["../../sub/a.py::x[a::b/c]", "../../b.py::C::y"]
+        );
+        assert_eq!(shown("/", "/r"), ["r/sub/a.py::x[a::b/c]", "r/b.py::C::y"]);
+        assert_eq!(inventory.id(0), "sub/a.py::x[a::b/c]");
     }
 }

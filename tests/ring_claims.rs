@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ring::{even, plan, segment, worker};
-use rpytest::ring::{Segment, WorkerEnd};
+use rpytest::ring::{Segment, Sharing, WorkerEnd};
 
 /// Claims until there is nothing left.
 fn all(worker: &mut WorkerEnd) -> Vec<u32> {
@@ -65,6 +65,67 @@ proptest! {
         prop_assert!(runs.iter().all(|count| *count == 1), "{:?}", runs);
     }
 
+    /// The same with the first tests given away beforehand; workers also die before they have run, or even begun, any.
+    #[test]
+    fn each_test_is_run_exactly_once_when_the_first_are_reserved(
+        parts in costs(),
+        keep in any::<bool>(),
+        queue in any::<bool>(),
+        schedule in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 0..200),
+    ) {
+        let mut table = plan(&parts);
+        for entry in &mut table.entries {
+            entry.keep = keep;
+        }
+        if queue {
+            table.sharing = Sharing::Queue;
+        }
+        let segment = segment(&table, 256);
+        segment.reserve_firsts();
+        let slots = parts.len();
+        let mut workers: Vec<(u16, WorkerEnd)> =
+            (0..slots).map(|slot| (0, worker(&segment, slot as u16))).collect();
+        let mut runs = vec![0; table.entries.len()];
+        let mut events = slots as u32;
+        for (who, action) in schedule {
+            let slot = who.index(slots);
+            let (incarnation, worker) = &mut workers[slot];
+            if action > 1 {
+                if let Some(test) = worker.claim() {
+                    prop_assert_eq!(segment.claim_of(test), Some((slot as u16, *incarnation)));
+                    runs[test as usize] += 1;
+                }
+            } else if events < segment.spec().incarnations {
+                // It dies, perhaps with a test in its hands; the parent gives back what has no result.
+                if action == 1 {
+                    worker.claim();
+                }
+                for test in 0..runs.len() as u32 {
+                    if runs[test as usize] == 0 && segment.claim_of(test) == Some((slot as u16, *incarnation)) {
+                        segment.release(test, slot as u16, *incarnation);
+                    }
+                }
+                segment.release_units(slot as u16, *incarnation);
+                *incarnation += 1;
+                segment.assign_event(slot as u16, *incarnation, events);
+                events += 1;
+                *worker = WorkerEnd::attach(segment.clone(), slot as u16, *incarnation, -1, -1).unwrap();
+            }
+        }
+        for (_, worker) in &mut workers {
+            for test in all(worker) {
+                runs[test as usize] += 1;
+            }
+        }
+        // Units that are kept stay with the living worker that holds them.
+        for (_, worker) in &mut workers {
+            for test in all(worker) {
+                runs[test as usize] += 1;
+            }
+        }
+        prop_assert!(runs.iter().all(|count| *count == 1), "{:?}", runs);
+    }
+
     #[test]
     fn threads_claim_each_test_once(parts in costs()) {
         let table = plan(&parts);
@@ -102,6 +163,34 @@ fn a_worker_runs_its_own_part_in_order_then_helps_the_one_with_most_to_do() {
     assert_eq!(busy.claim(), Some(9));
     // Now only part 1 is left, its last unit first.
     assert_eq!(all(&mut helper), [4, 5, 1, 2, 3]);
+}
+
+#[test]
+fn a_quick_worker_leaves_the_others_their_first_tests() {
+    for sharing in [Sharing::Steal, Sharing::Queue] {
+        let mut table = even(3, 6);
+        table.sharing = sharing;
+        let segment = segment(&table, 256);
+        segment.withhold(0);
+        segment.reserve_firsts();
+        let mut workers: Vec<WorkerEnd> = (0..3).map(|slot| worker(&segment, slot)).collect();
+        // The first one is there long before the others.
+        let mut first = all(&mut workers[0]);
+        assert_eq!(first.len(), 3, "{first:?}");
+        // One dies before it has begun; its test is found by who looks again.
+        let (reserved, _) = (0..6)
+            .filter_map(|test| Some((test, segment.claim_of(test)?)))
+            .find(|(_, claim)| *claim == (1, 0))
+            .expect("a test is reserved for worker 1");
+        assert!(segment.release(reserved, 1, 0));
+        assert_eq!(all(&mut workers[0]), [reserved]);
+        first.extend(all(&mut workers[2]));
+        assert!(segment.hand_out(0));
+        first.extend(all(&mut workers[2]));
+        first.push(reserved);
+        first.sort_unstable();
+        assert_eq!(first, [0, 1, 2, 3, 4, 5]);
+    }
 }
 
 #[test]

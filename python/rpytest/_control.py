@@ -47,7 +47,7 @@ _PATIENCE = 2000
 
 
 class Ended(Exception):
-    """The controller ended before the run began (a usage error, `pytest.exit` in a hook); ``status`` is pytest's."""
+    """The controller ended by itself (a usage error, `pytest.exit` or an exception in a hook) and has said why; ``status`` is pytest's."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -137,8 +137,6 @@ class Client:
     def wait(self) -> None:
         """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or :class:`Died`."""
         message, data = self._receive()
-        if message["op"] == "ended":
-            raise Ended(int(message["status"]))
         self.header = message["header"]
         self.wants_reports = message["wants_reports"]
         self.is_live = message["live"]
@@ -207,6 +205,8 @@ class Client:
             data = _wire.read_all(fds[0], int(message["len"])) if fds else b""
         finally:
             _wire.close_all(fds)
+        if message.get("op") == "ended":
+            raise Ended(int(message["status"]))
         return message, data
 
 

@@ -338,6 +338,9 @@ class Controller:
         if message.get("alone") and status == pytest.ExitCode.INTERRUPTED:
             errors = session.testsfailed
             raise session.Interrupted(f"{errors} error{'s' if errors != 1 else ''} during collection")
+        if message.get("alone") and status == pytest.ExitCode.USAGE_ERROR:
+            # What it is about has been said.
+            raise pytest.UsageError
         if status == pytest.ExitCode.INTERNAL_ERROR:
             raise _InternalError
         if session.shouldfail:
@@ -396,7 +399,7 @@ class Controller:
                 # Nobody waits for an answer: it ended by itself, and what it says is why.
                 self.terminal.release()
         _process.run_exit_functions()
-        answer: Message = {"op": "ended" if not self.is_ready else "text", "status": status}
+        answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
         if self.xml is not None:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _wire
 from rpytest._answers import Answers
-from rpytest._control import Client, Died
+from rpytest._control import Client, Died, Ended
 from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class Host:
         except _wire.Closed:
             self._abandon()
         except Died as error:
-            self._give_up_run(f"error: {error}\n")
+            self._give_up_run(3, f"error: {error}\n")
+        except Ended as error:
+            # Without its hooks the run is not what was asked for, whatever its tests say.
+            self._give_up_run(error.status or 3, "error: the process that runs the reporting hooks has ended the run\n")
         except Exception as error:
             if os.getpid() != self.pid:
                 # In a worker, which has a way of its own to say it.
@@ -341,12 +344,12 @@ class Host:
         _process.run_exit_functions()
         os._exit(1)
 
-    def _give_up_run(self, text: str) -> NoReturn:
-        """End the run with an internal error that is somebody else's."""
+    def _give_up_run(self, status: int, text: str) -> NoReturn:
+        """End the run because of an error that is somebody else's."""
         self._kill_children()
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
-        self._end(3)
+            _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
+        self._end(status)
 
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""

@@ -66,6 +66,9 @@ class NodeManager:
 class Node:
     """A worker as hooks see it in the controller: pytest-xdist's ``WorkerController`` without its network."""
 
+    #: Absent until the worker has ended its session, and for good if it dies: hooks tell by that.
+    workeroutput: dict[str, Any]
+
     def __init__(self, manager: NodeManager, slot: int, arguments: list[str]) -> None:
         self.nodemanager = manager
         self.config = manager.config
@@ -77,8 +80,6 @@ class Node:
             "testrunuid": manager.testrunuid,
             "mainargv": arguments,
         }
-        #: Set when the worker has ended its session.
-        self.workeroutput: dict[str, Any] = {}
         self.workerinfo: dict[str, Any] = {
             "version": platform.python_version(),
             "version_info": tuple(sys.version_info),

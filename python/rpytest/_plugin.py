@@ -275,7 +275,7 @@ class Surface:
             "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
         )
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Hand the collected session to its role; ``None`` lets pytest's own loop run."""
         return self._loop(session)
@@ -285,6 +285,9 @@ def wants_plain(config: pytest.Config) -> bool:
     """Whether pytest itself runs, in one process that owns the terminal."""
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
+        return True
+    if getattr(option, "debug", None) or getattr(option, "pastebin", None) == "all":
+        # A log of everything that pytest does, or writes, is that of one process.
         return True
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 

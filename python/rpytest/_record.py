@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TEST, BYE, STOP, NOTE = 1, 2, 3, 4
+TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
 PLAIN = 1
 #: The body ends with the fixtures that were set up (`--timings`).
 SETUPS = 2
@@ -156,6 +156,11 @@ def bye(
 def stop(why: int, status: int, text: str, location: str) -> bytes:
     """Body of a record by which a worker ends the run; ``status`` −1 means the default for ``why``."""
     return bytes((why,)) + struct.pack("<i", status) + _text(text) + _text(location)
+
+
+def log(text: str) -> bytes:
+    """Body of a record with lines of a live log."""
+    return _text(text)
 
 
 def note(warnings: Iterable[bytes]) -> bytes:

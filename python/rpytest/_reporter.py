@@ -6,10 +6,10 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 
 from __future__ import annotations
 
-import contextlib
 import io
 import struct
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -198,7 +198,7 @@ class Summary:
             name = _record.WHEN_NAMES[when]
             if blob:
                 report = decode_report(self.config, _record.load(blob))
-            elif everything and category in ("", "passed"):
+            elif everything and (category == "passed" or (not category and name != "call")):
                 report = self._report(item, name, "passed", None, start, duration)
             else:
                 if category:
@@ -248,8 +248,15 @@ class Summary:
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)
-        with contextlib.suppress(StopIteration):
+        try:
             finish.send(_NoResult())
+        except StopIteration:
+            pass
+        except Exception as error:
+            # A hook's: pytest would end with a traceback, and the interpreter with this status.
+            trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+            traceback.print_exception(type(error), error, trace)
+            return 1, self.terminal.take()
         # The reason of an interruption with an exit status of its own (`pytest.exit(…, returncode=7)`) comes at the very end.
         reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()

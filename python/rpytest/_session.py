@@ -286,7 +286,7 @@ def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
     """`pytest.main` under the name of our program."""
     import _pytest.config as implementation
 
-    if {"--version", "-V"} & set(args):
+    if any(arg == "--version" or (arg.startswith("-V") and not arg.strip("-V")) for arg in args):
         sys.stdout.write(f"rpytest {__version__}\n")
         sys.stdout.flush()
     main: Any = getattr(implementation, "_main", None)

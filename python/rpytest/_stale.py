@@ -22,7 +22,7 @@ from rpytest._encode import third_party
 
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset(
-    {"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".coverage", ".DS_Store"}
+    {"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".hypothesis", ".coverage", ".DS_Store"}
 )
 _SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
@@ -240,13 +240,17 @@ def _per_run(config: pytest.Config) -> str | None:
     """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
-    for impl in third_party(config, "pytest_sessionstart"):
-        if _is_installed(impl.function.__module__):
-            # A plugin prepares its own objects, and acts on the run in the controller.
-            continue
-        name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-        if name not in _STARTS_ONCE:
-            return f"`pytest_sessionstart` of {name} is to run in every run"
+    for hook in ("pytest_sessionstart", "pytest_runtestloop"):
+        for impl in third_party(config, hook):
+            if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
+                # Around the loop, so in every worker.
+                continue
+            if _is_installed(impl.function.__module__):
+                # A plugin prepares its own objects, and acts on the run in the controller.
+                continue
+            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
+            if name not in _STARTS_ONCE:
+                return f"`{hook}` of {name} is to run in every run"
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 from _pytest.runner import call_and_report
 from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _identity, _process, _record, _wire
+from rpytest import _identity, _live, _process, _record, _wire
 from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rpytest import _native
+    from rpytest._live import LiveLog
     from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
@@ -77,6 +78,8 @@ class Worker:
         self.last_words = LastWords(birth.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
+        #: Live logs, if they are switched on.
+        self.live: LiveLog | None = None
         self.clock: SetupClock | None = None
 
     # Life
@@ -95,6 +98,7 @@ class Worker:
             or third_party(config, "pytest_runtest_teardown", "nextitem")
         )
         self.encoder = Encoder(config, xml, birth.every_report)
+        self.live = _live.install(config, self._log)
         reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter._tw._file = self.last_words
@@ -185,6 +189,9 @@ class Worker:
         self._leave_if_foreign()
         reports, self.reports = self.reports, []
         recorded, self.warnings = self.warnings, []
+        if self.live is not None:
+            # What other threads have logged.
+            self.live.flush()
         flags, body, urgent = self.encoder.test(reports, recorded)
         if self.clock is not None:
             setups = self.clock.take()
@@ -206,6 +213,10 @@ class Worker:
         """Interrupted in its teardown, a test has its result all the same, as under pytest."""
         if any(report.when == "call" for report in self.reports):
             self._commit()
+
+    def _log(self, text: str) -> None:
+        test = self.index if self.index >= 0 else _record.NO_TEST
+        self.native.push(_record.LOG, 0, test, _record.log(text), True)
 
     def _stop(self, why: int, status: int, text: str, location: str = "") -> None:
         self._leave_if_foreign()

@@ -135,6 +135,7 @@ pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) ->
     for &test in plan.serial().iter().flat_map(|serial| &serial.tests) {
         segment.withhold(test);
     }
+    segment.reserve_firsts();
     Ok(segment)
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
+use super::import_path;
 use super::message::build;
 use super::wire::Connection;
 use crate::error::{Error, Result};
@@ -103,6 +104,9 @@ impl Launch<'_> {
             Some((socket, _)) => command.arg("--socket").arg(socket),
             None => command.arg("--once"),
         };
+        if let Some(value) = import_path::of_this_process() {
+            command.env(import_path::NAME, value);
+        }
         command
             .current_dir("/")
             .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 
 mod admin;
 mod client;
+mod import_path;
 mod launch;
 pub mod message;
 mod place;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
+use super::import_path;
 use crate::env::RUNTIME_DIR;
 use crate::error::{Error, Result};
 
@@ -194,6 +195,13 @@ impl Identity {
         let canonical =
             fs::canonicalize(python).map_err(|error| Error::io("look at", python, error))?;
         let mut variables: Vec<_> = std::env::vars_os().collect();
+        for (_, value) in variables
+            .iter_mut()
+            .filter(|(name, _)| name == import_path::NAME)
+        {
+            // What is relative means another folder in another place.
+            *value = import_path::of_this_process().unwrap_or_default();
+        }
         variables.sort();
         let fixed = variables
             .iter()

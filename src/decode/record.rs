@@ -1,7 +1,7 @@
 //! The kinds of records.
 
 use super::cursor::{Cursor, DecodeError};
-use super::{BYE, NOTE, PLAIN, SETUPS, STOP, TEST};
+use super::{BYE, LOG, NOTE, PLAIN, SETUPS, STOP, TEST};
 use crate::event::{FixtureSetup, JunitCounts, Outcome, Report, Slot, TestIndex, TestResult, When};
 
 /// Bytes of a report with empty strings; bounds what a corrupt count can make us allocate.
@@ -16,6 +16,8 @@ pub enum Record {
     Bye(Bye),
     Stop(Stop),
     Note(Note),
+    /// Text for the terminal, at once.
+    Log(String),
 }
 
 /// A worker has finished its session.
@@ -78,6 +80,7 @@ pub fn record(
         BYE => bye(body).map(Record::Bye),
         STOP => stop(body).map(Record::Stop),
         NOTE => note(body).map(Record::Note),
+        LOG => log(body).map(Record::Log),
         _ => Err(DecodeError {
             what: "a known record kind",
             offset: 0,
@@ -184,6 +187,18 @@ pub fn note(body: &[u8]) -> Result<Note, DecodeError> {
     let warnings = warnings(&mut cursor)?;
     cursor.end()?;
     Ok(Note { warnings })
+}
+
+/// Decodes a LOG record.
+///
+/// # Errors
+///
+/// The body doesn't have the documented shape.
+pub fn log(body: &[u8]) -> Result<String, DecodeError> {
+    let mut cursor = Cursor::new(body);
+    let text = cursor.str("the text of a live log")?.to_owned();
+    cursor.end()?;
+    Ok(text)
 }
 
 /// The three reports that a PLAIN body stands for: pytest shows and counts the call only.

@@ -281,7 +281,14 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(kind in 0u8..6, flags in any::<u8>(), body in vec(any::<u8>(), 0..300)) {
+    fn logs_round_trip(text in any::<String>()) {
+        let body = Encoder::default().str(&text).0;
+        prop_assert_eq!(log(&body), Ok(text));
+        only_whole(&body, |body| log(body).err());
+    }
+
+    #[test]
+    fn random_bytes_never_panic(kind in 0u8..7, flags in any::<u8>(), body in vec(any::<u8>(), 0..300)) {
         if let Err(error) = record(kind, flags, 0, 0, &body) {
             prop_assert!(error.offset <= body.len());
         }

@@ -132,6 +132,7 @@ impl Reporter for Junit {
             RunEvent::Ended(end) => return self.ended(end),
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
+            | RunEvent::LiveLog { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

@@ -93,6 +93,7 @@ impl Reporter for Summary {
             RunEvent::Ended(end) => return self.ended(end),
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
+            | RunEvent::LiveLog { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

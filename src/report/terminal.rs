@@ -16,6 +16,8 @@ pub struct Terminal {
     /// Lines begin with the worker.
     labels: bool,
     tests: usize,
+    /// The worker and the test whose live log was shown last, unless something else has been shown since.
+    logged: Option<(Slot, Option<String>)>,
 }
 
 impl Terminal {
@@ -28,6 +30,7 @@ impl Terminal {
             live_output: false,
             labels: false,
             tests: 0,
+            logged: None,
         }
     }
 
@@ -147,6 +150,28 @@ impl Terminal {
         self.screen.flush()
     }
 
+    /// One test's log goes on below its first lines until something else is shown.
+    fn live_log(
+        &mut self,
+        slot: Slot,
+        nodeid: Option<&str>,
+        text: &str,
+    ) -> Result<(), ReportError> {
+        self.screen.fresh_line();
+        let about = (slot, nodeid.map(str::to_owned));
+        if self.logged.as_ref() != Some(&about) {
+            if self.labels || nodeid.is_none() {
+                self.screen.write(&label(slot), &[]);
+            }
+            self.screen
+                .write(nodeid.unwrap_or("log outside of tests"), &[]);
+            self.screen.newline();
+            self.logged = Some(about);
+        }
+        self.screen.lines(text);
+        self.screen.flush()
+    }
+
     fn notice(&self, text: &str) -> Result<(), ReportError> {
         self.screen.lines(text);
         self.screen.flush()
@@ -167,6 +192,12 @@ impl Terminal {
 
 impl Reporter for Terminal {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
+        if !matches!(
+            event,
+            RunEvent::LiveLog { .. } | RunEvent::Running(_) | RunEvent::Terminal { .. }
+        ) {
+            self.logged = None;
+        }
         match *event {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Running(_) => Ok(()),
@@ -178,6 +209,7 @@ impl Reporter for Terminal {
                 test,
                 replacement,
             } => self.crashed(slot, cause, test, replacement),
+            RunEvent::LiveLog { slot, nodeid, text } => self.live_log(slot, nodeid, text),
             RunEvent::Notice(text) => self.notice(text),
             RunEvent::Ended(end) => self.ended(end),
         }

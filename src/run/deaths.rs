@@ -96,12 +96,19 @@ impl Run<'_> {
             self.sequences[usize::from(slot)].push(lost.test);
         }
         let replacement = self.replace(slot);
+        if let Replacement::Limit(limit) = replacement {
+            self.crash_limit.get_or_insert_with(|| {
+                format!(
+                    "worker {slot} crashed and was not replaced: `--max-worker-restart` is {limit}"
+                )
+            });
+        }
         let inventory = self.inventory;
-        let nodeid = in_flight.as_ref().map(|lost| inventory.id(lost.test));
+        let nodeid = in_flight.as_ref().map(|lost| inventory.shown(lost.test));
         self.tell(&RunEvent::Crashed {
             slot,
             cause: &cause,
-            test: nodeid,
+            test: nodeid.as_deref(),
             replacement,
         });
         match in_flight {

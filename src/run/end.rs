@@ -71,7 +71,7 @@ impl Run<'_> {
             status: self.status(),
             interrupted: interrupted.map(|(text, _)| text),
             location: interrupted.map_or("", |(_, location)| location),
-            stop: self.verdict.stop_text(),
+            stop: self.verdict.stop_text().or(self.crash_limit.as_deref()),
             duration: self.began.elapsed().as_secs_f64(),
             elsewhere: self.elsewhere,
             len,

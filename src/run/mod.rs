@@ -134,6 +134,8 @@ struct Run<'a> {
     asked: Vec<Lost>,
     /// Workers that have crashed.
     crashes: u32,
+    /// What the end of the report says of the first crash that was one too many.
+    crash_limit: Option<String>,
     /// A crashed worker was not replaced because too many had crashed.
     out_of_restarts: bool,
     /// What is still withheld.
@@ -209,6 +211,7 @@ impl<'a> Run<'a> {
             lost: VecDeque::new(),
             asked: Vec::new(),
             crashes: 0,
+            crash_limit: None,
             out_of_restarts: false,
             serial: setup.serial.into(),
             sequences: vec![Vec::new(); setup.slots.into()],
@@ -347,12 +350,17 @@ impl<'a> Run<'a> {
             let Some(test) = state.current.filter(|&test| self.ledger.is_missing(test)) else {
                 continue;
             };
-            running.push(RunningTest {
-                slot,
-                nodeid: self.inventory.id(test),
-                elapsed: Duration::from_nanos(now.saturating_sub(state.started_ns)),
-            });
+            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
+            running.push((slot, self.inventory.shown(test), elapsed));
         }
+        let running: Vec<_> = running
+            .iter()
+            .map(|(slot, nodeid, elapsed)| RunningTest {
+                slot: *slot,
+                nodeid,
+                elapsed: *elapsed,
+            })
+            .collect();
         let told = self.reporters.event(&RunEvent::Running(&running));
         self.told(told);
     }

@@ -142,6 +142,16 @@ impl Run<'_> {
                 self.bye(slot, bye);
             }
             Record::Stop(stop) => self.stop(&stop),
+            Record::Log(text) => {
+                let inventory = self.inventory;
+                let nodeid =
+                    (head.test < self.segment.spec().tests).then(|| inventory.shown(head.test));
+                self.tell(&RunEvent::LiveLog {
+                    slot,
+                    nodeid: nodeid.as_deref(),
+                    text: &text,
+                });
+            }
             Record::Note(note) => self.warnings(slot, head, body, note.warnings),
         }
     }
@@ -159,7 +169,7 @@ impl Run<'_> {
             || result.reports.iter().any(|report| report.in_summary);
         let inventory = self.inventory;
         self.tell(&RunEvent::Finished {
-            nodeid: inventory.id(result.test),
+            nodeid: &inventory.shown(result.test),
             result,
         });
         let limit = u64::from(self.options.maxfail);

@@ -1,7 +1,8 @@
 """What ``rpytest`` prints, in the words of the project whose tests read it.
 
-Two steps, counted apart in the report: labels (``[worker 0]`` is ``[gw0]``, and stands before the outcome), and announcements (what both say, in
-pytest-xdist's words). Nothing is added that was not said: a test that waits for news still has to get them.
+Three steps, counted apart in the report: labels (``[worker 0]`` is ``[gw0]``, and stands before the outcome), announcements (what both say, in
+pytest-xdist's words), and the two exit statuses in which rpytest follows pytest where pytest-xdist does not. Nothing is added that was not said: a
+test that waits for news still has to get them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ _STARTED = re.compile(r"^(\d+) (workers?) \[(\d+) (test)(s?)\]$")
 _CRASHED = re.compile(
     r"^\[worker (\d+)\] crashed: (?P<cause>.*?)(?: while running .*?)?(?: \(not replaced(?:: (?P<why>.*))?\))?$"
 )
+_LAST = re.compile(r"^!+ worker (\d+) crashed and was not replaced: `--max-worker-restart` is (\d+) !+$")
 _LIMIT = re.compile(r"`--max-worker-restart` is (\d+)")
+
+
+def status(number: int, lines: list[str]) -> int:
+    """pytest-xdist's exit status of such a run."""
+    text = "\n".join(lines)
+    if number == 2 and re.search(r"^!+ Interrupted: \d+ errors? during collection !+$", text, re.M):
+        return 1
+    if number == 1 and re.search(r"^!+ stopping after \d+ failures !+$", text, re.M):
+        return 2
+    return number
 
 
 def as_is(lines: list[str]) -> list[str]:
@@ -45,10 +57,11 @@ def _announce(line: str) -> Iterator[str]:
         if limit is None:
             # pytest-xdist starts another one also when nothing is left to do.
             yield f"replacing crashed worker {worker}"
-        elif limit[1] == "0":
-            yield f"worker {worker} crashed and worker restarting disabled"
         else:
-            yield f"maximum crashed workers reached: {limit[1]}"
+            yield _limit_reached(worker, limit[1])
+    elif last := _LAST.match(line):
+        # pytest-xdist's goes above the short summary, this one below it: both stand after the tracebacks.
+        yield f"= xdist: {_limit_reached(f'gw{last[1]}', last[2])} ="
     elif labelled := _LABELLED.match(line):
         # pytest-xdist's `-v` writes a test's id when it begins and again with its outcome.
         yield f"{labelled[2]} "
@@ -57,8 +70,15 @@ def _announce(line: str) -> Iterator[str]:
         yield from labels([line])
 
 
+def _limit_reached(worker: str, limit: str) -> str:
+    if limit == "0":
+        return f"worker {worker} crashed and worker restarting disabled"
+    return f"maximum crashed workers reached: {limit}"
+
+
 BY_NAME: dict[str, Callable[[list[str]], list[str]]] = {
     "as-is": as_is,
     "labels": labels,
     "announcements": announcements,
+    "statuses": announcements,
 }

@@ -19,8 +19,10 @@ $ python tests/conformance/run.py --write
 ```
 
 which downloads them, since nothing of them is part of this project. Their labels are not ours, so what `rpytest` prints is translated before
-they read it (`tests/conformance/dialect.py`), in two steps that are counted apart: *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`;
-and *announcements*, what both programs say in words of their own: how many workers and tests there are, and that a worker crashed.
+they read it (`tests/conformance/dialect.py`), in three steps that are counted apart: *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`;
+*announcements*, what both programs say in words of their own: how many workers and tests there are, and that a worker crashed; and two *exit
+statuses* in which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure
+(pytest-xdist: 2).
 
 | | passed | failed as they should | failed | skipped |
 |---|---|---|---|---|
@@ -43,7 +45,8 @@ and *announcements*, what both programs say in words of their own: how many work
 
 _ROWS = (
     ("xdist", "pytest-xdist itself"),
-    ("announcements", "rpytest"),
+    ("statuses", "rpytest"),
+    ("announcements", "… with its own exit statuses"),
     ("labels", "… with labels translated only"),
     ("as-is", "… with nothing translated"),
 )
@@ -57,7 +60,7 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
             outcomes = list(results[kind].values())
             counts = [str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")]
             table.append(f"| {name} | {' | '.join(counts)} |")
-    ours = results["announcements"]
+    ours = results["statuses"]
     sure = [test for test in ours if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
     passing = [f"- `{test}`" + _how(test, results) for test in sure]
     text = _HEAD.format(
@@ -73,8 +76,9 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
 
 
 def _how(test: str, results: Mapping[str, Mapping[str, str]]) -> str:
-    if results["announcements"][test] == "xfailed":
+    if results["statuses"][test] == "xfailed":
         return " (xfail)"
-    if results["as-is"].get(test) == "passed":
-        return ""
-    return " (labels)" if results["labels"].get(test) == "passed" else " (announcements)"
+    needed = next(
+        kind for kind in ("as-is", "labels", "announcements", "statuses") if results[kind].get(test) == "passed"
+    )
+    return "" if needed == "as-is" else f" ({needed})"

@@ -3,7 +3,7 @@
 ``pytest -p route`` with this folder on ``PYTHONPATH``. `pytester` itself is pytest's own; only which command it starts is changed, and what
 the command says is put into the words of the project whose tests these are (`dialect.py`).
 
-Environment: ``CONFORMANCE_RPYTEST`` is the program; ``CONFORMANCE_DIALECT`` the words, ``xdist`` or ``pytest``.
+Environment: ``CONFORMANCE_RPYTEST`` is the program; ``CONFORMANCE_DIALECT`` what is translated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pytest
 import dialect
 
 _PROGRAM = os.environ["CONFORMANCE_RPYTEST"]
-_TRANSLATE = dialect.BY_NAME[os.environ["CONFORMANCE_DIALECT"]]
+_DIALECT = os.environ["CONFORMANCE_DIALECT"]
+_TRANSLATE = dialect.BY_NAME[_DIALECT]
 
 _run = pytest.Pytester.run
 
@@ -53,9 +54,12 @@ def _run_translated(self: pytest.Pytester, *cmdargs: Any, **kwargs: Any) -> pyte
         return result
     lines = _TRANSLATE(result.outlines)
     if lines != result.outlines:
-        print("as", os.environ["CONFORMANCE_DIALECT"], "says it:")
+        print("in the other's words:")
         print(*lines, sep="\n")
-    return pytest.RunResult(result.ret, lines, result.errlines, result.duration)
+    status = int(result.ret)
+    if _DIALECT == "statuses":
+        status = dialect.status(status, lines)
+    return pytest.RunResult(status, lines, result.errlines, result.duration)
 
 
 def _run_elsewhere(self: pytest.Pytester, *args: Any, **kwargs: Any) -> pytest.RunResult:

@@ -32,7 +32,7 @@ FILES = [
 ]
 #: They start no command: pytest-xdist's own functions are called.
 NOT_ROUTED = "testing/acceptance_test.py::TestAPI"
-DIALECTS = ("as-is", "labels", "announcements")
+DIALECTS = ("as-is", "labels", "announcements", "statuses")
 
 
 def main() -> int:

@@ -133,7 +133,7 @@ class Project:
         for name, text in texts.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text).lstrip("\n"))
+            path.write_text(dedented(text))
         return path
 
     def fill(self, folder: Path, files: Mapping[str, str]) -> None:
@@ -290,6 +290,11 @@ class Project:
             return not left
 
         processes.wait_until(all_gone, seconds=60)
+
+
+def dedented(text: str) -> str:
+    """As `Project.write` writes it."""
+    return textwrap.dedent(text).lstrip("\n")
 
 
 def comparable(result: Result) -> dict[str, tuple[str, ...]]:

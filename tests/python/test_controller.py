@@ -60,7 +60,7 @@ def pytest_configure_node(node):
     node.workerinput["gift"] = {"bytes": b"\\0\\xff", "nested": [{"a": (1, None)}], "for": node.gateway.id}
 def pytest_testnodeready(node): tell(node.config, "ready", id=node.gateway.id, version=node.workerinfo["version"])
 def pytest_xdist_node_collection_finished(node, ids): tell(node.config, "collected", id=node.gateway.id, ids=ids)
-def pytest_testnodedown(node, error): tell(node.config, "down", id=node.gateway.id, error=error, output=repr(node.workeroutput))
+def pytest_testnodedown(node, error): tell(node.config, "down", id=node.gateway.id, error=error, output=repr(getattr(node, "workeroutput", None)))
 
 def pytest_sessionfinish(session, exitstatus):
     if hasattr(session.config, "workeroutput"):
@@ -126,6 +126,7 @@ def test_1(i, gift, worker_id, testrun_uid, request):
         assert result.outcomes == {"test_a::test_1": "failed", "test_a::test_2": "passed"}, result
         down = told(folder, "down")
         assert [line["error"] for line in down] == ["Not properly terminated", None]
+        assert [line["output"] == "None" for line in down] == [True, False]
 
     def test_number_of_workers(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_xdist_auto_num_workers(config): return 3\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -161,6 +162,7 @@ def test_too_many_deaths(project: Project) -> None:
     assert result.status == 1
     assert len(result.outcomes) == 30
     assert set(result.outcomes.values()) == {"failed"}
+    assert re.search(r"!! worker [01] crashed and was not replaced: `--max-worker-restart` is 3 !!", result.stdout)
     messages = [case.message for case in result.cases or ()]
     assert sum("crashed while running" in message for message in messages) == 5
     assert (

@@ -76,6 +76,9 @@ impl Reporter for Recorder {
                     "crash of {test}: {cause}, replacement: {replacement:?}"
                 ));
             }
+            RunEvent::LiveLog { nodeid, text, .. } => {
+                self.lines.push(format!("log of {nodeid:?}: {text}"));
+            }
             RunEvent::Terminal { ours } => self.lines.push(format!("terminal ours: {ours}")),
             RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
             RunEvent::Ended(end) => self.end = Some((*end).clone()),

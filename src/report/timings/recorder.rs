@@ -82,6 +82,7 @@ impl Recorder {
             RunEvent::Running(_)
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_)
+            | RunEvent::LiveLog { .. }
             | RunEvent::Ended(_) => {}
         }
     }

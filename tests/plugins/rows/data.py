@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from row import Row, Run
@@ -132,3 +133,15 @@ class Django(Row):
         left = sorted(path.name for path in run.folder.glob("*.sqlite3*"))
         if left:
             yield f"databases left: {left}"
+
+
+class Postgresql(Row):
+    """The server of Debian's package, which must be there."""
+
+    plugin = "pytest-postgresql"
+    packages = ("psycopg[binary]",)
+    compared = "a server for each worker, a database for each test; no server left"
+
+    def prepare(self, folder: Path) -> None:
+        """The plugin wants an absolute path."""
+        (folder / "pytest.ini").write_text(f"[pytest]\npostgresql_exec = {folder / 'pg_ctl'}\n")

@@ -161,9 +161,8 @@ class Instafail(Row):
         return {"failures": Counter(re.findall(r"^_{3,} (.+?) _{3,}$", run.stdout, re.M))}
 
     def check(self, run: Run) -> Iterator[str]:
-        first = run.stdout.find("ZeroDivisionError")
-        if not 0 <= first < run.stdout.rfind("PASSED"):
-            yield "failures are not told before the last test"
+        if not re.search(r"FAILED test_all\.py::test_raises *\n_+ test_raises _+\n", run.stdout):
+            yield "a failure is not told right after the test"
 
 
 def _lines(log: str) -> str:
