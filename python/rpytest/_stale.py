@@ -22,7 +22,17 @@ from rpytest._encode import third_party
 
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset(
-    {"__pycache__", ".pytest_cache", ".git", ".hg", ".mypy_cache", ".ruff_cache", ".hypothesis", ".coverage", ".DS_Store"}
+    {
+        "__pycache__",
+        ".pytest_cache",
+        ".git",
+        ".hg",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".coverage",
+        ".DS_Store",
+    }
 )
 _SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
