@@ -1,5 +1,7 @@
 //! How long planning and the duration history take for a large suite; prints, asserts nothing about time.
 //!
+//! `plan` is with costs of tests alone, `fixtures` with those of modules besides, where several ways to split are tried.
+//!
 //! `cargo test --release --test plan_speed -- --ignored --nocapture`
 
 use std::ffi::OsString;
@@ -44,7 +46,11 @@ fn a_large_suite() {
         })
         .collect();
     let modules: Vec<u32> = (0..TESTS).map(|test| test as u32 / 1500).collect();
-    let mut times: [Vec<Duration>; 6] = Default::default();
+    // Every module with a fixture that is worth thinking about.
+    let expensive: Vec<Option<Duration>> = (0..TESTS)
+        .map(|test| Some(Duration::from_millis(if test % 1500 == 0 { 50 } else { 0 })))
+        .collect();
+    let mut times: [Vec<Duration>; 7] = Default::default();
     for round in 0..=ROUNDS {
         let mut step = {
             let mut began = Instant::now();
@@ -67,6 +73,9 @@ fn a_large_suite() {
         let plan = Plan::new(&tests, 16);
         assert_eq!(plan.entries().len(), TESTS);
         step();
+        let tests = tests.with_setups(&expensive).expect("as many set-ups");
+        assert_eq!(Plan::new(&tests, 16).entries().len(), TESTS);
+        step();
         // In the order in which 16 workers would end them.
         let part = TESTS.div_ceil(16);
         for index in 0..part {
@@ -81,12 +90,12 @@ fn a_large_suite() {
         history.save(true).expect("the disk is not full");
         step();
     }
-    let names = ["open", "estimates", "plan", "record", "save"];
+    let names = ["open", "estimates", "plan", "fixtures", "record", "save"];
     let mut sum = 0.0;
     for (name, times) in names.iter().zip(times) {
         let median = median(times);
         println!("{name:<10} {median:8.3} ms");
-        if *name != "plan" {
+        if !["plan", "fixtures"].contains(name) {
             sum += median;
         }
     }

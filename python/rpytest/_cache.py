@@ -6,6 +6,7 @@ pytest writes it in the controller and never in a worker; a session is configure
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,14 @@ def reads_cache(config: pytest.Config) -> bool:
     """Whether what was selected depends on the cache."""
     option = config.option
     return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip"))
+
+
+def save_without_run(session: pytest.Session) -> None:
+    """At the end of a session of which no run was made (errors while collecting, no tests): pytest remembers what it knows by then."""
+    try:
+        Cache(session.config).save(session)
+    except OSError as error:
+        sys.stderr.write(f"warning: pytest's cache could not be updated: {error}\n")
 
 
 class Cache:

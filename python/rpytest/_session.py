@@ -29,6 +29,7 @@ from rpytest import (
     _wire,
     _xdist,
 )
+from rpytest._cache import save_without_run
 from rpytest._collected import describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controller import Controller
@@ -113,6 +114,8 @@ class Session(Role):
             self.controller.end(status)
         if self.worker is not None:
             self.worker.goodbye(status)
+        if self.terminal is not None and self.terminal.session is not None:
+            save_without_run(self.terminal.session)
         client = self.controllers.client if self.controllers is not None else None
         if client is not None:
             status = self.end_alone(client, status)

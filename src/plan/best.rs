@@ -12,7 +12,9 @@ use super::setups::Costs;
 use super::units::{self, Pieces, Split, Unit};
 
 /// Times at which all are to be done, in percent of what is least.
-const TARGETS: [u64; 11] = [800, 560, 400, 280, 200, 165, 140, 120, 110, 105, 100];
+const TARGETS: [u64; 15] = [
+    800, 560, 400, 280, 200, 165, 150, 140, 130, 120, 115, 110, 107, 104, 100,
+];
 
 /// How many pieces a worker gets until then.
 const PIECES: [u64; 3] = [1, 2, 4];

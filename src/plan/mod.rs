@@ -1,9 +1,10 @@
 //! Tests and their durations to an immutable plan: which worker runs what, in which order.
 //!
 //! Pure: the same tests, durations and number of workers give the same plan. The plan is a starting point, not a promise:
-//! workers that are done early steal from the back of the others' parts, so a wrong estimate costs little.
+//! workers that are done early take over what others have not begun, so a wrong estimate costs little.
 //!
 //! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers,
+//! `best` chooses how far expensive modules are split,
 //! [`dist`] is for everything that the user asks for besides;
 //! [`history`] is where durations come from and [`inventory`] shows it.
 

@@ -44,6 +44,7 @@ mod model;
 mod plan;
 mod reader;
 mod record;
+mod reserve;
 mod segment;
 mod slot;
 #[cfg(not(loom))]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reasons import REASONS, SOMETIMES
+from reasons import PYTEST_REASONS, REASONS, SOMETIMES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+PYTEST_PAGE = PAGE.with_name("conformance-pytest.md")
 
 _HEAD = """# pytest-xdist's tests, run by rpytest
 
@@ -43,6 +44,20 @@ statuses* in which rpytest does as pytest does, on purpose: 2 for errors while c
 {passing}
 """
 
+_PYTEST_HEAD = """# pytest's tests, run by rpytest
+
+Some files of pytest {pytest}'s own tests ({files}; {count} tests), with everything that they run in their own process started as a command
+instead: first `pytest`, then `rpytest` with its one worker. Tests that need to look into the process that runs pytest fail with both.
+
+```console
+$ python tests/conformance/run.py --suite pytest --write
+```
+
+Of {count} tests {reference} pass when the command is `pytest`, {ours} when it is `rpytest`. These pass with the first only:
+
+{lines}
+"""
+
 _ROWS = (
     ("xdist", "pytest-xdist itself"),
     ("statuses", "rpytest"),
@@ -73,6 +88,28 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
         passing="\n".join(passing),
     )
     PAGE.write_text(text)
+
+
+def differing(results: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The tests that pass with pytest and not with rpytest."""
+    good = ("passed", "xfailed", "skipped")
+    ours = results["rpytest"]
+    return sorted(test for test, outcome in results["pytest"].items() if outcome in good and ours.get(test) not in good)
+
+
+def write_pytest(results: Mapping[str, Mapping[str, str]], files: Sequence[str], pytest_version: str) -> None:
+    """Write the page about pytest's own tests."""
+    lines = [f"- `{test}`: {PYTEST_REASONS.get(test, 'not looked into yet')}" for test in differing(results)]
+    counts = [list(results[program].values()).count("passed") for program in ("pytest", "rpytest")]
+    text = _PYTEST_HEAD.format(
+        pytest=pytest_version,
+        files=", ".join(f"`{file.partition('/')[2]}`" for file in files),
+        count=len(results["pytest"]),
+        reference=counts[0],
+        ours=counts[1],
+        lines="\n".join(lines),
+    )
+    PYTEST_PAGE.write_text(text)
 
 
 def _how(test: str, results: Mapping[str, Mapping[str, str]]) -> str:

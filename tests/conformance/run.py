@@ -4,6 +4,9 @@
 environment with pytest 8.4, and runs those of its tests that start whole commands, with each command routed through the ``rpytest`` program.
 Then the same with pytest-xdist itself, as the reference. `reasons.py` says why a test does not pass; the command fails when a test without a
 reason fails, or one with a reason passes. ``--write`` puts the result into docs/conformance.md.
+
+``--suite pytest`` does the same with some of pytest's own tests: what they start in the process they run in is started as a command, first
+pytest, then ``rpytest`` with one worker; it says which tests pass with the first and not with the second (docs/conformance-pytest.md).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import environments  # noqa: E402
 import page  # noqa: E402
-from reasons import REASONS, SOMETIMES  # noqa: E402
+from reasons import PYTEST_REASONS, REASONS, SOMETIMES  # noqa: E402
 
 REQUIREMENTS = ["pytest==8.4.*", "pytest-xdist==3.8.*", "pexpect", "filelock", "py"]
 SOURCE = "pytest-xdist==3.8.*"
@@ -32,12 +36,16 @@ FILES = [
 ]
 #: They start no command: pytest-xdist's own functions are called.
 NOT_ROUTED = "testing/acceptance_test.py::TestAPI"
+PYTEST_REQUIREMENTS = [*REQUIREMENTS, "attrs", "hypothesis", "xmlschema", "requests", "mock"]
+PYTEST_SOURCE = "pytest==8.4.*"
+PYTEST_FILES = ["testing/acceptance_test.py", "testing/test_cacheprovider.py", "testing/test_junitxml.py"]
 DIALECTS = ("as-is", "labels", "announcements", "statuses")
 
 
 def main() -> int:
     """Run and compare; 0 when everything is as `reasons.py` has it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", choices=("xdist", "pytest"), default="xdist", help="whose tests (default: xdist)")
     parser.add_argument("-k", dest="expression", help="only tests that match, as in pytest")
     parser.add_argument("--jobs", default="2", help="tests at a time (default: 2)")
     parser.add_argument("--release", action="store_true", help="the release build")
@@ -46,6 +54,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
     options = parser.parse_args()
 
+    if options.suite == "pytest":
+        return _pytest_suite(options)
     venv = environments.make("conformance", REQUIREMENTS)
     environments.Build("release" if options.release else "debug").link(venv)
     source = environments.download_source(venv, SOURCE)
@@ -73,11 +83,37 @@ def main() -> int:
     return 1 if surprises else 0
 
 
+def _pytest_suite(options: argparse.Namespace) -> int:
+    venv = environments.make("conformance-pytest", PYTEST_REQUIREMENTS)
+    environments.Build("release" if options.release else "debug").link(venv)
+    source = environments.download_source(venv, PYTEST_SOURCE)
+    args = ["-p", "pytester", "-o", "addopts=", "-n", options.jobs]
+    args += ["-k", options.expression] if options.expression else []
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp") as scratch:
+        for program in ("pytest", "rpytest"):
+            log = options.log if program == "rpytest" else None
+            results[program] = _tests(venv, source, Path(scratch), "as-is", args, log, program, PYTEST_FILES)
+            print(f"{program}: {_counts(results[program])}", flush=True)
+    differing = page.differing(results)
+    print(*differing, sep="\n")
+    if options.write:
+        page.write_pytest(results, PYTEST_FILES, environments.version(venv, "pytest"))
+    return 1 if set(differing) - PYTEST_REASONS.keys() else 0
+
+
 def _tests(
-    venv: environments.Venv, source: Path, scratch: Path, dialect: str | None, args: list[str], log: Path | None
+    venv: environments.Venv,
+    source: Path,
+    scratch: Path,
+    dialect: str | None,
+    args: list[str],
+    log: Path | None,
+    program: str = "rpytest",
+    files: Sequence[str] = FILES,
 ) -> dict[str, str]:
     """Outcome by test; `dialect` None: of pytest-xdist itself."""
-    file = scratch / f"{dialect}.xml"
+    file = scratch / f"{program}-{dialect}.xml"
     runtime = scratch / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
     env = venv.environment()
@@ -87,14 +123,14 @@ def _tests(
     if dialect is not None:
         command += ["-p", "route"]
         env.update(
-            CONFORMANCE_RPYTEST=str(venv.bin / "rpytest"),
+            CONFORMANCE_RPYTEST=str(venv.bin / program),
             CONFORMANCE_DIALECT=dialect,
             PYTHONPATH=str(HERE),
             # A daemon would be of no use: each test has a PYTHONPATH of its own.
             RPYTEST_NO_DAEMON="1",
             RPYTEST_RUNTIME_DIR=str(runtime),
         )
-    done = subprocess.run([*command, *FILES], cwd=source, env=env, capture_output=True, text=True)
+    done = subprocess.run([*command, *files], cwd=source, env=env, capture_output=True, text=True)
     if log is not None:
         log.write_text(done.stdout + done.stderr)
     if not file.exists():

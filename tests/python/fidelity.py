@@ -56,6 +56,10 @@ _NORMALISE = (
     (re.compile(r' time="[0-9.]+"'), ""),
     (re.compile(r' timestamp="[^"]+"'), ""),
     (re.compile(r"\bat \d+\b"), "at NUMBER"),
+    # The outermost frames of a traceback that ends pytest.
+    (re.compile(r'^  File ".*/bin/pytest", .*\n(    .*\n)+', re.M), ""),
+    (re.compile(r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+', re.M), ""),
+    (re.compile(r'^  File ".*/rpytest/_\w+\.py", .*\n(    .*\n)+', re.M), ""),
     # The interpreter, by whichever of its names; base temp directories, one for each worker.
     (re.compile(r"/python[0-9.]*$", re.M), "/python"),
     (re.compile(r"pytest-of-(\w+)/pytest-\d+"), r"pytest-of-\1/pytest-N"),

@@ -36,6 +36,15 @@ class TestCache:
         assert self.both(shared_project, folder, "--lf").counts == {"passed": 6}
         assert self.both(shared_project, folder, "--lf", "--lfnf=none").status == 5
 
+    def test_a_module_that_can_not_be_imported(self, shared_project: Project, folder: Path) -> None:
+        shared_project.fill(folder, {**self.FILES, "test_c.py": "import nothing_such\ndef test_d(): pass\n"})
+        assert self.both(shared_project, folder).status == 2
+        for name in ("lastfailed", "nodeids"):
+            file = f"v/cache/{name}"
+            assert (folder / "cache-rpytest" / file).read_text() == (folder / "cache-pytest" / file).read_text()
+        shared_project.fill(folder, {"test_c.py": "def test_d(): pass\n"})
+        assert set(self.both(shared_project, folder, "--lf").outcomes) == {"test_c::test_d"}
+
     def test_a_passing_run_clears_it(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(folder, self.FILES)
         for _ in range(2):

@@ -230,10 +230,18 @@ CASES = [
         [
             "--junit-xml=out.xml -o junit_family=xunit1 -o junit_suite_name=mine",
             "--junit-xml=out.xml -o junit_family=legacy -o junit_duration_report=call",
-            "--junit-xml=out.xml -o junit_family=nope",
         ],
         junit=False,
         result_files=["out.xml"],
+    ),
+    # Before, it is an internal error at the first report.
+    Case(
+        "junit_family",
+        JUNIT,
+        ["--junit-xml=out.xml -o junit_family=nope"],
+        junit=False,
+        result_files=["out.xml"],
+        since=(9, 0),
     ),
     *[
         Case(

@@ -143,10 +143,24 @@ fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Ro
     rows
 }
 
+/// What is not reached: where nobody can know better, by a history of ours or by chance. `docs/design/plan.md` says why.
+const MISSES: [(Profile, usize, usize, Estimates); 7] = [
+    (Profile::Giant, 100, 64, Estimates::Rough),
+    (Profile::Modules, 100, 4, Estimates::Exact),
+    (Profile::Modules, 100, 16, Estimates::Rough),
+    (Profile::Modules, 100, 64, Estimates::Rough),
+    (Profile::Modules, 1000, 64, Estimates::Rough),
+    (Profile::Modules, 10_000, 2, Estimates::Rough),
+    (Profile::Modules, 100_000, 2, Estimates::Rough),
+];
+
 fn check(rows: &[Row]) {
     let broken: Vec<String> = rows
         .iter()
-        .filter(|row| !row.broken().is_empty())
+        .filter(|row| {
+            let kind = (row.profile, row.tests, row.workers, row.estimates);
+            !row.broken().is_empty() && !MISSES.contains(&kind)
+        })
         .map(|row| {
             let what = row.broken().join(", ");
             format!(
@@ -159,12 +173,11 @@ fn check(rows: &[Row]) {
 }
 
 #[test]
-#[ignore = "some bounds are not reached yet"]
 fn small_suites() {
     let plan = Plan {
         tests: &[100, 1000],
         workers: &[2, 4, 16],
-        seeds: |tests| if tests > 100 { 2 } else { 8 },
+        seeds: |_| 8,
     };
     check(&simulate(
         &plan,
@@ -203,6 +216,8 @@ fn a_bound_is_right_where_it_is_known() {
     assert_eq!(lower_bound(&suite(&[10, 50, 10], &[0; 3], &[0]), 2), 50);
     // Dividing the module costs its fixture twice: (40 + 2 · 10) / 2.
     assert_eq!(lower_bound(&suite(&[10; 4], &[0; 4], &[10]), 2), 30);
+    // Three modules that take most of the time to enter need a worker each, or one has two: 2 · (30 + 1).
+    assert_eq!(lower_bound(&suite(&[1; 3], &[0, 1, 2], &[30; 3]), 2), 62);
     // Not dividing it is as quick: 4 + 30.
     assert_eq!(lower_bound(&suite(&[1; 4], &[0; 4], &[30]), 2), 32);
 }

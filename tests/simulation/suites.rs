@@ -194,6 +194,51 @@ pub fn lower_bound(suite: &Suite, workers: usize) -> u64 {
         .unwrap_or(0)
         .max(crowded(suite, workers))
         .max(shared(suite, workers))
+        .max(entered(suite, workers))
+}
+
+/// For a few modules and workers: the best of all ways to choose who enters what. All that a set of modules takes is done by
+/// the workers that enter any of them.
+fn entered(suite: &Suite, workers: usize) -> u64 {
+    let modules = suite.fixtures.len();
+    if modules > 5 || workers > 4 || suite.fixtures.iter().all(|&fixture| fixture == 0) {
+        return 0;
+    }
+    let sets = 1_usize << modules;
+    let members = |set: usize| (0..modules).filter(move |module| set >> module & 1 == 1);
+    let mut own = vec![0; modules];
+    for (test, &module) in suite.modules.iter().enumerate() {
+        own[module as usize] += suite.own[test];
+    }
+    let work: Vec<u64> = (0..sets)
+        .map(|set| members(set).map(|module| own[module]).sum())
+        .collect();
+    let enter: Vec<u64> = (0..sets)
+        .map(|set| members(set).map(|module| suite.fixtures[module]).sum())
+        .collect();
+    let mut least = u64::MAX;
+    let mut chosen = vec![0; workers];
+    loop {
+        let time = |set: usize| {
+            let inside = chosen.iter().filter(|&&entered| entered & set > 0);
+            let fixtures: u64 = inside.clone().map(|&entered| enter[entered]).sum();
+            let count = inside.count() as u64;
+            if count == 0 {
+                u64::MAX
+            } else {
+                (work[set] + fixtures).div_ceil(count)
+            }
+        };
+        let times = (1..sets).map(time);
+        let fixtures = chosen.iter().map(|&entered| enter[entered]);
+        least = least.min(times.chain(fixtures).max().unwrap_or(0));
+        // The next way; the order of workers makes no difference.
+        let Some(up) = (0..workers).find(|&worker| chosen[worker] + 1 < sets) else {
+            return least;
+        };
+        let next = chosen[up] + 1;
+        chosen[..=up].fill(next);
+    }
 }
 
 /// Of any `k·workers + 1` tests, some worker has `k + 1`, at least the shortest of them.
@@ -218,14 +263,17 @@ fn shared(suite: &Suite, workers: usize) -> u64 {
         .zip(suite.fixtures.iter().copied())
         .collect();
     let is_possible = |time: u64| {
-        let mut work = 0;
+        let (mut work, mut alone) = (0, 0);
         for &(own, fixture) in &modules {
             if fixture >= time {
                 return false;
             }
-            work += own + own.div_ceil(time - fixture).max(1) * fixture;
+            let pieces = own.div_ceil(time - fixture).max(1);
+            work += own + pieces * fixture;
+            // No worker is in time that enters two of these.
+            alone += if fixture > time / 2 { pieces } else { 0 };
         }
-        work <= time * workers as u64
+        work <= time * workers as u64 && alone <= workers as u64
     };
     let (mut low, mut high) = (0, 1);
     while !is_possible(high) {
