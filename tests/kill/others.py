@@ -171,7 +171,11 @@ class _Kill:
 
         def only_warm() -> bool:
             tree = witness.tree(self.project.processes(), False)
-            warm = {tree.daemon, *witness.children(tree.daemon)}
+            sessions = witness.children(tree.daemon)
+            # Each session may have a base, which is nobody's child and has none; a controller would be one orphan more.
+            orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid != tree.daemon]
+            bases = orphans if len(orphans) <= len(sessions) else []
+            warm = {tree.daemon, *sessions, *bases}
             left[:] = [
                 pid
                 for pid in self.project.processes()

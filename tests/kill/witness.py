@@ -111,6 +111,14 @@ def parent(pid: int) -> int:
         return 0
 
 
+def is_orphan(pid: int) -> bool:
+    """Whether nobody is left who has started this process, which is not a daemon."""
+    try:
+        return parent(pid) == 1 and os.getsid(pid) != pid
+    except ProcessLookupError:
+        return False
+
+
 @dataclass
 class Tree:
     """The processes of one run."""

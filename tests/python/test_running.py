@@ -275,7 +275,7 @@ class TestBareFallback:
             ),
             (
                 "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()",
-                "a thread is alive after collection (busy)",
+                "a thread is alive before collection (busy)",
             ),
             (
                 (

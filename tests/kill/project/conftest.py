@@ -47,7 +47,6 @@ PHASE, IN_FLIGHT, PUSHES, NODEID, LENGTH = 0, 1, 4, 16, 512
 FREE, RUNNING, EITHER = b"\0", b"\1", b"\2"
 
 _mapped: mmap.mmap | None = None
-_generation = 0
 _births = 0
 _random = random.Random()
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -118,17 +117,25 @@ class Bomb:
 _bomb: Bomb | None = None
 
 
+def _forks_a_worker() -> bool:
+    """Whether the fork that is going on is a host's for a worker. There are others: hosts themselves, controllers."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "_spawn" and frame.f_globals.get("__name__") == "rpytest._host":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _in_host() -> None:
     global _births
-    if _generation == 1:
+    if _forks_a_worker():
         _births += 1
 
 
 def _in_child() -> None:
-    """In a fork of the collected session: a host is the first generation, a worker the second."""
-    global _generation, _bomb
-    _generation += 1
-    if _generation == 2:
+    global _bomb
+    if _forks_a_worker():
         incarnated = _births > int(os.environ["KILL_WORKERS"])
         _open(incarnated)
         if incarnated:
@@ -166,6 +173,13 @@ class Tap:
             _maybe_die("stealing", 0.2)
         if test < 0 and _mapped is not None and _mapped[IN_FLIGHT : IN_FLIGHT + 1] == FREE:
             _set(PHASE, b"g")
+        return test
+
+    def linger(self) -> int:
+        _set(PHASE, b"g")
+        test: int = self.native.linger()
+        if test >= 0:
+            _set(PHASE, b"q")
         return test
 
     def begin(self, test: int) -> None:
