@@ -219,7 +219,7 @@ fn tests_of(mut bodies: &[u8]) -> Vec<u32> {
     while !bodies.is_empty() {
         let number = |at: usize| u32::from_le_bytes(bodies[at..at + 4].try_into().unwrap());
         tests.push(number(0));
-        bodies = &bodies[12 + number(8) as usize..];
+        bodies = &bodies[14 + number(10) as usize..];
     }
     tests
 }
