@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -395,6 +396,10 @@ def test_from_a_subdirectory(shared_project: Project, folder: Path) -> None:
 class TestChildren:
     CHILD = "import multiprocessing, time\nfork = multiprocessing.get_context('fork')\nchild = fork.Process(target=time.sleep, args=(300,), daemon=True)\n"
 
+    @staticmethod
+    def is_gone(pid: int) -> bool:
+        return not processes.is_alive(pid)
+
     def test_forked_at_import(self, shared_project: Project, folder: Path) -> None:
         """A child that inherits the connections must not keep the run open; daemonic, it ends with its worker, of which each has its own."""
         shared_project.fill(folder, {**PASSING, "conftest.py": self.CHILD + "child.start()\nprint('child', child.pid)"})
@@ -405,7 +410,7 @@ class TestChildren:
             children = [int(pid) for pid in re.findall(r"child (\d+)", result.stdout)]
             assert children
             for child in children:
-                assert processes.wait_until(lambda pid=child: not processes.is_alive(pid), seconds=60)
+                assert processes.wait_until(partial(self.is_gone, child), seconds=60)
 
     def test_forked_in_a_test(self, shared_project: Project, folder: Path) -> None:
         lines = "".join(f"    {line}\n" for line in [*self.CHILD.splitlines(), "child.start()", "child.join(0.01)"])
