@@ -241,7 +241,7 @@ class Controller:
 
     def _add_deselected(self, count: int) -> None:
         if self.terminal.reporter is not None and count:
-            self.terminal.reporter._add_stats("deselected", [None] * count)
+            self.terminal.reporter._add_stats("deselected", [Passed()] * count)
 
     def _ready(self, node: Node) -> None:
         node.is_ready = True
@@ -408,6 +408,10 @@ class Controller:
         """Name the place where the interrupt happened, which is not in this process."""
         if self.interruption is not None and self.terminal.reporter is not None:
             self.terminal.reporter._keyboardinterrupt_memo = self.interruption  # type: ignore[assignment]
+
+    def status_of_tests(self) -> int:
+        """What the run would end with if no hook had a say."""
+        return int(self.last["status"]) if self.last is not None else int(pytest.ExitCode.INTERNAL_ERROR)
 
     def end(self, status: int) -> NoReturn:
         """pytest's main function has returned: answer with its status and text, and go."""

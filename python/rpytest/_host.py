@@ -323,6 +323,9 @@ class Host:
             # pytest's cache is this side's.
             self.answers.report({**message, "cache_only": True}, bodies)
             status, text, properties = self.controller.conclude(message, bodies[int(message["streamed"]) :])
+            # It ends now, which is no news.
+            self.controller.close()
+            self.controller = None
         data = text.encode("utf-8", "backslashreplace")
         answer = _wire.memfd("rpytest-summary", data)
         _wire.send(self.conn, {"ev": "summary", "status": status, "len": len(data), "properties": properties}, [answer])

@@ -161,7 +161,7 @@ class TestStaleness:
         shared_project.fill(folder, {**PASSING, "conftest.py": thread})
         for _ in range(2):
             result = shared_project.rpytest("-n2", "-v", junit=False, cwd=folder)
-            assert "start method: bare (a thread is alive after collection" in result.stdout
+            assert "start method: bare (a thread is alive before collection" in result.stdout
         shared_project.fill(folder, {"conftest.py": ""})
         result = shared_project.rpytest("-n2", "-v", junit=False, cwd=folder)
         assert "start method" not in result.stdout
