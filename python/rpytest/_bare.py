@@ -211,11 +211,7 @@ class BareWorker(Role):
     def _fork_answers(self, collected: Collected) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         _process.flush_streams()
-        child = _process.fork()
-        if child == 0:
-            # Once more: a test that waits for all its children must not wait for this one.
-            if _process.fork():
-                os._exit(0)
+        if fork_detached() == 0:
             ours.close()
             self.birth.host.close()
             _process.disarm_inherited()
@@ -227,7 +223,6 @@ class BareWorker(Role):
                 # Not into pytest, which runs above here. The host notices the end of the socket.
                 traceback.print_exc()
             os._exit(3)
-        os.waitpid(child, 0)
         theirs.close()
         return ours
 

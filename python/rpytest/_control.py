@@ -1,6 +1,6 @@
 """The way to the controller: the process in which hooks run that act outside of workers.
 
-A session (or the first bare worker) forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
+A session forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
 The base waits. For each run that needs a controller it forks one, which goes on from there as pytest's own main function would in
 pytest-xdist's controller; a run without need for it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
 """

@@ -229,7 +229,7 @@ class Controller:
             hook.pytest_collectreport(report=report)
         for blob in news["warnings"]:
             self._warning(blob)
-        self._add_deselected(news["deselected"])
+        self.terminal.add_deselected(news["deselected"])
         if self.terminal.reporter is not None:
             self.terminal.reporter._numcollected = session.testscollected
         for node in list(self.nodes.values())[:slots]:
@@ -238,10 +238,6 @@ class Controller:
                 hook.pytest_xdist_node_collection_finished(node=node, ids=self.ids)
         if not self.is_live:
             self.terminal.take()
-
-    def _add_deselected(self, count: int) -> None:
-        if self.terminal.reporter is not None and count:
-            self.terminal.reporter._add_stats("deselected", [Passed()] * count)
 
     def _ready(self, node: Node) -> None:
         node.is_ready = True
@@ -267,11 +263,7 @@ class Controller:
             if kind == _record.BYE:
                 node.workeroutput = _record.load(_record.decode_output(body))
                 self._down(node, None)
-        reporter = self.terminal.reporter
-        if reporter is not None:
-            for category, count in counts.items():
-                reporter._add_stats(category, [Passed()] * count)
-                reporter._tests_ran = True
+        self.terminal.add_passed(counts)
         if not self.is_live:
             # Progress lines; the command line has its own.
             self.terminal.take()
@@ -347,7 +339,7 @@ class Controller:
         for node in self.nodes.values():
             self._down(node, _NOT_TERMINATED)
         # Tests of other shards.
-        self._add_deselected(int(message.get("elsewhere") or 0))
+        self.terminal.add_deselected(int(message.get("elsewhere") or 0))
         status = int(message["status"])
         interrupted, stop = message.get("interrupted"), message.get("stop")
         if interrupted is not None:
@@ -467,9 +459,3 @@ class _InnerSummary:
         finally:
             for report, _ in hidden:
                 del report.node
-
-
-class Passed:
-    """Stands for a passed test where only the number of them matters."""
-
-    count_towards_summary = True

@@ -11,7 +11,7 @@ import struct
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from rpytest._wire import Message
 BODY_HEAD = struct.Struct("<IBBHHI")
 
 
-class _Passed:
+class Passed:
     """Stands for a passed test where only the number of them matters."""
 
     count_towards_summary = True
@@ -95,6 +95,18 @@ class Terminal:
             manager = self.config.pluginmanager
             manager.unregister(self.reporter)
             manager._name2plugin["terminalreporter"] = self.reporter
+
+    def add_passed(self, counts: Mapping[str, int]) -> None:
+        """Count tests, by category, whose reports nobody looks at."""
+        if self.reporter is not None:
+            for category, count in counts.items():
+                self.reporter._add_stats(category, [Passed()] * count)
+                self.reporter._tests_ran = True
+
+    def add_deselected(self, count: int) -> None:
+        """Count tests that don't run."""
+        if self.reporter is not None and count:
+            self.reporter._add_stats("deselected", [Passed()] * count)
 
     def has_color(self) -> bool:
         """pytest's decision about colours for this output."""
@@ -166,16 +178,12 @@ class Summary:
                 counts["passed"] += 1
                 continue
             self._replay_test(reporter, test, slot, _record.decode_test(body, plain), everything, counts)
-        if reporter is not None:
-            for category, count in counts.items():
-                reporter._add_stats(category, [_Passed()] * count)
-                reporter._tests_ran = True
+        self.terminal.add_passed(counts)
         self.terminal.take()
 
     def add_deselected(self, count: int) -> None:
         """Count tests that other shards run."""
-        if self.terminal.reporter is not None and count:
-            self.terminal.reporter._add_stats("deselected", [_Passed()] * count)
+        self.terminal.add_deselected(count)
 
     def _item(self, number: int) -> pytest.Item:
         items = self.session.items

@@ -128,25 +128,13 @@ impl Run<'_> {
                     return self.corrupt(slot, "a second result of a test");
                 }
                 self.sequences[usize::from(slot)].push(head.test);
-                self.bodies.push(
-                    head.kind,
-                    head.flags,
-                    head.test,
-                    (slot, head.incarnation),
-                    body,
-                );
+                self.keep(slot, head, body);
                 self.samples.push((result.test, Sample::of(&result)));
                 self.result(&result);
             }
             Record::Bye(bye) => {
                 if self.options.controlled && bye.warnings == 0 {
-                    self.bodies.push(
-                        head.kind,
-                        head.flags,
-                        head.test,
-                        (slot, head.incarnation),
-                        body,
-                    );
+                    self.keep(slot, head, body);
                 }
                 self.warnings(slot, head, body, bye.warnings);
                 self.bye(slot, bye);
@@ -189,17 +177,18 @@ impl Run<'_> {
         }
     }
 
+    /// Keeps a record for the summary and the controller.
+    fn keep(&mut self, slot: u16, head: &RecordHead, body: &[u8]) {
+        let worker = (slot, head.incarnation);
+        self.bodies
+            .push(head.kind, head.flags, head.test, worker, body);
+    }
+
     /// A record outside of tests matters to the summary for its warnings only.
     fn warnings(&mut self, slot: u16, head: &RecordHead, body: &[u8], count: usize) {
         if count > 0 {
             self.needs_report = true;
-            self.bodies.push(
-                head.kind,
-                head.flags,
-                head.test,
-                (slot, head.incarnation),
-                body,
-            );
+            self.keep(slot, head, body);
         }
     }
 
