@@ -120,6 +120,9 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if reporter.stats.get("warnings") or reporter.stats.get("error"):
         return True
+    if "p" in reporter.reportchars or "P" in reporter.reportchars:
+        # Plain passed tests don't ask for it.
+        return True
     if config.option.durations is not None or getattr(config.option, "pastebin", None):
         return True
     if getattr(config.option, "max_warnings", None) is not None:

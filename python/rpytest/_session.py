@@ -7,6 +7,7 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import sys
@@ -382,6 +383,8 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    # What the daemon knows of the folders on the path may be long ago.
+    importlib.invalidate_caches()
     _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.
