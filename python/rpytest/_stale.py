@@ -292,6 +292,8 @@ def _per_run(config: pytest.Config) -> str | None:
     """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
+    if getattr(config.option, "debug", None):
+        return "`--debug` is about one run"
     for hook in ("pytest_sessionstart", "pytest_runtestloop"):
         for impl in third_party(config, hook):
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
