@@ -67,10 +67,8 @@ class Tree:
         self.files["data/values.txt"] = "1 2"
         self.files["conftest.py"] = self.fixture()
         self.files["pytest.ini"] = INI[0]
-        for name in ("a", "b", "sub/c", "sub/deep/d"):
-            self.files[f"{os.path.dirname(name) or '.'}/test_{os.path.basename(name)}.py".removeprefix("./")] = (
-                self.tests()
-            )
+        for name in ("test_a.py", "test_b.py", "sub/test_c.py", "sub/deep/test_d.py"):
+            self.files[name] = self.tests()
 
     # Pieces
 
