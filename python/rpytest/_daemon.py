@@ -26,6 +26,7 @@ from rpytest._warm import (
     refuse,
     session_key,
     signal_name,
+    startup_files,
 )
 from rpytest._wire import Message
 
@@ -71,6 +72,8 @@ class Daemon:
         self.modules = file_times(
             sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
         )
+        #: The state of what the interpreter has read at its start: path files of site-packages above all.
+        self.startup = file_times(startup_files())
 
     # The loop
 
@@ -225,9 +228,13 @@ class Daemon:
         if warm is not None:
             self._hand_over(warm, pending)
             return
-        if self.listener is not None and self.modules != file_times(self.modules):
-            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
-            return
+        if self.listener is not None:
+            if self.modules != file_times(self.modules):
+                self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+                return
+            if self.startup != file_times(startup_files()):
+                self._resign(pending.conn, pending.fds, "a path file (`.pth`) of the environment changed")
+                return
         if key in self.bare:
             known, times = self.bare[key]
             if times == file_times(times):

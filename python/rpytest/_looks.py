@@ -156,7 +156,7 @@ def end(config: pytest.Config) -> None:
     held: list[Any] = [config.option, config.known_args_namespace]
     for options in held:
         if type(options) is Options:
-            options.__class__ = argparse.Namespace
+            options.__class__ = argparse.Namespace  # type: ignore[assignment]
     params = config.invocation_params
     if type(params) is _Invocation:
         object.__setattr__(params, "__class__", pytest.Config.InvocationParams)

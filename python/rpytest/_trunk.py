@@ -110,6 +110,8 @@ class Trunk:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if controllers is None or role.controller is not None or not role.is_kept:
             return "it serves one run"
+        if getattr(config.option, "debug", None):
+            return "pytest writes a log of what it does"
         if reporter is not None and type(reporter) is not TerminalReporter:
             return "a plugin has replaced the terminal reporter"
         if (
