@@ -13,6 +13,8 @@ from rpytest._encode import install_junit
 from rpytest._reporter import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from rpytest._arguments import Arguments
     from rpytest._encode import CollectingXML
     from rpytest._wire import Message
@@ -58,7 +60,28 @@ def options(
     return workers
 
 
-def cache(config: pytest.Config, session: pytest.Session, reports: list[pytest.CollectReport]) -> None:
+def before_late_ones(config: pytest.Config, plugin: object, early: Container[int]) -> None:
+    """Put a plugin's hooks where they would be if it had been registered before collection, where only the plugins of these ids were."""
+    caller: Any
+    for caller in config.pluginmanager.get_hookcallers(plugin) or ():
+        implementations: list[Any] = caller._hookimpls
+        at = next(at for at, implementation in enumerate(implementations) if implementation.plugin is plugin)
+        own = implementations.pop(at)
+        later = (
+            place
+            for place, other in enumerate(implementations)
+            if _kind(other) == _kind(own) and id(other.plugin) not in early
+        )
+        implementations.insert(next(later, at), own)
+
+
+def _kind(implementation: Any) -> tuple[bool, bool, bool]:
+    return implementation.wrapper or implementation.hookwrapper, implementation.tryfirst, implementation.trylast
+
+
+def cache(
+    config: pytest.Config, session: pytest.Session, reports: list[pytest.CollectReport], early: Container[int]
+) -> None:
     """Let the plugins that choose tests by pytest's cache begin again; ``reports`` are those of a collection that is not done again."""
     manager = config.pluginmanager
     for name in ("lfplugin-collskip", "lfplugin-collwrapper", "stepwiseplugin"):
@@ -79,6 +102,7 @@ def cache(config: pytest.Config, session: pytest.Session, reports: list[pytest.C
 
         stepwise: Any = StepwisePlugin(config)
         manager.register(stepwise, "stepwiseplugin")
+        before_late_ones(config, stepwise, early)
         stepwise.pytest_sessionstart(session)
 
 
@@ -103,7 +127,9 @@ def terminal(
     reporter.pytest_collection()
 
 
-def junit(config: pytest.Config, is_first: bool, reports: list[pytest.CollectReport]) -> CollectingXML | None:
+def junit(
+    config: pytest.Config, is_first: bool, reports: list[pytest.CollectReport], early: Container[int]
+) -> CollectingXML | None:
     """Replace the junit writer; ``reports`` are those of a collection that is not done again."""
     present = config.stash.get(xml_key, None)
     if present is not None:
@@ -112,6 +138,7 @@ def junit(config: pytest.Config, is_first: bool, reports: list[pytest.CollectRep
         del config.stash[xml_key]
     xml = install_junit(config, is_first)
     if xml is not None:
+        before_late_ones(config, xml, early)
         xml.pytest_sessionstart()
         for report in reports:
             xml.pytest_collectreport(report)

@@ -37,7 +37,7 @@ _LOCAL = frozenset(
     }
 )
 
-#: Hooks that do the same whether their conftest is loaded before or during collection: they are called after it.
+#: Hooks that do the same whether their conftest is loaded before or during collection, as long as they are called in the same order.
 _LATE = _LOCAL | {
     "pytest_collection_modifyitems",
     "pytest_deselected",
@@ -64,6 +64,8 @@ class Conftests:
         self._callers = manager.get_hookcallers
         self._modules: dict[Path, Any] = {Path(module.__file__): module for module in manager._conftest_plugins}
         self._initial = anchors(config, args)
+        #: Conftests that the selection asked about last would load before collection, those of outer folders first.
+        self.earlier: list[Any] = []
         self._late = _LATE if has_controller else _LATE | _LATE_REPORT
 
     def obstacle(self, args: Sequence[str], folders: Iterable[Path]) -> str | None:
@@ -78,7 +80,8 @@ class Conftests:
         loaded = set(initial)
         for folder in folders:
             loaded.update((folder, *folder.parents))
-        for path, module in self._modules.items():
+        self.earlier.clear()
+        for path, module in sorted(self._modules.items()):
             hooks = {caller.name for caller in self._callers(module) or ()}
             folder = path.parent
             if folder not in loaded:
@@ -86,7 +89,11 @@ class Conftests:
                 if hooks:
                     return f"{path} would not be loaded, and has the hook `{min(hooks)}`"
             elif (folder in initial) != (folder in self._initial):
-                hooks -= self._late
+                if folder in initial:
+                    self.earlier.append(module)
+                    hooks -= self._late
+                else:
+                    hooks -= _LOCAL
                 if hooks:
                     return f"{path} would be loaded at another moment, and has the hook `{min(hooks)}`"
         return None

@@ -127,6 +127,8 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
+        self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
         self.uid: str | None = None
         #: `--debug`: the file.
@@ -164,6 +166,7 @@ class Session(Role):
             if shard is not None:
                 config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
+        self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
         method = config.option.start_method or self.request.get("start_method")
         self.uid = config.option.testrunuid
         self.debug = getattr(config.option, "debug", None)
@@ -278,6 +281,7 @@ class Session(Role):
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
         if self.terminal is not None and not client.is_live:
             self.terminal.release()
+            _process.flush_streams()
         try:
             session = self.terminal.session if self.terminal is not None else None
             if session is not None:

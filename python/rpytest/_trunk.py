@@ -296,10 +296,10 @@ class Trunk:
             _looks.end(config)
             reports = [] if again else list(self.memo.reports.values())
             told = [] if again else role.news.reports
-            _adopt.cache(config, session, reports)
+            _adopt.cache(config, session, reports, self.plugins)
             assert role.terminal is not None
             _adopt.terminal(session, role.terminal, different, again, self.has_plain_header)
-            role.xml = _adopt.junit(config, role.is_first, told)
+            role.xml = _adopt.junit(config, role.is_first, told, self.plugins)
         except Declined as declined:
             self._decline(str(declined))
         restart_capture(config)
@@ -368,6 +368,10 @@ class Trunk:
         obstacle = self.conftests.obstacle(self.config.args, folders)
         if obstacle is not None:
             self._decline(obstacle)
+        early = set(self.role.parsed_plugins)
+        for module in self.conftests.earlier:
+            _adopt.before_late_ones(self.config, module, early)
+            early.add(id(module))
         self._accept()
 
     def _accept(self) -> None:
@@ -375,31 +379,43 @@ class Trunk:
         from rpytest._session import announce_process, finish_plain
 
         role = self.role
+        assert role.controllers is not None
+        ended = self._start_controller() if role.controllers.base is not None else None
         with contextlib.suppress(_wire.Closed):
             _wire.send(self.control, {"ev": "accepted", "run": self.run})
         self.control.close()
         # Nobody is to be told anything.
         role.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         other.close()
+        if ended is not None:
+            finish_plain(role.conn, role.control, ended)
+        if role.controllers.client is None:
+            truncate_log_file(self.config)
+        with contextlib.suppress(_wire.Closed):
+            announce_process(role.conn, "collecting")
+
+    def _start_controller(self) -> int | None:
+        """Start this run's controller; returns the exit status if that has ended the run."""
+        role = self.role
         controllers = role.controllers
         assert controllers is not None
-        if controllers.base is None:
-            truncate_log_file(self.config)
-            announce_process(role.conn, "collecting")
-            return
         controllers.workers, controllers.fixed_uid = role.workers, role.uid
+        streams = [os.dup(fd) for fd in range(3)]
         try:
-            streams = [os.dup(fd) for fd in range(3)]
-            controllers.client = controllers.start(role.request, streams, role.conn.fileno())
-            _wire.close_all(streams)
+            client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
         except Ended as ended:
-            finish_plain(role.conn, role.control, ended.status)
-        except Died as died:
-            sys.stderr.write(f"error: {died}\n")
-            finish_plain(role.conn, role.control, 3)
+            return ended.status
+        except Died:
+            self._decline("the process that starts its controllers died")
         except _wire.Closed:
             os._exit(1)
-        announce_process(role.conn, "collecting")
+        finally:
+            _wire.close_all(streams)
+        key = controllers.workerinput.differs(client.inputs[0])
+        if key is not None:
+            client.give_up()
+            self._decline(f"`config.workerinput[{key!r}]` is another value")
+        return None
 
     def _decline(self, reason: str) -> NoReturn:
         """Leave the run to another session."""

@@ -209,6 +209,16 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
         },
         ["", "a", "b/test_b.py::test_c"],
     ),
+    "conftests sort": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'top')) for item in items]",
+            "b/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'b')) for item in items]",
+            "b/c/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'c')) for item in items]",
+            "b/c/test_d.py": "def test_d(): pass",
+        },
+        ["", "b", "b/c", "b/test_b.py b/c/test_d.py", "--lf b"],
+    ),
     "a conftest of another folder configures": (
         {**TWO, "b/conftest.py": "import os\ndef pytest_configure(config): os.environ['BY_B'] = '1'"},
         ["-rP", "-rP a", "-rP b"],
@@ -349,7 +359,7 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "conftest.py": "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'):\n"
             "        print('status', session.exitstatus, session.testscollected, session.config.option.verbose)",
         },
-        ["", "a", "b/test_b.py::test_c -v", "-k nothing", "-q b"],
+        ["", "a", "b/test_b.py::test_c -v", "-q b"],
     ),
 }
 
