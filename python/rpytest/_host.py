@@ -212,7 +212,7 @@ class Host:
 
             _native.die_with_parent()
             if os.getppid() != host:
-                os._exit(1)
+                _process.leave(1)
             ours.close()
             birth.host = theirs
             _process.keep_private(theirs)
@@ -336,7 +336,7 @@ class Host:
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
         self._finish(status)
-        os._exit(0)
+        _process.leave(0)
 
     def _finish(self, status: int) -> None:
         try:
@@ -356,7 +356,7 @@ class Host:
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         _process.run_exit_functions()
-        os._exit(1)
+        _process.leave(1)
 
     def _give_up_run(self, status: int, text: str) -> NoReturn:
         """End the run because of an error that is somebody else's."""
@@ -372,7 +372,7 @@ class Host:
             self.controller.kill()
         _remove_segments(self.conn)
         self._finish(2)
-        os._exit(1)
+        _process.leave(1)
 
     def _kill_children(self) -> None:
         for child in self.children.values():
