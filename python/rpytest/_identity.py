@@ -31,6 +31,8 @@ class Watch:
     def __init__(self) -> None:
         self.active = True
         self.reader: str | None = None
+        #: The run's id is known, so reading it says nothing about a worker.
+        self.uid_is_known = False
         #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
         self.asked = False
 
@@ -76,6 +78,8 @@ class WorkerInput(dict[str, Any]):
         self.read: set[str] = set()
 
     def _look(self, key: str) -> None:
+        if key == "testrunuid" and self._watch.uid_is_known:
+            return
         if key in self.OWN:
             self._watch.noticed(f"`config.workerinput[{key!r}]`")
         elif key not in self.KNOWN:
@@ -201,12 +205,15 @@ class _Environ(dict[bytes, bytes]):
         return super().__getitem__(key)
 
     def _look(self, key: bytes) -> None:
+        if key == _UID_BYTES and self._watch.uid_is_known:
+            return
         # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
         if key not in self._before or self._before.pop(key) != self._last:
             self._watch.noticed(f"${os.fsdecode(key)}")
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)
+_UID_BYTES = os.fsencode(ENV_UID)
 _ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))
 
 
