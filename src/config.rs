@@ -252,8 +252,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Settings>> {
 
 /// A fixture can't be both.
 fn contradiction(path: &Path, settings: &Settings) -> Result<()> {
-    let both = (settings.shared_fixtures.iter())
-        .find(|name| settings.per_worker_fixtures.contains(name));
+    let both =
+        (settings.shared_fixtures.iter()).find(|name| settings.per_worker_fixtures.contains(name));
     match both {
         None => Ok(()),
         Some(name) => Err(Error::ConfigInvalid {

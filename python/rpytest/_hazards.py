@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,9 @@ _EVENTS = {
     "[timerfd]": "a timerfd",
     "[eventfd]": "an eventfd",
 }
+#: Hundredths of a second that an ended thread may take to disappear.
+_PATIENCE = 25
+
 _GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 #: Devices that have no state of their own.
 _STATELESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -71,9 +75,12 @@ class Snapshot:
     def _native_threads(self) -> str | None:
         """A thread that Python doesn't know."""
         known = {thread.native_id for thread in threading.enumerate()}
-        new = _tasks() - self.tasks - known
-        if not new:
-            return None
+        # One that was joined may be about to leave.
+        for _ in range(_PATIENCE):
+            new = _tasks() - self.tasks - known
+            if not new:
+                return None
+            time.sleep(0.01)
         own = _name_of(os.getpid())
         names = {_name_of(task) for task in new} - {""}
         named = sorted(names - {own})

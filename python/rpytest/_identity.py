@@ -25,6 +25,10 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 _OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
 
 
+#: Whether a :class:`Watch` is active, the reader that it has noticed, and whether the run's id is known.
+WatchState = tuple[bool, "str | None", bool]
+
+
 class Watch:
     """Notes the first place that read a worker's identity; switched off once workers exist."""
 
@@ -35,6 +39,12 @@ class Watch:
         self.uid_is_known = False
         #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
         self.asked = False
+
+    def swap(self, state: WatchState) -> WatchState:
+        """Watch in another way from now on; returns how it was, and what was seen."""
+        before = (self.active, self.reader, self.uid_is_known)
+        self.active, self.reader, self.uid_is_known = state
+        return before
 
     def noticed(self, what: str) -> None:
         """Record that ``what`` was read, with the innermost frame outside of this package and of the standard library."""

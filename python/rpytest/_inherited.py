@@ -50,11 +50,11 @@ class InheritedPopen(subprocess.Popen[Any]):
 
 def living() -> list[subprocess.Popen[Any]]:
     """The processes that this one has started by `subprocess` and that have not been waited for."""
-    found = []
-    for candidate in gc.get_objects():
-        if issubclass(type(candidate), subprocess.Popen) and getattr(candidate, "returncode", 0) is None:
-            found.append(candidate)
-    return found
+    return [
+        candidate
+        for candidate in gc.get_objects()
+        if issubclass(type(candidate), subprocess.Popen) and getattr(candidate, "returncode", 0) is None
+    ]
 
 
 def take_over(processes: list[subprocess.Popen[Any]]) -> None:

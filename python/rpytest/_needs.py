@@ -289,7 +289,7 @@ class _Everything:
     def __contains__(self, name: object) -> bool:
         return True
 
-    def isdisjoint(self, names: object) -> bool:
+    def isdisjoint(self, _names: object) -> bool:
         """As of a set."""
         return False
 

@@ -57,7 +57,7 @@ class Herald:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[Any]
+        self, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """The report's duration is that of the whole set-up."""
         if call.when == "setup":

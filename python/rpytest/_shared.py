@@ -169,7 +169,9 @@ class SharedFixtures:
         gc.freeze()
         try:
             signal.signal(signal.SIGINT, self.interrupt_handler)
-            self.session._setupstate.setup(self.session)
+            setup_state: Any = self.session._setupstate
+            # Only the session: modules and packages are each worker's.
+            setup_state.setup(self.session)
             while True:
                 step = self.needs.next_set_up(self.needs.shareable())
                 if step is None:
@@ -235,7 +237,7 @@ class SharedFixtures:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(_current_test(item, when))
                 stack.enter_context(
-                    catch_warnings_for_item(config=self.config, ihook=heard, when="runtest", item=item)  # type: ignore[arg-type]
+                    catch_warnings_for_item(config=self.config, ihook=heard, when="runtest", item=item)
                 )
                 logging: Any = manager.getplugin("logging-plugin")
                 if logging is not None:
@@ -402,9 +404,7 @@ class _SetupWatcher:
         self.need = need
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: Any
-    ) -> Generator[None, object, object]:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Generator[None, object, object]:
         shared = self.shared
         need = shared.needs.of(fixturedef)
         forced = need is not None and need.is_forced
@@ -413,14 +413,11 @@ class _SetupWatcher:
             # Asked for at run time by one that looked shareable.
             self.hazard = _Hazard(self.need.definition, f"requests {need.name}", True)
         before = _hazards.Snapshot()
-        outer = watch.reader, watch.active
-        watch.reader, watch.active = None, not forced
-        uid_is_known, watch.uid_is_known = watch.uid_is_known, True
+        outer = watch.swap((not forced, None, True))
         try:
             return (yield)
         finally:
-            reader = watch.reader
-            (watch.reader, watch.active), watch.uid_is_known = outer, uid_is_known
+            _, reader, _ = watch.swap(outer)
             shared.set_up.append((fixturedef, request))
             if not forced and self.hazard is None:
                 reason = before.hazard()

@@ -87,8 +87,9 @@ impl Run<'_> {
             HostEvent::Debugger { slot, active } => self.debugger(slot, active)?,
             HostEvent::Fixtures(fixtures) => self.fixtures(fixtures),
             HostEvent::Stop(stop) => {
-                let why = StopReason::from_number(stop.why)
-                    .ok_or_else(|| WireError::Malformed(format!("there is no stop reason {}", stop.why)))?;
+                let why = StopReason::from_number(stop.why).ok_or_else(|| {
+                    WireError::Malformed(format!("there is no stop reason {}", stop.why))
+                })?;
                 self.stop(&Stop {
                     why,
                     status: (stop.status >= 0).then_some(stop.status),
