@@ -255,7 +255,7 @@ class Host:
 
             _native.die_with_parent()
             if os.getppid() != host:
-                os._exit(1)
+                _process.leave(1)
             ours.close()
             birth.host = theirs
             _process.keep_private(theirs)
@@ -386,7 +386,7 @@ class Host:
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
         self._finish(status)
-        os._exit(0)
+        _process.leave(0)
 
     def _finish(self, status: int) -> None:
         if self.shared is not None:
@@ -412,7 +412,7 @@ class Host:
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         _process.run_exit_functions()
-        os._exit(1)
+        _process.leave(1)
 
     def _give_up_run(self, status: int, text: str) -> NoReturn:
         """End the run because of an error that is somebody else's."""
@@ -428,7 +428,7 @@ class Host:
             self.controller.kill()
         _remove_segments(self.conn)
         self._finish(2)
-        os._exit(1)
+        _process.leave(1)
 
     def _kill_children(self) -> None:
         for child in self.children.values():
