@@ -242,7 +242,9 @@ class Session(Role):
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
-        server = Server(self.control, self.conn, self.request, collected, self.dependencies, self.controllers)
+        server = Server(
+            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
+        )
         worker = self.worker = server.serve_selection() if is_selection else server.serve()
         worker.enter(config, session, self.xml)
         worker.run()
@@ -269,7 +271,7 @@ class Session(Role):
                 "the daemon ended before it could start the workers",
                 "run it again; a new daemon starts by itself",
             )
-        os._exit(0)
+        _process.leave(0)
 
     def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
@@ -405,7 +407,7 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
         _wire.send(control, {"ev": "done"})
     with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
-    os._exit(0)
+    _process.leave(0)
 
 
 def session_main(

@@ -162,12 +162,12 @@ class Trunk:
         except _Again:
             raise
         except _wire.Closed:
-            os._exit(0)
+            _process.leave(0)
         except BaseException as error:
             # Not into pytest, which runs above here.
             if self.is_run:
                 self._decline(f"{type(error).__name__}: {error}")
-            os._exit(3)
+            _process.leave(3)
 
     # The trunk's process
 
@@ -263,7 +263,7 @@ class Trunk:
     def _end(self) -> NoReturn:
         for fd in self.children:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
-        os._exit(0)
+        _process.leave(0)
 
     # The process of one run
 
@@ -408,7 +408,7 @@ class Trunk:
         except Died:
             self._decline("the process that starts its controllers died")
         except _wire.Closed:
-            os._exit(1)
+            _process.leave(1)
         finally:
             _wire.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
@@ -421,7 +421,7 @@ class Trunk:
         """Leave the run to another session."""
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
-        os._exit(0)
+        _process.leave(0)
 
 
 def _plain(text: str) -> str:
