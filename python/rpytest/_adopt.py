@@ -89,11 +89,17 @@ def cache(
         if plugin is not None:
             manager.unregister(plugin)
     # In place: their hooks keep their position among those of others.
-    for name in ("lfplugin", "nfplugin"):
-        plugin = manager.getplugin(name)
-        if plugin is not None:
-            type(plugin).__init__(plugin, config)
     last_failed: Any = manager.getplugin("lfplugin")
+    if last_failed is not None:
+        type(last_failed).__init__(last_failed, config)
+    new_first: Any = manager.getplugin("nfplugin")
+    if new_first is not None:
+        new_first.active = config.option.newfirst
+        if new_first.active:
+            type(new_first).__init__(new_first, config)
+        else:
+            # The file of all tests that there ever were is read at the end (`Cache.save`).
+            new_first.cached_nodeids = set()
     if last_failed is not None and last_failed.lastfailed:
         for report in reports:
             last_failed.pytest_collectreport(report)
@@ -106,19 +112,15 @@ def cache(
         stepwise.pytest_sessionstart(session)
 
 
-def terminal(
-    session: pytest.Session, held: Terminal, different: dict[str, Any], collects_again: bool, has_plain_header: bool
-) -> None:
+def terminal(session: pytest.Session, held: Terminal, different: dict[str, Any], collects_again: bool) -> None:
     """Let pytest's terminal reporter begin again, up to the moment before collection; what it knows of collection stays if that is not done again."""
     reporter: Any = held.reporter
     if reporter is None:
         return
-    if not has_plain_header and _IN_HEADER & different.keys():
+    if not held.has_plain_header and _IN_HEADER & different.keys():
         raise Declined("pytest's header is not all that was written before the tests were collected")
     stats, collected = reporter.stats, reporter._numcollected
-    header = held.begin_again(session)
-    if has_plain_header:
-        held.header = header
+    held.begin_again(session, may_keep=True)
     if collects_again:
         reporter.stats.update({name: list(reports) for name, reports in held.early_stats.items()})
     else:

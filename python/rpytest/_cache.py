@@ -62,8 +62,21 @@ class Cache:
         """Write what changed."""
         with not_a_worker(self.config):
             for plugin in self.plugins:
+                if hasattr(plugin, "cached_nodeids") and not plugin.active:
+                    self._save_ids(session)
+                    continue
                 hook = plugin.pytest_sessionfinish
                 hook(session) if hook.__func__.__code__.co_argcount > 1 else hook()
+
+    def _save_ids(self, session: pytest.Session) -> None:
+        """What `--nf` will know: all tests that there ever were. Without that option nobody has looked at them, and as a rule nothing is new."""
+        option = self.config.option
+        if getattr(option, "cacheshow", None) or getattr(option, "collectonly", False):
+            return
+        cache: Any = self.config.cache
+        known, ids = set(cache.get("cache/nodeids", [])), {item.nodeid for item in session.items}
+        if not ids <= known:
+            cache.set("cache/nodeids", sorted(known | ids))
 
 
 @contextlib.contextmanager

@@ -392,6 +392,8 @@ class Host:
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
         self._finish(status)
+        # Its end is what the command line waits for, and the end of a large process takes a while.
+        self.conn.close()
         _process.leave(0)
 
     def _finish(self, status: int) -> None:

@@ -109,7 +109,7 @@ class Memo:
         log = recorded_warnings()
         if log is not None:
             log.clear()
-        self._given = _above(self._own_initial).keys() | self._own_initial
+        self._given = set(_above(self._own_initial))
 
     def _recall(self, collector: pytest.Collector, decline: Callable[[str], NoReturn]) -> pytest.CollectReport:
         if isinstance(collector, pytest.Session):

@@ -7,6 +7,7 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
 import traceback
@@ -61,6 +62,10 @@ class Terminal:
         self.header = ""
         #: Known from `pytest_sessionstart` on.
         self.session: pytest.Session | None = None
+        #: It is all that was written before collection, and pytest writes it again.
+        self.has_plain_header = True
+        #: See :meth:`_header_like`.
+        self.header_like: tuple[Any, ...] = ()
         #: What the reporter had counted before collection: warnings about the configuration.
         self.early_stats: dict[str, list[Any]] = {}
         self.reporter: TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
@@ -79,6 +84,7 @@ class Terminal:
     def end_header(self) -> None:
         """Collection begins: what was written so far stands at the beginning of every run."""
         self.header = self.take()
+        self.header_like = self._header_like()
         if self.reporter is not None:
             self.early_stats = {name: list(reports) for name, reports in self.reporter.stats.items()}
 
@@ -97,15 +103,51 @@ class Terminal:
             self.stream = current._tw._file
             current._tw._file = self.buffer
 
-    def begin_again(self, session: pytest.Session) -> str:
-        """Initialise pytest's reporter anew, with the options as they are now; returns its header."""
+    def begin_again(self, session: pytest.Session, may_keep: bool = False) -> None:
+        """Initialise pytest's reporter anew, with the options as they are now, up to its header.
+
+        ``may_keep``: the header that is there stays if nothing is different that pytest writes it from.
+        """
         reporter: Any = self.reporter
         TerminalReporter.__init__(reporter, self.config, sys.stdout)
         self.stream = reporter._tw._file
         self.buffer = Buffer(bool(self.stream.isatty()))
         reporter._tw._file = self.buffer
+        like = self._header_like()
+        if may_keep and (like == self.header_like or not self.has_plain_header):
+            reporter._session = session
+            return
         reporter.pytest_sessionstart(session)
-        return self.take()
+        self.header, self.header_like = self.take(), like
+
+    def check_header(self, session: pytest.Session) -> None:
+        """Find out whether the header, which was written before collection, can be written anew for other options.
+
+        This process has no terminal, and another width.
+        """
+        reporter: Any = self.reporter
+        if reporter is None:
+            return
+        stats, collected = reporter.stats, reporter._numcollected
+        header, like = self.header, self.header_like
+        self.begin_again(session)
+        self.has_plain_header = _without_terminal(self.header) == _without_terminal(header)
+        self.header, self.header_like = header, like
+        reporter.stats, reporter._numcollected = stats, collected
+
+    def _header_like(self) -> tuple[Any, ...]:
+        """What pytest's header depends on, of all that may be different in another run with the same configuration."""
+        option, writer = self.config.option, self.reporter._tw if self.reporter is not None else None
+        source: Any = getattr(self.config, "args_source", None)
+        # With arguments of other places its hooks may say something else; those of plugins are expected to say what pytest's own do.
+        return (
+            getattr(option, "verbose", 0),
+            getattr(option, "no_header", False),
+            getattr(option, "code_highlight", None),
+            getattr(source, "name", None) == "TESTPATHS",
+            bool(writer and writer.hasmarkup),
+            writer.fullwidth if writer else 0,
+        )
 
     def silence_hooks(self) -> None:
         """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""
@@ -146,6 +188,10 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
     if getattr(config.option, "max_warnings", None) is not None:
         return True
     return bool(third_party(config, "pytest_terminal_summary"))
+
+
+def _without_terminal(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", re.sub("=+", "=", text))
 
 
 class Summary:

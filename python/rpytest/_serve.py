@@ -80,7 +80,7 @@ class Server:
     def serve_selection(self) -> Worker:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
         park_capture(self.collected.config)
-        return self._be_host(warm=True)
+        return self._be_host(warm=True, selection=True)
 
     def _next_run(self) -> Worker | None:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
@@ -223,7 +223,7 @@ class Server:
             truncate_log_file(self.collected.config)
         _process.adopt_affinity(self.request["affinity"])
 
-    def _be_host(self, warm: bool) -> Worker:
+    def _be_host(self, warm: bool, selection: bool = False) -> Worker:
         answers = LocalAnswers(self.collected)
         announcement = self.collected.announcement("collected", None, warm)
         client = self.controllers.client
@@ -233,7 +233,8 @@ class Server:
             announcement["options"]["testrunuid"] = self.controllers.uid
         if warm:
             answers.summary.restart_clock()
-            answers.summary.cache.reload()
+            if not selection:
+                answers.summary.cache.reload()
         if answers.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import socket
 import sys
@@ -204,7 +203,9 @@ class Trunk:
         )
         os.close(pidfd)
         self.arguments = Arguments(self.config, role.request["argv"])
-        self.has_plain_header = self._has_plain_header()
+        assert role.terminal is not None
+        role.terminal.check_header(self.session)
+        self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
         idle = self._prepare()
         runs = 0
         while True:
@@ -222,18 +223,6 @@ class Trunk:
                 return
             _wire.close_all(fds)
             self.children[os.pidfd_open(pid)] = number
-
-    def _has_plain_header(self) -> bool:
-        """Whether what was written before collection can be written anew, for other options."""
-        terminal = self.role.terminal
-        assert terminal is not None
-        reporter: Any = terminal.reporter
-        if reporter is None:
-            return True
-        stats, collected = reporter.stats, reporter._numcollected
-        is_equal = _plain(terminal.begin_again(self.session)) == _plain(terminal.header)
-        reporter.stats, reporter._numcollected = stats, collected
-        return is_equal
 
     def _prepare(self) -> Iterator[None]:
         self.role.dependencies.hash_files()
@@ -288,9 +277,6 @@ class Trunk:
                 raise Declined("errors of collection may look otherwise")
             if again:
                 self._may_collect()
-                self.conftests = Conftests(
-                    config, config.args, role.controllers is not None and role.controllers.base is not None
-                )
             role.workers = _adopt.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             _looks.end(config)
@@ -298,7 +284,7 @@ class Trunk:
             told = [] if again else role.news.reports
             _adopt.cache(config, session, reports, self.plugins)
             assert role.terminal is not None
-            _adopt.terminal(session, role.terminal, different, again, self.has_plain_header)
+            _adopt.terminal(session, role.terminal, different, again)
             role.xml = _adopt.junit(config, role.is_first, told, self.plugins)
         except Declined as declined:
             self._decline(str(declined))
@@ -422,11 +408,6 @@ class Trunk:
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
         _process.leave(0)
-
-
-def _plain(text: str) -> str:
-    """Without what depends on whether there is a terminal, and how wide it is."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", re.sub("=+", "=", text))
 
 
 def _nothing(implementation: Any) -> Any:
