@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: What a worker's configuration has other values of than its command line.
 _OF_A_WORKER = ("dist", "distload", "numprocesses", "maxprocesses", "stepwise")
 
+#: To take thousands of objects apart would cost more than all the rest.
+_kept: list[object] = []
+
 #: Options that change what pytest writes before the first test.
 _IN_HEADER = frozenset({"verbose", "no_header", "code_highlight", "file_or_dir"})
 
@@ -99,6 +102,7 @@ def cache(
             type(new_first).__init__(new_first, config)
         else:
             # The file of all tests that there ever were is read at the end (`Cache.save`).
+            _kept.append(new_first.cached_nodeids)
             new_first.cached_nodeids = set()
     if last_failed is not None and last_failed.lastfailed:
         for report in reports:

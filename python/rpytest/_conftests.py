@@ -63,6 +63,9 @@ class Conftests:
         manager: Any = config.pluginmanager
         self._callers = manager.get_hookcallers
         self._modules: dict[Path, Any] = {Path(module.__file__): module for module in manager._conftest_plugins}
+        self.paths = frozenset(self._modules)
+        #: Folders whose conftests the selection asked about last would load.
+        self.loaded: set[Path] = set()
         self._initial = anchors(config, args)
         #: Conftests that the selection asked about last would load before collection, those of outer folders first.
         self.earlier: list[Any] = []
@@ -81,6 +84,7 @@ class Conftests:
         for folder in folders:
             loaded.update((folder, *folder.parents))
         self.earlier.clear()
+        self.loaded = loaded
         for path, module in sorted(self._modules.items()):
             hooks = {caller.name for caller in self._callers(module) or ()}
             folder = path.parent

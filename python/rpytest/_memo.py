@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ class Memo:
         self.warnings: dict[pytest.Collector, list[warnings.WarningMessage]] = {}
         #: What importing a file has done to the process, beside defining something.
         self.effects: dict[pytest.Collector, str] = {}
+        #: Entries of `sys.path` that came while a collector was at work.
+        self.path_entries: dict[pytest.Collector, list[str]] = {}
         #: Collectors of the paths that lie above all others.
         self._first: dict[Path, Sequence[pytest.Collector]] = {}
         #: Paths that were given when everything was collected.
@@ -71,10 +74,14 @@ class Memo:
             return self._recall(collector, self._decline)
         log = recorded_warnings()
         before = 0 if log is None else len(log)
-        surroundings = _surroundings() if isinstance(collector, pytest.File) else None
+        # Modules are imported by files, conftests by folders.
+        surroundings = _surroundings() if isinstance(collector, (pytest.File, pytest.Directory)) else None
+        entries = list(sys.path)
         report: pytest.CollectReport = self._make(collector)
         if log is not None and len(log) > before:
             self.warnings[collector] = log[before:]
+        if sys.path != entries:
+            self.path_entries[collector] = [entry for entry in sys.path if entry not in entries]
         if surroundings is not None:
             effect = _difference(surroundings, _surroundings())
             if effect is not None:

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -23,6 +24,7 @@ from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
+from rpytest._imports import forget, found_in, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
 
 if TYPE_CHECKING:
@@ -354,11 +356,34 @@ class Trunk:
         obstacle = self.conftests.obstacle(self.config.args, folders)
         if obstacle is not None:
             self._decline(obstacle)
+        self._leave_out(used)
         early = set(self.role.parsed_plugins)
         for module in self.conftests.earlier:
             _adopt.before_late_ones(self.config, module, early)
             early.add(id(module))
         self._accept()
+
+    def _leave_out(self, used: set[pytest.Collector]) -> None:
+        """Undo what collecting more has done to `sys.path`, unless the selection has got something from there."""
+        added = {entry for entries in self.memo.path_entries.values() for entry in entries}
+        if not added:
+            return
+        files = {collector.path for collector in used if isinstance(collector, pytest.File)}
+        files |= {path for path in self.conftests.paths if path.parent in self.conftests.loaded}
+        wanted = {root_of(file) for file in files}
+        modules = found_in(added)
+        own = {Path(str(path)).stem for path in files}
+        if modules.keys() - own:
+            needed = needed_by(files)
+            if needed is None:
+                self._decline("a module imports what only running it can tell")
+            for name, folder in sorted(modules.items()):
+                if name in needed and folder not in wanted:
+                    self._decline(f"the module `{name}` was found in {folder}, which would not be on `sys.path`")
+                if name in needed and is_ambiguous(name, folder, wanted):
+                    self._decline(f"there is more than one module `{name}`")
+        unwanted = added - wanted
+        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted])
 
     def _accept(self) -> None:
         """The run is this process's; from here on everything goes as in a session of its own."""

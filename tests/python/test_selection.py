@@ -133,7 +133,7 @@ SERVED: Sequence[Sequence[str]] = (
         "--lf -k two",
         "--lfnf=none --lf other",
     ],
-    ["", "--sw test_a.py", "--sw -v test_a.py", "--sw --sw-skip test_a.py", "test_a.py"],
+    ["", "--sw -k two", "--sw -v -k two", "--sw --sw-skip -k two", "test_a.py"],
 )
 
 
@@ -242,6 +242,26 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "an ini file of its own": (
         {**TWO, "b/pytest.ini": "[pytest]\naddopts = -k test_c"},
         ["", "b", "a b", "b/test_b.py::test_c"],
+    ),
+    "helpers of equal names": (
+        {
+            "a/helper.py": "WHOSE = 'a'",
+            "a/test_a.py": "import helper\ndef test_a(): assert helper.WHOSE == 'a'",
+            "b/helper.py": "WHOSE = 'b'",
+            "b/test_b.py": "import helper\ndef test_b(): assert helper.WHOSE == 'b'",
+        },
+        ["", "b", "a", "b/test_b.py::test_b a"],
+    ),
+    "a helper of another folder": (
+        {
+            "a/helper.py": "import further",
+            "a/further.py": "X = 1",
+            "a/test_a.py": "import helper\ndef test_a(): pass",
+            "b/test_b.py": "import further\ndef test_b(): assert further.X",
+            "c/test_c.py": "def test_c():\n    import importlib\n    importlib.import_module('helper')",
+            "d/test_d.py": "import sys\ndef test_d(): assert not [path for path in sys.path if path.endswith('/a')]",
+        },
+        ["", "b", "c", "d", "a", "c a", "d b"],
     ),
     "a plugin of a module": (
         {
