@@ -237,6 +237,10 @@ class SharedFixtures:
         finally:
             news.duration += time.perf_counter() - began
             item._initrequest()
+            # Live logs: pytest's handler writes to the terminal, which is the command line's.
+            text = self.answers.collected.terminal.take().strip("\n")
+            if text:
+                self.notes.append(text)
 
     @contextlib.contextmanager
     def _phase(self, item: Any, when: str, news: News) -> Iterator[None]:
