@@ -115,7 +115,8 @@ class SharedFixtures:
         """The process with the fixtures has ended itself, or died: the next one goes without the fixture that was the reason."""
         said = warden.said or warden.at
         if said is None:
-            raise RuntimeError(f"the process that sets session fixtures up died (wait status {warden.status})")
+            # Killed, and not by a fixture: so a host ends. The command line notices.
+            os._exit(1)
         remember = warden.said is not None and bool(said["remember"])
         name, reason = str(said["name"]), str(said["reason"])
         if warden.said is None:
