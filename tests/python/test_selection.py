@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -393,3 +394,41 @@ class TestTraps:
         # A test under `-s`, or a hook, writes between the results.
         body = trap not in ("other ways to run", "a controller")
         fidelity.check(shared_project, folder, Case("selection", files, steps, n=1, body=body))
+
+
+def _random_steps(seed: int, count: int) -> list[str]:
+    """Commands that select by chance."""
+    chance = random.Random(seed)
+    places = [
+        *("test_a.py", "sub", "sub/deep", "other", "sub/test_b.py", "test_skipped.py", "sub/deep/test_c.py"),
+        *("test_a.py::test_one", "test_a.py::TestGroup", "test_a.py::TestGroup::test_in", "sub/test_b.py::test_ids"),
+        *("sub/test_b.py::test_ids[a␠b]", "other/test_d.py::TestD::test_d", "sub/deep/test_c.py::test_last", "."),
+    ]
+    options = [
+        *(
+            "-k one",
+            "-k not␠ids",
+            "-m slow",
+            "-m not␠slow",
+            "--deselect test_a.py::test_two",
+            "--ignore sub/deep",
+            "-v",
+        ),
+        *("-q", "-rA", "--lf", "--nf", "--tb=line", "--disable-warnings", "--ignore-glob *_b.py", "--deselect sub"),
+    ]
+    steps = []
+    for _ in range(count):
+        chosen = chance.sample(places, chance.choice((0, 1, 1, 2, 3))) + chance.sample(
+            options, chance.choice((0, 1, 2))
+        )
+        chance.shuffle(chosen)
+        steps.append(" ".join(chosen))
+    return steps
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_by_chance(shared_project: Project, folder: Path, tmp_path: Path, seed: int) -> None:
+    """Whatever is selected, in whatever order: as a fresh collection does it."""
+    steps = ["", *_random_steps(seed, 10)]
+    case = Case("selection", FILES, steps, n=1, env={"IMPORTED": str(tmp_path / "imported")})
+    fidelity.check(shared_project, folder, case)
