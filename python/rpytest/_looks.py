@@ -18,12 +18,15 @@ import pytest
 
 #: Who reads options for somebody else, or takes care of them itself.
 _OWN = frozenset({"_pytest", "pytest", "rpytest", "argparse", "copy", "copyreg", "pluggy"})
+#: Of these, those that read `sys.argv` only for somebody else.
+_READERS = frozenset({"argparse", "copy", "copyreg"})
 #: Functions of pytest that read an option for their caller.
 _GETTERS = frozenset({"getoption", "getvalue", "getvalueorskip", "get_verbosity"})
 
-#: In the place of an option's name: all of them, or the arguments as they were given.
+#: In the place of an option's name: all of them, the paths and node ids, the command line as it was given.
 EVERYTHING = "*"
 ARGUMENTS = "file_or_dir"
+GIVEN = "argv"
 
 
 class Looks:
@@ -37,7 +40,8 @@ class Looks:
         """Somebody in ``frame`` reads ``name``."""
         while frame is not None and frame.f_code.co_name in _GETTERS and _top(frame) == "_pytest":
             frame = frame.f_back
-        if frame is None or _top(frame) in _OWN or name in self.seen:
+        own = _OWN if name != GIVEN else _OWN - _READERS
+        if frame is None or _top(frame) in own or name in self.seen:
             return
         self.seen[name] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -73,10 +77,12 @@ class Arguments(list[str]):
 
     def _look(self) -> None:
         if looks.active:
-            looks.note(ARGUMENTS, sys._getframe(2))
+            looks.note(GIVEN, sys._getframe(2))
 
     def __getitem__(self, index: Any) -> Any:
-        self._look()
+        if index != 0:
+            # The program's name is the same.
+            self._look()
         return super().__getitem__(index)
 
     def __iter__(self) -> Iterator[str]:
@@ -110,7 +116,7 @@ class _Invocation(pytest.Config.InvocationParams):  # type: ignore[misc]
 
     def __getattribute__(self, name: str) -> Any:
         if name == "args" and looks.active:
-            looks.note(ARGUMENTS, sys._getframe(1))
+            looks.note(GIVEN, sys._getframe(1))
         return super().__getattribute__(name)
 
 
@@ -166,5 +172,5 @@ def end(config: pytest.Config) -> None:
 
 def where(name: str) -> str | None:
     """Where an option, or everything, was read; `None` if it was not."""
-    found = looks.seen.get(name) or looks.seen.get(EVERYTHING)
+    found = looks.seen.get(name) or looks.seen.get(EVERYTHING) or looks.seen.get(GIVEN)
     return None if found is None else os.path.relpath(found) if found.startswith(os.getcwd() + os.sep) else found

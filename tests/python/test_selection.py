@@ -147,8 +147,9 @@ class TestServed:
         case = Case("selection", FILES, steps, n=1, env={"IMPORTED": str(imported)})
         fidelity.check(shared_project, folder, case)
         by_us = [line for line in imported.read_text().splitlines() if line.startswith("rpytest")]
+        log = "".join(path.read_text() for path in shared_project.runtime_dir.glob("*.log"))
         # Cold and warm together: each module once.
-        assert sorted(by_us) == ["rpytest sub.test_b", "rpytest test_a", "rpytest test_c", "rpytest test_d"]
+        assert sorted(by_us) == ["rpytest sub.test_b", "rpytest test_a", "rpytest test_c", "rpytest test_d"], log
 
 
 TWO = {
@@ -179,6 +180,13 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "test_a.py": "import sys\nGIVEN = 'fast' in str(sys.argv[1:])\ndef test_a(): assert not GIVEN\ndef test_fast(): pass"
         },
         ["", "-k fast", "test_a.py::test_fast"],
+    ),
+    "arguments are parsed by a module": (
+        {
+            "test_a.py": "import argparse\nP = argparse.ArgumentParser()\nP.add_argument('-q', action='count', default=0)\n"
+            "QUIET = P.parse_known_args()[0].q\ndef test_a(): assert QUIET < 2\ndef test_b(): pass"
+        },
+        ["", "-qq", "test_a.py::test_a -q", "test_a.py::test_a -q -q"],
     ),
     "config.args is read": (
         {
