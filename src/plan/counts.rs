@@ -4,12 +4,12 @@
 //! tests. That is quickly worked out for many numbers of pieces.
 
 use super::best::set_ups_count;
-use super::doubt::{self, Doubt, SCENARIOS, power, root, weigh};
+use super::doubt::{Doubt, SCENARIOS, power, root, weigh};
 use super::setups::Costs;
 use super::{Tests, divide, setups};
 
 /// Steps of the search, a step being a look at a module in a scenario: some milliseconds.
-const STEPS: usize = 1_500_000;
+const STEPS: usize = 1_000_000;
 
 /// How many of the beginnings are improved.
 const BEGINNINGS: usize = 4;
@@ -21,12 +21,14 @@ struct Module {
     work: u64,
     enter: u64,
     longest: u64,
+    /// The same per scenario.
+    enters: [u64; SCENARIOS],
+    longests: [u64; SCENARIOS],
     /// Tests.
     most: u32,
 }
 
-struct Search<'a> {
-    doubt: &'a Doubt,
+struct Search {
     /// All of them; only those that are expensive to enter have tests.
     modules: Vec<Option<Module>>,
     workers: u64,
@@ -58,15 +60,20 @@ pub fn find(
     let mut modules: Vec<Option<Module>> = Vec::new();
     modules.resize_with(setups::runs(tests.modules, 0..tests.len()).count(), || None);
     for module in &expensive {
-        modules[module.number as usize] = Some(Module {
+        let number = module.number as usize;
+        let longest = longest(costs, module);
+        let vary =
+            |time, turn| std::array::from_fn(|scenario| doubt.vary(time, number, scenario, turn));
+        modules[number] = Some(Module {
             work: module.work,
             enter: module.enter,
-            longest: doubt::longest(costs, module),
+            longest,
+            enters: vary(module.enter, 0),
+            longests: vary(longest, SCENARIOS / 3),
             most: module.tests.len() as u32,
         });
     }
     let search = Search {
-        doubt,
         modules,
         workers: workers as u64,
         work: costs.own.iter().sum(),
@@ -87,7 +94,7 @@ pub fn find(
     found
 }
 
-impl Search<'_> {
+impl Search {
     fn begin(&self, target: u64, percent: u64) -> Vec<u32> {
         let count = |module: &Module| {
             let enter = (module.enter * percent / 100).min(target / 10 * 9);
@@ -103,14 +110,6 @@ impl Search<'_> {
         modules.filter_map(|(index, module)| Some((index, module.as_ref()?)))
     }
 
-    /// How long a module takes in a scenario.
-    fn time(&self, index: usize, module: &Module, count: u32, scenario: usize) -> u64 {
-        let longest = self
-            .doubt
-            .vary(module.longest, index, scenario, SCENARIOS / 3);
-        self.doubt.vary(module.enter, index, scenario, 0) + share(module, count).max(longest)
-    }
-
     fn state(&self, counts: &[u32]) -> State {
         let mut state = State {
             entering: 0,
@@ -121,12 +120,11 @@ impl Search<'_> {
         for (index, module) in self.expensive() {
             let count = counts[index];
             for scenario in 0..SCENARIOS {
-                let enter = self.doubt.vary(module.enter, index, scenario, 0);
-                state.varied[scenario] += enter * u64::from(count);
-                state.times[scenario] += power(self.time(index, module, count, scenario));
+                state.varied[scenario] += module.enters[scenario] * u64::from(count);
+                state.times[scenario] += power(module.time(count, scenario));
             }
             state.entering += module.enter * u64::from(count);
-            let time = estimated(module, count);
+            let time = module.estimated(count);
             let (first, _, second) = state.longest;
             if time > first {
                 state.longest = (time, index, first);
@@ -153,16 +151,15 @@ impl Search<'_> {
     fn changed(&self, state: &State, index: usize, module: &Module, from: u32, to: u32) -> u64 {
         let replace = |sum: u64, enter: u64| sum + enter * u64::from(to) - enter * u64::from(from);
         let scenarios = (0..SCENARIOS).map(|scenario| {
-            let enter = self.doubt.vary(module.enter, index, scenario, 0);
-            let before = power(self.time(index, module, from, scenario));
-            let times =
-                state.times[scenario] - before + power(self.time(index, module, to, scenario));
-            root(times).max(self.even(replace(state.varied[scenario], enter)))
+            let times = state.times[scenario] - power(module.time(from, scenario))
+                + power(module.time(to, scenario));
+            let entering = replace(state.varied[scenario], module.enters[scenario]);
+            root(times).max(self.even(entering))
         });
         let (first, of, second) = state.longest;
         let others = if of == index { second } else { first };
         let entering = replace(state.entering, module.enter);
-        let time = others.max(estimated(module, to)).max(self.even(entering));
+        let time = others.max(module.estimated(to)).max(self.even(entering));
         weigh(time, scenarios) + set_ups_count(entering, self.workers as usize)
     }
 
@@ -194,11 +191,25 @@ impl Search<'_> {
     }
 }
 
-/// What one of `count` workers does in a module, after its set-up.
-fn share(module: &Module, count: u32) -> u64 {
-    module.work / u64::from(count)
+impl Module {
+    /// What one of `count` workers does, after its set-up.
+    fn share(&self, count: u32) -> u64 {
+        self.work / u64::from(count)
+    }
+
+    /// How long it takes if all is as estimated.
+    fn estimated(&self, count: u32) -> u64 {
+        self.enter + self.share(count).max(self.longest)
+    }
+
+    /// How long it takes in a scenario.
+    fn time(&self, count: u32, scenario: usize) -> u64 {
+        self.enters[scenario] + self.share(count).max(self.longests[scenario])
+    }
 }
 
-fn estimated(module: &Module, count: u32) -> u64 {
-    module.enter + share(module, count).max(module.longest)
+/// What the longest test takes, µs.
+fn longest(costs: &Costs, module: &divide::Module) -> u64 {
+    let own = costs.own[module.tests.clone()].iter().copied();
+    own.max().unwrap_or(0)
 }

@@ -12,7 +12,10 @@ use super::units::{self, Unit};
 const ROUNDS: usize = 100;
 
 /// Looks at a worker in a module, at most: some milliseconds.
-const STEPS: usize = 1_000_000;
+const STEPS: usize = 300_000;
+
+/// Of suites with more tests than this modules are only cut: with many tests that is as good.
+const SINGLE: usize = 5000;
 
 /// A module that is expensive to enter.
 pub struct Module {
@@ -50,9 +53,11 @@ pub fn plans(
     let free: u64 = open.iter().map(|unit| unit.cost).sum();
     let shares = level(modules, inside, workers, free);
     let mut plans = vec![deal(tests, costs, modules, inside, &shares, in_order)];
-    if modules
-        .iter()
-        .all(|module| costs.classes_are_free(&module.tests))
+    let few = tests.len() <= SINGLE;
+    if few
+        && modules
+            .iter()
+            .all(|module| costs.classes_are_free(&module.tests))
     {
         plans.push(deal(tests, costs, modules, inside, &shares, longest_first));
     }

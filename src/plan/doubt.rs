@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::Tests;
 use super::best::set_ups_count;
 use super::lpt::Assignment;
 use super::random;
 use super::setups::{Costs, runs};
 use super::units::Unit;
-use super::{Tests, divide};
 
 /// Scenarios looked at.
 pub const SCENARIOS: usize = 24;
@@ -146,10 +146,4 @@ impl Stays {
         let even = (self.total + taken - estimated) / loads.len().max(1) as u64;
         root(times.sum()).max(even)
     }
-}
-
-/// What a test of these costs at most, µs.
-pub fn longest(costs: &Costs, module: &divide::Module) -> u64 {
-    let own = costs.own[module.tests.clone()].iter().copied();
-    own.max().unwrap_or(0)
 }

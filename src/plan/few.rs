@@ -12,10 +12,10 @@ use super::setups::Costs;
 use super::units::{self, Split, Unit};
 
 /// How many steps of the search are made at most, a step being a look at one module in one set of workers: some milliseconds.
-const STEPS: usize = 3_000_000;
+const STEPS: usize = 1_000_000;
 
 /// From how many beginnings.
-const BEGINNINGS: usize = 24;
+const BEGINNINGS: usize = 12;
 
 /// A set of workers: bits.
 type Workers = u32;
