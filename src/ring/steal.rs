@@ -248,16 +248,20 @@ impl Rest {
 
     /// What a slot runs.
     ///
-    /// A test that takes longer than estimated is assumed to take a while longer, and the longer, the longer it has taken: who
-    /// waits for it stops waiting some time, whatever the estimate was.
+    /// A test that takes longer than estimated is assumed to take as long again: who waits for it stops waiting after a
+    /// while, whatever the estimate was.
     fn running(&self, segment: &Segment, slot: u16) -> Option<Running> {
         let state = segment.slot_state(slot);
         let place = segment.place_of(state.current?)?;
         let elapsed = segment.now_ns().saturating_sub(state.started_ns) / 1000;
         let estimate = self.weight(segment, place) + self.entering(segment, slot, place);
+        let longer = match self.expected(segment, slot, place) {
+            0 => elapsed,
+            _ => elapsed / SET_UP_LONGER,
+        };
         Some(Running {
             place,
-            left: estimate.saturating_sub(elapsed).max(elapsed / AGAIN),
+            left: estimate.saturating_sub(elapsed).max(longer),
             late: elapsed >= estimate.saturating_mul(LATE),
         })
     }
@@ -296,8 +300,9 @@ const SET_UP_COUNTS: u64 = 4;
 /// How many times as long as estimated a test takes that may as well hang.
 const LATE: u64 = 3;
 
-/// Which part of the time that it has taken a test is assumed to take still that is over its estimate.
-const AGAIN: u64 = 4;
+/// Which part of the time that it has taken a set-up is assumed to take still that is over its estimate. Less than for tests: who
+/// comes to help too early has to wait for it as well.
+const SET_UP_LONGER: u64 = 4;
 
 /// How many times as heavy as its own next unit another's must be for a worker to do it first.
 const MUCH: u64 = 2;
