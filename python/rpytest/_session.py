@@ -28,6 +28,7 @@ from rpytest import (
     _process,
     _refusing,
     _shard,
+    _watch,
     _wire,
     _xdist,
 )
@@ -104,6 +105,11 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: With `--watch`; `None` as well once it is clear that there is nothing to be watched.
+        self.graph: _watch.Graph | None = None
+        if request.get("watch"):
+            self.graph = _watch.Graph()
+            self.graph.start()
         #: `--testrunuid`.
         self.uid: str | None = None
         #: `--debug`: the file.
@@ -128,6 +134,9 @@ class Session(Role):
             status = self.end_alone(client, status)
         elif self.terminal is not None:
             self.terminal.release()
+        if self.graph is not None:
+            # No test has run: whatever is mended next is among these.
+            _watch.send(self.conn, self.dependencies, self.graph)
         finish_plain(self.conn, self.control, status)
 
     def decide(self, config: pytest.Config) -> None:
@@ -135,6 +144,9 @@ class Session(Role):
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
             _plugin.refuse_timings(config, self.request)
+            if self.graph is not None:
+                self.graph = None
+                _plugin.refuse_watch(config)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)
@@ -186,6 +198,8 @@ class Session(Role):
         self.watch.active = False
         self.dependencies.stop_watching()
         self.dependencies.snapshot(config, session)
+        if self.graph is not None:
+            self.graph.stop()
         obstacle = self.watch.reader or self.controllers.obstacle()
         if obstacle is not None:
             self._fall_back(obstacle)
@@ -208,7 +222,7 @@ class Session(Role):
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
         worker = self.worker = Server(
-            self.control, self.conn, self.request, collected, self.dependencies, self.controllers
+            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.graph
         ).serve()
         worker.enter(config, session, self.xml)
         worker.run()
@@ -219,6 +233,8 @@ class Session(Role):
         # Not an exception: pytest would report it as an internal error.
         if self.controllers is not None:
             self.controllers.give_up()
+        if self.graph is not None:
+            _watch.send(self.conn, self.dependencies, self.graph)
         _process.run_exit_functions()
         try:
             files = self.dependencies.project_files()

@@ -13,6 +13,7 @@ pub mod dist;
 pub mod history;
 pub mod inventory;
 pub mod lpt;
+mod prefer;
 pub mod record;
 mod setups;
 pub mod shard;
