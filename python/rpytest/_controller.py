@@ -141,7 +141,7 @@ class Controller:
             self._send(self._description(config), inputs)
         except _wire.Closed:
             finish_for_nothing(session)
-            os._exit(0)
+            _process.leave(0)
 
     def _description(self, config: pytest.Config) -> Message:
         return {
@@ -200,7 +200,7 @@ class Controller:
                         # Otherwise nobody would ever end them.
                         finish_for_nothing(session)
                     _process.flush_files()
-                    os._exit(0)
+                    _process.leave(0)
                 case "report":
                     self.last = message
                     self._replay(memoryview(data))
@@ -369,7 +369,7 @@ class Controller:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):
             self._send(answer, text.encode("utf-8", "backslashreplace"))
-        os._exit(0)
+        _process.leave(0)
 
     def _send(self, message: Message, body: bytes) -> None:
         fd = _wire.memfd("rpytest-answer", body)

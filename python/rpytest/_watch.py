@@ -15,7 +15,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rpytest import _wire
-from rpytest._bytecode import FileState
+from rpytest._bytecode import FileState, state
 from rpytest._stale import IGNORED_NAMES
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Graph:
             if isinstance(path, str) and any(_project_callers()):
                 self.listed.add(os.path.abspath(path))
 
-    def edges(self) -> Iterator[tuple[str, str]]:
-        """Pairs of files: the first uses the second."""
+    def edges(self, unloaded: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """Pairs of files: the first uses the second. `unloaded` are modules that a test may import when it runs, with their files."""
         for data, readers in self._readers.items():
             yield from ((reader, data) for reader in readers)
         modules: dict[str, str] = {}
@@ -72,14 +72,18 @@ class Graph:
             file = getattr(module, "__file__", None)
             if isinstance(file, str) and _is_ours(file := os.path.abspath(file)):
                 modules[name] = file
-                by_last.setdefault(name.rpartition(".")[2], []).append(name)
+        modules = {**unloaded, **modules}
+        for name in modules:
+            by_last.setdefault(name.rpartition(".")[2], []).append(name)
         packages = {file: name if _is_init(file) else name.rpartition(".")[0] for name, file in modules.items()}
         for file, names in self._names.items():
             own = packages.get(file, "")
             for mentioned in names:
                 for name in by_last.get(mentioned.rpartition(".")[2], ()):
                     parent = name.rpartition(".")[0]
-                    if mentioned == name or (mentioned.rpartition(".")[2] == mentioned and _reaches(parent, own, names)):
+                    if mentioned == name or (
+                        mentioned.rpartition(".")[2] == mentioned and _reaches(parent, own, names)
+                    ):
                         yield file, modules[name]
         for name, file in modules.items():
             parent = name.rpartition(".")[0]
@@ -134,6 +138,41 @@ def _project_callers() -> Iterator[str]:
 _OWN = os.path.dirname(os.path.realpath(__file__)) + os.sep
 
 
+#: Folders that hold no module of the project's, beside hidden ones and virtual environments.
+_NO_SOURCES = IGNORED_NAMES | {"node_modules", "site-packages", "build", "dist"}
+#: A tree that is larger is looked at in part: whoever starts in `/` means something in it.
+_MOST_FOLDERS = 3000
+
+
+def _sources(roots: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Python files below `roots`, with the names that they have when they are imported from there."""
+    seen: set[str] = set()
+    for root in roots:
+        for folder, folders, names in os.walk(root):
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".")
+                and name not in _NO_SOURCES
+                and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+            ]
+            if folder in seen or len(seen) >= _MOST_FOLDERS:
+                folders.clear()
+                continue
+            seen.add(folder)
+            for name in names:
+                if name.endswith(".py"):
+                    path = os.path.join(folder, name)
+                    dotted = os.path.relpath(path, root).removesuffix(".py").removesuffix("/__init__")
+                    yield dotted.replace(os.sep, "."), path
+
+
+def _roots() -> list[str]:
+    """Where the project's modules are imported from; inner folders first, which is where names begin."""
+    folders = {os.path.abspath(name or ".") for name in sys.path} | {os.getcwd()}
+    return sorted((name for name in folders if _is_watched(name)), key=len, reverse=True)
+
+
 def encode(
     files: dict[str, FileState | None], folders: Iterable[str], edges: Iterable[tuple[str, str]], listed: set[str]
 ) -> bytes:
@@ -142,20 +181,25 @@ def encode(
     used = {(numbers[user], numbers[file]) for user, file in edges if user in numbers and file in numbers}
     content = {
         # Inode, size, modification and change time as at the moment when it was read; an empty list: it was not there.
-        "files": [[name, list(state[1:]) if state is not None else []] for name, state in files.items()],
+        "files": [[name, list(found[1:]) if found is not None else []] for name, found in files.items()],
         "folders": [[name, name in listed] for name in folders],
         "uses": sorted(used),
     }
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def send(conn: socket.socket, dependencies: Dependencies, graph: Graph | None) -> None:
-    """Tell the command line what to watch; when it is gone, nobody watches."""
-    states = {name: state for name, state in dependencies.states() if _is_watched(name)}
+def send(conn: socket.socket, dependencies: Dependencies, graph: Graph | None, kind: str = "ev") -> None:
+    """Tell the command line (as a worker, `kind` "op": the host, which passes it on) what to watch; when it is gone, nobody watches."""
+    states = {name: found for name, found in dependencies.states() if _is_watched(name)}
     folders = sorted(name for name in dependencies.folders() if _is_watched(name))
-    edges = graph.edges() if graph is not None else ()
+    unloaded = dict(_sources(_roots()))
+    for name in unloaded.values():
+        if name not in states and _is_watched(name):
+            # Perhaps a test imports it when it runs.
+            states[name] = state(name)
+    edges = graph.edges(unloaded) if graph is not None else ()
     data = encode(states, folders, edges, graph.listed if graph is not None else set())
     memfd = _wire.memfd("rpytest-dependencies", data)
     with contextlib.suppress(_wire.Closed, OSError):
-        _wire.send(conn, {"ev": "dependencies", "len": len(data)}, [memfd])
+        _wire.send(conn, {kind: "dependencies", "len": len(data)}, [memfd])
     os.close(memfd)

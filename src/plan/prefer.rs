@@ -81,6 +81,16 @@ mod tests {
     }
 
     #[test]
+    fn one_worker_takes_them_in_the_order_of_rank() {
+        let modules = [0, 1, 2, 3];
+        let durations = [900, 20, 30, 10].map(|us| Some(std::time::Duration::from_micros(us)));
+        let tests = Tests::new(&modules, &[0; 4], &durations).unwrap();
+        let mut plan = Plan::new(&tests, 1);
+        plan.prefer(|test| u8::from(test < 2));
+        assert_eq!(tests_of(&plan), [[2, 3, 0, 1]]);
+    }
+
+    #[test]
     fn parts_keep_their_tests() {
         let modules: Vec<u32> = (0..40).map(|test| test / 4).collect();
         let durations = vec![None; 40];

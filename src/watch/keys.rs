@@ -15,11 +15,12 @@ use rustix::termios::{
 use crate::pool::{Signals, TerminalModes};
 
 /// What the keys do.
-pub const HELP: &str = "\
-  Enter, a  run all tests, what failed last time first
-  f         run only the tests that failed
-  q, Ctrl-D quit, with the last run's exit status
-  Ctrl-C    end a run; without one, quit";
+pub const HELP: &str = concat!(
+    "  Enter, a   run all tests, what failed last time first\n",
+    "  f          run only the tests that failed\n",
+    "  q, Ctrl-D  quit, with the last run's exit status\n",
+    "  Ctrl-C     end a run; without one, quit",
+);
 
 /// Control-D, when it does not end a line.
 const END: u8 = 4;
