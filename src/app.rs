@@ -163,16 +163,15 @@ fn run_tests(
             return Err(Error::os("handle signals", error));
         }
     };
-    let status = converse(
-        &mut link,
-        &options,
+    let shard_history = settings.shard_history();
+    let asked = Asked {
+        options: &options,
         invocation,
-        &request,
+        request: &request,
         clock,
-        &mut signals,
-        settings.shard_history().as_deref(),
-        turn.as_deref_mut(),
-    );
+        shard_history: shard_history.as_deref(),
+    };
+    let status = converse(&mut link, &asked, &mut signals, turn.as_deref_mut());
     // `None`: the user has insisted already.
     let insisted = matches!(status, Ok(None));
     link.leave(|| insisted || gives_up(&signals.pending()));
@@ -190,17 +189,30 @@ fn gives_up(signals: &[Received]) -> bool {
         .any(|signal| matches!(signal, Received::End(_)))
 }
 
+/// What a run was asked for, and how.
+struct Asked<'a> {
+    options: &'a daemon::Options,
+    invocation: &'a Invocation,
+    request: &'a RunRequest,
+    clock: &'a Clock,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
+}
+
 /// Everything that is said over the connection, from the request to the run's end; `None`: the user would not wait for it.
 fn converse(
     link: &mut Link,
-    options: &daemon::Options,
-    invocation: &Invocation,
-    request: &RunRequest,
-    clock: &Clock,
+    asked: &Asked<'_>,
     signals: &mut Signals,
-    shard_history: Option<&Path>,
     mut turn: Option<&mut Turn>,
 ) -> Result<Option<i32>> {
+    let &Asked {
+        options,
+        invocation,
+        request,
+        clock,
+        shard_history,
+    } = asked;
     let mut attempts = 0;
     let (collected, mut inventory) = loop {
         match collect(link, request, signals, shard_history, turn.as_deref_mut())? {
