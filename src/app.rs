@@ -4,6 +4,7 @@ mod collect;
 mod exchange;
 mod planning;
 mod shard;
+mod table;
 mod watching;
 
 use std::ffi::OsString;
