@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _debug, _process, _wire
+from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -26,8 +26,10 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
+from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
+from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Server:
         dependencies: Dependencies,
         controllers: Controllers,
         watch: Watch,
+        graph: Graph | None,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -59,6 +62,8 @@ class Server:
         self.watch = watch
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
+        #: For `--watch`; a session that was made without has none.
+        self.graph = graph
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -169,9 +174,11 @@ class Server:
         """What every run would have to do is done once, between runs, a little at a time."""
         self.dependencies.hash_files()
         yield
+        known = closures(self.collected.session)
         for index, item in enumerate(self.collected.session.items):
             # Cached by the item: a fifth of pytest's protocol for a trivial test.
             _ = item.location
+            known.of(item)
             if index % _SLICE == 0:
                 yield
         _process.freeze()
@@ -224,6 +231,8 @@ class Server:
         _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool, selection: bool = False) -> Worker:
+        if self.request.get("watch"):
+            _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
         announcement = self.collected.announcement("collected", None, warm)
         client = self.controllers.client
