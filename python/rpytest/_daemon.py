@@ -11,10 +11,11 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
+from rpytest._layers import Preloads
 from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
 from rpytest._wire import Message
 
@@ -49,6 +50,7 @@ class Daemon:
         self.bare: dict[str, tuple[Message, FileTimes]] = {}
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
+        self.preloads = Preloads(self._fork, log)
         self.stopping = False
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
@@ -66,7 +68,7 @@ class Daemon:
             if self.listener is None and not self.waiting and not self.sessions:
                 return
             poll = select.poll()
-            for fd in [*self.waiting, *self.sessions]:
+            for fd in [*self.waiting, *self.sessions, *self.preloads.processes]:
                 poll.register(fd, select.POLLIN)
             for pending in self._unaccepted():
                 # Whatever it says is for the session; that it is gone is reported without being asked for.
@@ -78,8 +80,11 @@ class Daemon:
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
-                elif fd in self.sessions:
+                elif fd in self.sessions and has_news(self.sessions[fd].control):
+                    # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
                     self._hear(self.sessions[fd])
+                elif fd in self.preloads.processes and has_news(self.preloads.processes[fd].control):
+                    self.preloads.hear(self.preloads.processes[fd])
             self._look_after_pending()
             self._reap()
             if self._idle_for() > self.idle or self._replaced():
@@ -224,23 +229,40 @@ class Daemon:
         with contextlib.suppress(_wire.Closed):
             _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds])
 
-    def _start(self, key: str, pending: Pending) -> None:
-        self._make_room()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _fork(self, main: Callable[[], object], but: Pending | None = None) -> int:
+        """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
         pid = _process.fork()
         if pid == 0:
             with _last_resort():
-                ours.close()
-                self._enter_child()
+                self._enter_child(but)
+                main()
+        return pid
+
+    def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
+        self._make_room()
+        request = pending.request
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reaper = None
+        forked = self.preloads.session(request, theirs) if preloaded else None
+        if forked is not None:
+            pid, pidfd, reaper = forked
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(ours, request, [pending.conn.fileno(), *pending.fds])
+        else:
+
+            def main() -> None:
                 from rpytest._session import session_main
 
-                session_main(theirs, pending.conn, pending.request, pending.fds)
+                ours.close()
+                session_main(theirs, pending.conn, request, pending.fds)
+
+            pid = self._fork(main, but=pending)
+            pidfd = os.pidfd_open(pid)
         theirs.close()
-        request = pending.request
         self.sessions[ours.fileno()] = Warm(
             key,
             pid,
-            os.pidfd_open(pid),
+            pidfd,
             ours,
             time.time(),
             pending,
@@ -248,34 +270,36 @@ class Daemon:
             used=time.monotonic(),
             cwd=request["cwd"],
             args=request["argv"],
+            reaper=reaper,
         )
 
     def _start_bare(self, pending: Pending, known: Message) -> None:
-        pid = _process.fork()
-        if pid == 0:
-            with _last_resort():
-                self._enter_child()
-                from rpytest._bare import bare_main
+        def main() -> None:
+            from rpytest._bare import bare_main
 
-                bare_main(pending.conn, pending.request, pending.fds, known)
+            bare_main(pending.conn, pending.request, pending.fds, known)
+
+        self._fork(main, but=pending)
         pending.close()
 
-    def _enter_child(self) -> None:
-        """In a fork: let go of everything that belongs to the daemon or to other runs."""
+    def _enter_child(self, but: Pending | None) -> None:
+        self.preloads.leave()
         if self.listener is not None:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
             os.close(warm.pidfd)
             for pending in warm.pending:
-                pending.close()
+                if pending is not but:
+                    pending.close()
         for conn in self.waiting.values():
             conn.close()
         self.sessions.clear()
 
     def _make_room(self) -> None:
         idle = sorted(
-            (warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used
+            (warm for warm in self.sessions.values() if warm.info and not warm.pending and not warm.is_over),
+            key=lambda warm: warm.used,
         )
         while len(self.sessions) >= MAX_SESSIONS and idle:
             warm = idle.pop(0)
@@ -310,7 +334,18 @@ class Daemon:
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
-                self._restart(warm)
+                self._restart(warm, message.get("learns", False))
+            case "learned":
+                if self.listener is not None:
+                    self.preloads.learn(warm.first.request, message)
+            case "over":
+                pending, warm.pending = warm.pending, []
+                self._forget(warm)
+                for run in pending[:1]:
+                    self._start(warm.key, run, preloaded=False)
+                for run in pending[1:]:
+                    self._run(run)
+                self.preloads.refused(warm.first.request, message)
             case "bare":
                 reason = message["reason"]
                 log(f"session {warm.pid} can't be forked: {reason}")
@@ -321,9 +356,13 @@ class Daemon:
                 for run in pending:
                     self._start_bare(run, message)
 
-    def _restart(self, warm: Warm) -> None:
+    def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
         pending, warm.pending = warm.pending, []
-        self._forget(warm)
+        if has_more_to_say:
+            # It ends when its run has.
+            warm.key, warm.is_over = f"over {warm.pid}", True
+        else:
+            self._forget(warm)
         for run in pending:
             self._run(run)
 
@@ -337,7 +376,7 @@ class Daemon:
         collected_for = [pending for pending in warm.pending if pending is warm.first]
         waiting = [pending for pending in warm.pending if pending is not warm.first]
         warm.pending = []
-        cause = self._cause_of_death(warm.pid) if collected_for else ""
+        cause = self._cause_of_death(warm.pid, warm.reaper) if collected_for else ""
         self._forget(warm)
         for pending in collected_for:
             log(f"session {warm.pid} {cause} while it collected")
@@ -351,9 +390,16 @@ class Daemon:
         for pending in waiting:
             self._run(pending)
 
-    def _cause_of_death(self, pid: int) -> str:
+    def _cause_of_death(self, pid: int, reaper: socket.socket | None) -> str:
         deadline = time.monotonic() + _LAST_MOMENTS
         while pid not in self.ended and time.monotonic() < deadline:
+            if reaper is not None:
+                found_status = self.preloads.status_of(pid, reaper)
+                if found_status is not None:
+                    self.ended[pid] = found_status
+                    break
+                time.sleep(0.005)
+                continue
             with contextlib.suppress(ChildProcessError):
                 found, status = os.waitpid(pid, os.WNOHANG)
                 if found:
@@ -370,6 +416,7 @@ class Daemon:
     def _forget(self, warm: Warm) -> None:
         self.sessions.pop(warm.control.fileno(), None)
         self.ended.pop(warm.pid, None)
+        self.preloads.forget(warm.pid)
         warm.control.close()
         os.close(warm.pidfd)
 
@@ -382,7 +429,8 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
-            "sessions": [warm.status() for warm in self.sessions.values()],
+            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_over],
+            "preloads": [process.status() for process in self.preloads.processes.values()],
             "last_reason": self.last_reason,
         }
 
@@ -425,7 +473,7 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
-        for name in ("_native", "_session", "_host", "_worker", "_bare"):
+        for name in ("_native", "_session", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:
         missing = error.name or str(error)
@@ -484,6 +532,7 @@ def main() -> NoReturn:
                 os.unlink(options.socket)
         for warm in list(daemon.sessions.values()):
             warm.control.close()
+        daemon.preloads.close()
     # For one run the command line waits for this process, and so for all below it.
     _wait_for_children(float("inf") if options.once else 5)
     sys.exit(0)

@@ -75,7 +75,8 @@ class Server:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
-            self._retire(self.dependencies.effects)
+            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self.collected.learned)})
+            self._end()
         if self.idle is None:
             _process.detach_streams()
             rebind_capture(self.collected.config)
@@ -133,6 +134,7 @@ class Server:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        self._teach()
         _process.run_exit_functions()
         os._exit(0)
 
@@ -154,8 +156,16 @@ class Server:
             if not self.hosts:
                 busy = next(idle, False) is None
 
+    def _teach(self) -> None:
+        """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
+        learned, self.collected.learned = self.collected.learned, {}
+        if learned:
+            self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
+
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, between runs, a little at a time."""
+        self._teach()
+        yield
         self.dependencies.hash_files()
         yield
         for index, item in enumerate(self.collected.session.items):

@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ class Dependencies:
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
+        #: Modules in the order in which their imports began; those that could not be imported, too.
+        self.imports: dict[str, None] = {}
         self._watching = False
         self._installed = False
         self._complete = False
@@ -80,7 +83,7 @@ class Dependencies:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
         import time
 
-        self.started_ns = time.time_ns()
+        self.started_ns = self.started_ns or time.time_ns()
         self._watching = True
         if not self._installed:
             self._installed = True
@@ -101,6 +104,8 @@ class Dependencies:
                     source = _source_of(name)
                     if source not in self._opened:
                         self._opened[source] = _state(source)
+        elif event == "import":
+            self.imports.setdefault(args[0])
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
@@ -113,12 +118,12 @@ class Dependencies:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
+            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self.asks_the_system(args[1])):
                 self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
 
-    def _asks_the_system(self, command: object) -> bool:
+    def asks_the_system(self, command: object) -> bool:
         """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
         if not isinstance(command, (list, tuple)) or not command:
             return False
@@ -133,6 +138,32 @@ class Dependencies:
     def stop_watching(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
+
+    def inherit(self, other: Dependencies) -> None:
+        """What the process has read that this one was forked from, and since when it counts as unchanged."""
+        for name, state in other._opened.items():
+            self._opened.setdefault(name, state)
+        self.started_ns = other.started_ns
+
+    def take(self, files: Iterable[str], folders: Iterable[str]) -> None:
+        """Take the state of ``files``, everything that was opened and ``folders``: of a process that has no session."""
+        for name in {*files, *self._opened}:
+            self._take_file(name)
+        for name in folders:
+            self._directories[name] = (_state(name), _listing(name))
+        self._find_changes()
+        self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def _take_file(self, name: str) -> None:
+        if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(("/proc/", "/sys/", "/dev/")):
+            self._files[name] = _state(name)
+
+    def _find_changes(self) -> None:
+        """What changed while it may have been read is unknown, except by collection itself."""
+        for name, state in self._files.items():
+            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
+            if (new or self._opened.get(name, state) != state) and name not in self._written:
+                self.effects = self.effects or f"{name} changed during collection"
 
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
         """Take the state of everything that was seen, right after collection."""
@@ -150,21 +181,12 @@ class Dependencies:
         if config.inipath is not None:
             files.add(str(config.inipath))
         ignored = self._pytest_cache(config)
-        for name in files:
-            if (
-                not name.endswith(_SUFFIXES_IGNORED)
-                and not name.startswith(("/proc/", "/sys/", "/dev/"))
-                and name not in ignored
-            ):
-                self._files[name] = _state(name)
+        for name in files - ignored:
+            self._take_file(name)
         for name in folders | self._listed.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
-        for name, state in self._files.items():
-            # What changed while it may have been read is unknown, except by collection itself.
-            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
-            if (new or self._opened.get(name, state) != state) and name not in self._written:
-                self.effects = self.effects or f"{name} changed during collection"
+        self._find_changes()
         self.effects = self.effects or _per_run(config)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 

@@ -51,6 +51,10 @@ class Warm:
     used: float = 0.0
     cwd: str = ""
     args: list[str] = field(default_factory=list)
+    #: The preload that has forked it, which is told of its end; `None`: the daemon itself.
+    reaper: socket.socket | None = None
+    #: No run will follow, but it still has something to say.
+    is_over: bool = False
 
     def status(self) -> Message:
         """As it is shown to the user."""

@@ -9,7 +9,7 @@ use rustix::process::{PidfdFlags, Signal};
 
 use super::client::{exchange_error, reach};
 use super::launch::readable;
-use super::message::{BUILD, DaemonStatus, PlainRequest, SessionStatus};
+use super::message::{BUILD, DaemonStatus, PlainRequest, PreloadStatus, SessionStatus};
 use super::place::Place;
 use super::wire::Connection;
 use crate::error::{Error, Result};
@@ -199,6 +199,9 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
     for session in &status.sessions {
         describe_session(&mut text, session, now);
     }
+    for preload in &status.preloads {
+        describe_preload(&mut text, preload, now);
+    }
     if let Some(reason) = &status.last_reason {
         let _ = writeln!(text, "  the last session was not reused: {reason}");
     }
@@ -227,6 +230,37 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
             &session.method
         },
     );
+}
+
+/// Names of packages in a line; more are counted.
+const SHOWN_PACKAGES: usize = 8;
+
+fn describe_preload(text: &mut String, preload: &PreloadStatus, now: f64) {
+    let _ = writeln!(text, "  preload {}: {}", preload.pid, preload.cwd);
+    if !preload.ready {
+        text.push_str("    being made\n");
+        return;
+    }
+    let mut packages = preload.packages[..preload.packages.len().min(SHOWN_PACKAGES)].join(", ");
+    if preload.packages.is_empty() {
+        packages.push_str("only modules of Python");
+    } else if preload.packages.len() > SHOWN_PACKAGES {
+        let _ = write!(
+            packages,
+            " and {} more",
+            preload.packages.len() - SHOWN_PACKAGES
+        );
+    }
+    let _ = writeln!(
+        text,
+        "    {packages}: {} modules, {} MiB, {} old",
+        preload.modules,
+        preload.rss_kb.div_ceil(1024),
+        age(now - preload.since),
+    );
+    for (name, reason) in &preload.left_out {
+        let _ = writeln!(text, "    without `{name}`, which {reason}");
+    }
 }
 
 /// A duration in seconds as people say it: `42 s`, `3 min`, `2 h 5 min`.
@@ -275,7 +309,10 @@ mod tests {
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
                         "idle_timeout": 900, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "rss_kb": 30001, "method": "collected"}]}),
+                         "rss_kb": 30001, "method": "collected"}], "preloads": [
+                        {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
+                         "rss_kb": 70000, "left_out": {"grpc": "starts a thread"}},
+                        {"pid": 10, "cwd": "/q"}]}),
                     &[],
                 )
                 .unwrap();
@@ -288,6 +325,8 @@ mod tests {
                 "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
                  ends when unused for 15 min\n  session 8: /p with `-q`\n    \
                  500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
+                 preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
+                 without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \
                  the last session was not reused: conftest.py changed\n"
             )
         );

@@ -183,7 +183,36 @@ pub struct DaemonStatus {
     #[serde(default)]
     pub sessions: Vec<SessionStatus>,
     #[serde(default)]
+    pub preloads: Vec<PreloadStatus>,
+    #[serde(default)]
     pub last_reason: Option<String>,
+}
+
+/// One process with installed packages imported, in [`DaemonStatus`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct PreloadStatus {
+    #[serde(default)]
+    pub pid: i32,
+    #[serde(default)]
+    pub cwd: String,
+    /// Top-level packages, Python's own not among them.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Modules, Python's own among them.
+    #[serde(default)]
+    pub modules: u64,
+    /// `false` while it is being made.
+    #[serde(default)]
+    pub ready: bool,
+    /// Seconds since the epoch.
+    #[serde(default)]
+    pub since: f64,
+    /// Resident memory, KiB.
+    #[serde(default)]
+    pub rss_kb: u64,
+    /// Modules that could not be preloaded, and why: `name` → a clause that begins with a verb.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, String>,
 }
 
 /// One warm session in [`DaemonStatus`].
