@@ -35,9 +35,24 @@ pub struct Settings {
     /// An exported history by which shards are balanced; relative to the file's folder.
     #[serde(default)]
     shard_history: Option<PathBuf>,
+    /// Who makes session fixtures.
+    #[serde(default)]
+    pub session_fixtures: SessionFixtures,
+    /// Fixtures that are shared whatever their set-up leaves behind.
+    #[serde(default)]
+    pub shared_fixtures: Vec<String>,
+    /// Fixtures that each worker makes for itself.
+    #[serde(default)]
+    pub per_worker_fixtures: Vec<String>,
     /// Seconds, at least 1.
     #[serde(default, deserialize_with = "seconds")]
     idle_timeout: Option<u32>,
+    /// Whether installed packages may be imported before a session asks for them.
+    #[serde(default)]
+    preload: Option<bool>,
+    /// MiB that everything the daemon keeps may take, at least 1.
+    #[serde(default, deserialize_with = "mebibytes")]
+    pub memory_limit: Option<u32>,
     /// The file that these settings are from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -52,12 +67,40 @@ impl Settings {
         Some(folder.map_or_else(|| path.clone(), |folder| folder.join(path)))
     }
 
+    /// Whether installed packages may be imported before a session asks for them.
+    #[must_use]
+    pub fn preload(&self) -> bool {
+        self.preload.unwrap_or(true)
+    }
+
     /// How long a daemon waits for the next run before it ends.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
         self.idle_timeout.map_or(DEFAULT_IDLE_TIMEOUT, |seconds| {
             Duration::from_secs(seconds.into())
         })
+    }
+}
+
+/// Who makes session fixtures, unless a fixture is named or known to need something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionFixtures {
+    /// One process, before there are workers.
+    #[default]
+    Shared,
+    /// Each worker for itself.
+    PerWorker,
+}
+
+impl SessionFixtures {
+    /// The name in files and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionFixtures::Shared => "shared",
+            SessionFixtures::PerWorker => "per-worker",
+        }
     }
 }
 
@@ -126,6 +169,8 @@ impl<'de> Deserialize<'de> for Workers {
 pub enum StartMethod {
     /// The collected session.
     Collected,
+    /// A session of the run's own, forked from a process with installed packages imported.
+    Imported,
     /// The daemon, with nothing but pytest and plugins imported: each worker collects by itself.
     Bare,
 }
@@ -136,6 +181,7 @@ impl StartMethod {
     pub fn as_str(self) -> &'static str {
         match self {
             StartMethod::Collected => "collected",
+            StartMethod::Imported => "imported",
             StartMethod::Bare => "bare",
         }
     }
@@ -144,12 +190,31 @@ impl StartMethod {
 fn seconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<u32>, D::Error> {
+    natural(
+        deserializer,
+        &"`idle_timeout` to be a number of seconds, 1 or more",
+    )
+}
+
+fn mebibytes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<u32>, D::Error> {
+    natural(
+        deserializer,
+        &"`memory_limit` to be a number of MiB, 1 or more",
+    )
+}
+
+fn natural<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &dyn de::Expected,
+) -> std::result::Result<Option<u32>, D::Error> {
     let value = i64::deserialize(deserializer)?;
     match u32::try_from(value) {
-        Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
+        Ok(number) if number > 0 => Ok(Some(number)),
         _ => Err(de::Error::invalid_value(
             de::Unexpected::Signed(value),
-            &"`idle_timeout` to be a number of seconds, 1 or more",
+            expected,
         )),
     }
 }
@@ -203,16 +268,35 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Settings>> {
         reason: error.to_string(),
     })?;
     match toml::from_str::<Document>(text) {
-        Ok(document) => Ok(document
-            .tool
-            .and_then(|tools| tools.rpytest)
-            .map(|settings| Settings {
+        Ok(document) => {
+            let Some(settings) = document.tool.and_then(|tools| tools.rpytest) else {
+                return Ok(None);
+            };
+            contradiction(path, &settings)?;
+            Ok(Some(Settings {
                 file: Some(path.to_owned()),
                 ..settings
-            })),
+            }))
+        }
         // rpytest may be mentioned as a dependency only; then the error is no concern of ours.
         Err(_) if !contains(bytes, b"tool.rpytest") && is_no_toml(text) => Ok(None),
         Err(error) => Err(invalid(path, text, &error)),
+    }
+}
+
+/// A fixture can't be both.
+fn contradiction(path: &Path, settings: &Settings) -> Result<()> {
+    let both =
+        (settings.shared_fixtures.iter()).find(|name| settings.per_worker_fixtures.contains(name));
+    match both {
+        None => Ok(()),
+        Some(name) => Err(Error::ConfigInvalid {
+            path: path.to_owned(),
+            line: None,
+            column: None,
+            reason: format!("`{name}` is in `shared_fixtures` and in `per_worker_fixtures`"),
+            hint: Some("leave it in one of them".to_owned()),
+        }),
     }
 }
 
@@ -225,7 +309,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history` and `idle_timeout`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, `idle_timeout`, `preload`, `memory_limit`, `session_fixtures`, `shared_fixtures` and `per_worker_fixtures`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),
@@ -274,12 +358,14 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let settings = settings(
-            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'",
+            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'\npreload = false\nmemory_limit = 300",
         );
         assert_eq!(settings.shard_history(), Some("ci/history.jsonl".into()));
         assert_eq!(settings.default_workers, Some(Workers::Auto));
         assert_eq!(settings.start_method.map(StartMethod::as_str), Some("bare"));
         assert_eq!(settings.idle_timeout(), Duration::from_secs(5));
+        assert!(!settings.preload());
+        assert_eq!(settings.memory_limit, Some(300));
         assert_eq!(settings.file.as_deref(), Some(Path::new("pyproject.toml")));
     }
 
@@ -334,7 +420,7 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `shard_history`, `idle_timeout`"
+             `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, `per_worker_fixtures`, `idle_timeout`, `preload`, `memory_limit`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),

@@ -15,8 +15,21 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
-from rpytest._layers import Preloads
-from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
+from rpytest._layers import Preloads, Process
+from rpytest._warm import (
+    FileTimes,
+    Pending,
+    Warm,
+    default_memory_limit,
+    file_times,
+    has_news,
+    hung_up,
+    memory_kb,
+    refuse,
+    session_key,
+    signal_name,
+    startup_files,
+)
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -30,6 +43,9 @@ _LAST_MOMENTS = 2.0
 
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
+
+#: Seconds between two looks at how much memory is in use.
+_MEASURED_EVERY = 2.0
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -51,6 +67,10 @@ class Daemon:
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
         self.preloads = Preloads(self._fork, log)
+        #: MiB, by the latest run's configuration.
+        self.memory_limit = default_memory_limit()
+        self._measured = -_MEASURED_EVERY
+        self._has_grown = False
         self.stopping = False
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
@@ -58,6 +78,8 @@ class Daemon:
         self.modules = file_times(
             sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
         )
+        #: The state of what the interpreter has read at its start: path files of site-packages above all.
+        self.startup = file_times(startup_files())
 
     # The loop
 
@@ -85,8 +107,10 @@ class Daemon:
                     self._hear(self.sessions[fd])
                 elif fd in self.preloads.processes and has_news(self.preloads.processes[fd].control):
                     self.preloads.hear(self.preloads.processes[fd])
+                    self._has_grown = True
             self._look_after_pending()
             self._reap()
+            self._shrink()
             if self._idle_for() > self.idle or self._replaced():
                 return
 
@@ -205,14 +229,19 @@ class Daemon:
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
         warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
         if warm is not None:
             # It finds out by itself whether anything it was made from has changed.
             self._hand_over(warm, pending)
             return
-        if self.listener is not None and self.modules != file_times(self.modules):
-            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
-            return
+        if self.listener is not None:
+            if self.modules != file_times(self.modules):
+                self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+                return
+            if self.startup != file_times(startup_files()):
+                self._resign(pending.conn, pending.fds, "a path file (`.pth`) of the environment changed")
+                return
         if key in self.bare:
             known, times = self.bare[key]
             if times == file_times(times):
@@ -296,15 +325,41 @@ class Daemon:
             conn.close()
         self.sessions.clear()
 
+    def _idle_sessions(self) -> list[Warm]:
+        """The least recently used first."""
+        idle = [warm for warm in self.sessions.values() if warm.info and not warm.pending and not warm.is_over]
+        return sorted(idle, key=lambda warm: warm.used)
+
     def _make_room(self) -> None:
-        idle = sorted(
-            (warm for warm in self.sessions.values() if warm.info and not warm.pending and not warm.is_over),
-            key=lambda warm: warm.used,
-        )
+        idle = self._idle_sessions()
         while len(self.sessions) >= MAX_SESSIONS and idle:
             warm = idle.pop(0)
             log(f"session {warm.pid} goes: more than {MAX_SESSIONS} are warm")
             self._forget(warm)
+
+    def _shrink(self) -> None:
+        """Let go of what was used least recently until the rest is within the limit; one that is at work ends when it is done."""
+        if not self._has_grown or time.monotonic() < self._measured + _MEASURED_EVERY:
+            return
+        self._measured, self._has_grown = time.monotonic(), False
+        everything: list[Warm | Process] = [*self.sessions.values(), *self._preloads()]
+        sizes = {process.pid: memory_kb(process.pid) for process in everything}
+        total = sum(sizes.values()) + memory_kb(os.getpid())
+        idle: list[Warm | Process] = [*self._idle_sessions(), *self._preloads()]
+        for kept in sorted(idle, key=lambda kept: kept.used):
+            if total <= self.memory_limit << 10:
+                return
+            total -= sizes[kept.pid]
+            reason = f"more than {self.memory_limit} MiB are in use"
+            if isinstance(kept, Warm):
+                log(f"session {kept.pid} goes: {reason}")
+                self._forget(kept)
+                self.last_reason = f"it was let go, as {reason} (`memory_limit`)"
+            else:
+                self.preloads.drop(kept, reason)
+
+    def _preloads(self) -> list[Process]:
+        return [process for process in self.preloads.processes.values() if process.is_ready]
 
     # Sessions
 
@@ -325,6 +380,7 @@ class Daemon:
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+                self._has_grown = True
             case "plain":
                 # pytest itself, for one run only; whoever waits for a session gets another one.
                 waiting, warm.pending = warm.pending[1:], warm.pending[:1]
@@ -429,6 +485,8 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
+            "memory_kb": memory_kb(os.getpid()),
+            "memory_limit": self.memory_limit,
             "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_over],
             "preloads": [process.status() for process in self.preloads.processes.values()],
             "last_reason": self.last_reason,
@@ -448,7 +506,7 @@ def _last_resort() -> Iterator[None]:
 
         with contextlib.suppress(BaseException):
             log(traceback.format_exc())
-    os._exit(3)
+    _process.leave(3)
 
 
 def _pytest_version() -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from rpytest import _process, _wire
 from rpytest._steps import LEFT_OUT
-from rpytest._warm import resident_kb
+from rpytest._warm import memory_kb
 from rpytest._wire import Message
 
 #: More preloads than this, and the least recently used one goes.
@@ -54,7 +54,7 @@ class Process:
             "modules": self.modules,
             "ready": self.is_ready,
             "since": self.since,
-            "rss_kb": resident_kb(self.pid),
+            "memory_kb": memory_kb(self.pid),
             "left_out": self.left_out(),
         }
 
@@ -85,6 +85,8 @@ class Preloads:
 
     def learn(self, request: Message, message: Message) -> None:
         """A session has imported packages that no preload holds: make one that does."""
+        if not request["preload"]:
+            return
         key = surroundings_key(request)
         modules: dict[str, str] = message["modules"]
         tried = set(message["tried"])
@@ -164,7 +166,7 @@ class Preloads:
     def session(self, request: Message, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
         """Let a preload fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it."""
         key = surroundings_key(request)
-        if self._run_key(request) in self._without:
+        if not request["preload"] or self._run_key(request) in self._without:
             return None
         process = next((each for each in self.processes.values() if each.key == key and each.is_ready), None)
         if process is None:
@@ -222,8 +224,12 @@ class Preloads:
     def _make_room(self) -> None:
         by_use = sorted(self.processes.values(), key=lambda process: process.used)
         for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
-            self._log(f"preload {process.pid} goes: more than {MAX_PRELOADS} are there")
-            self._drop(process)
+            self.drop(process, f"more than {MAX_PRELOADS} are there")
+
+    def drop(self, process: Process, reason: str) -> None:
+        """Let one go."""
+        self._log(f"preload {process.pid} goes: {reason}")
+        self._drop(process)
 
     def _drop(self, process: Process) -> None:
         self.processes.pop(process.control.fileno(), None)

@@ -163,9 +163,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--start-method",
         dest="start_method",
-        choices=("collected", "bare"),
+        choices=("collected", "imported", "bare"),
         default=None,
-        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+        help="What workers are forked from: the collected session (default); 'imported': one that is collected for this run; 'bare': each collects by itself.",
     )
     group.addoption(
         "--stats",
@@ -286,8 +286,8 @@ def wants_plain(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
-    if getattr(option, "debug", None) or getattr(option, "pastebin", None) == "all":
-        # A log of everything that pytest does, or writes, is that of one process.
+    if getattr(option, "pastebin", None) == "all":
+        # Everything that pytest writes is that of one process.
         return True
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 

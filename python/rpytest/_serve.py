@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _process, _wire
+from rpytest import _debug, _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -25,6 +25,8 @@ from rpytest._fork import (
     truncate_log_file,
 )
 from rpytest._host import Host
+from rpytest._identity import Watch
+from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
 from rpytest._worker import Birth, Worker, crash
 
@@ -46,6 +48,7 @@ class Server:
         collected: Collected,
         dependencies: Dependencies,
         controllers: Controllers,
+        watch: Watch,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -53,9 +56,13 @@ class Server:
         self.collected = collected
         self.dependencies = dependencies
         self.controllers = controllers
+        self.watch = watch
+        #: In a host and its workers.
+        self.shared: SharedFixtures | None = None
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
+        self.method = "collected" if dependencies.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
@@ -136,7 +143,7 @@ class Server:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         self._teach()
         _process.run_exit_functions()
-        os._exit(0)
+        _process.leave(0)
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when the control socket has something; reap hosts and, while nothing runs, prepare."""
@@ -196,7 +203,7 @@ class Server:
                     "tests": len(session.items),
                     "root": root,
                     "runs": self.runs,
-                    "method": "collected",
+                    "method": self.method,
                     "last": time.time(),
                 }
             )
@@ -224,7 +231,7 @@ class Server:
 
     def _be_host(self, warm: bool) -> Worker:
         answers = LocalAnswers(self.collected)
-        announcement = self.collected.announcement("collected", None, warm)
+        announcement = self.collected.announcement(self.method, self.dependencies.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:
             self.controllers.base.close()
@@ -237,6 +244,8 @@ class Server:
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
+        self.shared = host.shared = shared
         if client is not None:
             host.news = self.collected.news.encode(self.collected.session, client.wants_ids)
         birth = host.run()
@@ -249,6 +258,8 @@ class Server:
     def _become_worker(self, birth: Birth) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""
         _process.disarm_inherited()
+        if self.shared is not None:
+            self.shared.detach()
         # The host ignored it; other handlers are those that a conftest may have installed.
         signal.signal(signal.SIGINT, self.interrupt_handler)
         config = self.collected.config
@@ -257,4 +268,5 @@ class Server:
         restart_capture(config)
         restart_faulthandler(config, birth.crash)
         restart_log_file(config)
+        _debug.separate(config, birth.name, again=birth.incarnation > 0)
         self.collected.terminal.silence_hooks()

@@ -20,6 +20,7 @@ from _pytest.config import ExitCode
 from rpytest import (
     __version__,
     _adapters,
+    _debug,
     _distribution,
     _fixtures,
     _held,
@@ -71,10 +72,10 @@ class Role:
         self.workers = 0
         self.has_collected = False
 
-    def run_pytest(self, request: Message, surface: _plugin.Surface) -> int:
+    def run_pytest(self, argv: list[str], surface: _plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
-            return int(run_pytest(list(request["argv"]), [surface, _fixtures, self.news, Hooks(self)]))
+            return int(run_pytest(argv, [surface, _fixtures, self.news, Hooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)
             if self.controller is not None and status == 0:
@@ -108,6 +109,8 @@ class Session(Role):
         self.watch = _identity.Watch()
         #: `--testrunuid`.
         self.uid: str | None = None
+        #: `--debug`: the file.
+        self.debug: str | None = None
         self.controllers: Controllers | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
@@ -121,7 +124,7 @@ class Session(Role):
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop)
-        status = self.run_pytest(request, surface)
+        status = self.run_pytest(list(request["argv"]), surface)
         if self.controller is not None:
             self.controller.end(status)
         if self.worker is not None:
@@ -148,14 +151,19 @@ class Session(Role):
             return
         method = config.option.start_method or self.request.get("start_method")
         self.uid = config.option.testrunuid
+        self.debug = getattr(config.option, "debug", None)
+        _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
+        if method == "imported":
+            self.dependencies.per_run = "asked for"
         threads = _process.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
         base = fork_base(config, [self.control, self.conn])
         if isinstance(base, Start):
+            _debug.separate(config, "controller")
             self.become_controller(config, base, list(self.request["argv"]))
             return
         uid = config.option.testrunuid or "0"
@@ -239,7 +247,7 @@ class Session(Role):
         collected.news = self.news
         collected.learned = self.learned()
         worker = self.worker = Server(
-            self.control, self.conn, self.request, collected, self.dependencies, self.controllers
+            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
         ).serve()
         worker.enter(config, session, self.xml)
         worker.run()
@@ -253,7 +261,7 @@ class Session(Role):
         _process.run_exit_functions()
         try:
             files = self.dependencies.project_files()
-            known = {"reason": reason, "workers": self.workers, "uid": self.uid}
+            known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
             _wire.send(self.control, {"ev": "bare", **known, "files": files})
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
@@ -262,7 +270,7 @@ class Session(Role):
                 "the daemon ended before it could start the workers",
                 "run it again; a new daemon starts by itself",
             )
-        os._exit(0)
+        _process.leave(0)
 
     def _own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
@@ -390,15 +398,13 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
         _wire.send(control, {"ev": "done"})
     with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
-    os._exit(0)
+    _process.leave(0)
 
 
 def session_main(
     control: socket.socket, conn: socket.socket, request: Message, fds: list[int], preload: Preload | None = None
 ) -> NoReturn:
     """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment)."""
-    # Folders may have changed within the resolution of their times since the daemon looked into them.
-    importlib.invalidate_caches()
     dependencies = Dependencies()
     _process.keep_private(control)
     session = Session(control, conn, request, dependencies)
@@ -420,6 +426,8 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    # What the daemon knows of the folders on the path may be long ago.
+    importlib.invalidate_caches()
     _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.

@@ -10,16 +10,17 @@ import hashlib
 import os
 import stat
 import sys
-import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rpytest import _process
+from rpytest import _perrun, _process
+from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
+from rpytest._bytecode import state as _state
 from rpytest._cache import reads_cache
-from rpytest._encode import third_party
+from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset(
@@ -35,7 +36,7 @@ IGNORED_NAMES = frozenset(
         ".DS_Store",
     }
 )
-_SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
+_SUFFIXES_IGNORED = (".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
 _PROBED = (
     "conftest.py",
@@ -49,13 +50,13 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
-#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
-_STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
+#: What pytest knows a virtual environment by, which it does not look into.
+_ENVIRONMENT = (("pyvenv.cfg",), ("conda-meta", "history"))
+#: What is in there is made when somebody looks.
+_VIRTUAL = ("/proc/", "/sys/", "/dev/")
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
-
-FileState = tuple[int, int, int, int, int]
 
 
 class Dependencies:
@@ -69,11 +70,16 @@ class Dependencies:
         self._written: set[str] = set()
         #: Modules in the order in which their imports began; those that could not be imported, too.
         self.imports: dict[str, None] = {}
+        #: Contents of files that were read and written, before they were written.
+        self._overwritten: dict[str, bytes] = {}
+        self._byte_code = ByteCode()
         self._watching = False
         self._installed = False
         self._complete = False
         self.started_ns = 0
+        #: Why this can't be used again, and, if it is that, what has to happen in every run.
         self.effects: str | None = None
+        self.per_run: str | None = None
         self._files: dict[str, FileState | None] = {}
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
@@ -95,33 +101,57 @@ class Dependencies:
         if event == "open":
             path, _, flags = args
             if isinstance(path, (str, bytes)):
-                name = os.path.abspath(os.fsdecode(path))
-                flags = flags if isinstance(flags, int) else 0
-                if flags & (os.O_WRONLY | os.O_RDWR):
-                    self._written.add(name)
-                # Temporary and new files have nothing in them that was there before.
-                if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
-                    source = _source_of(name)
-                    if source not in self._opened:
-                        self._opened[source] = _state(source)
+                self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
         elif event == "import":
             self.imports.setdefault(args[0])
+        elif event == "sqlite3.connect":
+            self._open_database(args[0])
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
                 path = "."
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
-                if name not in self._listed:
+                if name not in self._listed and not name.startswith(_VIRTUAL):
                     self._watching = False
                     self._listed[name] = _listing(name)
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
             if not _process.is_own_fork() and not (event == "subprocess.Popen" and self.asks_the_system(args[1])):
-                self.effects = "collection started a process"
+                self.per_run = "collection started a process"
         elif event == "socket.connect":
-            self.effects = "collection connected a socket"
+            self.per_run = "collection connected a socket"
+        if self.per_run is None and event in _perrun.EVENTS:
+            self.per_run = _perrun.effect(event, args)
+
+    def _open(self, name: str, flags: int) -> None:
+        # Temporary and new files have nothing in them that was there before.
+        if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
+            if is_cached(name):
+                self._byte_code.opened(name)
+            source = source_of(name)
+            if source not in self._opened:
+                self._opened[source] = _state(source)
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            if name in self._opened and name not in self._overwritten and name not in self._written:
+                self._watching = False
+                self._overwritten[name] = _digest(name)
+                self._watching = True
+            self._written.add(name)
+
+    def _open_database(self, database: object) -> None:
+        """The library opens it by itself, and a log of what was written last, if there is one."""
+        if not isinstance(database, (str, bytes, os.PathLike)):
+            return
+        name = os.fsdecode(database)
+        if name.startswith("file:"):
+            from urllib.parse import unquote, urlsplit
+
+            name = unquote(urlsplit(name).path)
+        if name and name != ":memory:":
+            for suffix in ("", "-wal", "-journal"):
+                self._opened.setdefault(file := os.path.abspath(name + suffix), _state(file))
 
     def asks_the_system(self, command: object) -> bool:
         """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
@@ -143,26 +173,34 @@ class Dependencies:
         """What the process has read that this one was forked from, and since when it counts as unchanged."""
         for name, state in other._opened.items():
             self._opened.setdefault(name, state)
+        for name, listing in other._listed.items():
+            self._listed.setdefault(name, listing)
+        self._byte_code.inherit(other._byte_code)
         self.started_ns = other.started_ns
 
     def take(self, files: Iterable[str], folders: Iterable[str]) -> None:
         """Take the state of ``files``, everything that was opened and ``folders``: of a process that has no session."""
         for name in {*files, *self._opened}:
             self._take_file(name)
-        for name in folders:
-            self._directories[name] = (_state(name), _listing(name))
+        for name in {*folders, *self._listed}:
+            self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
+        self._byte_code.snapshot(())
         self._find_changes()
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _take_file(self, name: str) -> None:
-        if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(("/proc/", "/sys/", "/dev/")):
+        if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(_VIRTUAL):
             self._files[name] = _state(name)
 
     def _find_changes(self) -> None:
         """What changed while it may have been read is unknown, except by collection itself."""
         for name, state in self._files.items():
             new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
-            if (new or self._opened.get(name, state) != state) and name not in self._written:
+            if name in self._overwritten:
+                changed = _digest(name) != self._overwritten[name]
+            else:
+                changed = (new or self._opened.get(name, state) != state) and name not in self._written
+            if changed:
                 self.effects = self.effects or f"{name} changed during collection"
 
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
@@ -180,27 +218,47 @@ class Dependencies:
                     break
         if config.inipath is not None:
             files.add(str(config.inipath))
+        files.update(self._looks_for_environments())
+        files.update(startup_files())
         ignored = self._pytest_cache(config)
         for name in files - ignored:
             self._take_file(name)
         for name in folders | self._listed.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
+        self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))
         self._find_changes()
-        self.effects = self.effects or _per_run(config)
+        self.per_run = self.per_run or _perrun.reason(config)
+        self.effects = self.effects or self.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def _looks_for_environments(self) -> Iterator[str]:
+        """Files that make a folder that was not looked into a virtual environment, or the other way round."""
+        for folder in list(self._listed):
+            if folder.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep)):
+                continue
+            try:
+                with os.scandir(folder) as entries:
+                    names = [entry.path for entry in entries if entry.name not in IGNORED_NAMES and entry.is_dir()]
+            except OSError:
+                continue
+            for name in names:
+                if name not in self._listed:
+                    yield from (os.path.join(name, *parts) for parts in _ENVIRONMENT)
 
     def hash_files(self) -> None:
         """Remember the contents, so that a new time stamp alone changes nothing; once, any time after :meth:`snapshot`."""
         if self._complete:
             return
         self._complete = True
+        doubtful = self._byte_code.doubtful_sources()
         for name, state in self._files.items():
             if (
                 state is not None
                 and stat.S_ISREG(state[0])
                 and state[2] <= _HASH_LIMIT
                 and not name.startswith(sys.base_prefix)
+                and name not in doubtful
             ):
                 digest = _digest(name)
                 # Changed since: these are not the contents that were collected.
@@ -257,38 +315,7 @@ class Dependencies:
             if _listing(name) != listing:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
-        return None
-
-
-def _source_of(name: str) -> str:
-    """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
-    folder, base = os.path.split(name)
-    if not base.endswith((".pyc", ".pyo")) or os.path.basename(folder) != "__pycache__":
-        return name
-    return os.path.join(os.path.dirname(folder), base.partition(".")[0] + ".py")
-
-
-def _per_run(config: pytest.Config) -> str | None:
-    """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
-    if getattr(config.option, "cacheclear", False):
-        return "`--cache-clear` is for one run"
-    for hook in ("pytest_sessionstart", "pytest_runtestloop"):
-        for impl in third_party(config, hook):
-            if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
-                # Around the loop, so in every worker.
-                continue
-            if _is_installed(impl.function.__module__):
-                # A plugin prepares its own objects, and acts on the run in the controller.
-                continue
-            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-            if name not in _STARTS_ONCE:
-                return f"`{hook}` of {name} is to run in every run"
-    return None
-
-
-def _is_installed(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return file.startswith((sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep))
+        return self._byte_code.changed()
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -297,14 +324,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _state(name: str) -> FileState | None:
-    try:
-        found = os.stat(name)
-    except (OSError, ValueError):
-        return None
-    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _digest(name: str) -> bytes:

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from rpytest._wire import Message
 
 #: Modification time, size and inode by file name; `None` for a missing file.
 FileTimes = dict[str, list[int] | None]
+
+#: Modules that are imported at the start if there are any.
+_CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Warm:
             "tests": self.info.get("tests", 0),
             "since": self.since,
             "runs": self.info.get("runs", 0),
-            "rss_kb": resident_kb(self.pid),
+            "memory_kb": memory_kb(self.pid),
             "method": self.info.get("method", "collected"),
         }
 
@@ -73,20 +77,24 @@ class Warm:
 def session_key(request: Message) -> str:
     """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
     environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
-    rest = [
-        request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog")
-    ]
+    names = ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog", "preload")
+    rest = [request.get(name) for name in names]
     # Not just joined: a line break in an argument or a variable must not look like two of them.
     return json.dumps([request["cwd"], request["argv"], environment, rest])
 
 
-def resident_kb(pid: int) -> int:
-    """Memory that the process has in use, in KiB."""
+def memory_kb(pid: int) -> int:
+    """Memory that the process has in use, in KiB; what it shares with others counts in part (PSS)."""
     try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
-    except (OSError, ValueError, IndexError):
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    except (OSError, ValueError, StopIteration):
         return 0
+
+
+def default_memory_limit() -> int:
+    """A quarter of the machine's memory, in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 << 20)
 
 
 def file_times(names: Iterable[str]) -> FileTimes:
@@ -99,6 +107,17 @@ def file_times(names: Iterable[str]) -> FileTimes:
         except OSError:
             times[name] = None
     return times
+
+
+def startup_files() -> list[str]:
+    """Files from which an interpreter makes its path and its hooks before anything else runs, whether they are there or not."""
+    names = []
+    for folder in sys.path:
+        names += [os.path.join(folder, name, "__init__.py") for name in _CUSTOMIZE]
+        names += [os.path.join(folder, f"{name}.py") for name in _CUSTOMIZE]
+        with contextlib.suppress(OSError):
+            names += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")]
+    return sorted(names)
 
 
 def refuse(conn: socket.socket, text: str, hint: str) -> None:

@@ -17,6 +17,7 @@ from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
+from rpytest._news import Herald
 
 if TYPE_CHECKING:
     import warnings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from rpytest import _native
     from rpytest._live import LiveLog
+    from rpytest._news import News
     from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
@@ -53,6 +55,8 @@ class Birth:
         self.wants_ids = False
         #: Whether fixtures are measured: `--timings`.
         self.timings = False
+        #: What shared fixtures have said, by test.
+        self.news: dict[int, News] = {}
 
     @property
     def name(self) -> str:
@@ -111,6 +115,8 @@ class Worker:
 
             self.clock = SetupClock()
             config.pluginmanager.register(self.clock, "rpytest-setups")
+        if birth.news:
+            config.pluginmanager.register(Herald(self, birth.news), "rpytest-herald")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()
@@ -166,12 +172,12 @@ class Worker:
         self.native.push(
             _record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True
         )
-        os._exit(0)
+        _process.leave(0)
 
     def abort(self, status: int) -> NoReturn:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
         _process.run_exit_functions()
-        os._exit(status)
+        _process.leave(status)
 
     # The loop's parts
 
@@ -207,7 +213,7 @@ class Worker:
         """End a child that a test has forked and that came back from it: it must not be a second worker."""
         if _process.is_foreign():
             _process.flush_streams()
-            os._exit(status)
+            _process.leave(status)
 
     def _commit_call(self) -> None:
         """Interrupted in its teardown, a test has its result all the same, as under pytest."""
@@ -299,7 +305,7 @@ def crash(birth: Birth, error: BaseException) -> NoReturn:
         # Recognisable as what it is: the interrupt that all workers got.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    os._exit(1)
+    _process.leave(1)
 
 
 def _interrupt_location() -> str:

@@ -179,3 +179,16 @@ def test_disaster(shared_project: Project, folder: Path, disaster: str, method: 
 def _says_why(result: Result) -> bool:
     words = ("rror", "FAILED", "crashed", "nterrupt", "did not run", "ended", "SystemExit")
     return any(word in result.stdout + result.stderr for word in words)
+
+
+def test_os_exit_is_replaced(shared_project: Project, folder: Path) -> None:
+    """Code that ends processes is tested with another `os._exit`, which may stay: ours still end."""
+    files = {
+        "conftest.py": "import os\nos._exit = lambda status=0: None\n",
+        "test_a.py": "import os\ndef test_1(): os._exit(0)\ndef test_2(): pass\ndef test_3(): assert 0",
+    }
+    shared_project.fill(folder, files)
+    expected = shared_project.pytest(junit=False, cwd=folder)
+    for method in ("collected", "collected", "bare"):
+        result = shared_project.rpytest("-n2", "--start-method", method, junit=False, cwd=folder)
+        assert (result.status, result.counts) == (expected.status, expected.counts), result
