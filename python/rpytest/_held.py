@@ -100,7 +100,7 @@ class Finder:
             for each in step.found & step.modules.keys():
                 if "." not in each or each == name:
                     found = self._origin(each, path if each == name else None)
-                    if found != _origin(step.modules[each]):
+                    if found != _steps.kind(step.modules[each].__spec__):
                         return f"`{each}` is found elsewhere ({found})", [step.name]
             for each in step.missing:
                 if self._origin(each, None) is not None:
@@ -119,10 +119,10 @@ class Finder:
         return None
 
     def _origin(self, name: str, path: Any) -> str | None:
-        """The file that the import system would load ``name`` from; ``""`` for a namespace package, ``None`` when there is nothing."""
+        """What the import system would make ``name`` of, or ``None``."""
         if name not in self._found:
             spec = _steps.resolve(name, path, self)
-            self._found[name] = None if spec is None else f"{spec.origin or ''}{_kind(spec)}"
+            self._found[name] = None if spec is None else _steps.kind(spec)
         return self._found[name]
 
     def _changed_variables(self) -> set[str]:
@@ -153,20 +153,6 @@ class Finder:
             "the timeout of sockets": socket.getdefaulttimeout(),
             "the class of loggers": logging.getLoggerClass(),
         }
-
-
-def _kind(spec: importlib.machinery.ModuleSpec) -> str:
-    """Tells loaders apart that make different modules of one file."""
-    return "" if spec.origin is None else f" ({type(spec.loader).__name__})"
-
-
-def _origin(module: ModuleType) -> str | None:
-    spec = module.__spec__
-    if spec is None or (spec.loader is None and spec.origin is None and spec.submodule_search_locations is None):
-        return None
-    if spec.origin is None and not _steps.is_namespace(spec):
-        return None
-    return f"{spec.origin or ''}{_kind(spec)}"
 
 
 def _named_in_libraries(step: Step, names: set[str]) -> set[str]:

@@ -169,6 +169,10 @@ class Preload:
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, SystemExit)) and not self._executed:
                 raise
+            if not self._executed and isinstance(error, ModuleNotFoundError) and error.name == name:
+                # Not to be found: a module that another one has put in place.
+                self.failed.pop(name, None)
+                return
             self.is_dirty = self.is_dirty or bool(self._executed)
             self._fail(name, error)
             self.owner = {key: owner for key, owner in self.owner.items() if owner.name != name}
@@ -223,7 +227,11 @@ class Preload:
             if name not in self._base and name not in self.owner:
                 step.modules[name] = module
         for name, module in step.modules.items():
-            step.native |= isinstance(getattr(module.__spec__, "loader", None), importlib.machinery.ExtensionFileLoader)
+            if name in step.found and (not isinstance(module, ModuleType) or module.__spec__ is None):
+                raise self._spoiled(f"puts something else in the place of `{name}`")
+            step.native |= isinstance(
+                getattr(getattr(module, "__spec__", None), "loader", None), importlib.machinery.ExtensionFileLoader
+            )
             package_name, _, attribute = name.rpartition(".")
             package = sys.modules.get(package_name)
             if package is not None and package_name not in step.modules and vars(package).get(attribute) is module:
@@ -265,7 +273,10 @@ class Preload:
             return spec
         wanted = self.wanted.get(name)
         has_failed = name in self.tried and (spec.origin or "").startswith(self.inside)
-        if not has_failed and wanted != (spec.origin or ""):
+        if wanted == (spec.origin or ""):
+            pass
+        elif not has_failed and _steps.resolve(name, path, self, self._finders) is not None:
+            # Not by the finder of a package, as of `six.moves`.
             raise self._spoiled(f"imports `{name}`, which no session has imported")
         # Python's own `_x` are parts of its `x`, and may import it.
         is_part = has_failed or (name.startswith("_") and name in sys.stdlib_module_names)
@@ -298,7 +309,8 @@ class Preload:
 
     def _register_at_fork(self, **handlers: Any) -> None:
         module = str(sys._getframe(1).f_globals.get("__name__", ""))
-        if top(module) not in sys.stdlib_module_names:
+        # In a child, which has nothing of the package yet, such a handler finds nothing to do.
+        if top(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
             raise self._spoiled("has handlers for forks")
         _register(**handlers)
 

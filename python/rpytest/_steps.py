@@ -154,10 +154,10 @@ def folders() -> tuple[str, ...]:
     return tuple(sorted(path + os.sep for path in kept))
 
 
-def origin_of(module: object, inside: tuple[str, ...]) -> str | None:
+def origin_of(name: str, module: object, inside: tuple[str, ...]) -> str | None:
     """The file of an installed module that Python's own import system has loaded, or ``""`` for a namespace package; ``None`` for any other."""
     spec = getattr(module, "__spec__", None)
-    if not isinstance(module, ModuleType) or spec is None or spec.name != getattr(module, "__name__", None):
+    if not isinstance(module, ModuleType) or spec is None or spec.name != name:
         return None
     if type(spec.loader) in _LOADERS:
         origin = spec.origin
@@ -169,7 +169,16 @@ def origin_of(module: object, inside: tuple[str, ...]) -> str | None:
 
 def is_namespace(spec: Any) -> bool:
     """Whether it is a package without a file."""
-    return spec.origin is None and "Namespace" in type(spec.loader).__name__ + str(spec.loader is None and "Namespace")
+    if spec.origin is not None or spec.submodule_search_locations is None:
+        return False
+    return spec.loader is None or "Namespace" in type(spec.loader).__name__
+
+
+def kind(spec: Any) -> str:
+    """File and loader: equal for two specs that make the same module."""
+    if is_namespace(spec):
+        return f"a namespace in {', '.join(spec.submodule_search_locations)}"
+    return f"{spec.origin} by {type(spec.loader).__name__}"
 
 
 def installed(order: Iterable[str], known: Iterable[str], inside: tuple[str, ...]) -> dict[str, str]:
@@ -180,15 +189,17 @@ def installed(order: Iterable[str], known: Iterable[str], inside: tuple[str, ...
         if name in passed or top(name) in OWN:
             continue
         passed.add(name)
-        origin = origin_of(sys.modules.get(name), inside)
+        origin = origin_of(name, sys.modules.get(name), inside)
         if origin is not None:
             found[name] = origin
     return found
 
 
-def resolve(name: str, path: Any, but: object) -> importlib.machinery.ModuleSpec | None:
-    """What the import system would find, were it not for the finder ``but``."""
-    for finder in list(sys.meta_path):
+def resolve(
+    name: str, path: Any, but: object, finders: Iterable[Any] | None = None
+) -> importlib.machinery.ModuleSpec | None:
+    """What the import system would find with these ``finders``, by default all, were it not for the finder ``but``."""
+    for finder in list(sys.meta_path if finders is None else finders):
         find = getattr(finder, "find_spec", None)
         if finder is but or find is None:
             continue

@@ -224,7 +224,7 @@ class TestWhatAProjectDoes:
         site.learn()
         site.project.write(second="VALUE = 2\n")
         assert site.run().counts == {"failed": 1}
-        assert site.refusals() == [f"`second` is found elsewhere ({site.project.path}/second.py (SourceFileLoader))"]
+        assert site.refusals() == [f"`second` is found elsewhere ({site.project.path}/second.py by SourceFileLoader)"]
         (site.project.path / "second.py").unlink()
         assert site.run().counts == {"passed": 1}
 
