@@ -91,14 +91,17 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
 
 def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
-    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
     return bool(
-        config.option.durations is not None
-        or "p" in shown
-        or "P" in shown
+        shows_passed_tests(config)
         or third_party(config, "pytest_terminal_summary")
         or third_party(config, "pytest_report_teststatus")
     )
+
+
+def shows_passed_tests(config: pytest.Config) -> bool:
+    """Whether options ask for passed tests in pytest's text at the end."""
+    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
+    return config.option.durations is not None or "p" in shown or "P" in shown
 
 
 class Encoder:

@@ -347,6 +347,10 @@ class SharedFixtures:
                 except KeyboardInterrupt:
                     self._interrupted(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt")
                     signal.signal(signal.SIGINT, self.interrupt_handler)
+                except pytest.exit.Exception as error:
+                    status = -1 if error.returncode is None else error.returncode
+                    self._interrupted(_record.WHY_EXIT, status, str(error.msg))
+                    signal.signal(signal.SIGINT, self.interrupt_handler)
                 except BaseException as error:
                     errors.setdefault(self._owner(finalizer, last), []).append(error)
         stack.clear()

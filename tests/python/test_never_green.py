@@ -141,6 +141,29 @@ DISASTERS = {
     "all streams closed": {
         "test_x.py": "import os\ndef test_x():\n    for fd in range(3, 256):\n        try: os.close(fd)\n        except OSError: pass\n    assert 0"
     },
+    "os._exit(0) in a function's finalizer": {
+        "test_x.py": "import os, pytest\n@pytest.fixture\ndef f():\n    yield\n    os._exit(0)\ndef test_x(f): pass"
+    },
+    "os._exit(0) in tearDownClass": {
+        "test_x.py": "import os, unittest\nclass Test(unittest.TestCase):\n    tearDownClass = classmethod(lambda cls: os._exit(0))\n    def test_x(self): pass"
+    },
+    "os._exit(0) in a destructor": {
+        "test_x.py": "import os\nclass Thing:\n    def __del__(self): os._exit(0)\ndef test_x(): Thing()"
+    },
+    "another program in a test": {"test_x.py": "import os\ndef test_x(): os.execv('/bin/true', ['true'])"},
+    "another program at import": {"test_x.py": "import os\nos.execv('/bin/true', ['true'])"},
+    "a child that goes on when its parent has ended": {
+        "test_x.py": "import os\ndef test_x():\n    if os.fork(): os._exit(0)"
+    },
+    "SIGALRM in a test": {
+        "test_x.py": "import signal, time\ndef test_x():\n    signal.setitimer(signal.ITIMER_REAL, 0.1)\n    time.sleep(60)"
+    },
+    "SIGKILL of the process above a worker": {
+        "test_x.py": "import os, signal, time\ndef test_x():\n    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(60)"
+    },
+    "sys.exit(0) in the ids of parameters": {
+        "test_x.py": "import pytest, sys\n@pytest.mark.parametrize('i', [1], ids=lambda i: sys.exit(0))\ndef test_x(i): pass"
+    },
     "a result that never arrives": {
         "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest._worker\n    rpytest._worker.Worker._commit = lambda worker: None\n"
     },
