@@ -439,7 +439,7 @@ mod tests {
         );
         assert_eq!(
             complaint("[tool.rpytest]\nstart_method = 'warm'"),
-            "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected `collected` or `bare`"
+            "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected one of `collected`, `imported`, `bare`"
         );
         let text = complaint("[tool.rpytest]\ndefault_workers = \n");
         assert!(
