@@ -20,6 +20,7 @@ from rpytest._warm import (
     FileTimes,
     Pending,
     Warm,
+    base_key,
     default_memory_limit,
     file_times,
     has_news,
@@ -34,6 +35,9 @@ from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
 MAX_SESSIONS = 8
+
+#: The same for trunks, each of which is kept beside the session that it was forked from.
+MAX_TRUNKS = 4
 
 #: Inherited descriptors are looked for up to this number.
 _MOST_DESCRIPTORS = 1 << 16
@@ -72,6 +76,7 @@ class Daemon:
         self._measured = -_MEASURED_EVERY
         self._has_grown = False
         self.stopping = False
+        self.runs = 0
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
         #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
@@ -215,7 +220,8 @@ class Daemon:
         elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
             self._resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {_wire.PROTOCOL}")
         elif operation == "run":
-            self._run(Pending(message, conn, fds))
+            self.runs += 1
+            self._run(Pending(message, conn, fds, self.runs))
         else:
             raise ValueError(f"unknown request {operation!r}")
 
@@ -233,6 +239,10 @@ class Daemon:
         warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
         if warm is not None:
             # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        warm = self._trunk(pending)
+        if warm is not None:
             self._hand_over(warm, pending)
             return
         if self.listener is not None:
@@ -256,7 +266,40 @@ class Daemon:
         warm.used = time.monotonic()
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(_wire.Closed):
-            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds])
+            _wire.send(warm.control, {**pending.request, "run": pending.number}, [pending.conn.fileno(), *pending.fds])
+
+    def _trunk(self, pending: Pending) -> Warm | None:
+        """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
+        base = base_key(pending.request)
+        trunks = [
+            warm
+            for warm in self.sessions.values()
+            if warm.is_trunk and warm.base == base and warm.number not in pending.declined
+        ]
+        return max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since), default=None)
+
+    def _plant(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        """A session has forked a trunk."""
+        (fd,) = fds
+        control = socket.socket(fileno=fd)
+        control.set_inheritable(False)
+        self.runs += 1
+        self.sessions[fd] = Warm(
+            f"trunk {self.runs}",
+            0,
+            -1,
+            control,
+            time.time(),
+            None,
+            info=message,
+            used=time.monotonic(),
+            cwd=warm.cwd,
+            args=warm.args,
+            is_trunk=True,
+            base=warm.base,
+            number=self.runs,
+            source=warm.pid,
+        )
 
     def _fork(self, main: Callable[[], object], but: Pending | None = None) -> int:
         """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
@@ -283,7 +326,7 @@ class Daemon:
                 from rpytest._session import session_main
 
                 ours.close()
-                session_main(theirs, pending.conn, request, pending.fds)
+                session_main(theirs, pending.conn, request, pending.fds, self.listener is not None)
 
             pid = self._fork(main, but=pending)
             pidfd = os.pidfd_open(pid)
@@ -300,6 +343,7 @@ class Daemon:
             cwd=request["cwd"],
             args=request["argv"],
             reaper=reaper,
+            base=base_key(request),
         )
 
     def _start_bare(self, pending: Pending, known: Message) -> None:
@@ -317,7 +361,8 @@ class Daemon:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
-            os.close(warm.pidfd)
+            if warm.pidfd >= 0:
+                os.close(warm.pidfd)
             for pending in warm.pending:
                 if pending is not but:
                     pending.close()
@@ -332,10 +377,11 @@ class Daemon:
 
     def _make_room(self) -> None:
         idle = self._idle_sessions()
-        while len(self.sessions) >= MAX_SESSIONS and idle:
-            warm = idle.pop(0)
-            log(f"session {warm.pid} goes: more than {MAX_SESSIONS} are warm")
-            self._forget(warm)
+        for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
+            kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in self.sessions.values())
+            for warm in [warm for warm in idle if warm.is_trunk == is_trunk][: max(0, kept - most + 1)]:
+                log(f"{'trunk' if is_trunk else 'session'} {warm.pid} goes: more than {most} are warm")
+                self._forget(warm)
 
     def _shrink(self) -> None:
         """Let go of what was used least recently until the rest is within the limit; one that is at work ends when it is done."""
@@ -367,10 +413,16 @@ class Daemon:
         self.last_use = time.monotonic()
         try:
             message, fds = _wire.receive(warm.control)
-            _wire.close_all(fds)
         except (_wire.Closed, OSError, ValueError):
             self._lost(warm)
             return
+        if message.get("ev") == "trunk":
+            self._plant(warm, message, fds)
+            return
+        if warm.is_trunk:
+            self._hear_trunk(warm, message, fds)
+            return
+        _wire.close_all(fds)
         match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
@@ -392,25 +444,60 @@ class Daemon:
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
                 self._restart(warm, message.get("learns", False))
             case "learned":
-                if self.listener is not None:
+                if self.listener is not None and warm.first is not None:
                     self.preloads.learn(warm.first.request, message)
             case "over":
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
+                pending += self._fell_trunks(warm)
                 for run in pending[:1]:
                     self._start(warm.key, run, preloaded=False)
                 for run in pending[1:]:
                     self._run(run)
-                self.preloads.refused(warm.first.request, message)
+                if warm.first is not None:
+                    self.preloads.refused(warm.first.request, message)
             case "bare":
                 reason = message["reason"]
                 log(f"session {warm.pid} can't be forked: {reason}")
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
+                # What is in the way came when tests were selected, as it would in every run.
+                pending += self._fell_trunks(warm)
                 if reason != "asked for":
                     self.bare[warm.key] = (message, file_times(message["files"]))
                 for run in pending:
                     self._start_bare(run, message)
+
+    def _fell_trunks(self, warm: Warm) -> list[Pending]:
+        """Let the trunks of a session go; returns the runs that wait for them."""
+        pending = []
+        for trunk in [other for other in self.sessions.values() if other.source == warm.pid and other.is_trunk]:
+            pending += trunk.pending
+            trunk.pending = []
+            self._forget(trunk)
+        return pending
+
+    def _hear_trunk(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        run = next((pending for pending in warm.pending if pending.number == message.get("run")), None)
+        match message.get("ev"):
+            case "info":
+                warm.info, warm.pid = message, int(message["pid"])
+                (warm.pidfd,) = fds
+                return
+            case "accepted" if run is not None:
+                warm.pending.remove(run)
+                run.close()
+            case "declined" if run is not None:
+                warm.pending.remove(run)
+                run.declined.add(warm.number)
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
+                self._run(run)
+            case "stale":
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} is not reused: {self.last_reason}")
+                self._restart(warm)
+        _wire.close_all(fds)
 
     def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
         pending, warm.pending = warm.pending, []
@@ -474,7 +561,8 @@ class Daemon:
         self.ended.pop(warm.pid, None)
         self.preloads.forget(warm.pid)
         warm.control.close()
-        os.close(warm.pidfd)
+        if warm.pidfd >= 0:
+            os.close(warm.pidfd)
 
     def _status(self) -> Message:
         return {
@@ -487,7 +575,8 @@ class Daemon:
             "idle_timeout": self.idle,
             "memory_kb": memory_kb(os.getpid()),
             "memory_limit": self.memory_limit,
-            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_over],
+            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_trunk and not warm.is_over],
+            "trunks": [warm.status() for warm in self.sessions.values() if warm.is_trunk],
             "preloads": [process.status() for process in self.preloads.processes.values()],
             "last_reason": self.last_reason,
         }
@@ -531,7 +620,7 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
-        for name in ("_native", "_session", "_host", "_worker", "_bare", "_preload"):
+        for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:
         missing = error.name or str(error)

@@ -444,7 +444,7 @@ def _be_session(control: socket.socket, preload: Preload, began: int) -> NoRetur
     try:
         request, fds = _wire.receive(control)
         preload.dependencies.started_ns = began
-        session_main(control, socket.socket(fileno=fds[0]), request, fds[1:], preload)
+        session_main(control, socket.socket(fileno=fds[0]), request, fds[1:], True, preload)
     except _wire.Closed:
         # The daemon has not waited for this process.
         pass

@@ -6,6 +6,7 @@ What can't be seen (`stat` without `open`, opens in C code) is listed in ``docs/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -203,6 +204,15 @@ class Dependencies:
             if changed:
                 self.effects = self.effects or f"{name} changed during collection"
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While this process looks at itself."""
+        before, self._watching = self._watching, False
+        try:
+            yield
+        finally:
+            self._watching = before
+
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
         """Take the state of everything that was seen, right after collection."""
         files = self._read_files()
@@ -221,9 +231,9 @@ class Dependencies:
         files.update(self._looks_for_environments())
         files.update(startup_files())
         ignored = self._pytest_cache(config)
-        for name in files - ignored:
+        for name in files - ignored - self._files.keys():
             self._take_file(name)
-        for name in folders | self._listed.keys():
+        for name in (folders | self._listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))
