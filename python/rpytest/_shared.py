@@ -9,7 +9,7 @@ import signal
 import time
 import types
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.runner import CallInfo
@@ -17,7 +17,8 @@ from _pytest.tmpdir import TempPathFactory
 from _pytest.warnings import catch_warnings_for_item
 
 from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record
-from rpytest._encode import Encoder, encode_warning
+from rpytest._debugger import no_terminal
+from rpytest._encode import CollectingXML, Encoder, encode_warning
 from rpytest._fork import park_capture, restart_capture
 from rpytest._needs import Need, Needs, Settings
 from rpytest._news import News
@@ -114,7 +115,8 @@ class SharedFixtures:
         """The process with the fixtures has ended itself, or died: the next one goes without the fixture that was the reason."""
         said = warden.said or warden.at
         if said is None:
-            raise RuntimeError(f"the process that sets session fixtures up died (wait status {warden.status})")
+            # Killed, and not by a fixture: so a host ends. The command line notices.
+            os._exit(1)
         remember = warden.said is not None and bool(said["remember"])
         name, reason = str(said["name"]), str(said["reason"])
         if warden.said is None:
@@ -224,7 +226,7 @@ class SharedFixtures:
         began = time.perf_counter()
         need.is_up = True
         try:
-            with self._phase(item, "setup", news):
+            with self._phase(item, "setup", news), no_terminal(watcher.debugger):
                 need.definition.execute(request=request)
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
@@ -236,6 +238,10 @@ class SharedFixtures:
         finally:
             news.duration += time.perf_counter() - began
             item._initrequest()
+            # Live logs: pytest's handler writes to the terminal, which is the command line's.
+            text = self.answers.collected.terminal.take().strip("\n")
+            if text:
+                self.notes.append(text)
 
     @contextlib.contextmanager
     def _phase(self, item: Any, when: str, news: News) -> Iterator[None]:
@@ -339,7 +345,7 @@ class SharedFixtures:
         errors: dict[int, list[BaseException]] = {}
         stack = self.session._setupstate.stack
         finalizers, _ = stack.get(self.session, ([], None))
-        with self._phase(item, "teardown", news):
+        with self._phase(item, "teardown", news), no_terminal(_no_debugger):
             while finalizers:
                 finalizer = finalizers.pop()
                 try:
@@ -360,6 +366,8 @@ class SharedFixtures:
         encoder = Encoder(self.config, self.answers.collected.xml, every_report)
         for number, found in errors.items():
             report = self._failed(self.needs.item(number), found)
+            if encoder.xml is not None:
+                _prime(encoder.xml, self.needs.item(number))
             # What was written and logged is in one piece; it belongs to whoever has failed.
             report.sections += [(f"Captured {key} teardown", content) for key, content in news.sections]
             _, body, _ = encoder.test([report], news.warnings)
@@ -388,6 +396,13 @@ class SharedFixtures:
         return report
 
 
+def _prime(xml: CollectingXML, item: pytest.Item) -> None:
+    """Let the junit writer know the test as one that has passed: what is added now is added to that."""
+    call = CallInfo.from_call(lambda: None, when="call")
+    xml.log_report(pytest.TestReport.from_item_and_call(item, call))
+    xml.stats = dict.fromkeys(xml.stats, 0)
+
+
 def _group(text: str, errors: list[BaseException]) -> BaseException:
     import _pytest.runner as runner
 
@@ -398,6 +413,15 @@ def _group(text: str, errors: list[BaseException]) -> BaseException:
         kind = builtins.BaseExceptionGroup  # type: ignore[attr-defined,unused-ignore]
     group: BaseException = kind(text, errors[::-1])
     return group
+
+
+class _Given(BaseException):
+    """Leaves a set-up that another process makes instead."""
+
+
+def _no_debugger() -> NoReturn:
+    __tracebackhide__ = True
+    pytest.fail("no debugger in the finalizer of a shared fixture; hint: name the fixture in `per_worker_fixtures`")
 
 
 class _Hazard:
@@ -423,6 +447,12 @@ class _SetupWatcher:
         """The next set-up is for this fixture."""
         self.need = need
         self.has_seen_failure = False
+
+    def debugger(self) -> NoReturn:
+        """The set-up calls `breakpoint()`: in a worker that is alone it gets the terminal."""
+        assert self.need is not None
+        self.hazard = _Hazard(self.need.definition, "its set-up wants a debugger", False)
+        raise _Given
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Generator[None, object, object]:
