@@ -204,13 +204,14 @@ class _Refused(argparse.Action):
     """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
 
     def __call__(self, *_: object) -> None:
-        hint = "rpytest has no loop on failing tests and no remote workers"
+        hint = "use `rpytest --watch`" if self.dest == "looponfail" else "rpytest has no remote workers"
         raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
 
 
 _COMMAND_LINE_ONLY = {
     "--daemon-status": "Say what the daemon keeps warm, and exit.",
     "--daemon-stop": "Stop the daemon, and exit.",
+    "--watch": "Run the tests again whenever something that they depend on changes.",
     "--no-daemon": "Leave no daemon behind: one run in processes of its own.",
     "--history-export": "Write the durations of this project's tests to a file, and exit.",
     "--history-import": "Add the durations of exported files to this project's, and exit.",
@@ -313,6 +314,16 @@ def refuse_timings(config: pytest.Config, request: Message) -> None:
         return
     raise pytest.UsageError(
         "`--timings` draws the workers of a run, and here pytest itself runs, in one process; hint: leave out `--timings`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+    )
+
+
+def refuse_watch(config: pytest.Config, request: Message) -> None:
+    """`--watch` where pytest itself runs: once, and perhaps with a debugger that needs the keys."""
+    option = config.option
+    if not request.get("watch") or getattr(option, "help", False) or getattr(option, "version", False):
+        return
+    raise pytest.UsageError(
+        "`--watch` runs tests in workers, and here pytest itself runs, in one process; hint: leave out `--watch`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
     )
 
 

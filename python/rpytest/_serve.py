@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _debug, _process, _wire
+from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -28,6 +28,7 @@ from rpytest._host import Host
 from rpytest._identity import Watch
 from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
+from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Server:
         dependencies: Dependencies,
         controllers: Controllers,
         watch: Watch,
+        graph: Graph | None,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -59,6 +61,8 @@ class Server:
         self.watch = watch
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
+        #: For `--watch`; a session that was made without has none.
+        self.graph = graph
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -235,6 +239,8 @@ class Server:
         _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool) -> Worker:
+        if self.request.get("watch"):
+            _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
         announcement = self.collected.announcement(self.method, self.dependencies.per_run, warm)
         client = self.controllers.client

@@ -32,6 +32,7 @@ from rpytest import (
     _refusing,
     _shard,
     _steps,
+    _watch,
     _wire,
     _xdist,
 )
@@ -130,6 +131,13 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: Since the first run was one of `--watch`.
+        self.graph: _watch.Graph | None = None
+        #: Workers run the tests: another role can't be watched.
+        self.is_watchable = True
+        if request.get("watch"):
+            self.graph = _watch.Graph()
+            self.graph.start()
         #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
         self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
@@ -161,6 +169,8 @@ class Session(Role):
             status = self.end_alone(client, status)
         elif self.terminal is not None:
             self.terminal.release()
+        # No test has run: whatever is mended next is among these.
+        self.tell_dependencies()
         finish_plain(self.conn, self.control, status)
 
     def decide(self, config: pytest.Config) -> None:
@@ -168,6 +178,8 @@ class Session(Role):
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
             _plugin.refuse_timings(config, self.request)
+            self.is_watchable = False
+            _plugin.refuse_watch(config, self.request)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)
@@ -257,6 +269,8 @@ class Session(Role):
         is_selection = self.trunk is not None and self.trunk.is_run
         _looks.end(config)
         self.dependencies.stop_watching()
+        if self.graph is not None:
+            self.graph.stop()
         if not is_selection:
             self.dependencies.snapshot(config, session)
         obstacle = self.watch.reader or self.controllers.obstacle()
@@ -282,7 +296,14 @@ class Session(Role):
         collected.news = self.news
         collected.learned = self.learned()
         server = Server(
-            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
+            self.control,
+            self.conn,
+            self.request,
+            collected,
+            self.dependencies,
+            self.controllers,
+            self.watch,
+            self.graph,
         )
         worker = self.worker = server.serve_selection() if is_selection else server.serve()
         worker.enter(config, session, self.xml)
@@ -294,6 +315,7 @@ class Session(Role):
         # Not an exception: pytest would report it as an internal error.
         if self.controllers is not None:
             self.controllers.give_up()
+        self.tell_dependencies()
         _process.run_exit_functions()
         if self.trunk is not None and self.trunk.is_run:
             hint = "run it with `--start-method bare`"
@@ -317,6 +339,11 @@ class Session(Role):
         if self.controllers is not None:
             own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
         return own
+
+    def tell_dependencies(self) -> None:
+        """For `--watch`."""
+        if self.request.get("watch") and self.is_watchable:
+            _watch.send(self.conn, self.dependencies, self.graph)
 
     def end_alone(self, client: Client, status: int) -> int:
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""

@@ -291,6 +291,16 @@ class Dependencies:
             name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED)
         )
 
+    def states(self) -> Iterator[tuple[str, FileState | None]]:
+        """Every file that was read or looked for so far, as it was then; for `--watch`."""
+        for name, state in (self._files or self._opened).items():
+            if name not in self._written:
+                yield name, self._opened.get(name, state) if self.effects is not None else state
+
+    def folders(self) -> list[str]:
+        """Every folder that was listed so far."""
+        return list(self._listed)
+
     @staticmethod
     def _pytest_cache(config: pytest.Config) -> set[str]:
         """Files of pytest's cache that it reads and rewrites in every run, unless this selection was made from them."""

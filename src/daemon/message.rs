@@ -114,6 +114,8 @@ pub struct RunRequest {
     pub session_fixtures: &'static str,
     pub shared_fixtures: Vec<String>,
     pub per_worker_fixtures: Vec<String>,
+    /// `--watch`: the session says what it was made from.
+    pub watch: bool,
 }
 
 /// Environment variables as a JSON object.
@@ -284,6 +286,10 @@ pub enum HostEvent {
         /// Added to the junit file's properties by the controller's hooks.
         #[serde(default)]
         properties: Vec<(String, String)>,
+    },
+    /// What the session was made from, as a memfd: with `--watch`.
+    Dependencies {
+        len: u64,
     },
     /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
     Shard(ShardQuestion),
