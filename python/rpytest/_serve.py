@@ -26,6 +26,7 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
+from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
@@ -184,9 +185,11 @@ class Server:
         yield
         self.dependencies.hash_files()
         yield
+        known = closures(self.collected.session)
         for index, item in enumerate(self.collected.session.items):
             # Cached by the item: a fifth of pytest's protocol for a trivial test.
             _ = item.location
+            known.of(item)
             if index % _SLICE == 0:
                 yield
         _process.freeze()
