@@ -1,6 +1,6 @@
 //! Dividing modules with expensive fixtures among given workers, so that all are done together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::Tests;
@@ -92,9 +92,11 @@ pub fn again(
     if looks * ROUNDS > STEPS {
         return Vec::new();
     }
+    // All others: also what is expensive to enter only because of a class in the middle of its module.
+    let divided: HashSet<u32> = modules.iter().map(|module| module.number).collect();
     let open: Vec<Unit> = units
         .iter()
-        .filter(|unit| unit.enter == 0)
+        .filter(|unit| !divided.contains(&unit.module))
         .copied()
         .collect();
     plans(tests, costs, &modules, &inside, &open, workers)

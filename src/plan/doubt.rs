@@ -167,7 +167,8 @@ mod tests {
             let tests = Tests::new(&modules, &classes, &durations)
                 .and_then(|tests| tests.with_setups(&setups))
                 .expect("the lists are of equal length");
-            assert_eq!(Plan::new(&tests, workers).entries().len(), 8);
+            let plan = Plan::new(&tests, workers);
+            assert_eq!(plan.entries().len(), 8);
         }
     }
 }
