@@ -163,9 +163,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--start-method",
         dest="start_method",
-        choices=("collected", "bare"),
+        choices=("collected", "imported", "bare"),
         default=None,
-        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+        help="What workers are forked from: the collected session (default); 'imported': one that is collected for this run; 'bare': each collects by itself.",
     )
     group.addoption(
         "--stats",
