@@ -131,9 +131,9 @@ def measure_time(venv: Venv, n: int, turns: int) -> None:
     print(f"A session fixture that computes for 1 s, 200 tests, {os.cpu_count()} processors, medians of {turns} turns:")
     print("| | wall s | processor s | set-ups |\n|---|---|---|---|")
     for name in programs:
-        processor = "–" if name.endswith("warm") else f"{statistics.median(processors[name]):.2f}"
+        all_processors = "–" if name.endswith("warm") else f"{statistics.median(processors[name]):.2f}"
         print(
-            f"| {name} | {statistics.median(walls[name]):.2f} | {processor} | {', '.join(map(str, sorted(ups[name])))} |"
+            f"| {name} | {statistics.median(walls[name]):.2f} | {all_processors} | {', '.join(map(str, sorted(ups[name])))} |"
         )
     if any(ups[name] != {1} for name in programs if name.startswith("rpytest")):
         raise Failed("rpytest has set the fixture up more than once in a run")

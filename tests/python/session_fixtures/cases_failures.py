@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from grid import Case, Run, parametrized
 
 
-def errors_once(count: int, text: str) -> object:
+def errors_once(count: int, text: str) -> Callable[[Run], None]:
     """Every dependant has the error, with its traceback."""
 
     def check(run: Run) -> None:

@@ -1,14 +1,12 @@
 """What must not be inherited: each of these would hang, or corrupt, if workers shared it.
 
-The tests use what they were given in a way that goes wrong in a fork: a pool whose threads are gone never answers, a socket's bytes
-are stolen by another worker, a file's position moves under the reader.
+The tests use what they were given in a way that goes wrong in a fork: a socket's bytes are stolen by another worker, a file's position moves under the reader.
 """
 
 from __future__ import annotations
 
 from grid import Case, parametrized
 
-THREAD = "its set-up started a thread"
 SOCKET = "its set-up left a connected socket"
 
 
@@ -44,137 +42,6 @@ server.serve_forever()
 """
 
 CASES = [
-    Case(
-        "thread-pool",
-        {
-            "conftest.py": fixture(
-                "it = ThreadPoolExecutor(2, thread_name_prefix='pool')\nit.submit(int).result()",
-                "it.shutdown()",
-                "from concurrent.futures import ThreadPoolExecutor",
-            ),
-            "test_a.py": parametrized("thing", "assert thing.submit(int, i).result() == i"),
-        },
-        own={"thing": f"{THREAD}: pool_0"},
-        notes=NOTES,
-    ),
-    Case(
-        "thread-pool-not-begun",
-        {
-            "conftest.py": fixture(
-                "it = ThreadPoolExecutor(2)", "it.shutdown()", "from concurrent.futures import ThreadPoolExecutor"
-            ),
-            "test_a.py": parametrized("thing", "assert thing.submit(int, i).result() == i"),
-        },
-        shared=("thing",),
-        notes=NOTES,
-    ),
-    Case(
-        "thread-that-outlives-its-finalizer",
-        {
-            "conftest.py": fixture(
-                "it = queue.SimpleQueue()\n"
-                "def serve():\n    while True:\n        it.get()()\n"
-                "threading.Thread(target=serve, name='server', daemon=True).start()",
-                imports="import queue, threading",
-            ),
-            "test_a.py": "import threading\n"
-            + parametrized("thing", "done = threading.Event(); thing.put(done.set); assert done.wait(120)"),
-        },
-        own={"thing": f"{THREAD}: server"},
-        notes=NOTES,
-    ),
-    Case(
-        "thread-of-a-dependency",
-        {
-            "conftest.py": """
-            import queue, threading
-            import pytest
-            from notes import note
-
-            @pytest.fixture(scope="session")
-            def plain():
-                note("up plain")
-                yield 1
-                note("down plain")
-
-            @pytest.fixture(scope="session")
-            def thing(plain):
-                note("up thing")
-                calls = queue.SimpleQueue()
-                def serve():
-                    while (call := calls.get()) is not None:
-                        call()
-                thread = threading.Thread(target=serve, name="server")
-                thread.start()
-                yield calls
-                calls.put(None)
-                thread.join()
-                note("down thing")
-
-            @pytest.fixture(scope="session")
-            def above(thing):
-                note("up above")
-                yield thing
-                note("down above")
-
-            @pytest.fixture(scope="session")
-            def beside():
-                note("up beside")
-                yield 1
-                note("down beside")
-            """,
-            "test_a.py": "import threading\n"
-            + parametrized("above, beside", "done = threading.Event(); above.put(done.set); assert done.wait(120)"),
-        },
-        shared=("plain", "beside"),
-        own={"thing": f"{THREAD}: server", "above": "requests thing"},
-        notes=(
-            "up plain",
-            "up thing",
-            "up above",
-            "up beside",
-            "down beside",
-            "down above",
-            "down thing",
-            "down plain",
-        ),
-    ),
-    Case(
-        "timer-thread",
-        {
-            "conftest.py": fixture(
-                "it = threading.Event()\ntimer = threading.Timer(3600, it.set)\ntimer.start()",
-                "timer.cancel()\ntimer.join()",
-                "import threading",
-            ),
-            "test_a.py": parametrized("thing", "assert not thing.is_set()"),
-        },
-        own={"thing": f"{THREAD}: Thread-1"},
-        notes=NOTES,
-    ),
-    Case(
-        "http-server-in-a-thread",
-        {
-            "conftest.py": fixture(
-                "it = ThreadingHTTPServer(('127.0.0.1', 0), Handler)\n"
-                "thread = threading.Thread(target=it.serve_forever, name='http')\nthread.start()",
-                "it.shutdown()\nthread.join()\nit.server_close()",
-                "import threading\nfrom http.server import BaseHTTPRequestHandler, ThreadingHTTPServer",
-                "class Handler(BaseHTTPRequestHandler):\n"
-                "    def do_GET(self):\n"
-                "        self.send_response(200)\n        self.end_headers()\n"
-                "        self.wfile.write(str(os.getpid()).encode())\n"
-                "    def log_message(self, *args):\n        pass\n",
-            ),
-            "test_a.py": "import os, urllib.request\n"
-            + parametrized(
-                "thing",
-                "url = f'http://127.0.0.1:{thing.server_port}/'; assert urllib.request.urlopen(url).read() == str(os.getpid()).encode()",
-            ),
-        },
-        own={"thing": f"{THREAD}: http"},
-        notes=NOTES,
-    ),
     Case(
         "connected-socket",
         {
@@ -442,32 +309,6 @@ CASES = [
         notes=NOTES,
     ),
     Case(
-        "multiprocessing-queue",
-        {
-            "conftest.py": fixture(
-                "it = multiprocessing.get_context('fork').Queue()\nit.put(0)\nassert it.get() == 0",
-                "it.close()\nit.join_thread()",
-                "import multiprocessing",
-            ),
-            "test_a.py": parametrized("thing", body("thing.put(i)\nassert thing.get(timeout=120) == i")),
-        },
-        own={"thing": f"{THREAD}: QueueFeederThread"},
-        notes=NOTES,
-    ),
-    Case(
-        "multiprocessing-pool",
-        {
-            "conftest.py": fixture(
-                "it = multiprocessing.get_context('fork').Pool(1)",
-                "it.terminate()\nit.join()",
-                "import multiprocessing",
-            ),
-            "test_a.py": parametrized("thing", "assert thing.apply_async(int, (i,)).get(120) == i"),
-        },
-        own={"thing": f"{THREAD}: Thread-1 (_handle_workers)"},
-        notes=NOTES,
-    ),
-    Case(
         "shared-memory",
         {
             "conftest.py": fixture("it = mmap.mmap(-1, 4096)", "it.close()", "import mmap"),
@@ -481,116 +322,4 @@ CASES = [
         own={"thing": "its set-up left shared memory that can be written to"},
         notes=NOTES,
     ),
-    Case(
-        "requests-worker-id",
-        {
-            "conftest.py": """
-            import pytest
-            from notes import note
-
-            @pytest.fixture(scope="session")
-            def thing(worker_id):
-                note("up thing")
-                yield f"db_{worker_id}"
-                note("down thing")
-
-            @pytest.fixture(scope="session")
-            def above(thing):
-                note("up above")
-                yield thing
-                note("down above")
-
-            @pytest.fixture(scope="session")
-            def run(testrun_uid):
-                note("up run")
-                yield testrun_uid
-                note("down run")
-            """,
-            "test_a.py": parametrized(
-                "above, worker_id, run, testrun_uid", "assert above == f'db_{worker_id}' and run == testrun_uid"
-            ),
-        },
-        shared=("run",),
-        own={"thing": "requests worker_id", "above": "requests worker_id"},
-        notes=("up thing", "up above", "up run", "down run", "down above", "down thing"),
-    ),
-    Case(
-        "reads-the-environment",
-        {
-            "conftest.py": """
-            import os
-            import pytest
-            from notes import note
-
-            @pytest.fixture(scope="session")
-            def thing():
-                note("up thing")
-                yield os.environ.get("PYTEST_XDIST_WORKER")
-                note("down thing")
-            """,
-            "test_a.py": "import os\n" + parametrized("thing", "assert thing == os.environ.get('PYTEST_XDIST_WORKER')"),
-        },
-        own={"thing": "reads $PYTEST_XDIST_WORKER"},
-        notes=NOTES,
-    ),
-    Case(
-        "reads-the-workers-input",
-        {
-            "conftest.py": """
-            import pytest
-            from notes import note
-
-            @pytest.fixture(scope="session")
-            def thing(pytestconfig):
-                note("up thing")
-                yield getattr(pytestconfig, "workerinput", {"workerid": "master"})["workerid"]
-                note("down thing")
-            """,
-            "test_a.py": parametrized("thing, worker_id", "assert thing == worker_id"),
-        },
-        own={"thing": "reads config.workerinput"},
-        notes=NOTES,
-    ),
-    Case(
-        "filelock-recipe",
-        {
-            "conftest.py": """
-            import contextlib, fcntl, json
-            import pytest
-            from notes import note
-
-            @contextlib.contextmanager
-            def file_lock(path):
-                with open(path, "w") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                    yield
-
-            @pytest.fixture(scope="session")
-            def thing(tmp_path_factory, worker_id):
-                note("up thing")
-                if worker_id == "master":
-                    note("made it")
-                    yield {"made": 1}
-                else:
-                    file = tmp_path_factory.getbasetemp().parent / "data.json"
-                    with file_lock(f"{file}.lock"):
-                        if file.is_file():
-                            data = json.loads(file.read_text())
-                        else:
-                            note("made it")
-                            data = {"made": 1}
-                            file.write_text(json.dumps(data))
-                    yield data
-                note("down thing")
-            """,
-            "test_a.py": parametrized("thing", "assert thing == {'made': 1}"),
-        },
-        own={"thing": "requests worker_id"},
-        notes=("up thing", "made it", "down thing"),
-        check=lambda run: _made_once(run.notes),
-    ),
 ]
-
-
-def _made_once(notes: tuple[str, ...]) -> None:
-    assert notes.count("made it") == 1

@@ -8,16 +8,22 @@ import pytest
 
 import cases_failures
 import cases_hazards
+import cases_identity
 import cases_processes
+import cases_requests
 import cases_running
+import cases_threads
 import cases_values
 from grid import Case, Ground, hold
 from harness import Project
 
 CASES = [
     *cases_values.CASES,
+    *cases_requests.CASES,
     *cases_failures.CASES,
+    *cases_identity.CASES,
     *cases_hazards.CASES,
+    *cases_threads.CASES,
     *cases_processes.CASES,
     *cases_running.CASES,
 ]

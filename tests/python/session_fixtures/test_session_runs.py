@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cases_hazards import CASES as HAZARDS
+from cases_threads import CASES as THREADS
 from grid import OWN, SHARED, Ground, announced, parametrized
 from harness import Project
 
@@ -104,7 +104,7 @@ def test_without_workers(ground: Ground) -> None:
 
 
 def test_said_with_v_only(ground: Ground) -> None:
-    hazard = next(case for case in HAZARDS if case.id == "thread-of-a-dependency")
+    hazard = next(case for case in THREADS if case.id == "thread-of-a-dependency")
     ground.project.write(hazard.files)
     ground.project.rpytest("-n2", env=ground.env)
     result = ground.project.rpytest("-n2", env=ground.env)

@@ -123,10 +123,10 @@ def test_finalizer_fails_after_a_crash(ground: Ground) -> None:
 
 def started(ground: Ground, *args: str, note: str) -> Running:
     """A run that has written the note."""
-    ground.file.unlink(missing_ok=True)
+    ground.forget()
     running = ground.project.spawn(*args, env=ground.env, cwd=ground.folder)
-    assert processes.wait_until(lambda: note in ground.lines() or not running.is_running(), seconds=120)
-    assert note in ground.lines(), running
+    assert processes.wait_until(lambda: note in ground.noted() or not running.is_running(), seconds=120)
+    assert note in ground.noted(), running
     return running
 
 
@@ -244,11 +244,11 @@ def test_command_is_killed(ground: Ground, n: int) -> None:
         + parametrized("server", "note(f'server {server[0].pid}'); note('test runs'); time.sleep(1000)"),
     )
     running = started(ground, f"-n{n}", note="test runs")
-    (server,) = {int(line.split()[1]) for line in ground.lines() if line.startswith("server ")}
+    (server,) = {int(line.split()[1]) for line in ground.noted() if line.startswith("server ")}
     assert processes.is_alive(server)
     running.kill()
     assert processes.wait_until(lambda: not processes.is_alive(server), seconds=120)
-    assert processes.wait_until(lambda: "down server -15" in ground.lines(), seconds=120)
+    assert processes.wait_until(lambda: "down server -15" in ground.noted(), seconds=120)
 
 
 def test_two_runs_at_once(ground: Ground) -> None:
