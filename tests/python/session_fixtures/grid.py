@@ -6,7 +6,9 @@ there were, in which order, and that the finalizers came after the last test; wh
 
 from __future__ import annotations
 
+import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,6 +48,9 @@ def pytest_configure(config):
 
 SHARED = "shared session fixtures: "
 OWN = "session fixture of each worker: "
+
+#: Every case with every number of workers: takes three times as long.
+WHOLE = "RPYTEST_WHOLE_GRID" in os.environ
 
 #: Of what a set-up leaves behind: found by looking, when it was set up once in vain.
 FOUND = "its set-up "
@@ -153,15 +158,19 @@ class Ground:
 
 
 def hold(case: Case, ground: Ground) -> None:
-    """Run the case with 4, 1 and 16 workers, each cold and then warm, and see that everything holds each time."""
+    """Run the case with 4 and with 1 or 16 workers, each cold and then warm, and see that everything holds each time.
+
+    With ``$RPYTEST_WHOLE_GRID`` with 4, 1 and 16, and all of that twice.
+    """
     serial, notes = ground.pytest(*case.args)
     assert notes == case.notes, f"plain pytest wrote {notes}\n{serial}"
     says_so = any("import note" in text for text in case.files.values())
     learning = True
-    for n in (4, 1, 16):
+    counts = (4, 1, 16) * 2 if WHOLE else (4, (1, 16)[zlib.crc32(case.id.encode()) % 2])
+    for turn, n in enumerate(counts):
         for warm in (False, True):
             # Another environment is another session: a cold start that leaves the files as they are.
-            result, notes = ground.rpytest(f"-n{n}", *case.args, *case.more_args, env={"COLD": str(n)})
+            result, notes = ground.rpytest(f"-n{n}", *case.args, *case.more_args, env={"COLD": str(turn)})
             run = Run(n, warm, learning, result, notes, serial)
             try:
                 assert ground.imports() == (0 if warm or not says_so else 1), (
