@@ -123,7 +123,7 @@ CASES = [
     Case(
         "set-up-exits",
         {"conftest.py": failing("sys.exit(3)"), "test_a.py": parametrized("db"), **OTHERS},
-        shared=("db",),
+        own={"db": "its set-up raised SystemExit"},
         notes=("up db",),
     ),
     Case(
@@ -133,7 +133,7 @@ CASES = [
             "test_a.py": parametrized("db"),
             **OTHERS,
         },
-        shared=("db",),
+        own={"db": "its set-up raised Stop"},
         notes=("up db",),
     ),
     Case(
@@ -165,6 +165,7 @@ CASES = [
             """,
             "test_a.py": parametrized("db"),
         },
+        own={"db": "its set-up raised FixtureLookupError"},
     ),
     Case(
         "dependency-of-a-smaller-scope",
@@ -180,6 +181,7 @@ CASES = [
             """,
             "test_a.py": parametrized("db"),
         },
+        own={"db": "requests small"},
     ),
     Case(
         "finalizer-fails",

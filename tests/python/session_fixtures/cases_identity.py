@@ -55,7 +55,7 @@ CASES = [
             """,
             "test_a.py": "import os\n" + parametrized("thing", "assert thing == os.environ.get('PYTEST_XDIST_WORKER')"),
         },
-        own={"thing": "reads $PYTEST_XDIST_WORKER"},
+        own={"thing": "asks which worker it is in"},
         notes=NOTES,
     ),
     Case(
@@ -73,7 +73,7 @@ CASES = [
             """,
             "test_a.py": parametrized("thing, worker_id", "assert thing == worker_id"),
         },
-        own={"thing": "reads config.workerinput"},
+        own={"thing": "asks which worker it is in"},
         notes=NOTES,
     ),
     Case(
