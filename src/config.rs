@@ -35,6 +35,15 @@ pub struct Settings {
     /// An exported history by which shards are balanced; relative to the file's folder.
     #[serde(default)]
     shard_history: Option<PathBuf>,
+    /// Who makes session fixtures.
+    #[serde(default)]
+    pub session_fixtures: SessionFixtures,
+    /// Fixtures that are shared whatever their set-up leaves behind.
+    #[serde(default)]
+    pub shared_fixtures: Vec<String>,
+    /// Fixtures that each worker makes for itself.
+    #[serde(default)]
+    pub per_worker_fixtures: Vec<String>,
     /// Seconds, at least 1.
     #[serde(default, deserialize_with = "seconds")]
     idle_timeout: Option<u32>,
@@ -58,6 +67,28 @@ impl Settings {
         self.idle_timeout.map_or(DEFAULT_IDLE_TIMEOUT, |seconds| {
             Duration::from_secs(seconds.into())
         })
+    }
+}
+
+/// Who makes session fixtures, unless a fixture is named or known to need something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionFixtures {
+    /// One process, before there are workers.
+    #[default]
+    Shared,
+    /// Each worker for itself.
+    PerWorker,
+}
+
+impl SessionFixtures {
+    /// The name in files and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionFixtures::Shared => "shared",
+            SessionFixtures::PerWorker => "per-worker",
+        }
     }
 }
 
@@ -203,16 +234,35 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Settings>> {
         reason: error.to_string(),
     })?;
     match toml::from_str::<Document>(text) {
-        Ok(document) => Ok(document
-            .tool
-            .and_then(|tools| tools.rpytest)
-            .map(|settings| Settings {
+        Ok(document) => {
+            let Some(settings) = document.tool.and_then(|tools| tools.rpytest) else {
+                return Ok(None);
+            };
+            contradiction(path, &settings)?;
+            Ok(Some(Settings {
                 file: Some(path.to_owned()),
                 ..settings
-            })),
+            }))
+        }
         // rpytest may be mentioned as a dependency only; then the error is no concern of ours.
         Err(_) if !contains(bytes, b"tool.rpytest") && is_no_toml(text) => Ok(None),
         Err(error) => Err(invalid(path, text, &error)),
+    }
+}
+
+/// A fixture can't be both.
+fn contradiction(path: &Path, settings: &Settings) -> Result<()> {
+    let both =
+        (settings.shared_fixtures.iter()).find(|name| settings.per_worker_fixtures.contains(name));
+    match both {
+        None => Ok(()),
+        Some(name) => Err(Error::ConfigInvalid {
+            path: path.to_owned(),
+            line: None,
+            column: None,
+            reason: format!("`{name}` is in `shared_fixtures` and in `per_worker_fixtures`"),
+            hint: Some("leave it in one of them".to_owned()),
+        }),
     }
 }
 
@@ -225,7 +275,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history` and `idle_timeout`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, `idle_timeout`, `session_fixtures`, `shared_fixtures` and `per_worker_fixtures`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),

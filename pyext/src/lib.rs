@@ -33,6 +33,17 @@ impl Segment {
         })
     }
 
+    /// The tests of the run, in no particular order.
+    fn planned(&self) -> Vec<u32> {
+        let entries = &self.segment.plan().entries;
+        entries.iter().map(|entry| entry.test).collect()
+    }
+
+    /// No worker claims a test from now on.
+    fn stop(&self) {
+        self.segment.stop();
+    }
+
     /// Its name.
     #[getter]
     fn name(&self) -> &str {
@@ -168,6 +179,12 @@ fn die_with_parent() -> PyResult<()> {
     ring::die_with_parent().map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
+/// Whether descendants of this process become its children when their parents end.
+#[pyfunction]
+fn adopt_orphans(yes: bool) -> PyResult<()> {
+    ring::adopt_orphans(yes).map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
 /// Never waits for another thread: it may be the one that waits for room with the interpreter's lock released, and a
 /// signal handler of this very thread may call back into the worker.
 fn exclusive(end: &Mutex<WorkerEnd>) -> PyResult<std::sync::MutexGuard<'_, WorkerEnd>> {
@@ -216,5 +233,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Segment>()?;
     module.add_class::<Worker>()?;
+    module.add_function(wrap_pyfunction!(adopt_orphans, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

@@ -8,7 +8,9 @@ each worker goes on with a copy. coverage chooses the name of a data file when a
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,3 +65,37 @@ def prepare_worker(config: pytest.Config, name: str, given: dict[str, Any]) -> N
         module: Any = sys.modules[_RERUNFAILURES]
         token = [given["statusdb_token"]] if "statusdb_token" in given else []
         config.failures_db = module.ClientStatusDB(given["sock_port"], *token)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def around_phase(config: pytest.Config, item: pytest.Item, when: str) -> Iterator[None]:
+    """What plugins do around a phase of a test that concerns the set-up of a shared fixture, too.
+
+    **pytest-cov** notes the test as coverage's context, **pytest-randomly** seeds, **pytest-timeout** limits the time.
+    """
+    contexts: Any = config.pluginmanager.getplugin("_cov_contexts")
+    if contexts is not None:
+        contexts.switch_context(item, when)
+    randomly: Any = sys.modules.get("pytest_randomly")
+    if randomly is not None and config.pluginmanager.hasplugin("randomly") and when == "setup":
+        randomly.pytest_runtest_setup(item)
+    timeout: Any = sys.modules.get("pytest_timeout")
+    limited = False
+    if timeout is not None and config.pluginmanager.hasplugin("timeout"):
+        settings = timeout._get_item_settings(item)
+        limited = bool(settings.timeout and settings.timeout > 0 and not settings.func_only)
+        if limited:
+            config.pluginmanager.hook.pytest_timeout_set_timer(item=item, settings=settings)
+    try:
+        yield
+    finally:
+        if limited:
+            config.pluginmanager.hook.pytest_timeout_cancel_timer(item=item)
+
+
+def finish_host(config: pytest.Config) -> None:
+    """After the finalizers of shared fixtures: what was measured of them belongs to the run."""
+    measuring = _measuring(config)
+    if measuring is not None and measuring.cov is not None:
+        measuring.cov.stop()
+        measuring.cov.save()

@@ -9,18 +9,21 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _process, _wire
+from rpytest import _process, _record, _wire
 from rpytest._answers import Answers
 from rpytest._control import Client, Died, Ended
+from rpytest._reporter import BODY_HEAD
 from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
     from rpytest import _native
+    from rpytest._shared import SharedFixtures
     from rpytest._wire import Message
 
 #: Most bytes of a dead worker's stack dump that are passed on.
@@ -57,6 +60,7 @@ class Host:
         answers: Answers,
         prepare: Callable[[Birth], None],
         controller: Client | None = None,
+        shared: SharedFixtures | None = None,
     ) -> None:
         self.pid = os.getpid()
         self.conn = conn
@@ -65,6 +69,8 @@ class Host:
         self.answers = answers
         self.prepare = prepare
         self.controller = controller
+        #: Session fixtures that are set up here; `None`: each worker has its own.
+        self.shared = shared
         if controller is not None:
             self._listen_to(controller)
         #: What collection has said, for the controller.
@@ -167,7 +173,8 @@ class Host:
                 (fd,) = fds
                 self._report(message, fd)
             case "stop":
-                self._end(int(message.get("status", 0)))
+                if not self._finalize():
+                    self._end(int(message.get("status", 0)))
             case other:
                 raise ValueError(f"unknown request {other!r}")
         return None
@@ -181,11 +188,38 @@ class Host:
         self.segment = _native.Segment.open(segment)
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
+        self._share()
         for slot in range(self.slots):
             birth = self._spawn(slot, 0)
             if birth is not None:
                 return birth
         return None
+
+    def _share(self) -> None:
+        """Set session fixtures up for all workers. May return in a fork: then that is the host."""
+        if self.shared is None or self.segment is None:
+            return
+        message = self.shared.prepare(self.conn, self.segment.planned(), self.slots, self.timings)
+        self.pid = os.getpid()
+        if message is not None:
+            _wire.send(self.conn, message)
+        if self.shared.stop is not None:
+            self.segment.stop()
+            _wire.send(self.conn, self.shared.stop)
+
+    def _finalize(self) -> list[tuple[int, bytes]]:
+        """After the last worker: end what was shared."""
+        if self.shared is None:
+            return []
+        records = self.shared.finalize(self.controller is not None and self.controller.wants_reports)
+        stop, self.shared.stop = self.shared.stop, None
+        for number, (test, body) in enumerate(records, 1):
+            fd = _wire.memfd("rpytest-record", body)
+            _wire.send(self.conn, {"ev": "record", "test": test, "len": len(body), "more": number < len(records)}, [fd])
+            os.close(fd)
+        if stop is not None:
+            _wire.send(self.conn, stop)
+        return records
 
     def _start_controller(self) -> None:
         """The run begins: tell the controller what it consists of."""
@@ -204,6 +238,8 @@ class Host:
             birth.every_report = self.controller.wants_reports
             birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
         birth.timings = self.timings
+        if self.shared is not None:
+            birth.news = self.shared.news
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()
@@ -316,6 +352,12 @@ class Host:
     def _report(self, message: Message, fd: int) -> None:
         bodies = _wire.read_all(fd, int(message["len"]))
         os.close(fd)
+        began = time.monotonic()
+        for test, body in self._finalize():
+            bodies += BODY_HEAD.pack(test, 0, _record.TEST, 0, 0, len(body)) + body
+            if message["status"] == 0 and _record.decode_test(memoryview(body), False).reports:
+                message["status"] = 1
+        message["duration"] = float(message.get("duration") or 0.0) + time.monotonic() - began
         properties: list[list[str]] = []
         if self.controller is None:
             status, text = self.answers.report(message, bodies)
@@ -339,6 +381,9 @@ class Host:
         os._exit(0)
 
     def _finish(self, status: int) -> None:
+        if self.shared is not None:
+            # The run ends in another way than by `stop`.
+            self.shared.finalize(False)
         try:
             self.answers.finish(status)
         except Exception as error:
@@ -353,6 +398,9 @@ class Host:
         self._kill_children()
         text = f"error: the run's host process failed: {_describe(error)}\n"
         text += "".join(traceback.format_exception(error))
+        if self.shared is not None:
+            with contextlib.suppress(Exception):
+                self.shared.finalize(False)
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         _process.run_exit_functions()

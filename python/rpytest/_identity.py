@@ -25,14 +25,26 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 _OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
 
 
+#: Whether a :class:`Watch` is active, the reader that it has noticed, and whether the run's id is known.
+WatchState = tuple[bool, "str | None", bool]
+
+
 class Watch:
     """Notes the first place that read a worker's identity; switched off once workers exist."""
 
     def __init__(self) -> None:
         self.active = True
         self.reader: str | None = None
+        #: The run's id is known, so reading it says nothing about a worker.
+        self.uid_is_known = False
         #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
         self.asked = False
+
+    def swap(self, state: WatchState) -> WatchState:
+        """Watch in another way from now on; returns how it was, and what was seen."""
+        before = (self.active, self.reader, self.uid_is_known)
+        self.active, self.reader, self.uid_is_known = state
+        return before
 
     def noticed(self, what: str) -> None:
         """Record that ``what`` was read, with the innermost frame outside of this package and of the standard library."""
@@ -76,6 +88,8 @@ class WorkerInput(dict[str, Any]):
         self.read: set[str] = set()
 
     def _look(self, key: str) -> None:
+        if key == "testrunuid" and self._watch.uid_is_known:
+            return
         if key in self.OWN:
             self._watch.noticed(f"`config.workerinput[{key!r}]`")
         elif key not in self.KNOWN:
@@ -201,12 +215,15 @@ class _Environ(dict[bytes, bytes]):
         return super().__getitem__(key)
 
     def _look(self, key: bytes) -> None:
+        if key == _UID_BYTES and self._watch.uid_is_known:
+            return
         # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
         if key not in self._before or self._before.pop(key) != self._last:
             self._watch.noticed(f"${os.fsdecode(key)}")
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)
+_UID_BYTES = os.fsencode(ENV_UID)
 _ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))
 
 

@@ -7,6 +7,9 @@ __version__: Final[str]
 def die_with_parent() -> None:
     """Asks the kernel to kill this process when its parent ends; whether it has is to be checked afterwards."""
 
+def adopt_orphans(yes: bool) -> None:
+    """Whether descendants of this process become its children when their parents end."""
+
 @final
 class Segment:
     """The shared memory of one run, as it was made by the program. Inherited by forked processes."""
@@ -20,6 +23,11 @@ class Segment:
 
     @property
     def name(self) -> str: ...
+    def planned(self) -> list[int]:
+        """The tests of the run, in no particular order."""
+
+    def stop(self) -> None:
+        """No worker claims a test from now on."""
 
 @final
 class Worker:

@@ -25,6 +25,8 @@ from rpytest._fork import (
     truncate_log_file,
 )
 from rpytest._host import Host
+from rpytest._identity import Watch
+from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
 from rpytest._worker import Birth, Worker, crash
 
@@ -46,6 +48,7 @@ class Server:
         collected: Collected,
         dependencies: Dependencies,
         controllers: Controllers,
+        watch: Watch,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -53,6 +56,9 @@ class Server:
         self.collected = collected
         self.dependencies = dependencies
         self.controllers = controllers
+        self.watch = watch
+        #: In a host and its workers.
+        self.shared: SharedFixtures | None = None
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -227,6 +233,8 @@ class Server:
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
+        self.shared = host.shared = shared
         if client is not None:
             host.news = self.collected.news.encode(self.collected.session, client.wants_ids)
         birth = host.run()
@@ -239,6 +247,8 @@ class Server:
     def _become_worker(self, birth: Birth) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""
         _process.disarm_inherited()
+        if self.shared is not None:
+            self.shared.detach()
         # The host ignored it; other handlers are those that a conftest may have installed.
         signal.signal(signal.SIGINT, self.interrupt_handler)
         config = self.collected.config

@@ -201,7 +201,7 @@ class Session(Role):
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
         worker = self.worker = Server(
-            self.control, self.conn, self.request, collected, self.dependencies, self.controllers
+            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
         ).serve()
         worker.enter(config, session, self.xml)
         worker.run()

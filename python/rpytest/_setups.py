@@ -27,6 +27,10 @@ class SetupClock:
         #: For each set-up in progress, what others took that it asked for by `getfixturevalue`.
         self._nested: list[float] = []
 
+    def add(self, setups: list[Setup]) -> None:
+        """Set-ups that another process has made for the running test."""
+        self._setups[:0] = setups
+
     def take(self) -> list[Setup]:
         """The set-ups since the last call, in the order in which they ended."""
         setups, self._setups = self._setups, []

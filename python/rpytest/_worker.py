@@ -17,6 +17,7 @@ from rpytest._adapters import prepare_worker
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
+from rpytest._news import Herald
 
 if TYPE_CHECKING:
     import warnings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from rpytest import _native
     from rpytest._live import LiveLog
+    from rpytest._news import News
     from rpytest._setups import SetupClock
 
 _UNKNOWN = -2
@@ -53,6 +55,8 @@ class Birth:
         self.wants_ids = False
         #: Whether fixtures are measured: `--timings`.
         self.timings = False
+        #: What shared fixtures have said, by test.
+        self.news: dict[int, News] = {}
 
     @property
     def name(self) -> str:
@@ -111,6 +115,8 @@ class Worker:
 
             self.clock = SetupClock()
             config.pluginmanager.register(self.clock, "rpytest-setups")
+        if birth.news:
+            config.pluginmanager.register(Herald(self, birth.news), "rpytest-herald")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()

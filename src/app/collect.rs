@@ -165,6 +165,8 @@ impl Waiting<'_> {
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
             | HostEvent::Debugger { .. }
+            | HostEvent::Fixtures(_)
+            | HostEvent::Stop(_)
             | HostEvent::Record { .. }
             | HostEvent::Summary { .. }
             | HostEvent::Taken { .. } => Err(Error::protocol(

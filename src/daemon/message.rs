@@ -106,6 +106,10 @@ pub struct RunRequest {
     pub start_method: Option<String>,
     /// `--timings`: a role without workers refuses it.
     pub timings: bool,
+    /// `[tool.rpytest]`'s, as the next two.
+    pub session_fixtures: &'static str,
+    pub shared_fixtures: Vec<String>,
+    pub per_worker_fixtures: Vec<String>,
 }
 
 /// Environment variables as a JSON object.
@@ -255,6 +259,10 @@ pub enum HostEvent {
         #[serde(default)]
         reason: String,
     },
+    /// Which session fixtures were set up for all workers, and which each has to make for itself.
+    Fixtures(Fixtures),
+    /// Ctrl-C or `pytest.exit` in a shared fixture.
+    Stop(HostStop),
     /// A debugger wants the terminal (and waits for [`HostRequest::Debugger`]), or gives it back.
     Debugger {
         slot: u16,
@@ -309,6 +317,31 @@ pub struct Exit {
     pub out: String,
     #[serde(default)]
     pub err: String,
+}
+
+/// The session fixtures of a run.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Fixtures {
+    /// Names, in the order in which they were set up.
+    pub shared: Vec<String>,
+    /// Names, and why they are not shared.
+    pub own: Vec<(String, String)>,
+    /// What was learned in this run.
+    pub notes: Vec<String>,
+    /// Tests whose reports tell of set-ups of the host's, and how many seconds those took.
+    pub charged: Vec<(u32, f64)>,
+}
+
+/// The host wants the run to end; the fields are those of a STOP record.
+#[derive(Clone, Debug, Deserialize)]
+pub struct HostStop {
+    pub why: u8,
+    pub status: i32,
+    #[serde(default)]
+    pub text: String,
+    #[serde(default)]
+    pub location: String,
 }
 
 /// A worker was reaped.

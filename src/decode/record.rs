@@ -46,6 +46,21 @@ pub enum StopReason {
     ShouldFail,
 }
 
+impl StopReason {
+    /// By its number in records and messages.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::KeyboardInterrupt,
+            2 => Self::Exit,
+            3 => Self::InternalError,
+            4 => Self::ShouldStop,
+            5 => Self::ShouldFail,
+            _ => return None,
+        })
+    }
+}
+
 /// A worker wants the run to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -157,14 +172,7 @@ pub fn bye(body: &[u8]) -> Result<Bye, DecodeError> {
 pub fn stop(body: &[u8]) -> Result<Stop, DecodeError> {
     let mut cursor = Cursor::new(body);
     let error = cursor.error("a reason to stop");
-    let why = match cursor.u8("a reason to stop")? {
-        1 => StopReason::KeyboardInterrupt,
-        2 => StopReason::Exit,
-        3 => StopReason::InternalError,
-        4 => StopReason::ShouldStop,
-        5 => StopReason::ShouldFail,
-        _ => return Err(error),
-    };
+    let why = StopReason::from_number(cursor.u8("a reason to stop")?).ok_or(error)?;
     let status = cursor.i32("an exit status")?;
     let text = cursor.str("the text of a stop")?.to_owned();
     let location = cursor.str("the location of a stop")?.to_owned();

@@ -79,6 +79,19 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Whether descendants of this process become its children when their own parents end: somebody has to end what a killed
+/// process has left running.
+///
+/// # Errors
+///
+/// The system call's.
+#[cfg(not(loom))]
+pub fn adopt_orphans(yes: bool) -> std::io::Result<()> {
+    // Any process id means yes.
+    let own = rustix::process::getpid();
+    Ok(rustix::process::set_child_subreaper(yes.then_some(own))?)
+}
+
 /// Asks the kernel to kill this process when its parent ends: a worker must not outlive the host that watches it.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::process::Signal;
 
 use super::Run;
-use crate::daemon::message::{HostEvent, HostRequest};
+use crate::daemon::message::{Fixtures, HostEvent, HostRequest};
 use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode::{self, Stop, StopReason};
 use crate::error::Error;
@@ -85,6 +85,18 @@ impl Run<'_> {
                 shouldfail,
             } => self.taken(shouldstop, shouldfail),
             HostEvent::Debugger { slot, active } => self.debugger(slot, active)?,
+            HostEvent::Fixtures(fixtures) => self.fixtures(fixtures),
+            HostEvent::Stop(stop) => {
+                let why = StopReason::from_number(stop.why).ok_or_else(|| {
+                    WireError::Malformed(format!("there is no stop reason {}", stop.why))
+                })?;
+                self.stop(&Stop {
+                    why,
+                    status: (stop.status >= 0).then_some(stop.status),
+                    text: stop.text,
+                    location: stop.location,
+                });
+            }
             HostEvent::Exit(exit) => {
                 for text in [&exit.out, &exit.err] {
                     if !text.is_empty() {
@@ -105,6 +117,25 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The host has set up what all workers share.
+    fn fixtures(&mut self, fixtures: Fixtures) {
+        let notes = fixtures.notes.iter().map(String::as_str);
+        let mut lines: Vec<String> = notes.map(str::to_owned).collect();
+        if self.options.verbose > 0 {
+            if !fixtures.shared.is_empty() {
+                let names = fixtures.shared.join(", ");
+                lines.push(format!("shared session fixtures: {names}"));
+            }
+            for (name, why) in &fixtures.own {
+                lines.push(format!("session fixture of each worker: {name} ({why})"));
+            }
+        }
+        if !lines.is_empty() {
+            self.tell(&RunEvent::Notice(&lines.join("\n")));
+        }
+        self.charged = fixtures.charged.into_iter().collect();
     }
 
     /// The controller has seen the records that were sent last; its hooks may want the run to end.

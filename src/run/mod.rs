@@ -13,7 +13,7 @@ mod signals;
 mod stats;
 mod verdict;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -129,6 +129,8 @@ struct Run<'a> {
     bodies: Bodies,
     samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
+    /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them in this test.
+    charged: HashMap<u32, f64>,
     /// Tests of other shards.
     elsewhere: usize,
     /// Tests to ask the host about, and those that it was asked about.
@@ -211,6 +213,7 @@ impl<'a> Run<'a> {
             bodies: Bodies::default(),
             samples: Vec::new(),
             properties: setup.start.suite_properties.clone(),
+            charged: HashMap::new(),
             elsewhere: setup.start.elsewhere,
             lost: VecDeque::new(),
             asked: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -129,7 +130,12 @@ impl Run<'_> {
                 }
                 self.sequences[usize::from(slot)].push(head.test);
                 self.keep(slot, head, body);
-                self.samples.push((result.test, Sample::of(&result)));
+                let mut sample = Sample::of(&result);
+                if let Some(seconds) = self.charged.remove(&result.test) {
+                    let shared = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                    sample.setup = sample.setup.saturating_sub(shared);
+                }
+                self.samples.push((result.test, sample));
                 self.result(&result);
             }
             Record::Bye(bye) => {
@@ -207,7 +213,8 @@ impl Run<'_> {
         }
     }
 
-    fn stop(&mut self, stop: &Stop) {
+    /// A worker, or the host, wants the run to end.
+    pub(super) fn stop(&mut self, stop: &Stop) {
         self.segment.stop();
         self.verdict.worker_stop(stop);
         if stop.why == StopReason::InternalError {

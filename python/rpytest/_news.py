@@ -1,0 +1,69 @@
+"""What the set-up of a shared fixture has said: the first test that needs it reports it, as it would in a serial run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from rpytest._record import Setup
+    from rpytest._worker import Worker
+
+
+class News:
+    """Of one test's shared fixtures."""
+
+    def __init__(self) -> None:
+        #: Seconds.
+        self.duration = 0.0
+        #: What was written and logged: `stdout`, `stderr` or `log`, and the text.
+        self.sections: list[tuple[str, str]] = []
+        #: Encoded.
+        self.warnings: list[bytes] = []
+        #: For `--timings`.
+        self.setups: list[Setup] = []
+
+
+class Herald:
+    """In a worker: adds the news to the set-up report of the test that they are for."""
+
+    def __init__(self, worker: Worker, news: dict[int, News]) -> None:
+        self.worker = worker
+        self.news = dict(news)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: Any) -> Generator[None, None, None]:
+        """After capture and logging have put aside what the worker's part of the set-up wrote."""
+        __tracebackhide__ = True
+        news = self.news.get(self.worker.index)
+        if news is None:
+            return (yield)
+        self.worker.warnings.extend(news.warnings)
+        news.warnings = []
+        sections = item._report_sections
+        try:
+            return (yield)
+        finally:
+            for key, content in reversed(news.sections):
+                place = next(
+                    (at for at, (when, known, _) in enumerate(sections) if (when, known) == ("setup", key)), None
+                )
+                if place is None:
+                    sections.insert(0, ("setup", key, content))
+                else:
+                    sections[place] = ("setup", key, content + sections[place][2])
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """The report's duration is that of the whole set-up."""
+        if call.when == "setup":
+            news = self.news.pop(self.worker.index, None)
+            if news is not None:
+                call.duration += news.duration
+                if self.worker.clock is not None:
+                    self.worker.clock.add(news.setups)
+        return (yield)
