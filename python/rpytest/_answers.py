@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from _pytest import tmpdir
 from _pytest.tmpdir import TempPathFactory
 
+from rpytest import _debug
 from rpytest._collected import Collected
 from rpytest._encode import Encoder
 from rpytest._reporter import Summary
@@ -64,6 +65,7 @@ class LocalAnswers:
 
     def finish(self, status: int) -> None:
         """See :class:`Answers`."""
+        _debug.close(self.collected.config)
         self.summary.cache.save(self.collected.session)
         if self._temp is not None:
             config: Any = self.collected.config

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _identity, _plugin, _process, _record, _shard, _wire
+from rpytest import _debug, _identity, _plugin, _process, _record, _shard, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._control import Client, Ended, Start, fork_detached
@@ -107,9 +107,12 @@ def answer_remotely(sock: socket.socket, answers: LocalAnswers) -> NoReturn:
 class BareWorker(Role):
     """A worker that configures and collects by itself, then waits for the segment."""
 
-    def __init__(self, birth: Birth, request: Message, reason: str, segment: _native.Segment | None) -> None:
+    def __init__(
+        self, birth: Birth, request: Message, argv: list[str], reason: str, segment: _native.Segment | None
+    ) -> None:
         super().__init__()
         self.birth = birth
+        self.argv = argv
         self.is_first = birth.slot == 0 and birth.incarnation == 0
         self.request = request
         self.reason = reason
@@ -123,7 +126,7 @@ class BareWorker(Role):
         # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
         _identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
         surface = _plugin.Surface(self.request, self.decide, self.loop)
-        status = self.run_pytest(self.request, surface)
+        status = self.run_pytest(self.argv, surface)
         if self.worker is not None:
             self.worker.goodbye(status)
         text = ""
@@ -152,6 +155,7 @@ class BareWorker(Role):
         uid = config.option.testrunuid or self.birth.uid
         _wire.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
         self.birth.count, self.birth.uid = self.workers, uid
+        _debug.prepare(config)
         _identity.set_environment(self.birth.name, self.workers, uid)
         values = _identity.worker_input(list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch)
         values.update(self.birth.input)
@@ -218,6 +222,7 @@ class BareWorker(Role):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
                 stop_capture(collected.config)
+                _debug.separate(collected.config, "summary")
                 answer_remotely(theirs, LocalAnswers(collected))
             except BaseException:
                 # Not into pytest, which runs above here. The host notices the end of the socket.
@@ -230,15 +235,16 @@ class BareWorker(Role):
 class BareController(Role):
     """A controller that configures itself from the start."""
 
-    def __init__(self, start: Start, request: Message) -> None:
+    def __init__(self, start: Start, request: Message, argv: list[str]) -> None:
         super().__init__()
         self.start = start
+        self.argv = argv
         self.request = request
 
     def main(self) -> NoReturn:
         """Run pytest as a controller."""
         surface = _plugin.Surface(self.request, self.decide, self.loop)
-        status = self.run_pytest(self.request, surface)
+        status = self.run_pytest(self.argv, surface)
         if self.controller is None:
             # It failed before it had a role.
             _process.run_exit_functions()
@@ -267,6 +273,8 @@ class BareHost(Host):
     def __init__(self, conn: socket.socket, request: Message, known: Message) -> None:
         self.request = request
         self.reason = str(known["reason"])
+        #: `--debug`: the file.
+        self.debug: str | None = known["debug"]
         self.lists: dict[int, bytes] = {}
         #: Exit status of worker 0 when it has nothing to run.
         self.ended: int | None = None
@@ -288,7 +296,8 @@ class BareHost(Host):
             _process.keep_private(theirs)
             _process.ignore_interrupts()
             message = {"uid": self.uid, "workers": self.expected}
-            BareController(Start(message, theirs, streams), self.request).main()
+            argv = _debug.arguments(self.request["argv"], self.debug, "controller")
+            BareController(Start(message, theirs, streams), self.request, argv).main()
         theirs.close()
         _wire.close_all(streams)
         client = Client(ours)
@@ -317,7 +326,8 @@ class BareHost(Host):
         if self.answering is not None:
             self.answering.close()
         birth.count, birth.uid = self.expected, self.uid
-        BareWorker(birth, self.request, self.reason, self.segment).main()
+        argv = _debug.arguments(self.request["argv"], self.debug, birth.name)
+        BareWorker(birth, self.request, argv, self.reason, self.segment).main()
 
     def announce(self) -> None:
         """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""

@@ -10,7 +10,7 @@ import pytest
 from rpytest import _groups, _shard
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML
-from rpytest._reporter import Terminal, needs_report
+from rpytest._reporter import Terminal, needs_report, test_verbosity
 from rpytest._wire import Message
 
 
@@ -78,14 +78,6 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def _test_verbosity(config: pytest.Config) -> int:
-    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
-    if not hasattr(config.option, "verbose"):
-        # `-p no:terminal`.
-        return 0
-    return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
-
-
 def describe(
     config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int
 ) -> Collected:
@@ -109,7 +101,7 @@ def describe(
     collected.options = {
         "silent": reporter is None,
         "verbose": getattr(option, "verbose", 0),
-        "verbose_tests": _test_verbosity(config),
+        "verbose_tests": test_verbosity(config),
         "maxfail": int(option.maxfail or 0),
         "junit": junit,
         "capture": getattr(option, "capture", "no"),

@@ -16,13 +16,13 @@ from _pytest.junitxml import xml_key
 from rpytest import _adapters, _process, _record, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
+from rpytest._endings import conclude
 from rpytest._fork import restart_capture, restart_log_file
+from rpytest._node_lines import summary_parts
 from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rpytest._wire import Message
 
 #: pytest keeps its cache in the host, which knows the items.
@@ -40,14 +40,6 @@ _REPORT_HOOKS = (
 )
 
 _NOT_TERMINATED = "Not properly terminated"
-
-
-#: Exit statuses that pytest itself finds.
-_NATURAL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-
-
-class _InternalError(Exception):
-    """Stands for one that was already shown."""
 
 
 class Controller:
@@ -82,8 +74,6 @@ class Controller:
         self.again = False
         #: Number of the test by identity of its report.
         self.numbers: dict[int, int] = {}
-        #: Reports without their nodes, while pytest writes about them.
-        self.hidden: list[tuple[Any, Node]] = []
 
     # Becoming one
 
@@ -101,7 +91,8 @@ class Controller:
             option.dist = "load"
         _adapters.prepare_controller(config)
         config.pluginmanager.register(self, "dsession")
-        config.pluginmanager.register(_InnerSummary(self))
+        for part in summary_parts(self):
+            config.pluginmanager.register(part)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -340,60 +331,10 @@ class Controller:
             self._down(node, _NOT_TERMINATED)
         # Tests of other shards.
         self.terminal.add_deselected(int(message.get("elsewhere") or 0))
-        status = int(message["status"])
-        interrupted, stop = message.get("interrupted"), message.get("stop")
-        if interrupted is not None:
-            self.interruption = Interruption(interrupted, message.get("location") or "")
-            if status != pytest.ExitCode.INTERRUPTED:
-                raise pytest.exit.Exception(interrupted, returncode=status)
-            raise KeyboardInterrupt
-        if stop is not None:
-            session.shouldfail = stop
-            raise session.Failed(stop)
-        if message.get("alone") and status == pytest.ExitCode.INTERRUPTED and not session.testsfailed:
-            raise KeyboardInterrupt
-        if message.get("alone") and status == pytest.ExitCode.INTERRUPTED:
-            errors = session.testsfailed
-            raise session.Interrupted(f"{errors} error{'s' if errors != 1 else ''} during collection")
-        if message.get("alone") and status == pytest.ExitCode.USAGE_ERROR:
-            # What it is about has been said.
-            raise pytest.UsageError
-        if status == pytest.ExitCode.INTERNAL_ERROR:
-            # What the command line has shown is not shown again.
-            self.config.notify_exception = lambda *_: None  # type: ignore[method-assign]
-            raise _InternalError
-        if message.get("alone") and status not in _NATURAL:
-            raise pytest.exit.Exception("ended before the first test", returncode=status)
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        if status == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
-            # A worker has died between two tests.
-            session.testsfailed = 1
+        if message.get("interrupted") is not None:
+            self.interruption = Interruption(message["interrupted"], message.get("location") or "")
+        conclude(session, message)
         return True
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self) -> Iterator[None]:
-        """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
-        self.hidden = []
-        reporter = self.terminal.reporter
-        if reporter is not None and not self.is_live:
-            # In collection order, as a serial run has them; what collection itself has reported stays in front.
-            for name, reports in reporter.stats.items():
-                if name != "warnings":
-                    reports.sort(key=lambda report: self.numbers.get(id(report), -1))
-        if reporter is not None and not self.is_live and self.config.option.rpytest_dist != "each":
-            for reports in reporter.stats.values():
-                for report in reports:
-                    node = getattr(report, "node", None)
-                    if node is not None:
-                        del report.node
-                        self.hidden.append((report, node))
-        try:
-            return (yield)
-        finally:
-            _show_nodes(self.hidden)
 
     @pytest.hookimpl(trylast=True)
     def pytest_keyboard_interrupt(self) -> None:
@@ -436,26 +377,3 @@ class Controller:
             _wire.send(self.sock, {**message, "len": len(body)}, [fd])
         finally:
             os.close(fd)
-
-
-def _show_nodes(hidden: list[tuple[Any, Node]]) -> None:
-    for report, node in hidden:
-        report.node = node
-
-
-class _InnerSummary:
-    """Inside of pytest's own sections: plugins see the nodes."""
-
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_terminal_summary(self) -> Iterator[None]:
-        """Around the hooks of plugins and conftests."""
-        hidden = self.controller.hidden
-        _show_nodes(hidden)
-        try:
-            return (yield)
-        finally:
-            for report, _ in hidden:
-                del report.node

@@ -286,8 +286,8 @@ def wants_plain(config: pytest.Config) -> bool:
     option = config.option
     if any(getattr(option, name, False) for name in _PRINTING):
         return True
-    if getattr(option, "debug", None) or getattr(option, "pastebin", None) == "all":
-        # A log of everything that pytest does, or writes, is that of one process.
+    if getattr(option, "pastebin", None) == "all":
+        # Everything that pytest writes is that of one process.
         return True
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 

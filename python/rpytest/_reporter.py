@@ -120,6 +120,9 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if reporter.stats.get("warnings") or reporter.stats.get("error"):
         return True
+    if "p" in reporter.reportchars or "P" in reporter.reportchars:
+        # Plain passed tests don't ask for it.
+        return True
     if config.option.durations is not None or getattr(config.option, "pastebin", None):
         return True
     if getattr(config.option, "max_warnings", None) is not None:
@@ -200,7 +203,7 @@ class Summary:
         counts: Counter[str],
     ) -> None:
         item = self._item(test)
-        each = self.config.option.rpytest_dist == "each"
+        labels = has_labels(self.config)
         for when, start, duration, category, blob in decoded.reports:
             name = _record.WHEN_NAMES[when]
             if blob:
@@ -211,11 +214,11 @@ class Summary:
                 if category:
                     counts[category] += 1
                 continue
-            if each:
-                # pytest then says above a failure which worker it was in.
-                report.node = _Node(slot)  # type: ignore[attr-defined]
             if reporter is not None:
                 reporter.pytest_runtest_logreport(report)
+            if labels:
+                # pytest then says above a failure which worker it was in.
+                report.node = _Node(slot)  # type: ignore[attr-defined]
             self.cache.report(report)
         for blob in decoded.warnings:
             self.add_warning(blob)
@@ -275,15 +278,29 @@ class Summary:
 
 
 class _Node:
-    """A worker as reports know it under pytest-xdist."""
+    """A worker as pytest's failure sections know it."""
 
     def __init__(self, slot: int) -> None:
-        self.workerinfo = {
-            "id": f"gw{slot}",
-            "sysplatform": sys.platform,
-            "version_info": sys.version_info,
-            "executable": sys.executable,
-        }
+        self._workerinfocache = worker_line(slot)
+
+
+def has_labels(config: pytest.Config) -> bool:
+    """Whether the worker is shown with each result, and so above each failure."""
+    return config.option.rpytest_dist == "each" or test_verbosity(config) > 0
+
+
+def test_verbosity(config: pytest.Config) -> int:
+    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
+    if not hasattr(config.option, "verbose"):
+        # `-p no:terminal`.
+        return 0
+    return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
+
+
+def worker_line(slot: int) -> str:
+    """What pytest writes about a worker above a failure, with our label."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"[worker {slot}] {sys.platform} -- Python {version} {sys.executable}"
 
 
 def decode_report(config: pytest.Config, data: dict[str, Any]) -> pytest.TestReport:

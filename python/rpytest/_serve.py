@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _process, _wire
+from rpytest import _debug, _process, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -257,4 +257,5 @@ class Server:
         restart_capture(config)
         restart_faulthandler(config, birth.crash)
         restart_log_file(config)
+        _debug.separate(config, birth.name, again=birth.incarnation > 0)
         self.collected.terminal.silence_hooks()

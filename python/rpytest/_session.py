@@ -7,6 +7,7 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ from _pytest.config import ExitCode
 from rpytest import (
     __version__,
     _adapters,
+    _debug,
     _distribution,
     _fixtures,
     _identity,
@@ -67,10 +69,10 @@ class Role:
         self.workers = 0
         self.has_collected = False
 
-    def run_pytest(self, request: Message, surface: _plugin.Surface) -> int:
+    def run_pytest(self, argv: list[str], surface: _plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
-            return int(run_pytest(list(request["argv"]), [surface, _fixtures, self.news, Hooks(self)]))
+            return int(run_pytest(argv, [surface, _fixtures, self.news, Hooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)
             if self.controller is not None and status == 0:
@@ -104,6 +106,8 @@ class Session(Role):
         self.watch = _identity.Watch()
         #: `--testrunuid`.
         self.uid: str | None = None
+        #: `--debug`: the file.
+        self.debug: str | None = None
         self.controllers: Controllers | None = None
 
     # pytest's life cycle
@@ -112,7 +116,7 @@ class Session(Role):
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop)
-        status = self.run_pytest(request, surface)
+        status = self.run_pytest(list(request["argv"]), surface)
         if self.controller is not None:
             self.controller.end(status)
         if self.worker is not None:
@@ -139,6 +143,8 @@ class Session(Role):
             return
         method = config.option.start_method or self.request.get("start_method")
         self.uid = config.option.testrunuid
+        self.debug = getattr(config.option, "debug", None)
+        _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
         threads = _process.python_threads()
@@ -147,6 +153,7 @@ class Session(Role):
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
         base = fork_base(config, [self.control, self.conn])
         if isinstance(base, Start):
+            _debug.separate(config, "controller")
             self.become_controller(config, base, list(self.request["argv"]))
             return
         uid = config.option.testrunuid or "0"
@@ -215,7 +222,7 @@ class Session(Role):
         _process.run_exit_functions()
         try:
             files = self.dependencies.project_files()
-            known = {"reason": reason, "workers": self.workers, "uid": self.uid}
+            known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
             _wire.send(self.control, {"ev": "bare", **known, "files": files})
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
@@ -376,6 +383,8 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
     _process.default_signals()
+    # What the daemon knows of the folders on the path may be long ago.
+    importlib.invalidate_caches()
     _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
     # As for a console script: the folder of the program; as for `python -m`: the current one.

@@ -11,12 +11,15 @@ import os
 import stat
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rpytest import _process
+from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
+from rpytest._bytecode import state as _state
 from rpytest._cache import reads_cache
 from rpytest._encode import third_party
 
@@ -34,7 +37,7 @@ IGNORED_NAMES = frozenset(
         ".DS_Store",
     }
 )
-_SUFFIXES_IGNORED = (".pyc", ".pyo", ".swp", "~")
+_SUFFIXES_IGNORED = (".swp", "~")
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
 _PROBED = (
     "conftest.py",
@@ -48,13 +51,13 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
+#: What pytest knows a virtual environment by, which it does not look into.
+_ENVIRONMENT = (("pyvenv.cfg",), ("conda-meta", "history"))
 #: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
 _STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
-
-FileState = tuple[int, int, int, int, int]
 
 
 class Dependencies:
@@ -66,6 +69,9 @@ class Dependencies:
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
+        #: Contents of files that were read and written, before they were written.
+        self._overwritten: dict[str, bytes] = {}
+        self._byte_code = ByteCode()
         self._watching = False
         self._installed = False
         self._complete = False
@@ -92,15 +98,9 @@ class Dependencies:
         if event == "open":
             path, _, flags = args
             if isinstance(path, (str, bytes)):
-                name = os.path.abspath(os.fsdecode(path))
-                flags = flags if isinstance(flags, int) else 0
-                if flags & (os.O_WRONLY | os.O_RDWR):
-                    self._written.add(name)
-                # Temporary and new files have nothing in them that was there before.
-                if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
-                    source = _source_of(name)
-                    if source not in self._opened:
-                        self._opened[source] = _state(source)
+                self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
+        elif event == "sqlite3.connect":
+            self._open_database(args[0])
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if path is None:
@@ -117,6 +117,34 @@ class Dependencies:
                 self.effects = "collection started a process"
         elif event == "socket.connect":
             self.effects = "collection connected a socket"
+
+    def _open(self, name: str, flags: int) -> None:
+        # Temporary and new files have nothing in them that was there before.
+        if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
+            if is_cached(name):
+                self._byte_code.opened(name)
+            source = source_of(name)
+            if source not in self._opened:
+                self._opened[source] = _state(source)
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            if name in self._opened and name not in self._overwritten and name not in self._written:
+                self._watching = False
+                self._overwritten[name] = _digest(name)
+                self._watching = True
+            self._written.add(name)
+
+    def _open_database(self, database: object) -> None:
+        """The library opens it by itself, and a log of what was written last, if there is one."""
+        if not isinstance(database, (str, bytes, os.PathLike)):
+            return
+        name = os.fsdecode(database)
+        if name.startswith("file:"):
+            from urllib.parse import unquote, urlsplit
+
+            name = unquote(urlsplit(name).path)
+        if name and name != ":memory:":
+            for suffix in ("", "-wal", "-journal"):
+                self._opened.setdefault(file := os.path.abspath(name + suffix), _state(file))
 
     def _asks_the_system(self, command: object) -> bool:
         """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
@@ -149,6 +177,7 @@ class Dependencies:
                     break
         if config.inipath is not None:
             files.add(str(config.inipath))
+        files.update(self._looks_for_environments())
         ignored = self._pytest_cache(config)
         for name in files:
             if (
@@ -160,25 +189,46 @@ class Dependencies:
         for name in folders | self._listed.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
+        self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))
         for name, state in self._files.items():
             # What changed while it may have been read is unknown, except by collection itself.
             new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
-            if (new or self._opened.get(name, state) != state) and name not in self._written:
+            if name in self._overwritten:
+                changed = _digest(name) != self._overwritten[name]
+            else:
+                changed = (new or self._opened.get(name, state) != state) and name not in self._written
+            if changed:
                 self.effects = self.effects or f"{name} changed during collection"
         self.effects = self.effects or _per_run(config)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def _looks_for_environments(self) -> Iterator[str]:
+        """Files that make a folder that was not looked into a virtual environment, or the other way round."""
+        for folder in list(self._listed):
+            if folder.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep)):
+                continue
+            try:
+                with os.scandir(folder) as entries:
+                    names = [entry.path for entry in entries if entry.name not in IGNORED_NAMES and entry.is_dir()]
+            except OSError:
+                continue
+            for name in names:
+                if name not in self._listed:
+                    yield from (os.path.join(name, *parts) for parts in _ENVIRONMENT)
 
     def hash_files(self) -> None:
         """Remember the contents, so that a new time stamp alone changes nothing; once, any time after :meth:`snapshot`."""
         if self._complete:
             return
         self._complete = True
+        doubtful = self._byte_code.doubtful_sources()
         for name, state in self._files.items():
             if (
                 state is not None
                 and stat.S_ISREG(state[0])
                 and state[2] <= _HASH_LIMIT
                 and not name.startswith(sys.base_prefix)
+                and name not in doubtful
             ):
                 digest = _digest(name)
                 # Changed since: these are not the contents that were collected.
@@ -235,21 +285,15 @@ class Dependencies:
             if _listing(name) != listing:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
-        return None
-
-
-def _source_of(name: str) -> str:
-    """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
-    folder, base = os.path.split(name)
-    if not base.endswith((".pyc", ".pyo")) or os.path.basename(folder) != "__pycache__":
-        return name
-    return os.path.join(os.path.dirname(folder), base.partition(".")[0] + ".py")
+        return self._byte_code.changed()
 
 
 def _per_run(config: pytest.Config) -> str | None:
     """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
+    if getattr(config.option, "debug", None):
+        return "`--debug` is about one run"
     for hook in ("pytest_sessionstart", "pytest_runtestloop"):
         for impl in third_party(config, hook):
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
@@ -275,14 +319,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _state(name: str) -> FileState | None:
-    try:
-        found = os.stat(name)
-    except (OSError, ValueError):
-        return None
-    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _digest(name: str) -> bytes:

@@ -255,9 +255,13 @@ fn is_fixed(name: &OsStr) -> bool {
     name == b"LANG" || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Facts that a process gets from its parent and can't take over from the CLI later: umask, limits, namespaces.
+/// Facts that a process gets from its parent and can't take over from the CLI later: umask, priority, limits, namespaces.
 fn process_facts() -> Vec<String> {
     let mut facts = vec![format!("umask {:o}", umask())];
+    // A process may lower its priority, and not raise it again.
+    if let Ok(priority) = rustix::process::getpriority_process(None) {
+        facts.push(format!("priority {priority}"));
+    }
     let limits = [
         Resource::As,
         Resource::Core,

@@ -49,6 +49,9 @@ def main() -> int:
     parser.add_argument("-k", dest="expression", help="only tests that match, as in pytest")
     parser.add_argument("--jobs", default="2", help="tests at a time (default: 2)")
     parser.add_argument("--release", action="store_true", help="the release build")
+    parser.add_argument(
+        "--dialect", choices=DIALECTS, default=DIALECTS[-1], help="how much is translated (default: all of it)"
+    )
     parser.add_argument("--no-reference", action="store_true", help="do not run pytest-xdist itself")
     parser.add_argument("--log", type=Path, help="write what failed, with all output, to this file")
     parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
@@ -62,8 +65,8 @@ def main() -> int:
     select = ["-k", options.expression] if options.expression else []
     results: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp") as scratch:
-        for name in DIALECTS if options.write else DIALECTS[-1:]:
-            log = options.log if name == DIALECTS[-1] else None
+        for name in DIALECTS if options.write else [options.dialect]:
+            log = options.log if name == options.dialect else None
             results[name] = _tests(venv, source, Path(scratch), name, [*select, "-n", options.jobs], log)
             print(f"rpytest, {name}: {_counts(results[name])}", flush=True)
         if not options.no_reference:
@@ -76,7 +79,7 @@ def main() -> int:
                     if outcome == "failed"
                 )
             )
-    surprises = _surprises(results[DIALECTS[-1]])
+    surprises = _surprises(results[options.dialect])
     print(*surprises, sep="\n")
     if options.write:
         page.write(results, environments.version(venv, "pytest"), environments.version(venv, "pytest-xdist"))

@@ -203,7 +203,10 @@ def test_each_runs_everything_in_every_worker(suite: Project) -> None:
     assert (suite.path / "cases.xml").read_text().count("<testcase ") == 3 * count
     assert "[worker 1] test_g.py::test_fails FAILED" in result.lines
     assert "[worker 2] test_g.py::test_fails PASSED" in result.lines
-    assert any(line.startswith("[gw1] linux -- Python") for line in result.lines), result
+    assert any(line.startswith("[worker 1] linux -- Python") for line in result.lines), result
+    # With `-v` pytest's reporter looks at more of a report.
+    verbose = suite.rpytest("-n", "2", "--dist", "each", "-v", junit=False)
+    assert (verbose.status, verbose.stderr) == (1, ""), verbose
     assert suite.rpytest("-n", "2", "--dist", "each", "--record-plan", "x").status == 4
 
 

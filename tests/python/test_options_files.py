@@ -333,12 +333,36 @@ def _live_logs(output: str) -> dict[str, list[str]]:
 
 
 def test_debug(shared_project: Project, folder: Path) -> None:
-    """pytest itself runs: the file is the log of one process, and made anew each time."""
+    """Each process has a file of its own, made anew in each run: one for collection and the summary, one for each worker."""
     shared_project.fill(folder, LOGS)
-    for _ in range(2):
-        result = shared_project.rpytest("-n2", "--debug=debug.log", junit=False, cwd=folder)
-        assert result.status == 1 and result.stderr.count("wrote pytest debug information to debug.log") == 1, result
-        log = (folder / "debug.log").read_text()
-        assert log.startswith("versions pytest-") and log.count("finish pytest_sessionstart") == 1
-        assert log.count("    pytest_runtest_call") == 2
-        (folder / "debug.log").unlink()
+    for method in ("collected", "collected", "bare"):
+        result = shared_project.rpytest("-n2", "--debug=debug.log", "--start-method", method, junit=False, cwd=folder)
+        assert result.status == 1 and result.counts == {"passed": 1, "failed": 1}, result
+        logs = {name: (folder / f"debug{name}.log") for name in ("", ".gw0", ".gw1")}
+        for name, path in logs.items():
+            said = f"wrote pytest debug information to {path.name}" in result.stderr.replace(f"{folder}/", "")
+            # With `bare` workers it is that of a session which was given up.
+            assert said == (name != "" or method == "collected"), result
+            assert name == "" or path.read_text().count("    pytest_runtest_call [hook]") == 1, path
+        if method == "collected":
+            log = logs[""].read_text()
+            assert log.startswith("versions pytest-") and log.count("finish pytest_sessionstart") == 1
+            assert log.count("    pytest_runtest_call") == 0
+            assert "genitems" not in logs[".gw0"].read_text(), "what came before the fork is written once"
+        for path in logs.values():
+            path.unlink()
+
+
+def test_debug_with_a_controller(shared_project: Project, folder: Path) -> None:
+    """The process that runs the reporting hooks has a file, too; so has a worker's replacement, the same."""
+    shared_project.fill(
+        folder,
+        {
+            "conftest.py": "def pytest_runtest_logreport(report): pass",
+            "test_a.py": "import os\ndef test_1(): pass\ndef test_2(): os._exit(3)\ndef test_3(): pass\n",
+        },
+    )
+    result = shared_project.rpytest("-n1", "--debug", junit=False, cwd=folder)
+    assert result.status == 1 and result.counts == {"passed": 2, "failed": 1}, result
+    assert "pytest_runtest_logreport [hook]" in (folder / "pytestdebug.controller.log").read_text()
+    assert (folder / "pytestdebug.gw0.log").read_text().count("    pytest_runtest_call [hook]") == 3

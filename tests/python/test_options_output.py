@@ -144,6 +144,7 @@ CASES = [
         quiet("-r", f"-r{letters} --tb=line")
         for letters in ("f", "E", "s", "x", "X", "p", "P", "w", "a", "A", "N", "fEsxX", "xXs", "Nf", "Z")
     ],
+    quiet("-r", "-rA", "-rp", "-rP", "-rp -q", files=PASSING),
     Case("--report-chars", ALL, ["--report-chars=sx", "--report-chars=A"], since=(9, 0)),
     quiet(
         "--disable-warnings --disable-pytest-warnings",

@@ -1,0 +1,92 @@
+"""Cached byte code as something that a session depends on.
+
+Python runs the cached byte code of a module whose source has the modification second and size that the cache names, whatever its text is by
+now. So a source that looks touched may be about to be compiled for the first time, and another cache beside the same source is other code.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+FileState = tuple[int, int, int, int, int]
+
+#: Magic number, flags (0: the next two count), the source's modification time in seconds, its size.
+_HEAD = struct.Struct("<4sIII")
+
+
+def state(name: str) -> FileState | None:
+    """Mode, inode, size, modification and change time in nanoseconds; `None`: not there."""
+    try:
+        found = os.stat(name)
+    except (OSError, ValueError):
+        return None
+    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_cached(name: str) -> bool:
+    """Whether it is a file that Python or pytest keeps byte code in, for a source elsewhere."""
+    return name.endswith((".pyc", ".pyo")) and os.path.basename(os.path.dirname(name)) == "__pycache__"
+
+
+def source_of(name: str) -> str:
+    """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
+    if not is_cached(name):
+        return name
+    folder, base = os.path.split(name)
+    return os.path.join(os.path.dirname(folder), base.partition(".")[0] + ".py")
+
+
+class ByteCode:
+    """The caches that were looked for while modules were imported."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._states: dict[str, FileState | None] = {}
+        #: Caches whose modules may be other code than their sources are: these were changed after they had been compiled.
+        self._doubtful: set[str] = set()
+
+    def opened(self, name: str) -> None:
+        """A file of byte code is about to be opened, if it is there."""
+        self._seen.add(name)
+
+    def snapshot(self, foreign: tuple[str, ...]) -> None:
+        """Take the state of all, except for sources below `foreign` folders."""
+        for name in self._seen:
+            source = source_of(name)
+            if source.startswith(foreign):
+                continue
+            found, text = state(name), state(source)
+            self._states[name] = found
+            if found is not None and text is not None and found[3] <= text[4]:
+                self._doubtful.add(name)
+
+    def doubtful_sources(self) -> set[str]:
+        """Sources that say nothing about what was imported."""
+        return {source_of(name) for name in self._doubtful}
+
+    def changed(self) -> str | None:
+        """Why modules would be other code now although their sources are the same, or `None`."""
+        for name, before in self._states.items():
+            now = state(name)
+            if now == before:
+                continue
+            if name in self._doubtful or not _is_harmless(name, now):
+                return f"the byte code of {source_of(name)} changed"
+            self._states[name] = now
+        return None
+
+
+def _is_harmless(name: str, found: FileState | None) -> bool:
+    """Whether what is imported with this cache is what its source says."""
+    if found is None:
+        return True
+    try:
+        source = os.stat(source_of(name))
+        with open(name, "rb") as file:
+            _, flags, seconds, size = _HEAD.unpack(file.read(_HEAD.size))
+    except (OSError, struct.error):
+        return False
+    mask = 0xFFFFFFFF
+    is_used = flags != 0 or (seconds == int(source.st_mtime) & mask and size == source.st_size & mask)
+    return not is_used or found[3] > source.st_ctime_ns

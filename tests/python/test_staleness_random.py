@@ -1,0 +1,15 @@
+"""A few rounds of random edits; ``python tests/python/random_staleness.py`` does hundreds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import Project
+from random_staleness import play
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_edits(shared_project: Project, folder: Path, seed: int) -> None:
+    play(shared_project, folder, seed, rounds=5)
