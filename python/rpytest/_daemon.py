@@ -15,7 +15,18 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
-from rpytest._warm import FileTimes, Pending, Warm, file_times, has_news, hung_up, refuse, session_key, signal_name
+from rpytest._warm import (
+    FileTimes,
+    Pending,
+    Warm,
+    file_times,
+    has_news,
+    hung_up,
+    refuse,
+    session_key,
+    signal_name,
+    startup_files,
+)
 from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
@@ -56,6 +67,8 @@ class Daemon:
         self.modules = file_times(
             sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
         )
+        #: The state of what the interpreter has read at its start: path files of site-packages above all.
+        self.startup = file_times(startup_files())
 
     # The loop
 
@@ -205,9 +218,13 @@ class Daemon:
             # It finds out by itself whether anything it was made from has changed.
             self._hand_over(warm, pending)
             return
-        if self.listener is not None and self.modules != file_times(self.modules):
-            self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
-            return
+        if self.listener is not None:
+            if self.modules != file_times(self.modules):
+                self._resign(pending.conn, pending.fds, "pytest or rpytest was installed anew")
+                return
+            if self.startup != file_times(startup_files()):
+                self._resign(pending.conn, pending.fds, "a path file (`.pth`) of the environment changed")
+                return
         if key in self.bare:
             known, times = self.bare[key]
             if times == file_times(times):

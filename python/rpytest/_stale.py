@@ -22,6 +22,7 @@ from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import reads_cache
 from rpytest._encode import third_party
+from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset(
@@ -178,6 +179,7 @@ class Dependencies:
         if config.inipath is not None:
             files.add(str(config.inipath))
         files.update(self._looks_for_environments())
+        files.update(startup_files())
         ignored = self._pytest_cache(config)
         for name in files:
             if (

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from rpytest._wire import Message
 
 #: Modification time, size and inode by file name; `None` for a missing file.
 FileTimes = dict[str, list[int] | None]
+
+#: Modules that are imported at the start if there are any.
+_CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
 @dataclass
@@ -95,6 +99,17 @@ def file_times(names: Iterable[str]) -> FileTimes:
         except OSError:
             times[name] = None
     return times
+
+
+def startup_files() -> list[str]:
+    """Files from which an interpreter makes its path and its hooks before anything else runs, whether they are there or not."""
+    names = []
+    for folder in sys.path:
+        names += [os.path.join(folder, name, "__init__.py") for name in _CUSTOMIZE]
+        names += [os.path.join(folder, f"{name}.py") for name in _CUSTOMIZE]
+        with contextlib.suppress(OSError):
+            names += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")]
+    return sorted(names)
 
 
 def refuse(conn: socket.socket, text: str, hint: str) -> None:

@@ -7,6 +7,7 @@ from nothing and sees the same files and byte code. All three must agree in ever
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ import fidelity
 from daemons import runs, status
 from harness import Project, Result
 from running import Running
+
+# `-p no:xdist` leaves its name in the header.
+_XDIST = re.compile(r", xdist-[\d.]+(?=,|$)|xdist-[\d.]+, ", re.M)
 
 Files = Mapping[str, str | None]
 """Path → text; None deletes."""
@@ -160,7 +164,7 @@ def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
             started[-1][2].wait()
     for who, command, running in started:
         result = Result(command, running.wait(), running.stdout, running.stderr)
-        stdout = fidelity.normalise(result.stdout)
+        stdout = _XDIST.sub("", fidelity.normalise(result.stdout))
         header, results, closing = fidelity.split_output(stdout, ours=who != "pytest")
         seen.append(
             (who, result, Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr)))

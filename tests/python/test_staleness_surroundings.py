@@ -375,7 +375,7 @@ ENVIRONMENT = [
     Scenario("PYTHONWARNINGS", {"test_a.py": "import warnings\ndef test_a(): warnings.warn('x', DeprecationWarning)\n"}, [setenv(PYTHONWARNINGS="error"), setenv(PYTHONWARNINGS="ignore")]),
     Scenario("PYTHONUTF8 and locale", prints("(sys.flags.utf8_mode, locale.getlocale(), locale.getpreferredencoding(False))", "import locale, sys"), [setenv(PYTHONUTF8="1", LC_ALL="C"), setenv(PYTHONUTF8="0", LC_ALL="C"), Perhaps(setenv(PYTHONUTF8=None, LC_ALL="C.UTF-8"))]),
     Scenario("PYTHONHASHSEED", prints("hash('text')", ""), [setenv(PYTHONHASHSEED="1"), setenv(PYTHONHASHSEED="2")], env={"PYTHONHASHSEED": "0"}),
-    Scenario("sitecustomize", {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 1\n", "test_a.py": "def test_a(): print(VALUE)\n"}, [{"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 20\n"}, {"one/sitecustomize.py": None}], env={"PYTHONPATH": "one"}),
+    Scenario("sitecustomize", {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 1\n", "test_a.py": "def test_a(): print(VALUE)\n"}, [{"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 20\n"}, {"one/sitecustomize.py": None}, {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 300\n"}], env={"PYTHONPATH": "one"}),
     Scenario("home", prints("os.path.expanduser('~')"), [setenv(HOME="/nowhere"), setenv(HOME="/elsewhere")]),
     Scenario("time zone", prints("time.tzname", "import time"), [setenv(TZ="AAA+1"), setenv(TZ="BBB+2")]),
     Scenario("umask", prints("(os.umask(0o22), os.umask(0o22))[0]"), [shell("umask 077"), shell("umask 027")]),
