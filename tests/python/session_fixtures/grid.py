@@ -52,8 +52,8 @@ OWN = "session fixture of each worker: "
 #: Every case with every number of workers: takes three times as long.
 WHOLE = "RPYTEST_WHOLE_GRID" in os.environ
 
-#: Of what a set-up leaves behind: found by looking, when it was set up once in vain.
-FOUND = "its set-up "
+#: How reasons begin that are found by looking, when it was set up once in vain.
+FOUND = ("its set-up ", "asks which worker ")
 
 
 @dataclass(frozen=True)

@@ -32,22 +32,23 @@ def ground(project: Project) -> Ground:
 
 def test_shards(ground: Ground) -> None:
     """Only what the shard's tests request is set up."""
+    names = [f"db{number}" for number in range(6)]
+    head = "import pytest\nfrom notes import note\n"
     ground.project.write(
         {
-            "conftest.py": DB + DB.replace("db", "cache").replace("import pytest\nfrom notes import note\n", ""),
-            "test_a.py": parametrized("db"),
-            "test_b.py": parametrized("cache"),
+            "conftest.py": head + "".join(DB.replace("db", name).replace(head, "") for name in names),
+            **{f"test_{name}.py": parametrized(name, count=4) for name in names},
         }
     )
     seen = []
     for shard in (0, 1):
         result, notes = ground.rpytest("-n2", f"--shard={shard}", "--total-shards=2")
         assert result.status == 0
-        (name,) = announced(result)[0]
-        assert notes == (f"up {name}", f"down {name}")
-        assert all(id.startswith({"db": "test_a", "cache": "test_b"}[name]) for id in result.outcomes)
-        seen.append(name)
-    assert sorted(seen) == ["cache", "db"]
+        selected = sorted({id.partition("::")[0].removeprefix("test_") for id in result.outcomes})
+        assert announced(result) == (tuple(selected), {})
+        assert notes == (*(f"up {name}" for name in selected), *(f"down {name}" for name in reversed(selected)))
+        seen += selected
+    assert sorted(seen) == names
 
 
 def test_replay(ground: Ground, tmp_path: Path) -> None:
