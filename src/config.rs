@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `shard_history`, `idle_timeout`"
+             `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, `per_worker_fixtures`, `idle_timeout`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),

@@ -96,12 +96,12 @@ def answer_remotely(sock: socket.socket, answers: LocalAnswers) -> NoReturn:
                     answers.finish(int(message["status"]))
                     _process.run_exit_functions()
                     _wire.send(sock, {})
-                    os._exit(0)
+                    _process.leave(0)
             _wire.close_all(fds)
             body = _wire.memfd("rpytest-answer", data)
             _wire.send(sock, {**answer, "len": len(data)}, [body])
             os.close(body)
-    os._exit(0)
+    _process.leave(0)
 
 
 class BareWorker(Role):
@@ -145,7 +145,7 @@ class BareWorker(Role):
         with contextlib.suppress(_wire.Closed):
             body = _wire.memfd("rpytest-news", news)
             _wire.send(self.birth.host, {"op": "ended", "status": status, "text": text, "len": len(news)}, [body])
-        os._exit(0)
+        _process.leave(0)
 
     def decide(self, config: pytest.Config) -> None:
         """`pytest_cmdline_main`: tell the host how many workers there are, and be one."""
@@ -227,7 +227,7 @@ class BareWorker(Role):
             except BaseException:
                 # Not into pytest, which runs above here. The host notices the end of the socket.
                 traceback.print_exc()
-            os._exit(3)
+            _process.leave(3)
         theirs.close()
         return ours
 
@@ -250,7 +250,7 @@ class BareController(Role):
             _process.run_exit_functions()
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.start.sock, {"op": "ended", "status": status})
-            os._exit(0)
+            _process.leave(0)
         self.controller.end(status)
 
     def decide(self, config: pytest.Config) -> None:
@@ -465,7 +465,7 @@ class BareHost(Host):
         self._kill_children()
         with contextlib.suppress(_wire.Closed):
             _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
-        os._exit(0)
+        _process.leave(0)
 
 
 def _difference(one: int, first: bytes, two: int, second: bytes) -> str:

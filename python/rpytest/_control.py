@@ -95,9 +95,9 @@ def fork_detached() -> int:
     if pid == 0:
         try:
             if _process.fork():
-                os._exit(0)
+                _process.leave(0)
         except OSError:
-            os._exit(1)
+            _process.leave(1)
         return 0
     _, status = os.waitpid(pid, 0)
     if status != 0:
@@ -293,7 +293,7 @@ def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base |
 
         # Not into pytest, which runs above here.
         traceback.print_exc()
-        os._exit(3)
+        _process.leave(3)
 
 
 def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
@@ -316,4 +316,4 @@ def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
 
 
 def _leave() -> NoReturn:
-    os._exit(0)
+    _process.leave(0)

@@ -15,7 +15,7 @@ from _pytest.junitxml import xml_key
 
 from rpytest import _adapters, _process, _record, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
-from rpytest._encode import CollectingXML, decode_warning, install_junit, third_party
+from rpytest._encode import CollectingXML, decode_warning, install_junit, shows_passed_tests, third_party
 from rpytest._endings import conclude
 from rpytest._fork import restart_capture, restart_log_file
 from rpytest._node_lines import summary_parts
@@ -120,10 +120,14 @@ class Controller:
         for slot in range(self.workers):
             self.nodes[slot, 0] = self._node(slot)
         self.is_live = replaces_terminal(config)
-        self.wants_reports = self.is_live or any(
-            _adapters.wants_reports(implementation)
-            for name in _REPORT_HOOKS
-            for implementation in third_party(config, name)
+        self.wants_reports = (
+            self.is_live
+            or shows_passed_tests(config)
+            or any(
+                _adapters.wants_reports(implementation)
+                for name in _REPORT_HOOKS
+                for implementation in third_party(config, name)
+            )
         )
         if self.is_live:
             self.terminal.release()
@@ -141,7 +145,7 @@ class Controller:
             self._send(self._description(config), inputs)
         except _wire.Closed:
             finish_for_nothing(session)
-            os._exit(0)
+            _process.leave(0)
 
     def _description(self, config: pytest.Config) -> Message:
         return {
@@ -200,7 +204,7 @@ class Controller:
                         # Otherwise nobody would ever end them.
                         finish_for_nothing(session)
                     _process.flush_files()
-                    os._exit(0)
+                    _process.leave(0)
                 case "report":
                     self.last = message
                     self._replay(memoryview(data))
@@ -369,7 +373,7 @@ class Controller:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):
             self._send(answer, text.encode("utf-8", "backslashreplace"))
-        os._exit(0)
+        _process.leave(0)
 
     def _send(self, message: Message, body: bytes) -> None:
         fd = _wire.memfd("rpytest-answer", body)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _record, _wire
+from rpytest import _process, _record, _wire
 from rpytest._control import Base, Client, Died, Ended, is_needed
 from rpytest._encode import encode_warning
 
@@ -111,7 +111,7 @@ class Controllers:
             self._ended(3, str(error))
         except _wire.Closed:
             # Nobody is interested any more.
-            os._exit(1)
+            _process.leave(1)
 
     def start(self, request: Message, streams: Sequence[int], conn: int) -> Client:
         """Start the controller of a run and wait until it is configured.

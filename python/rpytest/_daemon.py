@@ -417,7 +417,7 @@ def _last_resort() -> Iterator[None]:
 
         with contextlib.suppress(BaseException):
             log(traceback.format_exc())
-    os._exit(3)
+    _process.leave(3)
 
 
 def _pytest_version() -> str:

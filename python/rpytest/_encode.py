@@ -91,14 +91,17 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
 
 def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
-    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
     return bool(
-        config.option.durations is not None
-        or "p" in shown
-        or "P" in shown
+        shows_passed_tests(config)
         or third_party(config, "pytest_terminal_summary")
         or third_party(config, "pytest_report_teststatus")
     )
+
+
+def shows_passed_tests(config: pytest.Config) -> bool:
+    """Whether options ask for passed tests in pytest's text at the end."""
+    shown = getattr(config.pluginmanager.getplugin("terminalreporter"), "reportchars", "")
+    return config.option.durations is not None or "p" in shown or "P" in shown
 
 
 class Encoder:
@@ -117,6 +120,8 @@ class Encoder:
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
         self._keep_all = needs_every_report(config)
+        #: Nobody but pytest says how a report travels.
+        self._is_ours = not any(third_party(config, f"pytest_report_{way}_serializable") for way in ("to", "from"))
 
     def is_plain(self, report: pytest.TestReport) -> bool:
         """Whether the report says no more than that its phase passed."""
@@ -184,11 +189,7 @@ class Encoder:
             reason = skip_reason(report)
         blob = b""
         if self._every_report or (not plain and (self._keep_all or not self._only_counts(report, bits))):
-            data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
-            writes = _longrepr.record(report.longrepr, self._writer)
-            if writes is not None:
-                data[_longrepr.KEY] = writes
-            blob = _record.dump(data)
+            blob = (_record.dump_plain(report) if plain and self._is_ours else b"") or self._serialized(report)
         return Entry(
             _record.WHEN.get(str(report.when), 3),
             _record.OUTCOME.get(report.outcome, 3),
@@ -202,6 +203,13 @@ class Encoder:
             reason,
             blob,
         )
+
+    def _serialized(self, report: pytest.TestReport) -> bytes:
+        data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        writes = _longrepr.record(report.longrepr, self._writer)
+        if writes is not None:
+            data[_longrepr.KEY] = writes
+        return _record.dump(data)
 
     @staticmethod
     def _only_counts(report: pytest.TestReport, bits: int) -> bool:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _record, _wire
@@ -145,7 +145,9 @@ class Host:
                     return birth
 
     def _command(self) -> Birth | None:
-        message, fds = _wire.receive(self.conn)
+        return self._obey(*_wire.receive(self.conn))
+
+    def _obey(self, message: Message, fds: list[int]) -> Birth | None:
         match message["op"]:
             case "go":
                 (self.bell,) = fds
@@ -173,7 +175,7 @@ class Host:
                 (fd,) = fds
                 self._report(message, fd)
             case "stop":
-                if not self._finalize():
+                if not self._finalize(message):
                     self._end(int(message.get("status", 0)))
             case other:
                 raise ValueError(f"unknown request {other!r}")
@@ -189,6 +191,10 @@ class Host:
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         self._share()
+        if self.shared is not None and self.shared.left_over is not None:
+            request, fds = self.shared.left_over
+            self._obey(request, fds)
+            return None
         for slot in range(self.slots):
             birth = self._spawn(slot, 0)
             if birth is not None:
@@ -207,11 +213,12 @@ class Host:
             self.segment.stop()
             _wire.send(self.conn, self.shared.stop)
 
-    def _finalize(self) -> list[tuple[int, bytes]]:
+    def _finalize(self, request: Message, fds: Sequence[int] = ()) -> list[tuple[int, bytes]]:
         """After the last worker: end what was shared."""
         if self.shared is None:
             return []
-        records = self.shared.finalize(self.controller is not None and self.controller.wants_reports)
+        every_report = self.controller is not None and self.controller.wants_reports
+        records = self.shared.finalize(every_report, request, fds)
         stop, self.shared.stop = self.shared.stop, None
         for number, (test, body) in enumerate(records, 1):
             fd = _wire.memfd("rpytest-record", body)
@@ -248,7 +255,7 @@ class Host:
 
             _native.die_with_parent()
             if os.getppid() != host:
-                os._exit(1)
+                _process.leave(1)
             ours.close()
             birth.host = theirs
             _process.keep_private(theirs)
@@ -351,9 +358,10 @@ class Host:
 
     def _report(self, message: Message, fd: int) -> None:
         bodies = _wire.read_all(fd, int(message["len"]))
-        os.close(fd)
         began = time.monotonic()
-        for test, body in self._finalize():
+        records = self._finalize(message, [fd])
+        os.close(fd)
+        for test, body in records:
             bodies += BODY_HEAD.pack(test, 0, _record.TEST, 0, 0, len(body)) + body
             if message["status"] == 0 and _record.decode_test(memoryview(body), False).reports:
                 message["status"] = 1
@@ -378,7 +386,7 @@ class Host:
     def _end(self, status: int) -> NoReturn:
         self._kill_children()
         self._finish(status)
-        os._exit(0)
+        _process.leave(0)
 
     def _finish(self, status: int) -> None:
         if self.shared is not None:
@@ -404,7 +412,7 @@ class Host:
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         _process.run_exit_functions()
-        os._exit(1)
+        _process.leave(1)
 
     def _give_up_run(self, status: int, text: str) -> NoReturn:
         """End the run because of an error that is somebody else's."""
@@ -420,7 +428,7 @@ class Host:
             self.controller.kill()
         _remove_segments(self.conn)
         self._finish(2)
-        os._exit(1)
+        _process.leave(1)
 
     def _kill_children(self) -> None:
         for child in self.children.values():

@@ -25,7 +25,7 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 _OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
 
 
-#: Whether a :class:`Watch` is active, the reader that it has noticed, and whether the run's id is known.
+#: Whether a :class:`Watch` is active, the reader that it has noticed, and whether a shared fixture is set up.
 WatchState = tuple[bool, "str | None", bool]
 
 
@@ -35,15 +35,15 @@ class Watch:
     def __init__(self) -> None:
         self.active = True
         self.reader: str | None = None
-        #: The run's id is known, so reading it says nothing about a worker.
-        self.uid_is_known = False
+        #: A shared fixture is set up: the run's id is known, and what the controller's hooks have for a worker is its own.
+        self.is_sharing = False
         #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
         self.asked = False
 
     def swap(self, state: WatchState) -> WatchState:
         """Watch in another way from now on; returns how it was, and what was seen."""
-        before = (self.active, self.reader, self.uid_is_known)
-        self.active, self.reader, self.uid_is_known = state
+        before = (self.active, self.reader, self.is_sharing)
+        self.active, self.reader, self.is_sharing = state
         return before
 
     def noticed(self, what: str) -> None:
@@ -88,13 +88,15 @@ class WorkerInput(dict[str, Any]):
         self.read: set[str] = set()
 
     def _look(self, key: str) -> None:
-        if key == "testrunuid" and self._watch.uid_is_known:
+        if key == "testrunuid" and self._watch.is_sharing:
             return
         if key in self.OWN:
             self._watch.noticed(f"`config.workerinput[{key!r}]`")
         elif key not in self.KNOWN:
             self.complete()
-            if self._watch.active:
+            if self._watch.active and self._watch.is_sharing:
+                self._watch.noticed(f"`config.workerinput[{key!r}]`")
+            elif self._watch.active:
                 self.read.add(key)
 
     def complete(self) -> None:
@@ -215,7 +217,7 @@ class _Environ(dict[bytes, bytes]):
         return super().__getitem__(key)
 
     def _look(self, key: bytes) -> None:
-        if key == _UID_BYTES and self._watch.uid_is_known:
+        if key == _UID_BYTES and self._watch.is_sharing:
             return
         # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
         if key not in self._before or self._before.pop(key) != self._last:

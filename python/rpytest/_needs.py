@@ -207,11 +207,11 @@ class Needs:
 
     def _obstacle(self, need: Need) -> str | None:
         definition, settings = need.definition, self.settings
-        if settings.per_worker_only:
-            return 'session_fixtures = "per-worker"'
         if need.name in settings.per_worker:
             return "per_worker_fixtures"
         need.is_forced = need.name in settings.shared
+        if settings.per_worker_only and not (need.is_forced or need.is_builtin):
+            return 'session_fixtures = "per-worker"'
         function = inspect.unwrap(definition.func)
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             return "async"

@@ -6,8 +6,11 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.logging import caplog_records_key
 
 if TYPE_CHECKING:
+    import logging
+
     from rpytest._record import Setup
     from rpytest._worker import Worker
 
@@ -20,6 +23,8 @@ class News:
         self.duration = 0.0
         #: What was written and logged: `stdout`, `stderr` or `log`, and the text.
         self.sections: list[tuple[str, str]] = []
+        #: The records of what was logged, for `caplog`.
+        self.records: list[logging.LogRecord] = []
         #: Encoded.
         self.warnings: list[bytes] = []
         #: For `--timings`.
@@ -46,6 +51,10 @@ class Herald:
         try:
             return (yield)
         finally:
+            # Absent with `-p no:logging`.
+            phases = item.stash.get(caplog_records_key, {})
+            if "setup" in phases:
+                phases["setup"][:0] = news.records
             for key, content in reversed(news.sections):
                 place = next(
                     (at for at, (when, known, _) in enumerate(sections) if (when, known) == ("setup", key)), None

@@ -26,6 +26,9 @@ _F = TypeVar("_F", bound=Callable[..., object])
 #: reference to a generator or an object with ``__del__`` would run the very clean-up that belongs to that process.
 _kept: list[object] = []
 
+#: `os._exit`, bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
+leave = os._exit
+
 #: Environment variables that differ between two shells and change nothing that a test run reads.
 NOISE = frozenset(
     {

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
 PLAIN = 1
 #: The body ends with the fixtures that were set up (`--timings`).
@@ -106,6 +108,31 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 def dump(value: Any) -> bytes:
     """Encode a value for the other side; attributes that can't travel degrade to their repr."""
     return marshal.dumps(value if _is_plain(value) else plain_values(value))
+
+
+def dump_plain(report: pytest.TestReport) -> bytes:
+    """Encode a report that says no more than that its phase passed, without asking hooks; `b""` when it has values that can't travel."""
+    fields: Any = (
+        report.nodeid,
+        report.location,
+        report.keywords,
+        report.when,
+        report.duration,
+        report.start,
+        report.stop,
+    )
+    try:
+        return marshal.dumps(fields)
+    except ValueError:
+        return b""
+
+
+def load_plain(fields: tuple[Any, ...]) -> pytest.TestReport:
+    """Rebuild what :func:`dump_plain` has encoded."""
+    nodeid, location, keywords, when, duration, start, stop = fields
+    return pytest.TestReport(
+        nodeid, location, keywords, "passed", None, when, duration=duration, start=start, stop=stop
+    )
 
 
 def load(blob: bytes | memoryview) -> Any:

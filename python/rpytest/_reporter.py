@@ -303,8 +303,10 @@ def worker_line(slot: int) -> str:
     return f"[worker {slot}] {sys.platform} -- Python {version} {sys.executable}"
 
 
-def decode_report(config: pytest.Config, data: dict[str, Any]) -> pytest.TestReport:
+def decode_report(config: pytest.Config, data: dict[str, Any] | tuple[Any, ...]) -> pytest.TestReport:
     """Rebuild a report from what the worker's hook has made of it."""
+    if isinstance(data, tuple):
+        return _record.load_plain(data)
     writes = data.pop(_longrepr.KEY, None)
     report: Any = config.hook.pytest_report_from_serializable(config=config, data=data)
     subtest = data.get("_subtest.context")

@@ -140,7 +140,7 @@ class Server:
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         _process.run_exit_functions()
-        os._exit(0)
+        _process.leave(0)
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when the control socket has something; reap hosts and, while nothing runs, prepare."""

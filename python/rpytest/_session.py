@@ -231,7 +231,7 @@ class Session(Role):
                 "the daemon ended before it could start the workers",
                 "run it again; a new daemon starts by itself",
             )
-        os._exit(0)
+        _process.leave(0)
 
     def _own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
@@ -359,7 +359,7 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
         _wire.send(control, {"ev": "done"})
     with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
-    os._exit(0)
+    _process.leave(0)
 
 
 def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import types
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +64,10 @@ class SharedFixtures:
         self.processes: list[Any] = []
         self.readers: list[int] = []
         self.is_alive = False
+        #: Records about finalizers that nobody has been told yet.
+        self.records: list[tuple[int, bytes]] = []
+        #: A request that the process with the fixtures has not lived to answer, with its descriptors.
+        self.left_over: tuple[Message, list[int]] | None = None
 
     # Before the fork of the workers
 
@@ -86,10 +90,22 @@ class SharedFixtures:
                 ward.tell({"op": "settled"})
                 ward.take_back()
                 break
+            if warden.is_settled and warden.is_lent and not warden.is_gone:
+                self._take_over(warden)
+                return None
             if warden.is_settled or warden.is_gone:
                 os._exit(0)
             self._learn(warden)
         return self._message()
+
+    def _take_over(self, warden: Warden) -> None:
+        """A finalizer has ended the process that ran it. The workers have ended before; what is left to do is done here."""
+        assert warden.request is not None
+        self.left_over = (warden.request, warden.fds)
+        last = max((self.needs.last(need) for need in self.needs.shareable()), default=0)
+        text = f"a finalizer of a session fixture ended its process: {warden.how()}"
+        message = {"test": last, "message": text, "duration": 0.0}
+        self.records = [(last, self.answers.crashed(message, ""))]
 
     def _known_reason(self, definition: pytest.FixtureDef[Any]) -> str | None:
         return self.learned.get(id(definition)) or self.remembered.reason(definition)
@@ -102,12 +118,7 @@ class SharedFixtures:
         remember = warden.said is not None and bool(said["remember"])
         name, reason = str(said["name"]), str(said["reason"])
         if warden.said is None:
-            how = (
-                f"signal {os.WTERMSIG(warden.status)}"
-                if os.WIFSIGNALED(warden.status)
-                else f"exit status {os.waitstatus_to_exitcode(warden.status)}"
-            )
-            reason = f"its set-up ended the process: {how}"
+            reason = f"its set-up ended the process: {warden.how()}"
         definition = next((need.definition for need in self.needs if need.definition.argname == name), None)
         for need in self.needs:
             if self.remembered.key(need.definition) == said["key"]:
@@ -219,7 +230,7 @@ class SharedFixtures:
             raise
         except BaseException as error:
             need.has_failed = True
-            if need.definition.cached_result is None and watcher.hazard is None:
+            if not watcher.has_seen_failure and watcher.hazard is None:
                 # Nothing that pytest keeps: each test that asks would set it up again.
                 watcher.hazard = _Hazard(need.definition, f"its set-up raised {type(error).__name__}", False)
         finally:
@@ -236,12 +247,10 @@ class SharedFixtures:
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(_current_test(item, when))
-                stack.enter_context(
-                    catch_warnings_for_item(config=self.config, ihook=heard, when="runtest", item=item)
-                )
+                stack.enter_context(catch_warnings_for_item(config=self.config, ihook=heard, when="runtest", item=item))
                 logging: Any = manager.getplugin("logging-plugin")
                 if logging is not None:
-                    stack.enter_context(_logged(logging, item, when))
+                    stack.enter_context(_logged(logging, item, when, news))
                 capture: Any = manager.getplugin("capturemanager")
                 if capture is not None:
                     stack.enter_context(capture.item_capture(when, item))
@@ -298,13 +307,19 @@ class SharedFixtures:
 
     # After the last worker
 
-    def finalize(self, every_report: bool) -> list[tuple[int, bytes]]:
-        """Run the finalizers; returns records for the tests to which their failures belong."""
+    def finalize(
+        self, every_report: bool, request: Message | None = None, fds: Sequence[int] = ()
+    ) -> list[tuple[int, bytes]]:
+        """Run the finalizers; returns records for the tests to which their failures belong.
+
+        If a finalizer ends the process, its parent answers the request.
+        """
         if not self.is_alive or self.ward is None:
-            return []
+            records, self.records = self.records, []
+            return records
         self.is_alive = False
         restart_capture(self.config)
-        self.ward.lend()
+        self.ward.lend(request, fds)
         signal.signal(signal.SIGINT, self.interrupt_handler)
         try:
             return self._finalize(every_report)
@@ -397,11 +412,13 @@ class _SetupWatcher:
         self.readers: list[int] = []
         #: What is being set up.
         self.need: Need | None = None
-        self._forced = 0
+        #: A failure that pytest remembers, of this fixture or one that it requests.
+        self.has_seen_failure = False
 
     def start(self, need: Need) -> None:
         """The next set-up is for this fixture."""
         self.need = need
+        self.has_seen_failure = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Generator[None, object, object]:
@@ -419,6 +436,10 @@ class _SetupWatcher:
         finally:
             _, reader, _ = watch.swap(outer)
             shared.set_up.append((fixturedef, request))
+            failed = fixturedef.cached_result is not None and fixturedef.cached_result[2] is not None
+            self.has_seen_failure |= failed
+            if need is not None:
+                need.is_up, need.has_failed = True, failed
             if not forced and self.hazard is None:
                 reason = before.hazard()
                 if reader is not None:
@@ -450,7 +471,7 @@ def _current_test(item: pytest.Item, when: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged(plugin: Any, item: Any, when: str) -> Iterator[None]:
+def _logged(plugin: Any, item: Any, when: str, news: News) -> Iterator[None]:
     from _pytest.logging import caplog_handler_key, caplog_records_key
 
     item.stash[caplog_records_key] = {}
@@ -462,6 +483,7 @@ def _logged(plugin: Any, item: Any, when: str) -> Iterator[None]:
         with phase:
             yield
     finally:
+        news.records += item.stash[caplog_records_key].get(when, ())
         for key in (caplog_records_key, caplog_handler_key):
             if key in item.stash:
                 del item.stash[key]

@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rpytest import _process, _wire
@@ -31,10 +32,10 @@ class Ward:
         self.sock = sock
         _process.keep_private(sock)
 
-    def lend(self) -> None:
-        """Somebody's code runs from now on: listen for me."""
+    def lend(self, request: Message | None = None, fds: Sequence[int] = ()) -> None:
+        """Somebody's code runs from now on: listen for me, and answer the request if I can't."""
         with contextlib.suppress(_wire.Closed):
-            _wire.send(self.sock, {"op": "lend"})
+            _wire.send(self.sock, {"op": "lend", "request": request}, fds)
             _wire.receive(self.sock)
 
     def take_back(self) -> None:
@@ -65,6 +66,9 @@ class Warden:
         self.at: Message | None = None
         self.said: Message | None = None
         self.is_settled = False
+        #: What the process was asked for when it lent the connection, with its descriptors.
+        self.request: Message | None = None
+        self.fds: list[int] = []
         #: How the process has ended.
         self.status = 0
 
@@ -84,10 +88,16 @@ class Warden:
         self.is_lent = self.is_settled = False
         status = self._watch(ours, pid)
         ours.close()
-        if os.WIFSIGNALED(status) or not self.is_settled:
+        if os.WIFSIGNALED(status) or not self.is_settled or self.is_lent:
             _end_orphans()
         self.status = status
         return None
+
+    def how(self) -> str:
+        """How the process has ended, for people."""
+        if os.WIFSIGNALED(self.status):
+            return f"signal {os.WTERMSIG(self.status)}"
+        return f"exit status {os.waitstatus_to_exitcode(self.status)}"
 
     def _watch(self, sock: socket.socket, pid: int) -> int:
         """Until the process has ended; returns its wait status."""
@@ -133,7 +143,7 @@ class Warden:
     def _hear(self, sock: socket.socket, pid: int) -> bool:
         """Take one message; `False`: there are no more."""
         try:
-            message, _ = _wire.receive(sock, socket.MSG_DONTWAIT)
+            message, fds = _wire.receive(sock, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except (_wire.Closed, OSError, ValueError):
@@ -141,11 +151,14 @@ class Warden:
         match message["op"]:
             case "lend":
                 self.is_lent = True
+                self.request, self.fds = message["request"], fds
                 self._answer(sock)
                 if self.is_gone:
                     os.kill(pid, signal.SIGINT)
             case "back":
                 self.is_lent = False
+                _wire.close_all(self.fds)
+                self.request, self.fds = None, []
                 self._answer(sock)
             case "at":
                 self.at = message

@@ -20,6 +20,10 @@ _MAX_FDS = 16
 
 Message = dict[str, Any]
 
+# Bound now: a test may have put something else in the place of `json.dumps` when its worker has to ask for something.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_from_json = json.JSONDecoder().decode
+
 
 class Closed(Exception):
     """The other side is gone."""
@@ -50,12 +54,12 @@ def read_all(fd: int, length: int) -> bytes:
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
     """Send one message; raises :class:`Closed` when the other side is gone."""
-    data = json.dumps(message, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    data = _to_json(message).encode("utf-8", "surrogatepass")
     body = None
     try:
         if len(data) > INLINE_LIMIT:
             body = memfd("rpytest-message", data)
-            data = json.dumps({"memfd": len(data)}).encode()
+            data = _to_json({"memfd": len(data)}).encode()
             fds = [*fds, body]
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
@@ -103,7 +107,7 @@ def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
 
 
 def _parse(data: bytes) -> Message:
-    message = json.loads(data.decode("utf-8", "surrogatepass"))
+    message = _from_json(data.decode("utf-8", "surrogatepass"))
     if not isinstance(message, dict):
         raise ValueError("a message is a JSON object")
     return message

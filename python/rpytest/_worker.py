@@ -172,12 +172,12 @@ class Worker:
         self.native.push(
             _record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True
         )
-        os._exit(0)
+        _process.leave(0)
 
     def abort(self, status: int) -> NoReturn:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
         _process.run_exit_functions()
-        os._exit(status)
+        _process.leave(status)
 
     # The loop's parts
 
@@ -213,7 +213,7 @@ class Worker:
         """End a child that a test has forked and that came back from it: it must not be a second worker."""
         if _process.is_foreign():
             _process.flush_streams()
-            os._exit(status)
+            _process.leave(status)
 
     def _commit_call(self) -> None:
         """Interrupted in its teardown, a test has its result all the same, as under pytest."""
@@ -305,7 +305,7 @@ def crash(birth: Birth, error: BaseException) -> NoReturn:
         # Recognisable as what it is: the interrupt that all workers got.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    os._exit(1)
+    _process.leave(1)
 
 
 def _interrupt_location() -> str:

@@ -121,15 +121,18 @@ impl Run<'_> {
 
     /// The host has set up what all workers share.
     fn fixtures(&mut self, fixtures: Fixtures) {
-        let notes = fixtures.notes.iter().map(String::as_str);
-        let mut lines: Vec<String> = notes.map(str::to_owned).collect();
+        let mut lines = fixtures.notes;
         if self.options.verbose > 0 {
             if !fixtures.shared.is_empty() {
                 let names = fixtures.shared.join(", ");
                 lines.push(format!("shared session fixtures: {names}"));
             }
             for (name, why) in &fixtures.own {
-                lines.push(format!("session fixture of each worker: {name} ({why})"));
+                let line = format!("session fixture of each worker: {name} ({why})");
+                // It may have been a note.
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
             }
         }
         if !lines.is_empty() {

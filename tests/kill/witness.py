@@ -126,6 +126,8 @@ class Tree:
     daemon: int = 0
     session: int = 0
     host: int = 0
+    #: Has forked the host, and stands by because of the shared fixtures.
+    warden: int = 0
 
     @property
     def workers(self) -> list[int]:
@@ -154,7 +156,9 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
         if bare:
             found.host = session
         else:
-            for host in children(session):
-                found.session, found.host = session, host
+            # The project has a session fixture: the host is a fork of the session's.
+            for warden in children(session):
+                found.session, found.warden = session, warden
+                found.host = next(iter(children(warden)), 0)
             found.session = found.session or session
     return found

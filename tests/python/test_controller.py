@@ -463,3 +463,16 @@ def _sections(result: Result, start: str) -> str:
 
     text = "\n".join(result.lines)
     return re.sub(r"in \d+\.\d+s =+|=+(?= \d+ \w+)", "", text[text.index(start) :])
+
+
+def test_passed_tests_in_the_summary_of_bare_workers(project: Project) -> None:
+    """The controller, which is there in any case, then needs their reports although no hook wants them."""
+    project.write(
+        test_a="def test_1(): print('said')\ndef test_2(): pass\ndef test_3(record_property): record_property('a', 1)"
+    )
+    for options in (["-rA", "-v"], ["-rp"], ["-rP"], ["--durations=0", "-vv"]):
+        expected = project.pytest(*options, junit=False)
+        result = project.rpytest("-n2", "--start-method", "bare", *options, junit=False)
+        assert (result.status, result.stderr) == (0, ""), result
+        for text in ("PASSES", "said", "PASSED test_a.py::test_3", "s call     test_a.py::test_2"):
+            assert expected.stdout.count(text) == result.stdout.count(text), f"{text}\n{result}"

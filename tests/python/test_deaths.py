@@ -194,3 +194,22 @@ def test_command_stopped_for_a_while(project: Project, tmp_path: Path) -> None:
     assert running.wait() == 0
     assert f"{count} passed" in running.stdout
     assert len(junit_files.read(junit)) == count
+
+
+def test_modules_that_a_test_breaks(project: Project) -> None:
+    """What a test leaves behind in Python's own modules breaks nothing of ours: pytest does not use them then, either."""
+    project.write(
+        test_a="""
+        import json, os, socket, time
+        def test_breaks():
+            json.dumps = json.loads = json.load = None
+            os.getpid = os.getppid = os.fork = lambda: 1
+            time.time = time.monotonic = time.perf_counter = lambda: 0.0
+            socket.socket = None
+            os.environ.clear()
+        def test_asks_for_a_folder(tmp_path): assert tmp_path.is_dir()
+        def test_fails(): assert 0
+        """
+    )
+    project.compare(n=1)
+    project.compare(n=2)

@@ -141,6 +141,29 @@ DISASTERS = {
     "all streams closed": {
         "test_x.py": "import os\ndef test_x():\n    for fd in range(3, 256):\n        try: os.close(fd)\n        except OSError: pass\n    assert 0"
     },
+    "os._exit(0) in a function's finalizer": {
+        "test_x.py": "import os, pytest\n@pytest.fixture\ndef f():\n    yield\n    os._exit(0)\ndef test_x(f): pass"
+    },
+    "os._exit(0) in tearDownClass": {
+        "test_x.py": "import os, unittest\nclass Test(unittest.TestCase):\n    tearDownClass = classmethod(lambda cls: os._exit(0))\n    def test_x(self): pass"
+    },
+    "os._exit(0) in a destructor": {
+        "test_x.py": "import os\nclass Thing:\n    def __del__(self): os._exit(0)\ndef test_x(): Thing()"
+    },
+    "another program in a test": {"test_x.py": "import os\ndef test_x(): os.execv('/bin/true', ['true'])"},
+    "another program at import": {"test_x.py": "import os\nos.execv('/bin/true', ['true'])"},
+    "a child that goes on when its parent has ended": {
+        "test_x.py": "import os\ndef test_x():\n    if os.fork(): os._exit(0)"
+    },
+    "SIGALRM in a test": {
+        "test_x.py": "import signal, time\ndef test_x():\n    signal.setitimer(signal.ITIMER_REAL, 0.1)\n    time.sleep(60)"
+    },
+    "SIGKILL of the process above a worker": {
+        "test_x.py": "import os, signal, time\ndef test_x():\n    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(60)"
+    },
+    "sys.exit(0) in the ids of parameters": {
+        "test_x.py": "import pytest, sys\n@pytest.mark.parametrize('i', [1], ids=lambda i: sys.exit(0))\ndef test_x(i): pass"
+    },
     "a result that never arrives": {
         "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest._worker\n    rpytest._worker.Worker._commit = lambda worker: None\n"
     },
@@ -179,3 +202,16 @@ def test_disaster(shared_project: Project, folder: Path, disaster: str, method: 
 def _says_why(result: Result) -> bool:
     words = ("rror", "FAILED", "crashed", "nterrupt", "did not run", "ended", "SystemExit")
     return any(word in result.stdout + result.stderr for word in words)
+
+
+def test_os_exit_is_replaced(shared_project: Project, folder: Path) -> None:
+    """Code that ends processes is tested with another `os._exit`, which may stay: ours still end."""
+    files = {
+        "conftest.py": "import os\nos._exit = lambda status=0: None\n",
+        "test_a.py": "import os\ndef test_1(): os._exit(0)\ndef test_2(): pass\ndef test_3(): assert 0",
+    }
+    shared_project.fill(folder, files)
+    expected = shared_project.pytest(junit=False, cwd=folder)
+    for method in ("collected", "collected", "bare"):
+        result = shared_project.rpytest("-n2", "--start-method", method, junit=False, cwd=folder)
+        assert (result.status, result.counts) == (expected.status, expected.counts), result
