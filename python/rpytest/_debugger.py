@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pdb
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.debugging import pytestPDB
@@ -16,6 +18,22 @@ from rpytest import _wire
 
 if TYPE_CHECKING:
     from rpytest._worker import Birth
+
+
+@contextlib.contextmanager
+def no_terminal(asked: Callable[[], NoReturn]) -> Iterator[None]:
+    """While shared fixtures are set up or ended nobody has a terminal to lend: ``asked`` is called instead of a debugger."""
+    original: Any = pytestPDB._init_pdb
+
+    def init_pdb(*_args: object, **_kwargs: object) -> NoReturn:
+        __tracebackhide__ = True
+        asked()
+
+    pytestPDB._init_pdb = init_pdb  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        pytestPDB._init_pdb = original  # type: ignore[method-assign]
 
 
 class Debugger:

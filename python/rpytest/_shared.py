@@ -9,7 +9,7 @@ import signal
 import time
 import types
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.runner import CallInfo
@@ -17,6 +17,7 @@ from _pytest.tmpdir import TempPathFactory
 from _pytest.warnings import catch_warnings_for_item
 
 from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record
+from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder, encode_warning
 from rpytest._fork import park_capture, restart_capture
 from rpytest._needs import Need, Needs, Settings
@@ -224,7 +225,7 @@ class SharedFixtures:
         began = time.perf_counter()
         need.is_up = True
         try:
-            with self._phase(item, "setup", news):
+            with self._phase(item, "setup", news), no_terminal(watcher.debugger):
                 need.definition.execute(request=request)
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
@@ -339,7 +340,7 @@ class SharedFixtures:
         errors: dict[int, list[BaseException]] = {}
         stack = self.session._setupstate.stack
         finalizers, _ = stack.get(self.session, ([], None))
-        with self._phase(item, "teardown", news):
+        with self._phase(item, "teardown", news), no_terminal(_no_debugger):
             while finalizers:
                 finalizer = finalizers.pop()
                 try:
@@ -396,6 +397,15 @@ def _group(text: str, errors: list[BaseException]) -> BaseException:
     return group
 
 
+class _Given(BaseException):
+    """Leaves a set-up that another process makes instead."""
+
+
+def _no_debugger() -> NoReturn:
+    __tracebackhide__ = True
+    pytest.fail("no debugger in the finalizer of a shared fixture; hint: name the fixture in `per_worker_fixtures`")
+
+
 class _Hazard:
     def __init__(self, definition: pytest.FixtureDef[Any], reason: str, remember: bool) -> None:
         self.definition = definition
@@ -419,6 +429,12 @@ class _SetupWatcher:
         """The next set-up is for this fixture."""
         self.need = need
         self.has_seen_failure = False
+
+    def debugger(self) -> NoReturn:
+        """The set-up calls `breakpoint()`: in a worker that is alone it gets the terminal."""
+        assert self.need is not None
+        self.hazard = _Hazard(self.need.definition, "its set-up wants a debugger", False)
+        raise _Given
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Generator[None, object, object]:

@@ -106,12 +106,13 @@ class Warden:
         before = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         talks = True
         gone_at: float | None = None
+        interrupted = False
         try:
             while True:
                 status = _reap(pid)
                 if status is not None:
                     # What it has said last.
-                    while talks and self._hear(sock, pid):
+                    while talks and self._hear(sock):
                         pass
                     return status
                 poll = select.poll()
@@ -124,14 +125,20 @@ class Warden:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
                 if talks and sock.fileno() in ready:
-                    talks = self._hear(sock, pid)
+                    talks = self._hear(sock)
                 elif self.conn.fileno() in ready and self.is_lent:
                     self._pass_on(pid)
                 if self.is_gone and self.is_lent:
+                    now = time.monotonic()
                     if gone_at is None:
-                        gone_at = time.monotonic()
-                    elif time.monotonic() - gone_at > GRACE:
-                        os.kill(pid, signal.SIGKILL)
+                        gone_at = now
+                        if not self.is_settled:
+                            # A set-up for nobody; finalizers have their time.
+                            os.kill(pid, signal.SIGINT)
+                            interrupted = True
+                    elif now - gone_at > GRACE:
+                        os.kill(pid, signal.SIGKILL if interrupted else signal.SIGINT)
+                        gone_at, interrupted = now, True
                 else:
                     gone_at = None
         finally:
@@ -140,7 +147,7 @@ class Warden:
             os.close(wake)
             os.close(woken)
 
-    def _hear(self, sock: socket.socket, pid: int) -> bool:
+    def _hear(self, sock: socket.socket) -> bool:
         """Take one message; `False`: there are no more."""
         try:
             message, fds = _wire.receive(sock, socket.MSG_DONTWAIT)
@@ -153,8 +160,6 @@ class Warden:
                 self.is_lent = True
                 self.request, self.fds = message["request"], fds
                 self._answer(sock)
-                if self.is_gone:
-                    os.kill(pid, signal.SIGINT)
             case "back":
                 self.is_lent = False
                 _wire.close_all(self.fds)
@@ -179,9 +184,8 @@ class Warden:
             message, fds = _wire.receive(self.conn)
         except (_wire.Closed, OSError, ValueError):
             self.is_gone = True
-            message = {"op": "interrupt"}
-        else:
-            _wire.close_all(fds)
+            return
+        _wire.close_all(fds)
         if message["op"] == "interrupt":
             os.kill(pid, signal.SIGINT)
 

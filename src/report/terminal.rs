@@ -59,6 +59,10 @@ impl Terminal {
                 self.screen
                     .lines(&format!("start method: {} ({why})", start.method));
             }
+            if start.method == "bare" && self.verbosity > 0 {
+                self.screen
+                    .lines("session fixtures are not shared: each worker collects for itself");
+            }
             self.screen.newline();
         }
         self.screen.flush()
