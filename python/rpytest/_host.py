@@ -83,6 +83,8 @@ class Host:
         self.slots = 0
         self.timings = False
         self.stacks: dict[int, str] = {}
+        #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
+        self.interruption: Message | None = None
 
     def run(self) -> Birth:
         """Announce the tests, then serve; see the class."""
@@ -226,6 +228,7 @@ class Host:
             os.close(fd)
         if stop is not None:
             _wire.send(self.conn, stop)
+            self.interruption = _interruption(stop)
         return records
 
     def _start_controller(self) -> None:
@@ -365,6 +368,9 @@ class Host:
             bodies += BODY_HEAD.pack(test, 0, _record.TEST, 0, 0, len(body)) + body
             if message["status"] == 0 and _record.decode_test(memoryview(body), False).reports:
                 message["status"] = 1
+        if self.interruption is not None and message["status"] in (0, 1):
+            # The command line did not know yet when it asked.
+            message.update(self.interruption)
         message["duration"] = float(message.get("duration") or 0.0) + time.monotonic() - began
         properties: list[list[str]] = []
         if self.controller is None:
@@ -461,6 +467,16 @@ def _remove_segments(conn: socket.socket) -> None:
         for name in os.listdir(_SHARED_MEMORY):
             if name.startswith(f"rpytest-{pid}-"):
                 os.unlink(os.path.join(_SHARED_MEMORY, name))
+
+
+def _interruption(stop: Message) -> Message:
+    """What the command line makes of a `stop` message in its `report` request."""
+    is_exit = stop["why"] == _record.WHY_EXIT
+    return {
+        "status": stop["status"] if stop["status"] >= 0 else 2,
+        "interrupted": f"_pytest.outcomes.Exit: {stop['text']}" if is_exit else stop["text"],
+        "location": "" if is_exit else stop["location"],
+    }
 
 
 def _describe(error: Exception) -> str:

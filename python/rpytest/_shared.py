@@ -237,6 +237,10 @@ class SharedFixtures:
         finally:
             news.duration += time.perf_counter() - began
             item._initrequest()
+            # Live logs: pytest's handler writes to the terminal, which is the command line's.
+            text = self.answers.collected.terminal.take().strip("\n")
+            if text:
+                self.notes.append(text)
 
     @contextlib.contextmanager
     def _phase(self, item: Any, when: str, news: News) -> Iterator[None]:
@@ -347,6 +351,10 @@ class SharedFixtures:
                     finalizer()
                 except KeyboardInterrupt:
                     self._interrupted(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt")
+                    signal.signal(signal.SIGINT, self.interrupt_handler)
+                except pytest.exit.Exception as error:
+                    status = -1 if error.returncode is None else error.returncode
+                    self._interrupted(_record.WHY_EXIT, status, str(error.msg))
                     signal.signal(signal.SIGINT, self.interrupt_handler)
                 except BaseException as error:
                     errors.setdefault(self._owner(finalizer, last), []).append(error)

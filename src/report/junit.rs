@@ -16,7 +16,9 @@ use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::name::QName;
 
 use super::{ReportError, Reporter};
-use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart, TestIndex, TestResult};
+use crate::event::{
+    JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart, TestIndex, TestResult, When,
+};
 
 /// Collects test cases and writes the file when the run ends; does nothing in runs without `--junitxml`.
 #[derive(Default)]
@@ -45,10 +47,47 @@ impl Junit {
         if self.options.is_none() {
             return;
         }
-        let from = self.cases.len();
-        self.cases.push_str(&result.junit);
-        self.places.push((result.test, from..self.cases.len()));
         add(&mut self.counts, result.junit_counts);
+        let from = self.cases.len();
+        let earlier = self.of_late_teardown(result);
+        match earlier.and_then(|at| Some((at, self.joined(at, &result.junit)?))) {
+            Some((at, case)) => {
+                self.cases.push_str(&case);
+                self.places[at].1 = from..self.cases.len();
+            }
+            None => {
+                if earlier.is_some() {
+                    // As in pytest's writer: one test, counted as failure and as error.
+                    self.counts.double += 1;
+                }
+                self.cases.push_str(&result.junit);
+                self.places.push((result.test, from..self.cases.len()));
+            }
+        }
+    }
+
+    /// Where the test's cases are to which nothing but a teardown is added: that of a shared fixture, after the last test.
+    fn of_late_teardown(&self, result: &TestResult) -> Option<usize> {
+        match result.reports.as_slice() {
+            [report] if report.when == When::Teardown => {
+                let mut places = self.places.iter();
+                places.rposition(|(test, _)| *test == result.test)
+            }
+            _ => None,
+        }
+    }
+
+    /// The case at a place with what another case of the same test contains; `None`: it has failed, so the other stands alone.
+    fn joined(&self, at: usize, other: &str) -> Option<String> {
+        let case = &self.cases[self.places[at].1.clone()];
+        if case.contains("<failure") || case.matches("<testcase").count() != 1 {
+            return None;
+        }
+        let more = other.split_once('>')?.1.strip_suffix("</testcase>")?;
+        Some(match case.strip_suffix("</testcase>") {
+            Some(open) => format!("{open}{more}</testcase>"),
+            None => format!("{}>{more}</testcase>", case.strip_suffix("/>")?.trim_end()),
+        })
     }
 
     fn ended(&mut self, end: &RunEnd) -> Result<(), ReportError> {

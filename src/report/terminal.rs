@@ -61,7 +61,7 @@ impl Terminal {
             }
             if start.method == "bare" && self.verbosity > 0 {
                 self.screen
-                    .lines("session fixtures are not shared: each worker collects for itself");
+                    .lines("session fixtures: each worker has its own (start method bare)");
             }
             self.screen.newline();
         }

@@ -2,14 +2,13 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::Run;
 use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
-use crate::event::{RunEvent, TestResult};
+use crate::event::{RunEvent, TestResult, When};
 use crate::plan::history::Sample;
 use crate::ring::{RecordHead, spill};
 
@@ -118,7 +117,7 @@ impl Run<'_> {
             Err(error) => return self.corrupt(slot, &error.to_string()),
         };
         match record {
-            Record::Test(result) => {
+            Record::Test(mut result) => {
                 if head.test >= self.segment.spec().tests {
                     return self.corrupt(slot, "a result of a test that does not exist");
                 }
@@ -130,12 +129,8 @@ impl Run<'_> {
                 }
                 self.sequences[usize::from(slot)].push(head.test);
                 self.keep(slot, head, body);
-                let mut sample = Sample::of(&result);
-                if let Some(seconds) = self.charged.remove(&result.test) {
-                    let shared = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                    sample.setup = sample.setup.saturating_sub(shared);
-                }
-                self.samples.push((result.test, sample));
+                self.discharge(&mut result);
+                self.samples.push((result.test, Sample::of(&result)));
                 self.result(&result);
             }
             Record::Bye(bye) => {
@@ -157,6 +152,18 @@ impl Run<'_> {
                 });
             }
             Record::Note(note) => self.warnings(slot, head, body, note.warnings),
+        }
+    }
+
+    /// Takes out of a test's set-up what shared fixtures took in the host: pytest's report has it, but the worker had no part in it
+    /// and another run may have it elsewhere.
+    fn discharge(&mut self, result: &mut TestResult) {
+        let Some(shared) = self.charged.remove(&result.test) else {
+            return;
+        };
+        let mut setups = result.reports.iter_mut();
+        if let Some(setup) = setups.find(|report| report.when == When::Setup) {
+            setup.duration = (setup.duration - shared).max(0.0);
         }
     }
 

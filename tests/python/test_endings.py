@@ -203,3 +203,31 @@ class TestSignals:
         assert running.wait() == 2
         assert "2 passed" in running.stdout
         assert "did not run" not in running.stdout
+
+
+@pytest.mark.parametrize("body", ["pass", "assert 0"])
+@pytest.mark.parametrize("action", ["raise KeyboardInterrupt", "pytest.exit('enough')", "pytest.exit('enough', 7)"])
+def test_finalizer_of_a_session_fixture_ends_the_run(
+    shared_project: Project, folder: Path, action: str, body: str
+) -> None:
+    """The same exit status as pytest's, with and without a controller, which has been told that all tests passed."""
+    shared_project.fill(
+        folder,
+        {
+            "hooks.py": "def pytest_runtest_logreport(report): pass",
+            "test_a.py": f"""
+                import pytest
+                @pytest.fixture(scope="session")
+                def shared():
+                    yield 1
+                    {action}
+                def test_1(shared): pass
+                def test_2(shared): {body}
+                """,
+        },
+    )
+    expected = shared_project.pytest(junit=False, cwd=folder)
+    assert expected.status in (2, 7)
+    for options in ([], ["-p", "hooks"], ["-rA"]):
+        result = shared_project.rpytest("-n2", *options, junit=False, cwd=folder, env={"PYTHONPATH": str(folder)})
+        assert (result.status, result.counts) == (expected.status, expected.counts), result

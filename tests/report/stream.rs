@@ -72,7 +72,7 @@ fn verbose_form_names_workers_and_reasons() {
     insta::assert_snapshot!(run(&begin, &some(), &end(1.0), 66, false), @r"
     2 workers [8 tests]
     start method: bare (threads are alive after collection)
-    session fixtures are not shared: each worker collects for itself
+    session fixtures: each worker has its own (start method bare)
 
     [worker 0] test_a.py::test_1 PASSED
     [worker 1] test_b.py::test_2 PASSED
