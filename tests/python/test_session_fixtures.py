@@ -431,3 +431,113 @@ def test_parts_of_the_suite_set_up_what_they_need(project: Project) -> None:
         assert project.rpytest("-n2", f"--shard={shard}", "--total-shards=2").status == 0
         drawn += notes(project)
     assert sorted(drawn) == ["one", "two"]
+
+
+@pytest.mark.parametrize("call", ["pass", "assert 0"])
+def test_junit_of_a_failing_finalizer_is_pytests(project: Project, call: str) -> None:
+    conftest = """
+    import pytest
+    @pytest.fixture(scope="session")
+    def one():
+        yield
+        raise RuntimeError("badly ended")
+    @pytest.fixture(scope="session")
+    def two(one):
+        yield
+        raise ValueError("badly, too")
+    """
+    test = f"def test_1(one): pass\ndef test_2(two): {call}\n"
+    project.write({"conftest.py": conftest, "test_a.py": test})
+    project.compare(n=2)
+
+
+def test_finalizer_that_ends_its_process_is_an_error(project: Project) -> None:
+    conftest = """
+    import os
+    import pytest
+    @pytest.fixture(scope="session")
+    def deadly():
+        yield
+        os._exit(0)
+    """
+    project.write({"conftest.py": conftest, "test_a.py": "def test_1(deadly): pass\ndef test_2(): pass"})
+    result = project.rpytest("-n2")
+    assert result.status == 1, result
+    assert "a finalizer of a session fixture ended its process: exit status 0" in result.stdout
+
+
+def test_set_up_that_does_not_listen_to_interrupts(project: Project) -> None:
+    """The second signal ends the command at once; what is left behind ends a little later."""
+    conftest = (
+        NOTES
+        + """
+    import subprocess, sys
+    @pytest.fixture(scope="session")
+    def stubborn():
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        note(process.pid)
+        while True:
+            try:
+                time.sleep(600)
+            except KeyboardInterrupt:
+                note("interrupted")
+    """
+    )
+    project.write({"conftest.py": conftest, "test_a.py": "def test_1(stubborn): pass"})
+    running = project.spawn("-n2")
+    path = project.path / "notes"
+    assert processes.wait_until(path.exists, seconds=60)
+    server = int(path.read_text().split()[0])
+    running.send_signal(signal.SIGINT)
+    assert processes.wait_until(lambda: "interrupted" in path.read_text(), seconds=60)
+    running.send_signal(signal.SIGINT)
+    assert running.wait() == 2
+    assert processes.wait_until(lambda: not processes.is_alive(server), seconds=60)
+
+
+def test_breakpoint_in_a_set_up_belongs_to_a_worker(project: Project) -> None:
+    conftest = """
+    import pytest
+    @pytest.fixture(scope="session")
+    def looked_at():
+        breakpoint()
+    """
+    project.write({"conftest.py": conftest, "test_a.py": "def test_1(looked_at): pass\ndef test_2(): pass"})
+    result = project.rpytest("-n2", "-v")
+    assert own(result) == {"looked_at": "its set-up wants a debugger"}
+    assert "a debugger needs the terminal" in result.stdout
+    assert result.counts == {"passed": 1, "errors": 1}
+
+
+def test_nothing_is_shared_with_bare(project: Project) -> None:
+    conftest = NOTES + '    @pytest.fixture(scope="session")\n    def one(): note("one")\n'
+    test = "import time\ndef test_1(one): time.sleep(0.3)\ndef test_2(one): time.sleep(0.3)"
+    project.write({"conftest.py": conftest, "test_a.py": test})
+    result = project.rpytest("-n2", "-v", "--start-method=bare")
+    assert "session fixtures: each worker has its own (start method bare)" in result.stdout
+    assert notes(project) == ["one", "one"]
+
+
+def test_readers_have_positions_of_their_own(project: Project) -> None:
+    conftest = """
+    import os
+    import pytest
+    @pytest.fixture(scope="session")
+    def lines():
+        path = os.path.join(os.path.dirname(__file__), "lines")
+        with open(path, "w") as file:
+            file.writelines(f"{number}\\n" for number in range(2000))
+        with open(path, buffering=16) as file:
+            yield file
+    """
+    test = """
+    import pytest
+    @pytest.mark.parametrize("i", range(4))
+    def test_1(lines, i):
+        lines.seek(0)
+        assert [int(line) for line in lines] == list(range(2000))
+    """
+    project.write({"conftest.py": conftest, "test_a.py": test})
+    result = project.rpytest("-n4", "-v")
+    assert result.counts == {"passed": 4}
+    assert shared(result) == ["lines"]
