@@ -144,6 +144,7 @@ def timed(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple
 
     This process adopts orphans, so that what is left behind by the command counts as well; a daemon that stays does not.
     """
+    others = children()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     status = subprocess.call(command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -151,13 +152,16 @@ def timed(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple
     if status != 0:
         raise Failed(f"{' '.join(command)}: exit status {status}")
     if "--no-daemon" in command:
-        while True:
-            try:
-                os.wait()
-            except ChildProcessError:
-                break
+        while orphans := children() - others:
+            for orphan in orphans:
+                os.waitpid(orphan, 0)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def children() -> set[int]:
+    """Processes of ours, adopted ones too."""
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
 # -- memory

@@ -92,7 +92,7 @@ def test_bare_workers_share_nothing(ground: Ground) -> None:
     assert result.status == 0
     assert announced(result)[0] == ()
     assert sorted(notes) == ["down db", "down db", "up db", "up db"]
-    assert [line for line in result.lines if "bare" in line and "session fixture" in line], result
+    assert "session fixtures: each worker has its own (start method bare)" in result.lines
 
 
 def test_without_workers(ground: Ground) -> None:
@@ -185,36 +185,30 @@ def test_changed_configuration_is_heard_by_a_warm_session(ground: Ground) -> Non
         assert announced(result) == expected
 
 
-def test_junit_of_a_failing_finalizer(ground: Ground, tmp_path: Path) -> None:
-    """The file has the elements that pytest writes."""
+@pytest.mark.parametrize("body", ["pass", "assert i != 3"], ids=["passed", "failed"])
+def test_junit_of_a_failing_finalizer(ground: Ground, tmp_path: Path, body: str) -> None:
+    """The file has the elements and counts that pytest writes."""
     ground.project.write(
         {
             "conftest.py": DB.replace('note("down db")', 'raise ValueError("stays up")'),
-            "test_a.py": parametrized("db", count=4),
+            "test_a.py": parametrized("db", body, count=4),
         }
     )
 
-    def elements(file: Path) -> list[tuple[str | None, list[tuple[str, str | None]]]]:
+    def elements(file: Path) -> list[object]:
         suite = ElementTree.parse(file).getroot()[0]
         counts = [(name, suite.get(name)) for name in ("errors", "failures", "skipped", "tests")]
         cases = [
             (case.get("name"), [(child.tag, child.get("message")) for child in case]) for case in suite.iter("testcase")
         ]
-        return [("counts", counts), *sorted(cases)]
+        return [*counts, *sorted(cases, key=repr)]
 
     serial, ours = tmp_path / "serial.xml", tmp_path / "ours.xml"
-    assert (
-        ground.project.pytest(
-            f"--junitxml={serial}",
-            "-p",
-            "standalone",
-            junit=False,
-            env={**ground.env, "PYTHONPATH": str(ground.folder)},
-        ).status
-        == 1
-    )
+    result = ground.project.pytest(f"--junitxml={serial}", junit=False, env=ground.env)
+    assert result.status == 1, result
     for n in (1, 4):
-        assert ground.project.rpytest(f"-n{n}", f"--junitxml={ours}", junit=False, env=ground.env).status == 1
+        result = ground.project.rpytest(f"-n{n}", f"--junitxml={ours}", junit=False, env=ground.env)
+        assert result.status == 1, result
         assert elements(ours) == elements(serial)
 
 
