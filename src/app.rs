@@ -4,6 +4,7 @@ mod collect;
 mod exchange;
 mod planning;
 mod shard;
+mod table;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};

@@ -218,6 +218,20 @@ fn a_module_with_fixtures_is_split_where_it_pays() {
 }
 
 #[test]
+fn few_modules_are_divided_so_that_all_are_done_together() {
+    // 3 × (300 + 20 × 40) ms for four workers: the fourth enters all three, or two are entered by more than one.
+    let suite = Suite::default().modules(3, 20, 40, 300);
+    let plan = suite.plan(4, Order::Lpt);
+    // (3 · 800 + 6 · 300) / 4 = 1050 is the best with six set-ups, and five don't suffice for less than 1100 ms.
+    assert!(
+        plan.makespan() <= Duration::from_millis(1100),
+        "{:?}",
+        plan.makespan()
+    );
+    assert!(set_ups(&suite, &plan) <= 6);
+}
+
+#[test]
 fn copies_are_for_one_worker_each() {
     let suite = Suite::default().modules(6, 1, 10, 0);
     let plan = Plan::copies(&suite.tests(), 3, &[1, 3, 5]);

@@ -2,13 +2,14 @@
 
 mod ring;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use ring::{plan, segment, worker};
-use rpytest::ring::{PlanTable, Segment, Sharing, WorkerEnd};
+use rpytest::ring::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
 
 /// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its tests.
 fn kept(parts: &[Vec<(bool, Vec<u32>)>]) -> PlanTable {
@@ -321,4 +322,67 @@ fn nothing_waits_for_ever_behind_a_test_that_takes_longer_than_estimated() {
     assert_ne!(claimed, Some(0));
     segment.stop();
     assert_eq!((thief.claim(), thief.may_ask_again()), (None, false));
+}
+
+thread_local! {
+    static NOW_MS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[test]
+fn what_a_set_up_really_takes_is_known_to_all_as_soon_as_one_is_through_with_it() {
+    // Ten tests of 100 ms behind a set-up of 200 ms: a second worker is worth it.
+    let taken = |took_ms: u64, through: bool| {
+        let mut table = plan(&[vec![vec![100_000; 10]], vec![]]);
+        for entry in &mut table.entries {
+            entry.module = 7;
+            entry.enter_us = 200_000;
+        }
+        table.entries[0].enter_us = 0;
+        table.entries[0].cost_us = 300_000;
+        table.entries[0].paid_us = 200_000;
+        let mut segment = Segment::create(&ring::spec(&table, 256), &table).unwrap();
+        segment.set_clock(|| NOW_MS.get() * 1_000_000);
+        let segment = Arc::new(segment);
+        let (mut owner, mut thief) = (worker(&segment, 0), worker(&segment, 1));
+        NOW_MS.set(0);
+        let first = owner.claim().unwrap();
+        owner.begin(first);
+        NOW_MS.set(took_ms);
+        if through {
+            owner.phase(Phase::Call);
+        }
+        thief.claim()
+    };
+    // 800 ms of work for both together, and a set-up for the one that comes.
+    assert_eq!(taken(200, true), Some(6));
+    // A quicker one: more of it is worth taking.
+    assert_eq!(taken(20, true), Some(5));
+    // 900 ms more before anything is gained: none of it.
+    assert_eq!(taken(900, true), None);
+    // Who is not through with it after so long shows as much.
+    assert_eq!(taken(900, false), None);
+}
+
+#[test]
+fn what_was_learned_of_set_ups_may_be_written_over() {
+    let mut table = plan(&[vec![vec![100; 4]], vec![]]);
+    for entry in &mut table.entries {
+        entry.enter_us = 50;
+    }
+    let segment = segment(&table, 256);
+    let words = ring::Scribbler::new(segment.name());
+    // Header, claims and holds: then the tolls.
+    let tolls = (512 + 2 * 128) / 8;
+    for at in tolls..tolls + 2 {
+        words.set(at, u64::MAX);
+    }
+    let (mut owner, mut thief) = (worker(&segment, 0), worker(&segment, 1));
+    let first = owner.claim().unwrap();
+    owner.begin(first);
+    // It may be wrong about what is worth it, and nothing else.
+    let stolen = thief.claim();
+    let mut claimed = all(&mut owner);
+    claimed.extend(stolen);
+    claimed.sort_unstable();
+    assert_eq!(claimed, [1, 2, 3]);
 }

@@ -123,6 +123,7 @@ class Controllers:
         message: Message = {"uid": self.uid, "workers": self.workers}
         if "env" in request:
             message["env"] = request["env"]
+            message["argv"] = request["argv"]
         client = self.base.start(message, streams)
         client.conn = conn
         try:

@@ -19,6 +19,7 @@ from rpytest._warm import (
     FileTimes,
     Pending,
     Warm,
+    base_key,
     file_times,
     has_news,
     hung_up,
@@ -31,6 +32,9 @@ from rpytest._wire import Message
 
 #: More warm sessions than this, and the least recently used one goes.
 MAX_SESSIONS = 8
+
+#: The same for trunks, each of which is kept beside the session that it was forked from.
+MAX_TRUNKS = 4
 
 #: Inherited descriptors are looked for up to this number.
 _MOST_DESCRIPTORS = 1 << 16
@@ -61,6 +65,7 @@ class Daemon:
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
         self.stopping = False
+        self.runs = 0
         #: The program that started this daemon; another one gets a daemon of its own.
         self.build = __version__
         #: The state of the modules that every fork inherits: pytest, its plugins of its own, rpytest.
@@ -199,7 +204,8 @@ class Daemon:
         elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:
             self._resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {_wire.PROTOCOL}")
         elif operation == "run":
-            self._run(Pending(message, conn, fds))
+            self.runs += 1
+            self._run(Pending(message, conn, fds, self.runs))
         else:
             raise ValueError(f"unknown request {operation!r}")
 
@@ -216,6 +222,10 @@ class Daemon:
         warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
         if warm is not None:
             # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        warm = self._trunk(pending)
+        if warm is not None:
             self._hand_over(warm, pending)
             return
         if self.listener is not None:
@@ -239,7 +249,40 @@ class Daemon:
         warm.used = time.monotonic()
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(_wire.Closed):
-            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds])
+            _wire.send(warm.control, {**pending.request, "run": pending.number}, [pending.conn.fileno(), *pending.fds])
+
+    def _trunk(self, pending: Pending) -> Warm | None:
+        """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
+        base = base_key(pending.request)
+        trunks = [
+            warm
+            for warm in self.sessions.values()
+            if warm.is_trunk and warm.base == base and warm.number not in pending.declined
+        ]
+        return max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since), default=None)
+
+    def _plant(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        """A session has forked a trunk."""
+        (fd,) = fds
+        control = socket.socket(fileno=fd)
+        control.set_inheritable(False)
+        self.runs += 1
+        self.sessions[fd] = Warm(
+            f"trunk {self.runs}",
+            0,
+            -1,
+            control,
+            time.time(),
+            None,
+            info=message,
+            used=time.monotonic(),
+            cwd=warm.cwd,
+            args=warm.args,
+            is_trunk=True,
+            base=warm.base,
+            number=self.runs,
+            source=warm.pid,
+        )
 
     def _start(self, key: str, pending: Pending) -> None:
         self._make_room()
@@ -251,7 +294,7 @@ class Daemon:
                 self._enter_child()
                 from rpytest._session import session_main
 
-                session_main(theirs, pending.conn, pending.request, pending.fds)
+                session_main(theirs, pending.conn, pending.request, pending.fds, self.listener is not None)
         theirs.close()
         request = pending.request
         self.sessions[ours.fileno()] = Warm(
@@ -265,6 +308,7 @@ class Daemon:
             used=time.monotonic(),
             cwd=request["cwd"],
             args=request["argv"],
+            base=base_key(request),
         )
 
     def _start_bare(self, pending: Pending, known: Message) -> None:
@@ -283,7 +327,8 @@ class Daemon:
             self.listener.close()
         for warm in self.sessions.values():
             warm.control.close()
-            os.close(warm.pidfd)
+            if warm.pidfd >= 0:
+                os.close(warm.pidfd)
             for pending in warm.pending:
                 pending.close()
         for conn in self.waiting.values():
@@ -294,10 +339,11 @@ class Daemon:
         idle = sorted(
             (warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used
         )
-        while len(self.sessions) >= MAX_SESSIONS and idle:
-            warm = idle.pop(0)
-            log(f"session {warm.pid} goes: more than {MAX_SESSIONS} are warm")
-            self._forget(warm)
+        for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
+            kept = sum(warm.is_trunk == is_trunk for warm in self.sessions.values())
+            for warm in [warm for warm in idle if warm.is_trunk == is_trunk][: max(0, kept - most + 1)]:
+                log(f"{'trunk' if is_trunk else 'session'} {warm.pid} goes: more than {most} are warm")
+                self._forget(warm)
 
     # Sessions
 
@@ -305,10 +351,16 @@ class Daemon:
         self.last_use = time.monotonic()
         try:
             message, fds = _wire.receive(warm.control)
-            _wire.close_all(fds)
         except (_wire.Closed, OSError, ValueError):
             self._lost(warm)
             return
+        if message.get("ev") == "trunk":
+            self._plant(warm, message, fds)
+            return
+        if warm.is_trunk:
+            self._hear_trunk(warm, message, fds)
+            return
+        _wire.close_all(fds)
         match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
@@ -333,10 +385,37 @@ class Daemon:
                 log(f"session {warm.pid} can't be forked: {reason}")
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
+                for trunk in [other for other in self.sessions.values() if other.source == warm.pid and other.is_trunk]:
+                    # What is in the way came when tests were selected, as it would in every run.
+                    pending += trunk.pending
+                    trunk.pending = []
+                    self._forget(trunk)
                 if reason != "asked for":
                     self.bare[warm.key] = (message, file_times(message["files"]))
                 for run in pending:
                     self._start_bare(run, message)
+
+    def _hear_trunk(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        run = next((pending for pending in warm.pending if pending.number == message.get("run")), None)
+        match message.get("ev"):
+            case "info":
+                warm.info, warm.pid = message, int(message["pid"])
+                (warm.pidfd,) = fds
+                return
+            case "accepted" if run is not None:
+                warm.pending.remove(run)
+                run.close()
+            case "declined" if run is not None:
+                warm.pending.remove(run)
+                run.declined.add(warm.number)
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
+                self._run(run)
+            case "stale":
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} is not reused: {self.last_reason}")
+                self._restart(warm)
+        _wire.close_all(fds)
 
     def _restart(self, warm: Warm) -> None:
         pending, warm.pending = warm.pending, []
@@ -388,7 +467,8 @@ class Daemon:
         self.sessions.pop(warm.control.fileno(), None)
         self.ended.pop(warm.pid, None)
         warm.control.close()
-        os.close(warm.pidfd)
+        if warm.pidfd >= 0:
+            os.close(warm.pidfd)
 
     def _status(self) -> Message:
         return {
@@ -399,7 +479,8 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
-            "sessions": [warm.status() for warm in self.sessions.values()],
+            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_trunk],
+            "trunks": [warm.status() for warm in self.sessions.values() if warm.is_trunk],
             "last_reason": self.last_reason,
         }
 
@@ -442,7 +523,7 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
-        for name in ("_native", "_session", "_host", "_worker", "_bare"):
+        for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare"):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:
         missing = error.name or str(error)

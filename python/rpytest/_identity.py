@@ -39,6 +39,8 @@ class Watch:
         self.is_sharing = False
         #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
         self.asked = False
+        #: One asked how many workers there are.
+        self.counted = False
 
     def swap(self, state: WatchState) -> WatchState:
         """Watch in another way from now on; returns how it was, and what was seen."""
@@ -88,6 +90,8 @@ class WorkerInput(dict[str, Any]):
         self.read: set[str] = set()
 
     def _look(self, key: str) -> None:
+        if key == "workercount" and self._watch.active:
+            self._watch.counted = True
         if key == "testrunuid" and self._watch.is_sharing:
             return
         if key in self.OWN:
@@ -213,15 +217,20 @@ class _Environ(dict[bytes, bytes]):
         if self._watch.active:
             if key in _ENV_BYTES or (key == _COUNT_BYTES and key not in self):
                 self._look(key)
+            elif key == _COUNT_BYTES and not self._is_copied(key):
+                self._watch.counted = True
             self._last = key
         return super().__getitem__(key)
 
     def _look(self, key: bytes) -> None:
         if key == _UID_BYTES and self._watch.is_sharing:
             return
-        # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
-        if key not in self._before or self._before.pop(key) != self._last:
+        if not self._is_copied(key):
             self._watch.noticed(f"${os.fsdecode(key)}")
+
+    def _is_copied(self, key: bytes) -> bool:
+        # `dict(os.environ)`, `os.environ.copy()`: all keys are looked up, once, and in their order.
+        return key in self._before and self._before.pop(key) == self._last
 
 
 _COUNT_BYTES = os.fsencode(ENV_COUNT)

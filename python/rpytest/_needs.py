@@ -387,7 +387,7 @@ def _is_skipped(item: pytest.Item) -> bool:
         if "xfail" in marks and not item.config.option.runxfail:
             expected = skipping.evaluate_xfail_marks(item)
             return expected is not None and not expected.run
-    except pytest.fail.Exception:
-        # A condition that can't be evaluated: the test's error, before anything is set up.
+    except BaseException:
+        # A condition that can't be evaluated, whatever it or a hook raises: the worker's affair, before anything is set up.
         return True
     return False

@@ -230,9 +230,15 @@ class Surface:
     __name__ = "rpytest"
 
     def __init__(
-        self, request: Message, decide: Callable[[pytest.Config], None], loop: Callable[[pytest.Session], bool | None]
+        self,
+        request: Message,
+        decide: Callable[[pytest.Config], None],
+        loop: Callable[[pytest.Session], bool | None],
+        begin: Callable[[pytest.Config], None] = lambda _: None,
     ) -> None:
         self.request = request
+        #: Called when there is a configuration and it has parsed nothing yet.
+        self._begin = begin
         self._decide = decide
         self._loop = loop
 
@@ -247,6 +253,9 @@ class Surface:
             if not pluginmanager.is_blocked(name):
                 pluginmanager.register(_Placeholder(), name)
         add_options(parser)
+        config = pluginmanager.get_plugin("pytestconfig")
+        if config is not None:
+            self._begin(config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -258,11 +267,7 @@ class Surface:
             raise pytest.UsageError(
                 f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`"
             )
-        if config.option.distload:
-            config.option.dist = "load"
-        config.option.rpytest_dist = config.option.dist
-        _shard.configure(config)
-        _check_combinations(config.option)
+        settle_options(config)
         self._decide(config)
 
     @pytest.hookimpl(trylast=True)
@@ -279,6 +284,15 @@ class Surface:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Hand the collected session to its role; ``None`` lets pytest's own loop run."""
         return self._loop(session)
+
+
+def settle_options(config: pytest.Config) -> None:
+    """Complete and check our options once they are parsed; raises `pytest.UsageError`."""
+    if config.option.distload:
+        config.option.dist = "load"
+    config.option.rpytest_dist = config.option.dist
+    _shard.configure(config)
+    _check_combinations(config.option)
 
 
 def wants_plain(config: pytest.Config) -> bool:
@@ -379,7 +393,13 @@ def auto_workers(cpus: int) -> int:
 
 def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: Watch) -> None:
     """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
-    option = config.option
+    become_worker_options(config.option)
+    hide_input(config, workerinput, watch)
+    config.workeroutput = {}  # type: ignore[attr-defined]
+
+
+def become_worker_options(option: Any) -> None:
+    """The values that options have in a worker."""
     option.loadgroup = option.dist == "loadgroup"
     option.looponfail = False
     option.usepdb = False
@@ -387,5 +407,3 @@ def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch:
     option.distload = False
     option.numprocesses = None
     option.maxprocesses = None
-    hide_input(config, workerinput, watch)
-    config.workeroutput = {}  # type: ignore[attr-defined]

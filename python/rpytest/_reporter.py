@@ -61,6 +61,8 @@ class Terminal:
         self.header = ""
         #: Known from `pytest_sessionstart` on.
         self.session: pytest.Session | None = None
+        #: What the reporter had counted before collection: warnings about the configuration.
+        self.early_stats: dict[str, list[Any]] = {}
         self.reporter: TerminalReporter | None = config.pluginmanager.getplugin("terminalreporter")
         self.buffer = Buffer(False)
         self.is_redirected = redirect and self.reporter is not None
@@ -73,6 +75,12 @@ class Terminal:
     def take(self) -> str:
         """Return and forget what was written."""
         return self.buffer.take()
+
+    def end_header(self) -> None:
+        """Collection begins: what was written so far stands at the beginning of every run."""
+        self.header = self.take()
+        if self.reporter is not None:
+            self.early_stats = {name: list(reports) for name, reports in self.reporter.stats.items()}
 
     def release(self) -> None:
         """Write what is pending to the real stream and let the reporter use it from now on."""
@@ -88,6 +96,16 @@ class Terminal:
             self.reporter = current
             self.stream = current._tw._file
             current._tw._file = self.buffer
+
+    def begin_again(self, session: pytest.Session) -> str:
+        """Initialise pytest's reporter anew, with the options as they are now; returns its header."""
+        reporter: Any = self.reporter
+        TerminalReporter.__init__(reporter, self.config, sys.stdout)
+        self.stream = reporter._tw._file
+        self.buffer = Buffer(bool(self.stream.isatty()))
+        reporter._tw._file = self.buffer
+        reporter.pytest_sessionstart(session)
+        return self.take()
 
     def silence_hooks(self) -> None:
         """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""

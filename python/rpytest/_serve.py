@@ -77,6 +77,11 @@ class Server:
             return worker
         self._end()
 
+    def serve_selection(self) -> Worker:
+        """Be the host of the one run that this process was forked for; returns only in a worker."""
+        park_capture(self.collected.config)
+        return self._be_host(warm=True)
+
     def _next_run(self) -> Worker | None:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:

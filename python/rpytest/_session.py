@@ -20,10 +20,12 @@ from _pytest.config import ExitCode
 from rpytest import (
     __version__,
     _adapters,
+    _arguments,
     _debug,
     _distribution,
     _fixtures,
     _identity,
+    _looks,
     _plugin,
     _process,
     _refusing,
@@ -40,10 +42,13 @@ from rpytest._encode import CollectingXML, install_junit
 from rpytest._reporter import Terminal
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
+from rpytest._trunk import Trunk
 from rpytest._warm import refuse
 from rpytest._worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rpytest._wire import Message
 
 
@@ -85,9 +90,19 @@ class Role:
     def configured(self, config: pytest.Config) -> None:
         """pytest and its plugins are configured, the session begins."""
 
+    def started(self, session: pytest.Session) -> None:
+        """The session is there, nothing is collected yet."""
+
     def become_controller(self, config: pytest.Config, start: Start, arguments: list[str]) -> None:
         """In a fork of the base: from here on pytest runs as a controller."""
         message = start.message
+        if message.get("argv", arguments) != arguments:
+            # Of another command line, which its session has accepted.
+            known = _arguments.Arguments(config, arguments)
+            arguments = list(message["argv"])
+            different = known.compare(arguments, counted=False)
+            _arguments.apply(config, arguments, different, *known.resolve(different))
+            _plugin.settle_options(config)
         self.controller = Controller(start, int(message["workers"]), str(message["uid"]), arguments)
         self.controller.enter(config)
 
@@ -96,14 +111,24 @@ class Session(Role):
     """One collected session, in a process of its own."""
 
     def __init__(
-        self, control: socket.socket, conn: socket.socket, request: Message, dependencies: Dependencies
+        self,
+        control: socket.socket,
+        conn: socket.socket,
+        request: Message,
+        dependencies: Dependencies,
+        is_kept: bool,
     ) -> None:
         super().__init__()
+        #: It may serve other runs after its first one.
+        self.is_kept = is_kept
+        self.trunk: Trunk | None = None
         self.control = control
         self.conn = conn
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
+        self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
         self.uid: str | None = None
         #: `--debug`: the file.
@@ -115,7 +140,7 @@ class Session(Role):
     def main(self) -> NoReturn:
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
-        surface = _plugin.Surface(request, self.decide, self.loop)
+        surface = _plugin.Surface(request, self.decide, self.loop, _looks.watch if self.is_kept else lambda _: None)
         status = self.run_pytest(list(request["argv"]), surface)
         if self.controller is not None:
             self.controller.end(status)
@@ -141,6 +166,7 @@ class Session(Role):
             if shard is not None:
                 config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
             return
+        self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
         method = config.option.start_method or self.request.get("start_method")
         self.uid = config.option.testrunuid
         self.debug = getattr(config.option, "debug", None)
@@ -163,6 +189,12 @@ class Session(Role):
         _adapters.prepare_session(config, self.watch)
         self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early)
         _plugin.become_worker_config(config, workerinput, self.watch)
+        _looks.watch_arguments(config)
+
+    def started(self, session: pytest.Session) -> None:
+        """The session has begun: prepare for runs with other arguments."""
+        if self.controllers is not None and self.is_kept:
+            self.trunk = Trunk(self, session)
 
     def configured(self, config: pytest.Config) -> None:
         """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
@@ -184,8 +216,11 @@ class Session(Role):
             _shard.mark(config)
             return None
         self.watch.active = False
+        is_selection = self.trunk is not None and self.trunk.is_run
+        _looks.end(config)
         self.dependencies.stop_watching()
-        self.dependencies.snapshot(config, session)
+        if not is_selection:
+            self.dependencies.snapshot(config, session)
         obstacle = self.watch.reader or self.controllers.obstacle()
         if obstacle is not None:
             self._fall_back(obstacle)
@@ -197,7 +232,7 @@ class Session(Role):
             # The first worker to finish its session may end it, and the others still need theirs.
             finish_for_nothing(session)
             self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
-        opened = _process.shared_when_forked(self._own_sockets())
+        opened = _process.shared_when_forked(self.own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
         refusing = _refusing.made_for_one_process()
@@ -207,9 +242,10 @@ class Session(Role):
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
-        worker = self.worker = Server(
+        server = Server(
             self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
-        ).serve()
+        )
+        worker = self.worker = server.serve_selection() if is_selection else server.serve()
         worker.enter(config, session, self.xml)
         worker.run()
         return True
@@ -220,6 +256,10 @@ class Session(Role):
         if self.controllers is not None:
             self.controllers.give_up()
         _process.run_exit_functions()
+        if self.trunk is not None and self.trunk.is_run:
+            hint = "run it with `--start-method bare`"
+            refuse(self.conn, f"no worker can be forked after these tests were selected: {reason}", hint)
+            os._exit(0)
         try:
             files = self.dependencies.project_files()
             known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
@@ -233,7 +273,7 @@ class Session(Role):
             )
         _process.leave(0)
 
-    def _own_sockets(self) -> set[int]:
+    def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
         if self.controllers is not None:
             own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
@@ -243,6 +283,7 @@ class Session(Role):
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
         if self.terminal is not None and not client.is_live:
             self.terminal.release()
+            _process.flush_streams()
         try:
             session = self.terminal.session if self.terminal is not None else None
             if session is not None:
@@ -285,12 +326,19 @@ class Hooks:
             self.role.terminal.session = session
             self.role.terminal.renew()
         self.role.configured(session.config)
+        self.role.started(session)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_report_header(self) -> Iterator[None]:
+        """It is written anew for each run with other arguments: what is read for it is no dependency."""
+        with _looks.looks.paused():
+            return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """What was written so far is the header of every run."""
         if self.role.terminal is not None:
-            self.role.terminal.header = self.role.terminal.take()
+            self.role.terminal.end_header()
 
 
 def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
@@ -362,13 +410,15 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
     _process.leave(0)
 
 
-def session_main(control: socket.socket, conn: socket.socket, request: Message, fds: list[int]) -> NoReturn:
-    """Entry of a process that the daemon forked for one (root, arguments, environment)."""
+def session_main(
+    control: socket.socket, conn: socket.socket, request: Message, fds: list[int], is_kept: bool
+) -> NoReturn:
+    """Entry of a process that the daemon forked for one (root, arguments, environment); ``is_kept``: for more than one run."""
     dependencies = Dependencies()
     _process.keep_private(control)
     enter(request, fds, conn)
     dependencies.watch()
-    session = Session(control, conn, request, dependencies)
+    session = Session(control, conn, request, dependencies, is_kept)
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
     _identity.watch_environment(session.watch)
     session.main()

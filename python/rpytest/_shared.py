@@ -18,7 +18,7 @@ from _pytest.warnings import catch_warnings_for_item
 
 from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record
 from rpytest._debugger import no_terminal
-from rpytest._encode import Encoder, encode_warning
+from rpytest._encode import CollectingXML, Encoder, encode_warning
 from rpytest._fork import park_capture, restart_capture
 from rpytest._needs import Need, Needs, Settings
 from rpytest._news import News
@@ -115,7 +115,8 @@ class SharedFixtures:
         """The process with the fixtures has ended itself, or died: the next one goes without the fixture that was the reason."""
         said = warden.said or warden.at
         if said is None:
-            raise RuntimeError(f"the process that sets session fixtures up died (wait status {warden.status})")
+            # Killed, and not by a fixture: so a host ends. The command line notices.
+            os._exit(1)
         remember = warden.said is not None and bool(said["remember"])
         name, reason = str(said["name"]), str(said["reason"])
         if warden.said is None:
@@ -365,6 +366,8 @@ class SharedFixtures:
         encoder = Encoder(self.config, self.answers.collected.xml, every_report)
         for number, found in errors.items():
             report = self._failed(self.needs.item(number), found)
+            if encoder.xml is not None:
+                _prime(encoder.xml, self.needs.item(number))
             # What was written and logged is in one piece; it belongs to whoever has failed.
             report.sections += [(f"Captured {key} teardown", content) for key, content in news.sections]
             _, body, _ = encoder.test([report], news.warnings)
@@ -391,6 +394,13 @@ class SharedFixtures:
         call = CallInfo.from_call(again, when="teardown")
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return report
+
+
+def _prime(xml: CollectingXML, item: pytest.Item) -> None:
+    """Let the junit writer know the test as one that has passed: what is added now is added to that."""
+    call = CallInfo.from_call(lambda: None, when="call")
+    xml.log_report(pytest.TestReport.from_item_and_call(item, call))
+    xml.stats = dict.fromkeys(xml.stats, 0)
 
 
 def _group(text: str, errors: list[BaseException]) -> BaseException:

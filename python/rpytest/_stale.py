@@ -6,6 +6,7 @@ What can't be seen (`stat` without `open`, opens in C code) is listed in ``docs/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -163,6 +164,15 @@ class Dependencies:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While this process looks at itself."""
+        before, self._watching = self._watching, False
+        try:
+            yield
+        finally:
+            self._watching = before
+
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
         """Take the state of everything that was seen, right after collection."""
         files = self._read_files()
@@ -183,12 +193,13 @@ class Dependencies:
         ignored = self._pytest_cache(config)
         for name in files:
             if (
-                not name.endswith(_SUFFIXES_IGNORED)
+                name not in self._files
+                and not name.endswith(_SUFFIXES_IGNORED)
                 and not name.startswith(("/proc/", "/sys/", "/dev/"))
                 and name not in ignored
             ):
                 self._files[name] = _state(name)
-        for name in folders | self._listed.keys():
+        for name in (folders | self._listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))

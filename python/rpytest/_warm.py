@@ -29,6 +29,10 @@ class Pending:
     request: Message
     conn: socket.socket
     fds: list[int]
+    #: Among the runs of this daemon.
+    number: int = 0
+    #: Trunks that have declined it.
+    declined: set[int] = field(default_factory=set)
     #: The command line is no longer there.
     gone: bool = False
 
@@ -49,12 +53,19 @@ class Warm:
     control: socket.socket
     since: float
     #: The run that it was made for.
-    first: Pending
+    first: Pending | None
     pending: list[Pending] = field(default_factory=list)
     info: Message = field(default_factory=dict)
     used: float = 0.0
     cwd: str = ""
     args: list[str] = field(default_factory=list)
+    #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
+    is_trunk: bool = False
+    #: The key that runs must share for that.
+    base: str = ""
+    #: Which trunk it is, and the process of the session that it was forked from.
+    number: int = 0
+    source: int = 0
 
     def status(self) -> Message:
         """As it is shown to the user."""
@@ -71,13 +82,17 @@ class Warm:
 
 
 def session_key(request: Message) -> str:
-    """What makes two runs the same session: directory, arguments, environment, and what a terminal is."""
+    """What makes two runs the same session: what :func:`base_key` says, the arguments, and how wide a terminal is."""
+    return json.dumps([base_key(request), request["argv"], request.get("tty")])
+
+
+def base_key(request: Message) -> str:
+    """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
     environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
-    rest = [
-        request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "tty", "cwd_on_path", "prog")
-    ]
+    rest = [request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog")]
+    is_terminal = bool((request.get("tty") or {}).get("stdout"))
     # Not just joined: a line break in an argument or a variable must not look like two of them.
-    return json.dumps([request["cwd"], request["argv"], environment, rest])
+    return json.dumps([request["cwd"], environment, rest, is_terminal])
 
 
 def resident_kb(pid: int) -> int:

@@ -14,7 +14,7 @@ use crate::plan::record::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
 use crate::report::timings::Forecast;
-use crate::ring::{self, PlanEntry, PlanTable, Segment, SegmentSpec};
+use crate::ring::{PlanTable, Segment, SegmentSpec};
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
 /// `/dev/shm` by default.
@@ -106,23 +106,7 @@ pub(super) fn describe(options: &Options, estimates: &Estimates) -> String {
 
 /// Makes the segment with the plan in it; what runs alone is withheld.
 pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) -> Result<Segment> {
-    let entries = plan.entries().iter().map(|entry| PlanEntry {
-        test: entry.test,
-        cost_us: entry.cost_us,
-        unit: entry.unit,
-        module: entry.module,
-        enter_us: entry.enter_us,
-        keep: entry.keep,
-    });
-    let table = PlanTable {
-        entries: entries.collect(),
-        parts: plan.parts().to_vec(),
-        sharing: match plan.sharing() {
-            Sharing::Steal => ring::Sharing::Steal,
-            Sharing::Queue => ring::Sharing::Queue,
-            Sharing::Own => ring::Sharing::Own,
-        },
-    };
+    let table = PlanTable::from(plan);
     let spec = SegmentSpec {
         slots,
         tests,

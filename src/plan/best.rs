@@ -4,12 +4,17 @@
 //! Several ways are planned and the best one is taken. Each asks for a time at which all are to be done, and cuts what would
 //! take longer; LPT does the rest.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::Tests;
+use super::counts;
+use super::divide;
+use super::doubt::Doubt;
+use super::few;
 use super::lpt::{self, Assignment};
 use super::setups::Costs;
-use super::units::{self, Pieces, Split, Unit};
+use super::units::{self, Expensive, Pieces, Split, Unit};
 
 /// Times at which all are to be done, in percent of what is least.
 const TARGETS: [u64; 15] = [
@@ -37,19 +42,34 @@ pub fn assign(
         let assignment = lpt::assign(&units, workers);
         (units, assignment)
     };
-    let (mut units, mut best) = plan(&split);
-    if costs.enter.iter().any(|&enter| enter > 0) {
-        let least = least(&units, &best, costs, workers);
+    let first = plan(&split);
+    let mut choice = Choice::new(tests, costs, first);
+    let expensive = costs.enter.iter().any(|&enter| enter > 0);
+    let least = least(&choice.best.0, &choice.best.1, costs, workers);
+    if expensive && !close(&choice.best.1, least) {
+        for found in few::plans(tests, costs, &split, workers, &add) {
+            choice.offer(found);
+        }
         for split in candidates(split, least) {
-            if close(&best, least) {
+            if close(&choice.best.1, least) {
                 break;
             }
-            let found = plan(&split);
-            if price(&found.1, workers) < price(&best, workers) {
-                (units, best) = found;
+            choice.offer(plan(&split));
+        }
+        let targets = TARGETS.iter().map(|percent| least / 100 * percent);
+        for counts in counts::find(&choice.doubt, tests, costs, workers, targets) {
+            choice.offer(plan(&Split {
+                expensive: Expensive::Counts(&counts),
+                ..split
+            }));
+        }
+        if !close(&choice.best.1, least) {
+            for found in divide::again(tests, costs, &choice.best, workers) {
+                choice.offer(found);
             }
         }
     }
+    let (units, best) = choice.best;
     let mut parts = best.parts;
     let counts = counts(units.iter());
     for part in &mut parts {
@@ -58,11 +78,37 @@ pub fn assign(
     (units, parts)
 }
 
+/// The best of what was offered.
+struct Choice {
+    doubt: Doubt,
+    price: u64,
+    best: (Vec<Unit>, Assignment),
+}
+
+impl Choice {
+    fn new(tests: &Tests, costs: &Costs, first: (Vec<Unit>, Assignment)) -> Self {
+        let doubt = Doubt::new(tests, costs);
+        Choice {
+            price: doubt.price(&first.0, &first.1),
+            doubt,
+            best: first,
+        }
+    }
+
+    fn offer(&mut self, found: (Vec<Unit>, Assignment)) {
+        let price = self.doubt.price(&found.0, &found.1);
+        if price < self.price {
+            self.price = price;
+            self.best = found;
+        }
+    }
+}
+
 /// From splitting expensive modules hardly to splitting them as far as they can be.
-fn candidates(split: Split, least: u64) -> impl Iterator<Item = Split> {
+fn candidates(split: Split<'_>, least: u64) -> impl Iterator<Item = Split<'_>> {
     TARGETS.into_iter().flat_map(move |percent| {
         PIECES.into_iter().map(move |each| Split {
-            expensive: Some(Pieces {
+            expensive: Expensive::Pieces(Pieces {
                 target: least / 100 * percent + least % 100 * percent / 100,
                 each,
             }),
@@ -85,9 +131,9 @@ fn close(best: &Assignment, least: u64) -> bool {
     best.longest() <= least + least / 100
 }
 
-/// What is to be as little as possible, µs.
-fn price(assignment: &Assignment, workers: usize) -> u64 {
-    assignment.longest() + assignment.entering / (workers as u64 * SET_UPS_COUNT)
+/// What set-ups add to a plan's price, µs.
+pub fn set_ups_count(entering: u64, workers: usize) -> u64 {
+    entering / (workers as u64 * SET_UPS_COUNT)
 }
 
 /// Moves a part's units of one module next to each other, to where the first of them stood: a module's fixtures are set up once
@@ -106,7 +152,13 @@ fn keep_modules_together(part: &mut [usize], units: &[Unit], counts: &HashMap<u3
         let unit = &units[index];
         let is_divided = here[&unit.module] < counts[&unit.module];
         let first = if is_divided { 0 } else { unit.first };
-        (places[&unit.module], first)
+        let longest = if is_divided { unit.cost } else { 0 };
+        (
+            unit.enter == 0,
+            places[&unit.module],
+            first,
+            Reverse(longest),
+        )
     });
 }
 

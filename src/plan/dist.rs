@@ -234,6 +234,7 @@ fn entry(test: TestIndex, unit: usize, costs: &[u64]) -> PlanEntry {
         unit: unit as u32,
         module: unit as u32,
         enter_us: 0,
+        paid_us: 0,
         keep: false,
     }
 }

@@ -36,6 +36,12 @@ impl Assignment {
 /// - Among equals the first in collection order, and the worker with the lowest number.
 #[must_use]
 pub fn assign(units: &[Unit], workers: usize) -> Assignment {
+    complete(units, workers, &[])
+}
+
+/// The same when some units have their workers already: the last ones, as many as there are `given`.
+#[must_use]
+pub fn complete(units: &[Unit], workers: usize, given: &[usize]) -> Assignment {
     let mut deal = Deal {
         done: Assignment {
             parts: vec![Vec::new(); workers],
@@ -44,8 +50,12 @@ pub fn assign(units: &[Unit], workers: usize) -> Assignment {
         },
         inside: HashMap::new(),
     };
+    let open = units.len() - given.len();
+    for (index, &worker) in (open..).zip(given) {
+        deal.give(index, &units[index], worker);
+    }
     let (mut known, unknown): (Vec<usize>, Vec<usize>) =
-        (0..units.len()).partition(|&index| units[index].known);
+        (0..open).partition(|&index| units[index].known);
     for (turn, index) in unknown.into_iter().enumerate() {
         deal.give(index, &units[index], turn % workers);
     }

@@ -4,12 +4,17 @@
 //! workers that are done early take over what others have not begun, so a wrong estimate costs little.
 //!
 //! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers,
-//! `best` chooses how far expensive modules are split,
+//! `best` chooses how far modules with expensive fixtures are split (`few` and `divide` do it thoroughly, `counts` and `doubt` with
+//! caution),
 //! [`dist`] is for everything that the user asks for besides;
 //! [`history`] is where durations come from and [`inventory`] shows it.
 
 mod best;
+mod counts;
 pub mod dist;
+mod divide;
+mod doubt;
+mod few;
 pub mod history;
 pub mod inventory;
 pub mod lpt;
@@ -102,6 +107,17 @@ fn micros(duration: Duration) -> u64 {
     duration.as_micros().clamp(1, CENTURY) as u64
 }
 
+/// Reproducible numbers: SplitMix64.
+///
+/// G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators" (2014).
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut word = *state;
+    word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ word >> 31
+}
+
 /// A test in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanEntry {
@@ -114,6 +130,8 @@ pub struct PlanEntry {
     pub module: u32,
     /// What another worker pays on top to go on from here, microseconds.
     pub enter_us: u32,
+    /// The part of the estimate that is for entering the module, microseconds.
+    pub paid_us: u32,
     /// The unit must not be divided.
     pub keep: bool,
 }
@@ -208,6 +226,7 @@ impl Plan {
                         unit: index as u32,
                         module: unit.module,
                         enter_us: clamp(enter - paid),
+                        paid_us: clamp(paid),
                         keep: unit.keep,
                     });
                     previous = Some(place);

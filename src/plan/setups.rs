@@ -71,6 +71,11 @@ impl Costs {
         extra
     }
 
+    /// Whether it makes no difference for the classes of a module where it is cut.
+    pub fn classes_are_free(&self, module: &Range<usize>) -> bool {
+        self.enter[module.clone()] == self.module[module.clone()]
+    }
+
     /// Own costs of neighbours.
     pub fn sum(&self, range: &Range<usize>) -> u64 {
         self.own[range.clone()].iter().sum()

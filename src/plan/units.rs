@@ -17,13 +17,23 @@ const UNITS_PER_WORKER: u64 = 4;
 
 /// How far modules are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
+pub struct Split<'a> {
     /// A unit's most cost, µs, unless it is a single test.
     pub limit: u64,
-    /// The same where entering the module costs something; `None`: such a module stays whole.
-    pub expensive: Option<Pieces>,
+    /// Where entering the module costs something.
+    pub expensive: Expensive<'a>,
     /// Units to be had if there are as many tests.
     pub wanted: usize,
+}
+
+/// Whether modules are cut that are expensive to enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expensive<'a> {
+    /// They stay whole.
+    Whole,
+    Pieces(Pieces),
+    /// Each into as many pieces: per module, as counted along the collection.
+    Counts(&'a [u32]),
 }
 
 /// How a module that is expensive to enter is cut.
@@ -44,12 +54,12 @@ impl Pieces {
     }
 }
 
-impl Split {
+impl Split<'_> {
     /// The finest split of modules that cost nothing to enter; the others stay whole.
-    pub fn fine(total: u64, workers: usize, wanted: usize) -> Split {
+    pub fn fine(total: u64, workers: usize, wanted: usize) -> Self {
         Split {
             limit: total / (workers as u64 * UNITS_PER_WORKER),
-            expensive: None,
+            expensive: Expensive::Whole,
             wanted,
         }
     }
@@ -99,7 +109,8 @@ pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
     let units = builder.units;
     let wanted = split.wanted.min(tests.len());
     if units.len() < wanted {
-        let keeps_expensive = split.expensive.is_none();
+        // The number of pieces is either free or chosen.
+        let keeps_expensive = !matches!(split.expensive, Expensive::Pieces(_));
         let whole = |unit: &Unit| keeps_expensive && costs.enter[unit.first as usize] > 0;
         return split_heaviest(units, wanted, tests, costs, whole);
     }
@@ -109,7 +120,7 @@ pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
 struct Builder<'a> {
     tests: &'a Tests<'a>,
     costs: &'a Costs,
-    split: &'a Split,
+    split: &'a Split<'a>,
     /// For the tests of the module, without entering it.
     limit: u64,
     module: u32,
@@ -130,7 +141,17 @@ impl Builder<'_> {
         let limit = if enter == 0 {
             Some(self.split.limit)
         } else {
-            self.split.expensive.map(|pieces| pieces.limit(enter))
+            match self.split.expensive {
+                Expensive::Whole => None,
+                Expensive::Pieces(pieces) => Some(pieces.limit(enter)),
+                Expensive::Counts(counts) => {
+                    let count = counts[self.module as usize].max(1);
+                    if self.costs.classes_are_free(&module) {
+                        return self.cut(module, count);
+                    }
+                    Some(self.costs.sum(&module).div_ceil(count.into()))
+                }
+            }
         };
         let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) > limit) else {
             return self.push(module);
@@ -158,6 +179,25 @@ impl Builder<'_> {
         self.push(open);
     }
 
+    /// At most `count` pieces of about equal cost.
+    fn cut(&mut self, module: Range<usize>, count: u32) {
+        let (count, cost) = (u64::from(count), self.costs.sum(&module));
+        let (mut start, mut before) = (module.start, 0);
+        let mut pieces = 0;
+        for test in module.clone() {
+            let own = self.costs.own[test];
+            // A test belongs to the piece in which its middle lies.
+            let piece = u128::from(2 * before + own) * u128::from(count) / u128::from(2 * cost);
+            if piece as u64 > pieces {
+                self.push(start..test);
+                start = test;
+                pieces = piece as u64;
+            }
+            before += own;
+        }
+        self.push(start..module.end);
+    }
+
     /// Chunks of about equal cost, none over the limit unless it is a single test.
     fn add_in_chunks(&mut self, class: Range<usize>, cost: u64) {
         let chunks = cost.div_ceil(self.limit.max(1));
@@ -177,7 +217,8 @@ impl Builder<'_> {
     }
 }
 
-fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Costs) -> Unit {
+/// The unit of these tests.
+pub(super) fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Costs) -> Unit {
     Unit {
         first: range.start as TestIndex,
         len: range.len() as u32,

@@ -3,7 +3,7 @@
 use super::SegmentSpec;
 
 /// First eight bytes of a segment: `rpytest` and a version of the layout.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x03");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x04");
 /// Smallest ring: four of the smallest records that can say everything (see [`Geometry::record_limit`]).
 pub(super) const MIN_RING: u32 = 256;
 /// Largest ring: lengths of records are `u32`.
@@ -13,8 +13,8 @@ pub(super) const EVENT_BYTES: usize = 128;
 /// Words that different processes write are this far apart: two cache lines, because the prefetcher fetches pairs.
 const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
-/// A plan entry: six `u32`.
-pub(super) const ENTRY_BYTES: usize = 24;
+/// A plan entry: seven `u32`.
+pub(super) const ENTRY_BYTES: usize = 28;
 
 /// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
 pub(super) mod header {
@@ -57,6 +57,7 @@ pub(super) struct Geometry {
     pub entries: u32,
     claims: usize,
     holds: usize,
+    tolls: usize,
     plan: usize,
     parts: usize,
     events: usize,
@@ -96,6 +97,7 @@ impl Geometry {
             Some((
                 place(spec.tests as usize, 4)?,
                 place(entries as usize, 4)?,
+                place(entries as usize, 4)?,
                 place(entries as usize, ENTRY_BYTES)?,
                 place(slots, 8)?,
                 place(spec.incarnations as usize, EVENT_BYTES)?,
@@ -103,7 +105,7 @@ impl Geometry {
                 place(slots, spec.ring_bytes as usize)?,
             ))
         })();
-        let (claims, holds, plan, parts, events, blocks, rings) =
+        let (claims, holds, tolls, plan, parts, events, blocks, rings) =
             offsets.ok_or("the segment would be larger than the address space")?;
         if next > isize::MAX as usize {
             return Err("the segment would be larger than the address space");
@@ -113,6 +115,7 @@ impl Geometry {
             entries,
             claims,
             holds,
+            tolls,
             plan,
             parts,
             events,
@@ -143,7 +146,13 @@ impl Geometry {
         self.holds + index as usize * 4
     }
 
-    /// A plan entry: six `u32`.
+    /// The word (`u32`) for what it costs to enter the module whose first entry this is.
+    pub fn toll(&self, index: u32) -> usize {
+        assert!(index < self.entries, "entry {index} is not in the plan");
+        self.tolls + index as usize * 4
+    }
+
+    /// A plan entry: seven `u32`.
     pub fn entry(&self, index: u32) -> usize {
         self.plan + index as usize * ENTRY_BYTES
     }

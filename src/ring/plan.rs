@@ -21,6 +21,8 @@ pub struct PlanEntry {
     /// What a worker pays on top of `cost_us` when it takes over another's unit from here on, µs: set-ups that the other
     /// one would not have to repeat.
     pub enter_us: u32,
+    /// The part of `cost_us` that is set-ups of the module, because this worker is to enter it here, µs.
+    pub paid_us: u32,
     /// The unit must not be divided between two workers, the same for all its entries: while one that lives has any test
     /// of it, nobody else takes another.
     pub keep: bool,
@@ -179,6 +181,7 @@ pub(super) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
         entry.unit,
         entry.module,
         entry.enter_us,
+        entry.paid_us,
         entry.keep.into(),
     ]
 }
@@ -198,7 +201,8 @@ pub(super) fn read(
             unit: word(offset + 8),
             module: word(offset + 12),
             enter_us: word(offset + 16),
-            keep: match word(offset + 20) {
+            paid_us: word(offset + 20),
+            keep: match word(offset + 24) {
                 0 => false,
                 1 => true,
                 _ => return Err("a number is out of range"),

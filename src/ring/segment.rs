@@ -1,10 +1,13 @@
 //! The segment: what it is made of, and that it is what we think.
 
+use std::sync::OnceLock;
+
 use super::book::SlotBook;
 use super::layout::{Geometry, MAGIC, header};
 use super::memory::Memory;
 use super::plan::{self, NO_UNIT, checksum, geometry};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::toll::{self, Places};
 use super::{NO_TEST, PlanTable, Reader};
 #[cfg(not(loom))]
 use super::{SegmentError, Sharing, Waker, event, mapping, mapping::Mapping};
@@ -32,6 +35,10 @@ pub struct Segment {
     plan: PlanTable,
     /// See [`plan::heads`].
     heads: Vec<u32>,
+    /// It costs something to enter some module.
+    has_tolls: bool,
+    /// Made when it is asked for.
+    places: OnceLock<Places>,
     /// Nanoseconds, for how long a test has been running: `CLOCK_MONOTONIC`, except in simulations.
     clock: fn() -> u64,
     private: Vec<SlotBook>,
@@ -152,6 +159,8 @@ impl Segment {
             .collect();
         Self {
             heads: plan::heads(&plan),
+            has_tolls: toll::has_tolls(&plan),
+            places: OnceLock::new(),
             clock: super::monotonic_ns,
             memory,
             geometry,
@@ -310,6 +319,20 @@ impl Segment {
     /// Who holds the unit that begins at entry `head`.
     pub(super) fn hold_word(&self, head: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.hold(head))
+    }
+
+    /// What was learned about the module whose first entry this is.
+    pub(super) fn toll_word(&self, first: u32) -> &AtomicU32 {
+        self.memory.word32(self.geometry.toll(first))
+    }
+
+    pub(super) fn has_tolls(&self) -> bool {
+        self.has_tolls
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        let tests = self.spec().tests;
+        self.places.get_or_init(|| Places::new(&self.plan, tests))
     }
 
     /// Lets tests be timed by another clock than [`monotonic_ns`](super::monotonic_ns): for simulations, in one process.

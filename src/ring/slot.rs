@@ -1,6 +1,7 @@
 //! What a worker shows of itself while it runs, for time limits and the status line.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use super::sync::Ordering;
 use super::{NO_TEST, Segment};
@@ -96,11 +97,17 @@ impl Segment {
 pub struct SlotHandle {
     segment: Arc<Segment>,
     slot: u16,
+    /// The entry of the test in flight if it is the first one of a stay in a module, plus 1.
+    entering: Arc<AtomicU32>,
 }
 
 impl SlotHandle {
     pub(super) fn new(segment: Arc<Segment>, slot: u16) -> Self {
-        Self { segment, slot }
+        Self {
+            segment,
+            slot,
+            entering: Arc::default(),
+        }
     }
 
     pub(super) fn segment(&self) -> &Arc<Segment> {
@@ -113,6 +120,11 @@ impl SlotHandle {
 
     /// `test` is in flight from now on, in setup.
     pub fn begin(&self, test: u32) {
+        // Relaxed: only this worker writes it.
+        let before = self.segment.state(self.slot).load(Ordering::Relaxed) as u32;
+        let entered = self.segment.entered(before, test);
+        self.entering
+            .store(entered.map_or(0, |place| place + 1), Ordering::Relaxed);
         self.segment
             .started(self.slot)
             .store(self.segment.now_ns(), Ordering::Relaxed);
@@ -128,6 +140,13 @@ impl SlotHandle {
         // Relaxed: only this worker writes it.
         let test = state.load(Ordering::Relaxed) as u32;
         state.store(phase.encode(test), Ordering::Release);
+        if phase == Phase::Call
+            && let Some(place) = self.entering.swap(0, Ordering::Relaxed).checked_sub(1)
+        {
+            let started = self.segment.started(self.slot).load(Ordering::Relaxed);
+            let took = self.segment.now_ns().saturating_sub(started);
+            self.segment.learn(place, took);
+        }
     }
 
     /// No test is in flight.

@@ -2,13 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::{PlanEntry, Segment};
+use super::toll::{MOST, ONE};
+use super::{Phase, PlanEntry, Segment};
 
 /// In windows longer than this only the back is looked at; what lies before it is weighed by prefix sums.
-const EXACT: u32 = 4096;
-
-/// In a map of tests: not planned.
-const NOWHERE: u32 = u32::MAX;
+const EXACT: u32 = 1024;
 
 /// An answer to: what next?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +25,8 @@ pub(super) struct Rest {
     windows: Vec<(u32, u32)>,
     /// `sums[i]`: cost of the entries before `i`.
     sums: Vec<u64>,
-    /// Per test its entry, or [`NOWHERE`].
-    places: Vec<u32>,
+    /// How many times as long as estimated set-ups take, per module, in units of [`ONE`]; empty if none costs anything.
+    ratios: Vec<u32>,
 }
 
 impl Rest {
@@ -41,10 +39,6 @@ impl Rest {
                 sum
             }))
             .collect();
-        let mut places = vec![NOWHERE; segment.spec().tests as usize];
-        for (place, entry) in (0..).zip(&plan.entries) {
-            places[entry.test as usize] = place;
-        }
         Self {
             windows: plan
                 .parts
@@ -52,7 +46,7 @@ impl Rest {
                 .map(|&(start, len)| (start, start + len))
                 .collect(),
             sums,
-            places,
+            ratios: Vec::new(),
         }
     }
 
@@ -70,6 +64,7 @@ impl Rest {
         let mut floor = tests.map(|running| running.left).max().unwrap_or(0);
         for queue in &queues {
             let thief = Thief {
+                rest: self,
                 segment,
                 queue,
                 module,
@@ -97,6 +92,7 @@ impl Rest {
         let next = own.pieces.first()?.cost;
         queues.iter().find_map(|queue| {
             let thief = Thief {
+                rest: self,
                 segment,
                 queue,
                 module,
@@ -117,6 +113,7 @@ impl Rest {
 
     /// What is free, by who would do it; the queue that takes longest comes first, among equals the one of the lowest part.
     fn queues(&mut self, segment: &Segment) -> Vec<Queue> {
+        self.learn(segment);
         let mut queues = Vec::with_capacity(self.windows.len());
         for part in 0..self.windows.len() {
             let (mut low, mut high) = self.windows[part];
@@ -134,6 +131,49 @@ impl Rest {
         // Stable.
         queues.sort_by_key(|queue| Reverse(queue.all()));
         queues
+    }
+
+    /// Looks how long set-ups took, and for how long some are taking already.
+    fn learn(&mut self, segment: &Segment) {
+        if !segment.has_tolls() {
+            return;
+        }
+        self.ratios = segment.ratios();
+        for slot in 0..segment.spec().slots {
+            let state = segment.slot_state(slot);
+            if state.phase != Phase::Setup {
+                continue;
+            }
+            let Some(place) = state.current.and_then(|test| segment.place_of(test)) else {
+                continue;
+            };
+            let expected = self.expected(segment, slot, place);
+            let Some(number) = segment.module_number(place).filter(|_| expected > 0) else {
+                continue;
+            };
+            let elapsed = segment.now_ns().saturating_sub(state.started_ns) / 1000;
+            let ratio = elapsed.saturating_mul(ONE.into()) / expected;
+            let ratio = ratio.min(MOST.into()) as u32;
+            self.ratios[number] = self.ratios[number].max(ratio);
+        }
+    }
+
+    /// What entering a module costs according to what was learned.
+    fn toll(&self, segment: &Segment, place: u32, us: u32) -> u64 {
+        let number = segment.module_number(place).filter(|_| us > 0);
+        let ratio = number.and_then(|number| self.ratios.get(number));
+        let ratio = ratio.copied().unwrap_or(ONE);
+        u64::from(us) * u64::from(ratio) / u64::from(ONE)
+    }
+
+    /// Cost of an entry, for whoever's part it is.
+    fn weight(&self, segment: &Segment, place: u32) -> u64 {
+        let entry = &segment.plan().entries[place as usize];
+        if entry.paid_us == 0 {
+            return weight(entry);
+        }
+        let own = entry.cost_us.saturating_sub(entry.paid_us).max(1);
+        u64::from(own) + self.toll(segment, place, entry.paid_us)
     }
 
     /// Adds what is free in a part: as queues of its owner, and of those who run on in a unit that they took over.
@@ -163,7 +203,7 @@ impl Rest {
             let start = next;
             let mut cost = 0;
             while next < high && same_unit(start, next) && segment.free_at(next) {
-                cost += weight(&entries[next as usize]);
+                cost += self.weight(segment, next);
                 next += 1;
             }
             let cut = (start > first && same_unit(start - 1, start))
@@ -212,23 +252,33 @@ impl Rest {
     /// while, whatever the estimate was.
     fn running(&self, segment: &Segment, slot: u16) -> Option<Running> {
         let state = segment.slot_state(slot);
-        let place = self.places.get(state.current? as usize).copied()?;
-        let entry = segment.plan().entries.get(place as usize)?;
+        let place = segment.place_of(state.current?)?;
         let elapsed = segment.now_ns().saturating_sub(state.started_ns) / 1000;
-        let estimate = weight(entry) + self.entering(segment, slot, place);
+        let estimate = self.weight(segment, place) + self.entering(segment, slot, place);
+        let longer = match self.expected(segment, slot, place) {
+            0 => elapsed,
+            _ => elapsed / SET_UP_LONGER,
+        };
         Some(Running {
             place,
-            left: if elapsed < estimate {
-                estimate - elapsed
-            } else {
-                elapsed
-            },
+            left: estimate.saturating_sub(elapsed).max(longer),
             late: elapsed >= estimate.saturating_mul(LATE),
         })
     }
 
     /// What a worker pays on top that begins here with what it took over.
     fn entering(&self, segment: &Segment, slot: u16, place: u32) -> u64 {
+        let on_top = self.on_top(segment, slot, place);
+        self.toll(segment, place, on_top)
+    }
+
+    /// What the worker was to pay in all for entering a module here.
+    fn expected(&self, segment: &Segment, slot: u16, place: u32) -> u64 {
+        let paid = segment.plan().entries[place as usize].paid_us;
+        u64::from(self.on_top(segment, slot, place)) + u64::from(paid)
+    }
+
+    fn on_top(&self, segment: &Segment, slot: u16, place: u32) -> u32 {
         let plan = segment.plan();
         let entry = &plan.entries[place as usize];
         let (first, len) = plan.parts[usize::from(slot)];
@@ -240,7 +290,7 @@ impl Rest {
             && segment
                 .claim_of(before.test)
                 .is_some_and(|(claimant, _)| claimant == slot);
-        if stays { 0 } else { entry.enter_us.into() }
+        if stays { 0 } else { entry.enter_us }
     }
 }
 
@@ -249,6 +299,10 @@ const SET_UP_COUNTS: u64 = 4;
 
 /// How many times as long as estimated a test takes that may as well hang.
 const LATE: u64 = 3;
+
+/// Which part of the time that it has taken a set-up is assumed to take still that is over its estimate. Less than for tests: who
+/// comes to help too early has to wait for it as well.
+const SET_UP_LONGER: u64 = 4;
 
 /// How many times as heavy as its own next unit another's must be for a worker to do it first.
 const MUCH: u64 = 2;
@@ -299,6 +353,7 @@ struct Piece {
 
 /// A worker that considers taking over a part of a queue.
 struct Thief<'a> {
+    rest: &'a Rest,
     segment: &'a Segment,
     queue: &'a Queue,
     /// Of its last test.
@@ -353,7 +408,7 @@ impl Thief<'_> {
         if self.module == Some(entry.module) {
             0
         } else {
-            entry.enter_us.into()
+            self.rest.toll(self.segment, start, entry.enter_us)
         }
     }
 
@@ -367,9 +422,10 @@ impl Thief<'_> {
             let mut pieces = self.queue.pieces.iter();
             pieces.any(|piece| (piece.start..piece.end).contains(&end))
         };
-        next.filter(stays)
-            .filter(is_theirs)
-            .map_or(0, |next| (next.enter_us - first.enter_us).into())
+        next.filter(stays).filter(is_theirs).map_or(0, |next| {
+            self.rest
+                .toll(self.segment, end, next.enter_us - first.enter_us)
+        })
     }
 
     /// The back of a piece, so that both finish it about together.
@@ -377,7 +433,7 @@ impl Thief<'_> {
         let mut taken = 0;
         let mut best: Option<(u64, u32)> = None;
         for index in (piece.start..piece.end).rev() {
-            taken += weight(self.entry(index));
+            taken += self.rest.weight(self.segment, index);
             let Some(finished) = self.finished(index, piece.end, taken) else {
                 continue;
             };

@@ -18,7 +18,7 @@ from report import Report, with_evidence
 from running import Running
 from witness import Folder
 
-TARGETS = ("host", "session", "daemon", "cli")
+TARGETS = ("host", "warden", "session", "daemon", "cli")
 #: After this the command, or what a killed one left, hangs.
 WATCHDOG_SECONDS = 60.0
 #: A few tests with every outcome.
@@ -117,7 +117,7 @@ class _Kill:
         while running.is_running() and time.monotonic() < end:
             tree = witness.tree(self.project.processes(), self.mode.bare)
             pid = running.pid if self.target == "cli" else getattr(tree, self.target)
-            if pid and (self.target != "session" or self.mode.bare or pid != tree.host):
+            if pid and (self.target != "session" or self.mode.bare or pid not in (tree.host, tree.warden)):
                 done = self._done()
                 workers = tree.workers
                 try:
@@ -153,6 +153,7 @@ class _Kill:
         # Who is not needed any more, or not yet, may go unnoticed.
         fine: Callable[[], bool] = {
             "host": lambda: told or (unharmed and not self._ran(running)),
+            "warden": lambda: unharmed or told,
             "session": lambda: unharmed or (collecting and told),
             "daemon": lambda: unharmed or (collecting and told),
         }[self.target]

@@ -135,6 +135,13 @@ class Tree:
         return children(self.host) if self.host else []
 
 
+def _maps_segment(pid: int) -> bool:
+    try:
+        return "/dev/shm/rpytest-" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
 def tree(pids: Iterable[int], bare: bool) -> Tree:
     """Find out who is who among the processes of one project with one run going on."""
     pythons = set()
@@ -157,8 +164,9 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
             found.host = session
         else:
             # The project has a session fixture: the host is a fork of the session's.
-            for warden in children(session):
+            # What else a session forks, for hooks, does not map the run's memory.
+            for warden in filter(_maps_segment, children(session)):
                 found.session, found.warden = session, warden
-                found.host = next(iter(children(warden)), 0)
+                found.host = next(filter(_maps_segment, children(warden)), 0)
             found.session = found.session or session
     return found

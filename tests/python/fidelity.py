@@ -69,6 +69,8 @@ _NORMALISE = (
     (re.compile(r"\brpytest\b"), "pytest"),
     # An installed pytest-xdist: `-p no:xdist` leaves its name in the list.
     (re.compile(r"^plugins: xdist-[^,\n]*\n", re.M), ""),
+    # How old stepwise's cache is.
+    (re.compile(r"\(cache from \d+:\d\d:\d\d ago"), "(cache from TIME ago"),
     # Ours: two fixtures more, and how many workers there are.
     (re.compile(r"^- fixtures defined from pytest._fixtures -\n+", re.M), ""),
     (re.compile(r"\n*^(worker_id|testrun_uid) \[session scope\].*\n(    .*\n)+", re.M), ""),

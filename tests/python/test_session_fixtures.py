@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -541,3 +542,29 @@ def test_readers_have_positions_of_their_own(project: Project) -> None:
     result = project.rpytest("-n4", "-v")
     assert result.counts == {"passed": 4}
     assert shared(result) == ["lines"]
+
+
+@pytest.mark.parametrize("how", ["raise LookupError('kaboom')", "raise SystemExit(0)", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize("where", ["hook", "condition"])
+def test_condition_of_a_mark_that_cannot_be_evaluated(
+    shared_project: Project, folder: Path, where: str, how: str
+) -> None:
+    """It is looked at before anything is set up; what it raises is seen by the worker that runs the test, as in pytest."""
+    body = how if where == "hook" else "return {'answer': answer}"
+    shared_project.fill(
+        folder,
+        {
+            "conftest.py": f"def answer():\n    {how}\ndef pytest_markeval_namespace(config):\n    {body}\n",
+            "test_a.py": """
+                import pytest
+                @pytest.fixture(scope="session")
+                def shared(): yield 1
+                def test_1(shared): pass
+                @pytest.mark.skipif("answer()")
+                def test_2(shared): pass
+                """,
+        },
+    )
+    expected = shared_project.pytest(junit=False, cwd=folder)
+    result = shared_project.rpytest("-n2", junit=False, cwd=folder)
+    assert expected.status != 0 and result.status == expected.status, f"{result}\n{expected}"

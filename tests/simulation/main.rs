@@ -143,16 +143,9 @@ fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Ro
     rows
 }
 
-/// What is not reached: where nobody can know better, by a history of ours or by chance. `docs/design/plan.md` says why.
-const MISSES: [(Profile, usize, usize, Estimates); 7] = [
-    (Profile::Giant, 100, 64, Estimates::Rough),
-    (Profile::Modules, 100, 4, Estimates::Exact),
-    (Profile::Modules, 100, 16, Estimates::Rough),
-    (Profile::Modules, 100, 64, Estimates::Rough),
-    (Profile::Modules, 1000, 64, Estimates::Rough),
-    (Profile::Modules, 10_000, 2, Estimates::Rough),
-    (Profile::Modules, 100_000, 2, Estimates::Rough),
-];
+/// What is not reached, because estimates can't tell. `docs/design/plan.md` says why.
+const MISSES: [(Profile, usize, usize, Estimates); 1] =
+    [(Profile::Giant, 100, 64, Estimates::Rough)];
 
 fn check(rows: &[Row]) {
     let broken: Vec<String> = rows
@@ -176,7 +169,7 @@ fn check(rows: &[Row]) {
 fn small_suites() {
     let plan = Plan {
         tests: &[100, 1000],
-        workers: &[2, 4, 16],
+        workers: &[2, 4, 16, 64],
         seeds: |_| 8,
     };
     check(&simulate(

@@ -7,7 +7,7 @@ use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use rpytest::plan::{Plan, Tests};
-use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
+use rpytest::ring::{Phase, PlanTable, Segment, SegmentSpec, WorkerEnd};
 
 use super::suites::{Known, Suite};
 
@@ -37,25 +37,13 @@ pub fn makespan(suite: &Suite, known: &Known, workers: usize) -> u64 {
         ran: HashSet::with_capacity(suite.len()),
     };
     for worker in 0..count {
-        run.events.push(Reverse((0, worker)));
+        run.events.push(Reverse((0, worker, false)));
     }
     run.run()
 }
 
 fn segment(plan: &Plan, tests: usize) -> Arc<Segment> {
-    let entries = plan.entries().iter().map(|entry| PlanEntry {
-        test: entry.test,
-        cost_us: entry.cost_us,
-        unit: entry.unit,
-        module: entry.module,
-        enter_us: entry.enter_us,
-        keep: entry.keep,
-    });
-    let table = PlanTable {
-        entries: entries.collect(),
-        parts: plan.parts().to_vec(),
-        ..PlanTable::default()
-    };
+    let table = PlanTable::from(plan);
     let slots = plan.workers() as u16;
     let spec = SegmentSpec {
         slots,
@@ -73,21 +61,25 @@ struct Run<'a> {
     suite: &'a Suite,
     /// And the test that each ran last.
     workers: Vec<(WorkerEnd, Option<u32>)>,
-    /// When which worker asks for a test.
-    events: BinaryHeap<Reverse<(u64, usize)>>,
+    /// When which worker asks for a test, or is through with its set-ups.
+    events: BinaryHeap<Reverse<(u64, usize, bool)>>,
     ran: HashSet<u32>,
 }
 
 impl Run<'_> {
     fn run(mut self) -> u64 {
         let mut makespan = 0;
-        while let Some(Reverse((now, index))) = self.events.pop() {
+        while let Some(Reverse((now, index, is_set_up))) = self.events.pop() {
             NOW_US.set(now);
             let (worker, last) = &mut self.workers[index];
+            if is_set_up {
+                worker.phase(Phase::Call);
+                continue;
+            }
             let Some(test) = worker.claim() else {
                 worker.idle();
                 if worker.may_ask_again() {
-                    self.events.push(Reverse((now + ASK_AGAIN, index)));
+                    self.events.push(Reverse((now + ASK_AGAIN, index, false)));
                 }
                 continue;
             };
@@ -95,8 +87,12 @@ impl Run<'_> {
             worker.begin(test);
             let cost = self.suite.cost(*last, test);
             *last = Some(test);
+            let set_up = cost - self.suite.own[test as usize];
+            if set_up > 0 {
+                self.events.push(Reverse((now + set_up, index, true)));
+            }
             makespan = makespan.max(now + cost);
-            self.events.push(Reverse((now + cost, index)));
+            self.events.push(Reverse((now + cost, index, false)));
         }
         assert_eq!(self.ran.len(), self.suite.len(), "tests that did not run");
         makespan

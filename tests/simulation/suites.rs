@@ -9,7 +9,8 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Not the seed itself: the numbers of the next seed would be the same ones, shifted.
+        Self(Self(seed).next())
     }
 
     fn next(&mut self) -> u64 {

@@ -1,0 +1,445 @@
+"""The trunk: a fork of a session from the moment when everything is collected and nothing is selected yet.
+
+For each run with other arguments it forks a process that takes over the options, lets pytest collect what they name (from memory, see ``_memo.py``)
+and goes on as pytest does: hooks select and order, then the tests run. Hooks so find items that no other selection has touched. See
+``docs/design/selection.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from rpytest import _adopt, _arguments, _looks, _process, _refusing, _wire
+from rpytest._arguments import Arguments, Declined
+from rpytest._conftests import Conftests
+from rpytest._control import Died, Ended, fork_detached
+from rpytest._encode import third_party
+from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
+from rpytest._memo import Memo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rpytest._session import Session
+    from rpytest._wire import Message
+
+#: Milliseconds without a request after which it does what makes later ones faster.
+_QUIET = 700
+
+#: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
+_COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
+
+
+class _Again(BaseException):
+    """Collect again, for other arguments."""
+
+
+class Trunk:
+    """What a session has for the runs that come with other arguments."""
+
+    def __init__(self, role: Session, session: pytest.Session) -> None:
+        self.role = role
+        self.session = session
+        self.config = session.config
+        self.memo = Memo(session)
+        self.options = _arguments.option_count(self.config)
+        self.plugins: set[int] = set()
+        #: Set in a process that is one run.
+        self.is_run = False
+        self.run = 0
+        self.control: socket.socket
+        self.children: dict[int, int] = {}
+        self.arguments: Arguments
+        self._collects_again = False
+        self._is_collecting = False
+        self._hooks_off: list[tuple[Any, Any]] = []
+        manager: Any = self.config.pluginmanager
+        self._check_pending = manager.check_pending
+        manager.check_pending = self._collected
+        main = manager.getplugin("main")
+        implementation: Any
+        for implementation in self.config.hook.pytest_collection.get_hookimpls():
+            if implementation.plugin is main:
+                implementation.function = self._collect
+
+    # Inside of pytest's collection
+
+    def _collect(self, session: pytest.Session) -> None:
+        """In the place of pytest's own `pytest_collection`."""
+        self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
+        self._is_collecting = True
+        try:
+            while True:
+                try:
+                    session.perform_collect()
+                    return
+                except _Again:
+                    continue
+                except BaseException as error:
+                    if self._collects_again:
+                        self._decline(f"it can't be collected from there: {str(error)[:200]}")
+                    raise
+        finally:
+            self._is_collecting = False
+
+    def _collected(self) -> None:
+        """Called by pytest between collection and the hooks that select."""
+        self._check_pending()
+        if self._collects_again:
+            self._selected()
+        elif self._is_collecting and not self.is_run:
+            self.memo.settle()
+            with self.role.dependencies.paused():
+                obstacle = self._obstacle()
+            if obstacle is None:
+                self._fork()
+
+    def _obstacle(self) -> str | None:
+        """Why there is no trunk in this session."""
+        role, config = self.role, self.config
+        controllers = role.controllers
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if controllers is None or role.controller is not None or not role.is_kept:
+            return "it serves one run"
+        if getattr(config.option, "debug", None):
+            return "pytest writes a log of what it does"
+        if reporter is not None and type(reporter) is not TerminalReporter:
+            return "a plugin has replaced the terminal reporter"
+        if (
+            role.terminal is None
+            or role.terminal.reporter is not reporter
+            or (reporter is not None and not role.terminal.is_redirected)
+        ):
+            return "a plugin has taken the terminal reporter away"
+        if _arguments.option_count(config) != self.options:
+            return "a conftest of a sub-folder has added an option"
+        role.dependencies.snapshot(config, self.session)
+        return (
+            role.dependencies.effects
+            or role.watch.reader
+            or controllers.obstacle()
+            or ", ".join(_process.python_threads())
+            or ", ".join(_process.child_processes())
+            or _process.shared_when_forked(role.own_sockets())
+            or _refusing.made_for_one_process()
+            or None
+        )
+
+    def _fork(self) -> None:
+        """Fork the trunk; the session goes on with its own run."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        _process.flush_streams()
+        try:
+            in_session = fork_detached()
+        except OSError:
+            # Too many processes: there is none, then.
+            ours.close()
+            theirs.close()
+            return
+        if in_session:
+            theirs.close()
+            self.memo.reports.clear()
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(
+                    self.role.control,
+                    {"ev": "trunk", "tests": len(self.session.items), "root": str(self.config.rootpath)},
+                    [ours.fileno()],
+                )
+            ours.close()
+            return
+        try:
+            ours.close()
+            self._live(theirs)
+        except _Again:
+            raise
+        except _wire.Closed:
+            _process.leave(0)
+        except BaseException as error:
+            # Not into pytest, which runs above here.
+            if self.is_run:
+                self._decline(f"{type(error).__name__}: {error}")
+            _process.leave(3)
+
+    # The trunk's process
+
+    def _live(self, control: socket.socket) -> None:
+        """Serve; returns, or raises :class:`_Again`, in the process of a run."""
+        role = self.role
+        self.control = control
+        _process.keep_private(control)
+        _process.disarm_inherited()
+        role.conn.close()
+        role.control.close()
+        assert role.controllers is not None
+        if role.controllers.client is not None:
+            role.controllers.client.close()
+            role.controllers.client = None
+        park_capture(self.config)
+        _process.detach_streams()
+        rebind_capture(self.config)
+        restart_faulthandler(self.config, 2)
+        _looks.looks.active = False
+        role.dependencies.stop_watching()
+        pidfd = os.pidfd_open(os.getpid())
+        _wire.send(
+            control,
+            {
+                "ev": "info",
+                "pid": os.getpid(),
+                "tests": len(self.session.items),
+                "root": str(self.config.rootpath),
+                "runs": 0,
+                "method": "collected",
+            },
+            [pidfd],
+        )
+        os.close(pidfd)
+        self.arguments = Arguments(self.config, role.request["argv"])
+        self.has_plain_header = self._has_plain_header()
+        idle = self._prepare()
+        runs = 0
+        while True:
+            self._wait(idle)
+            message, fds = _wire.receive(control)
+            reason = role.dependencies.changed()
+            if reason is not None:
+                _wire.send(control, {"ev": "stale", "reason": reason})
+                self._end()
+            runs += 1
+            number = int(message["run"])
+            pid = _process.fork()
+            if pid == 0:
+                self._begin(message, fds, number)
+                return
+            _wire.close_all(fds)
+            self.children[os.pidfd_open(pid)] = number
+
+    def _has_plain_header(self) -> bool:
+        """Whether what was written before collection can be written anew, for other options."""
+        terminal = self.role.terminal
+        assert terminal is not None
+        reporter: Any = terminal.reporter
+        if reporter is None:
+            return True
+        stats, collected = reporter.stats, reporter._numcollected
+        is_equal = _plain(terminal.begin_again(self.session)) == _plain(terminal.header)
+        reporter.stats, reporter._numcollected = stats, collected
+        return is_equal
+
+    def _prepare(self) -> Iterator[None]:
+        self.role.dependencies.hash_files()
+        yield
+        _process.freeze()
+
+    def _wait(self, idle: Iterator[None]) -> None:
+        """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done."""
+        quiet = _QUIET
+        while True:
+            poll = select.poll()
+            poll.register(self.control, select.POLLIN)
+            for fd in self.children:
+                poll.register(fd, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(None if self.children or quiet < 0 else quiet)}
+            for fd in ready & self.children.keys():
+                number = self.children.pop(fd)
+                os.waitid(os.P_PIDFD, fd, os.WEXITED)
+                os.close(fd)
+                # Without effect if it has accepted the run.
+                _wire.send(self.control, {"ev": "declined", "run": number, "reason": "its process died"})
+            if self.control.fileno() in ready:
+                return
+            if not ready and not self.children:
+                quiet = 0 if next(idle, False) is None else -1
+
+    def _end(self) -> NoReturn:
+        for fd in self.children:
+            os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        _process.leave(0)
+
+    # The process of one run
+
+    def _begin(self, message: Message, fds: list[int], number: int) -> None:
+        """Take the run over, or decline; returns, or raises :class:`_Again`, when pytest is to go on."""
+        role, config, session = self.role, self.config, self.session
+        self.is_run, self.run = True, number
+        _process.disarm_inherited()
+        _wire.close_all(list(self.children))
+        self.children.clear()
+        role.request = message
+        role.conn = socket.socket(fileno=fds[0])
+        _process.keep_private(role.conn)
+        _process.adopt_streams(fds[1:])
+        _process.adopt_noise(message["env"])
+        _process.adopt_affinity(message["affinity"])
+        try:
+            different = self.arguments.compare(message["argv"], role.watch.counted)
+            args, source = self.arguments.resolve(different)
+            again = self._must_collect(different, args)
+            if not again and self.memo.has_failed and different.keys() & _arguments.REPORTING:
+                raise Declined("errors of collection may look otherwise")
+            if again:
+                self._may_collect()
+                self.conftests = Conftests(
+                    config, config.args, role.controllers is not None and role.controllers.base is not None
+                )
+            role.workers = _adopt.options(config, self.arguments, message, different, args, source)
+            role.uid = config.option.testrunuid
+            _looks.end(config)
+            reports = [] if again else list(self.memo.reports.values())
+            told = [] if again else role.news.reports
+            _adopt.cache(config, session, reports, self.plugins)
+            assert role.terminal is not None
+            _adopt.terminal(session, role.terminal, different, again, self.has_plain_header)
+            role.xml = _adopt.junit(config, role.is_first, told, self.plugins)
+        except Declined as declined:
+            self._decline(str(declined))
+        restart_capture(config)
+        if again:
+            session.testsfailed = 0
+            role.news.reports.clear()
+            self._silence()
+            self._collects_again = True
+            self.memo.begin(self._decline, bool(different.keys() & {"ignore", "ignore_glob"}))
+            raise _Again
+        self._accept()
+
+    def _must_collect(self, different: dict[str, Any], args: list[str]) -> bool:
+        """Whether other tests than all that there are may be meant."""
+        changed = (different.keys() & _arguments.COLLECTING) - {"file_or_dir"}
+        return bool(changed or args != list(self.config.args) or self.arguments.own["lf"])
+
+    def _may_collect(self) -> None:
+        config = self.config
+        if _is_measured():
+            raise Declined("coverage has measured the import of more modules")
+        for hook in _COLLECTING_HOOKS:
+            for implementation in third_party(config, hook):
+                name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
+                raise Declined(f"`{hook}` of {name} has heard of other tests")
+        conftests: Any = config.pluginmanager
+        known = self.plugins | set(map(id, conftests._conftest_plugins))
+        for plugin in config.pluginmanager.get_plugins():
+            if id(plugin) not in known and not type(plugin).__module__.startswith("_pytest."):
+                raise Declined("a plugin was registered while the tests were collected")
+        if self.memo.loose_warnings():
+            raise Declined(
+                "warnings were recorded while the tests were collected, of which nobody knows whose they are"
+            )
+
+    def _silence(self) -> None:
+        """Hooks that have been called for these items, or that would be called for the collection that is broken off."""
+        off = [
+            *third_party(self.config, "pytest_itemcollected"),
+            *self.config.hook.pytest_collection_finish.get_hookimpls(),
+        ]
+        for implementation in off:
+            self._hooks_off.append((implementation, implementation.function))
+            implementation.function = _nothing(implementation)
+
+    def _restore_hooks(self) -> None:
+        for implementation, function in self._hooks_off:
+            implementation.function = function
+        self._hooks_off.clear()
+
+    def _selected(self) -> None:
+        """pytest has collected the selection: is it what it would be without everything else?"""
+        self._collects_again = False
+        self._restore_hooks()
+        memo, session = self.memo, self.session
+        if len(set(map(id, session.items))) != len(session.items):
+            self._decline("a test is meant twice")
+        used = set(memo.used)
+        for collector, effect in memo.effects.items():
+            if collector not in used:
+                self._decline(f"importing {collector.nodeid} {effect}")
+        for collector, recorded in memo.warnings.items():
+            if collector not in used and any(warning.filename != str(collector.path) for warning in recorded):
+                self._decline(f"collecting {collector.nodeid} warned of something elsewhere")
+        folders = [collector.path for collector in memo.used if isinstance(collector, pytest.Directory)]
+        obstacle = self.conftests.obstacle(self.config.args, folders)
+        if obstacle is not None:
+            self._decline(obstacle)
+        early = set(self.role.parsed_plugins)
+        for module in self.conftests.earlier:
+            _adopt.before_late_ones(self.config, module, early)
+            early.add(id(module))
+        self._accept()
+
+    def _accept(self) -> None:
+        """The run is this process's; from here on everything goes as in a session of its own."""
+        from rpytest._session import announce_process, finish_plain
+
+        role = self.role
+        assert role.controllers is not None
+        ended = self._start_controller() if role.controllers.base is not None else None
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, {"ev": "accepted", "run": self.run})
+        self.control.close()
+        # Nobody is to be told anything.
+        role.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        other.close()
+        if ended is not None:
+            finish_plain(role.conn, role.control, ended)
+        if role.controllers.client is None:
+            truncate_log_file(self.config)
+        with contextlib.suppress(_wire.Closed):
+            announce_process(role.conn, "collecting")
+
+    def _start_controller(self) -> int | None:
+        """Start this run's controller; returns the exit status if that has ended the run."""
+        role = self.role
+        controllers = role.controllers
+        assert controllers is not None
+        controllers.workers, controllers.fixed_uid = role.workers, role.uid
+        streams = [os.dup(fd) for fd in range(3)]
+        try:
+            client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
+        except Ended as ended:
+            return ended.status
+        except Died:
+            self._decline("the process that starts its controllers died")
+        except _wire.Closed:
+            _process.leave(1)
+        finally:
+            _wire.close_all(streams)
+        key = controllers.workerinput.differs(client.inputs[0])
+        if key is not None:
+            client.give_up()
+            self._decline(f"`config.workerinput[{key!r}]` is another value")
+        return None
+
+    def _decline(self, reason: str) -> NoReturn:
+        """Leave the run to another session."""
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
+        _process.leave(0)
+
+
+def _plain(text: str) -> str:
+    """Without what depends on whether there is a terminal, and how wide it is."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", re.sub("=+", "=", text))
+
+
+def _nothing(implementation: Any) -> Any:
+    """A function for a hook's implementation that does nothing: `yield` where it wraps others."""
+    if implementation.hookwrapper or implementation.wrapper:
+
+        def wrapper(*_: object) -> Any:
+            return (yield)
+
+        return wrapper
+    return lambda *_: None
+
+
+def _is_measured() -> bool:
+    coverage: Any = sys.modules.get("coverage")
+    return sys.gettrace() is not None or (coverage is not None and coverage.Coverage.current() is not None)

@@ -1,0 +1,108 @@
+//! What it really costs to enter a module: the first worker that is through with its set-ups tells the others.
+//!
+//! Hints like everything else about costs: whoever decides what to take over decides better, and a word that was scribbled over
+//! makes it decide worse.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::sync::Ordering;
+use super::{PlanTable, Segment};
+
+/// A set-up that takes as long as estimated.
+pub(super) const ONE: u32 = 1024;
+
+/// Longer than this is not believed: more than fixtures was in it.
+pub(super) const MOST: u32 = 8 * ONE;
+
+/// Where each test stands, and which entries are of the same module.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Per test its entry.
+    entries: Vec<Option<u32>>,
+    /// Per entry the number of its module, counted along the plan. Empty when it costs nothing to enter any.
+    modules: Vec<u32>,
+    /// Per module its first entry.
+    firsts: Vec<u32>,
+}
+
+impl Places {
+    pub fn new(plan: &PlanTable, tests: u32) -> Self {
+        let mut places = Self {
+            entries: vec![None; tests as usize],
+            ..Self::default()
+        };
+        for (index, entry) in (0..).zip(&plan.entries) {
+            places.entries[entry.test as usize] = Some(index);
+        }
+        if has_tolls(plan) {
+            let mut numbers = HashMap::new();
+            for (index, entry) in (0..).zip(&plan.entries) {
+                let number = match numbers.entry(entry.module) {
+                    Entry::Occupied(number) => *number.get(),
+                    Entry::Vacant(vacant) => {
+                        places.firsts.push(index);
+                        *vacant.insert(places.firsts.len() as u32 - 1)
+                    }
+                };
+                places.modules.push(number);
+            }
+        }
+        places
+    }
+}
+
+/// Whether it costs anything to enter any module.
+pub(super) fn has_tolls(plan: &PlanTable) -> bool {
+    let mut entries = plan.entries.iter();
+    entries.any(|entry| entry.enter_us > 0 || entry.paid_us > 0)
+}
+
+impl Segment {
+    /// The entry of a test that is planned.
+    pub(super) fn place_of(&self, test: u32) -> Option<u32> {
+        self.places().entries.get(test as usize).copied()?
+    }
+
+    /// The entry of `test`, if a worker that ran `before` last enters a module with it.
+    pub(super) fn entered(&self, before: u32, test: u32) -> Option<u32> {
+        if !self.has_tolls() {
+            return None;
+        }
+        let place = self.place_of(test)?;
+        let entry = &self.plan().entries[place as usize];
+        let before = self
+            .place_of(before)
+            .map(|place| self.plan().entries[place as usize].module);
+        let costs = entry.enter_us > 0 || entry.paid_us > 0;
+        (costs && before != Some(entry.module)).then_some(place)
+    }
+
+    /// The set-ups for entering a module at `place` took so long, ns.
+    pub(super) fn learn(&self, place: u32, took: u64) {
+        let entry = &self.plan().entries[place as usize];
+        let expected = u64::from(entry.enter_us) + u64::from(entry.paid_us);
+        let ratio = (took / 1000).saturating_mul(ONE.into()) / expected.max(1);
+        let ratio = ratio.clamp(1, MOST.into()) as u32;
+        let places = self.places();
+        let first = places.firsts[places.modules[place as usize] as usize];
+        // Relaxed: a hint.
+        self.toll_word(first).store(ratio, Ordering::Relaxed);
+    }
+
+    /// Per module how many times as long as estimated it takes to enter it, as far as that is known, in units of [`ONE`]. Empty
+    /// when it costs nothing to enter any.
+    pub(super) fn ratios(&self) -> Vec<u32> {
+        let ratio = |&first: &u32| match self.toll_word(first).load(Ordering::Relaxed) {
+            0 => ONE,
+            ratio => ratio.min(MOST),
+        };
+        self.places().firsts.iter().map(ratio).collect()
+    }
+
+    /// The number of the module of an entry, an index of [`ratios`](Self::ratios).
+    pub(super) fn module_number(&self, place: u32) -> Option<usize> {
+        let number = self.places().modules.get(place as usize)?;
+        Some(*number as usize)
+    }
+}

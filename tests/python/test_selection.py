@@ -1,0 +1,375 @@
+"""Runs with other arguments use what was collected already, and do exactly what a fresh collection would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+import fidelity
+from fidelity import Case
+from harness import Project
+
+# Each import leaves a line, which says who has imported.
+_NOTE = """
+import os, sys
+with open(os.environ["IMPORTED"], "a") as file:
+    file.write("rpytest " + __name__ + "\\n" if "rpytest" in sys.modules else "pytest\\n")
+"""
+
+FILES: Mapping[str, str] = {
+    "pytest.ini": """
+        [pytest]
+        markers =
+            slow: takes long
+            level(n): how deep
+        """,
+    "conftest.py": """
+        import pytest
+        @pytest.fixture
+        def top(): return 1
+        def pytest_collection_modifyitems(items):
+            # Notices items that it has seen before.
+            for item in items:
+                item.user_properties.append(("seen", len(item.user_properties)))
+        """,
+    "test_a.py": _NOTE
+    + """
+import warnings
+import pytest
+warnings.warn("about a")
+
+def test_one(): pass
+def test_last(top): assert top == 1
+
+@pytest.mark.slow
+def test_two(): assert 0, "two"
+
+@pytest.mark.level(n=2)
+class TestGroup:
+    @pytest.fixture(autouse=True)
+    def mine(self): self.value = 1
+    def test_in(self): assert self.value == 1
+    @pytest.mark.slow
+    def test_out(self): pytest.skip("later")
+""",
+    "test_skipped.py": "import pytest\npytest.skip('not here', allow_module_level=True)\n",
+    "sub/__init__.py": "# A package.",
+    "sub/conftest.py": """
+        import pytest
+        @pytest.fixture
+        def top(): return 2
+        def pytest_runtest_setup(item): item.user_properties.append(("in", "sub"))
+        """,
+    "sub/test_b.py": _NOTE
+    + """
+import pytest
+@pytest.mark.parametrize("text", ["a b", "x/y", "p::q", "[z]"])
+def test_ids(text, top): assert text != "x/y" and top == 2
+@pytest.mark.xfail(reason="so")
+def test_one(): assert 0
+def test_bad(nothing): pass
+""",
+    "sub/deep/test_c.py": _NOTE + "def test_c(): pass\ndef test_last(): pass\n",
+    "other/test_d.py": _NOTE + "import unittest\nclass TestD(unittest.TestCase):\n    def test_d(self): pass\n",
+}
+
+#: What must be served from the one collection of `rpytest`.
+SERVED: Sequence[Sequence[str]] = (
+    [
+        "",
+        "test_a.py::test_one",
+        "test_a.py::TestGroup -v",
+        "test_a.py::TestGroup::test_in",
+        "sub/test_b.py",
+        "sub/test_b.py::test_ids",
+        "sub/test_b.py::test_ids[x/y]",
+        "sub/test_b.py::test_ids[p::q] other",
+        "sub",
+        "sub/deep",
+        "other/test_d.py test_a.py::test_two sub/deep",
+        "test_skipped.py",
+        "test_skipped.py -rs other",
+        ". -q",
+        "sub/test_b.py sub/test_b.py",
+        "test_a.py::test_one test_a.py",
+        "sub/../test_a.py",
+    ],
+    [
+        "",
+        "-k one",
+        "-k one␠and␠not␠sub -v",
+        "-m slow",
+        "-m level(n=2)",
+        "-k nothing_like_it",
+        "--deselect sub --deselect test_a.py::test_one",
+        "--ignore sub",
+        "--ignore-glob *d.py test_a.py other",
+        "sub -k ids --ignore=sub/deep",
+    ],
+    [
+        "",
+        "-v",
+        "-q",
+        "-vv -rA",
+        "--tb=short",
+        "--tb=no --no-header",
+        "-x test_a.py::test_one",
+        "--maxfail=9",
+        "--durations=3 --durations-min=9 sub",
+        "-l --show-capture=no",
+        "--disable-warnings",
+        "--no-summary",
+    ],
+    [
+        "",
+        "--lf",
+        "--lf -v",
+        "--ff -q",
+        "--lf sub",
+        "--lf test_a.py::test_one",
+        "--nf",
+        "--lf -k two",
+        "--lfnf=none --lf other",
+    ],
+    ["", "--sw test_a.py", "--sw -v test_a.py", "--sw --sw-skip test_a.py", "test_a.py"],
+)
+
+
+class TestServed:
+    """One collection serves them all."""
+
+    @pytest.mark.parametrize("steps", SERVED, ids=lambda steps: steps[1])
+    def test_as_fresh(self, shared_project: Project, folder: Path, tmp_path: Path, steps: Sequence[str]) -> None:
+        imported = tmp_path / "imported"
+        case = Case("selection", FILES, steps, n=1, env={"IMPORTED": str(imported)})
+        fidelity.check(shared_project, folder, case)
+        by_us = [line for line in imported.read_text().splitlines() if line.startswith("rpytest")]
+        # Cold and warm together: each module once.
+        assert sorted(by_us) == ["rpytest sub.test_b", "rpytest test_a", "rpytest test_c", "rpytest test_d"]
+
+
+TWO = {
+    "a/test_a.py": "import os\ndef test_a(): print(os.environ.get('BY_B'))\n",
+    "b/test_b.py": "def test_b(): pass\ndef test_c(): pass\n",
+}
+
+#: What can't be served without a difference, or looks as if: a project, and commands of which the first is everything.
+TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
+    "an option is read at configure": (
+        {
+            "conftest.py": "def pytest_configure(config):\n    import builtins; builtins.LEVEL = config.option.verbose",
+            "test_a.py": "def test_a(): assert LEVEL == 0\ndef test_b(): pass",
+        },
+        ["", "-v", "-vv", "test_a.py::test_b"],
+    ),
+    "an option is changed at configure": (
+        {
+            "conftest.py": "def pytest_configure(config):\n"
+            "    config.addinivalue_line('markers', 'slow: it is')\n"
+            "    config.option.markexpr = config.option.markexpr or 'not slow'",
+            "test_a.py": "import pytest\n@pytest.mark.slow\ndef test_a(): pass\ndef test_b(): pass",
+        },
+        ["", "-m slow", "-k test_a", ""],
+    ),
+    "arguments are read": (
+        {
+            "test_a.py": "import sys\nGIVEN = 'fast' in str(sys.argv[1:])\ndef test_a(): assert not GIVEN\ndef test_fast(): pass"
+        },
+        ["", "-k fast", "test_a.py::test_fast"],
+    ),
+    "config.args is read": (
+        {
+            "conftest.py": "def pytest_collection_modifyitems(config, items):\n    items[0].user_properties.append(('args', len(config.args)))",
+            "test_a.py": "def test_a(): pass",
+            "test_b.py": "def test_b(): pass",
+        },
+        ["", "test_a.py test_b.py", "test_b.py"],
+    ),
+    "config.args is read at configure": (
+        {
+            "conftest.py": "def pytest_configure(config):\n    config.count = len(config.invocation_params.args) + len(config.args)",
+            "test_a.py": "def test_a(request): assert request.config.count < 4, 'arguments'\ndef test_b(): pass",
+        },
+        ["", "-q -q -q test_a.py::test_a test_a.py::test_b", "test_a.py::test_b"],
+    ),
+    "a module changes the environment": (
+        {**TWO, "b/test_b.py": "import os\nos.environ['BY_B'] = '1'\ndef test_b(): pass"},
+        ["-rP", "-rP a", "-rP b"],
+    ),
+    "a conftest of another folder acts on everything": (
+        {**TWO, "b/conftest.py": "def pytest_collection_modifyitems(items):\n    del items[1:]"},
+        ["", "a", "b", "b/test_b.py::test_c"],
+    ),
+    "a conftest of another folder writes a section": (
+        {
+            **TWO,
+            "b/conftest.py": "def pytest_terminal_summary(terminalreporter):\n    terminalreporter.write_line('= from b =')",
+        },
+        ["", "a", "b/test_b.py::test_c"],
+    ),
+    "conftests sort": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'top')) for item in items]",
+            "b/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'b')) for item in items]",
+            "b/c/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'c')) for item in items]",
+            "b/c/test_d.py": "def test_d(): pass",
+        },
+        ["", "b", "b/c", "b/test_b.py b/c/test_d.py", "--lf b"],
+    ),
+    "a conftest of another folder configures": (
+        {**TWO, "b/conftest.py": "import os\ndef pytest_configure(config): os.environ['BY_B'] = '1'"},
+        ["-rP", "-rP a", "-rP b"],
+    ),
+    "a conftest is early only where its folder is given": (
+        {
+            **TWO,
+            "b/conftest.py": "def pytest_addoption(parser): parser.addoption('--of-b', default='nothing')\n"
+            "def pytest_report_header(config): return 'of b: ' + str(config.getoption('--of-b', None))",
+        },
+        ["", "b", "b --of-b=1", "a", "a --of-b=1"],
+    ),
+    "a test* folder's conftest is early": (
+        {
+            "sub/tests/conftest.py": "def pytest_report_header(): return 'from sub/tests'",
+            "sub/tests/test_a.py": "def test_a(): pass",
+            "test_b.py": "def test_b(): pass",
+        },
+        ["", "sub", "sub/tests", "test_b.py"],
+    ),
+    "an ini file of its own": (
+        {**TWO, "b/pytest.ini": "[pytest]\naddopts = -k test_c"},
+        ["", "b", "a b", "b/test_b.py::test_c"],
+    ),
+    "a plugin of a module": (
+        {
+            **TWO,
+            "b/test_b.py": "pytest_plugins = ['helping']\ndef test_b(help): pass",
+            "helping.py": "import pytest\n@pytest.fixture(autouse=True)\ndef help(): print('helping')",
+            "pytest.ini": "[pytest]\npythonpath = .",
+        },
+        ["-rP", "-rP a", "-rP b"],
+    ),
+    "warnings of a helper": (
+        {
+            "helper.py": "import warnings\ndef old(): warnings.warn('old')",
+            "pytest.ini": "[pytest]\npythonpath = .",
+            "test_a.py": "import helper\nhelper.old()\ndef test_a(): pass",
+            "test_b.py": "import helper\nhelper.old()\ndef test_b(): pass",
+        },
+        ["", "test_b.py", "test_a.py", "-k test_b"],
+    ),
+    "warnings of modules": (
+        {
+            "test_a.py": "import warnings\nwarnings.warn('a')\ndef test_a(): pass",
+            "test_b.py": "import warnings\nwarnings.warn('b')\ndef test_b(): pass",
+            "test_c.py": "import pytest\n@pytest.mark.unknown\ndef test_c(): pass",
+        },
+        [
+            "",
+            "test_b.py",
+            "test_c.py test_a.py",
+            "-k test_b",
+            "--disable-warnings",
+            "test_b.py --max-warnings=0" if fidelity.VERSION >= (9, 2) else "",
+        ],
+    ),
+    "modules that can't be imported": (
+        {**TWO, "b/test_b.py": "import nothing_such", "test_0.py": "assert 0"},
+        [
+            "",
+            "a",
+            "b",
+            "a b --tb=short",
+            "-x",
+            "-k test_a",
+            "--continue-on-collection-errors -v",
+            "a/test_a.py::test_a",
+        ],
+    ),
+    "hooks hear of each item": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_itemcollected(item): item.user_properties.append(('heard', len(item.user_properties)))",
+        },
+        ["", "b/test_b.py::test_c", "a"],
+    ),
+    "hooks hear of each collector": (
+        {
+            **TWO,
+            "conftest.py": "SEEN = []\ndef pytest_collectreport(report): SEEN.append(report.nodeid)\n"
+            "def pytest_report_collectionfinish(): return 'reports: ' + str(len(SEEN))",
+        },
+        ["", "b/test_b.py::test_c", "a"],
+    ),
+    "tests that are given twice": (
+        TWO,
+        [
+            "",
+            "a/test_a.py a/test_a.py",
+            "--keep-duplicates a/test_a.py a/test_a.py",
+            "--keep-duplicates a a",
+            "b a b/test_b.py::test_c",
+        ],
+    ),
+    "what was not collected": (
+        {**TWO, "check_x.py": "def test_x(): pass", "build/test_y.py": "def test_y(): pass"},
+        ["", "check_x.py", "build", "build/test_y.py a", "check_x.py::test_x", ""],
+    ),
+    "what was given by name": (
+        {**TWO, "b/check_x.py": "def test_x(): pass"},
+        ["b/check_x.py b", "b", "b/check_x.py", "."],
+    ),
+    "folders left out before": (
+        TWO,
+        ["--ignore=b", "", "b", "--ignore=a"],
+    ),
+    "other ways to run": (
+        TWO,
+        [
+            "",
+            "-s a",
+            "-p no:doctest a",
+            "-o console_output_style=classic a",
+            "-W error a",
+            "--rootdir=. a",
+            "--import-mode=importlib a",
+            "--strict-markers a",
+        ],
+    ),
+    "usage errors": (
+        TWO,
+        [
+            "",
+            "a --nothing-such",
+            "a/test_none.py",
+            "a/test_a.py::test_none",
+            "b a/test_a.py::test_none",
+            "-k (",
+            "--deselect",
+            "-m not␠(",
+            "--maxfail=x",
+        ],
+    ),
+    "a controller": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'):\n"
+            "        print('status', session.exitstatus, session.testscollected, session.config.option.verbose)",
+        },
+        ["", "a", "b/test_b.py::test_c -v", "-q b"],
+    ),
+}
+
+
+class TestTraps:
+    """Where a selection from everything is not what a fresh collection is, it is collected afresh: no difference is to be seen."""
+
+    @pytest.mark.parametrize("trap", TRAPS)
+    def test_as_fresh(self, shared_project: Project, folder: Path, trap: str) -> None:
+        files, steps = TRAPS[trap]
+        # A test under `-s`, or a hook, writes between the results.
+        body = trap not in ("other ways to run", "a controller")
+        fidelity.check(shared_project, folder, Case("selection", files, steps, n=1, body=body))
