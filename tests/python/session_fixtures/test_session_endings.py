@@ -160,28 +160,24 @@ def test_interrupted_while_a_fixture_is_set_up(ground: Ground, n: int) -> None:
 
 @pytest.mark.parametrize("place", ["up", "down"])
 def test_interrupted_twice(ground: Ground, place: str) -> None:
-    """A fixture that hears nothing does not keep the command."""
+    """A fixture that hears nothing keeps neither the command nor its process."""
     fill(
         ground,
-        conftest="import signal, time\n"
+        conftest="import os, signal, time\n"
         + TWO.replace(
             f'note("{place} inner")',
-            f'signal.signal(signal.SIGINT, signal.SIG_IGN); note("{place} inner"); time.sleep(1000)',
+            f'signal.signal(signal.SIGINT, signal.SIG_IGN); note(f"{{os.getpid()}} deaf"); note("{place} inner"); time.sleep(1000)',
         ),
         test_a=parametrized("inner"),
     )
     running = started(ground, "-n2", note=f"{place} inner")
+    (deaf,) = [int(line.split()[0]) for line in ground.noted() if line.endswith(" deaf")]
     running.send_signal(signal.SIGINT)
     assert not processes.wait_until(lambda: not running.is_running(), seconds=1)
+    assert processes.is_alive(deaf)
     running.send_signal(signal.SIGINT)
     assert running.wait() != 0
-    assert processes.wait_until(lambda: not sleeping(ground.project, running), seconds=60)
-
-
-def sleeping(project: Project, running: Running) -> list[int]:
-    """Processes of the run that would go on for ever: with the daemon's session they are not more than two."""
-    found = [pid for pid in project.processes() if pid != running.pid]
-    return found if len(found) > 2 else []
+    assert processes.wait_until(lambda: not processes.is_alive(deaf), seconds=60)
 
 
 @pytest.mark.parametrize("death", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
