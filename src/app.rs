@@ -5,6 +5,7 @@ mod exchange;
 mod planning;
 mod shard;
 mod table;
+mod watching;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -25,6 +26,7 @@ use crate::plan::history::History;
 use crate::pool::{Received, Signals, TerminalModes};
 use crate::report::timings::Forecast;
 use crate::report::{Reporter, Reporters, Screen, ScreenOptions, Timings, terminal_width};
+use crate::watch::{Focus, Turn, watch};
 use crate::{cpus, env, exit, interpreter, run};
 use collect::{Answer, collect, print};
 use shard::Share;
@@ -52,9 +54,19 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
         Action::Run => {
             // A debugger may die with the terminal as its line editor needs it.
             let modes = TerminalModes::current();
-            let status = run_tests(&invocation, &cwd, python()?, &clock);
+            let status = run_tests(&invocation, &cwd, python()?, &clock, None);
             modes.restore();
             status
+        }
+        Action::Watch => {
+            let python = python()?;
+            watch(&cwd, |turn| {
+                let modes = TerminalModes::current();
+                let clock = Clock::start();
+                let status = run_tests(&invocation, &cwd, python.clone(), &clock, Some(turn));
+                modes.restore();
+                status
+            })
         }
         Action::DaemonStatus => {
             print(io::stdout().lock(), &daemon::status(&python()?)?);
@@ -113,7 +125,14 @@ fn open_history(root: &Path) -> History {
     history
 }
 
-fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock) -> Result<i32> {
+/// One run; with `--watch` it is a `turn` of many.
+fn run_tests(
+    invocation: &Invocation,
+    cwd: &Path,
+    python: PathBuf,
+    clock: &Clock,
+    mut turn: Option<&mut Turn>,
+) -> Result<i32> {
     let settings = config::load(cwd)?;
     if let Some(path) = invocation
         .options
@@ -145,18 +164,22 @@ fn run_tests(invocation: &Invocation, cwd: &Path, python: PathBuf, clock: &Clock
             return Err(Error::os("handle signals", error));
         }
     };
-    let status = converse(
-        &mut link,
-        &options,
+    let shard_history = settings.shard_history();
+    let asked = Asked {
+        options: &options,
         invocation,
-        &request,
+        request: &request,
         clock,
-        &mut signals,
-        settings.shard_history().as_deref(),
-    );
+        shard_history: shard_history.as_deref(),
+    };
+    let status = converse(&mut link, &asked, &mut signals, turn.as_deref_mut());
     // `None`: the user has insisted already.
     let insisted = matches!(status, Ok(None));
     link.leave(|| insisted || gives_up(&signals.pending()));
+    if let Some(turn) = turn.filter(|_| insisted) {
+        // However often that was.
+        turn.interrupts = u32::MAX;
+    }
     Ok(status?.unwrap_or(exit::INTERRUPTED))
 }
 
@@ -167,19 +190,33 @@ fn gives_up(signals: &[Received]) -> bool {
         .any(|signal| matches!(signal, Received::End(_)))
 }
 
+/// What a run was asked for, and how.
+struct Asked<'a> {
+    options: &'a daemon::Options,
+    invocation: &'a Invocation,
+    request: &'a RunRequest,
+    clock: &'a Clock,
+    /// What shards are balanced by in this project.
+    shard_history: Option<&'a Path>,
+}
+
 /// Everything that is said over the connection, from the request to the run's end; `None`: the user would not wait for it.
 fn converse(
     link: &mut Link,
-    options: &daemon::Options,
-    invocation: &Invocation,
-    request: &RunRequest,
-    clock: &Clock,
+    asked: &Asked<'_>,
     signals: &mut Signals,
-    shard_history: Option<&Path>,
+    mut turn: Option<&mut Turn>,
 ) -> Result<Option<i32>> {
+    let &Asked {
+        options,
+        invocation,
+        request,
+        clock,
+        shard_history,
+    } = asked;
     let mut attempts = 0;
     let (collected, mut inventory) = loop {
-        match collect(link, request, signals, shard_history)? {
+        match collect(link, request, signals, shard_history, turn.as_deref_mut())? {
             Answer::Ready {
                 collected,
                 inventory,
@@ -228,8 +265,16 @@ fn converse(
         inventory: &inventory,
         shard_history,
         clock,
+        focus: turn.as_ref().map(|turn| turn.focus.clone()),
+        results: watching::Results::default(),
     };
-    job.run(signals).map(Some)
+    let status = job.run(signals, turn.as_deref_mut());
+    if let Some(turn) = turn {
+        turn.collected = true;
+        turn.gone = watching::gone(&turn.focus, &inventory);
+        job.results.tell(turn, &inventory);
+    }
+    status.map(Some)
 }
 
 /// Whether a variable is set to something that means yes.
@@ -269,9 +314,12 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
             .start_method
             .map(|method| method.as_str().to_owned()),
         timings: invocation.options.timings.is_some(),
+        preload: settings.preload(),
+        memory_limit: settings.memory_limit,
         session_fixtures: settings.session_fixtures.as_str(),
         shared_fixtures: settings.shared_fixtures.clone(),
         per_worker_fixtures: settings.per_worker_fixtures.clone(),
+        watch: invocation.options.watch,
     }
 }
 
@@ -285,16 +333,29 @@ struct Job<'a> {
     /// What shards are balanced by in this project.
     shard_history: Option<&'a Path>,
     clock: &'a Clock,
+    /// With `--watch`: what comes first.
+    focus: Option<Focus>,
+    results: watching::Results,
 }
 
 impl Job<'_> {
-    fn run(&self, signals: &mut Signals) -> Result<i32> {
+    fn run(&self, signals: &mut Signals, turn: Option<&mut Turn>) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
         let estimates = planning::Estimates::new(&mut history, self.inventory);
-        let share = self.share(&estimates.durations)?;
+        let mut share = self.share(&estimates.durations)?;
+        let failed_only = self.focus.as_ref().filter(|focus| focus.only_failed);
+        if let Some(focus) = failed_only {
+            share = Some(watching::only_failed(focus, self.inventory, share));
+        }
         let only = share.as_ref().map(|share| share.tests.as_slice());
-        let plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
+        let mut plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
+        let mut scheduling = planning::describe(options, &estimates);
+        if let Some(focus) = &self.focus
+            && watching::prefer(&mut plan, focus, options, self.inventory)
+        {
+            scheduling.push_str("; before that what failed or is affected");
+        }
         if plan.workers() == 0 {
             return self.run_nothing(share.as_ref());
         }
@@ -314,7 +375,7 @@ impl Job<'_> {
             slots,
             max_restarts,
             start: RunStart {
-                scheduling: Some(planning::describe(options, &estimates)),
+                scheduling: Some(scheduling),
                 ..self.start(slots, share.as_ref())
             },
             began: self.clock.began,
@@ -324,10 +385,15 @@ impl Job<'_> {
             timings: self.timings.is_some(),
             log: self.link.log().map(Path::to_owned),
         })?;
+        if let Some(turn) = turn {
+            turn.interrupts += finished.interrupts;
+        }
         for (test, sample) in &finished.samples {
             history.record_numbered(*test, self.inventory.id(*test), *sample);
         }
-        if let Err(error) = history.save(finished.complete && options.whole) {
+        if let Err(error) =
+            history.save(finished.complete && options.whole && failed_only.is_none())
+        {
             let text = format!("warning: the durations could not be saved: {error}\n");
             print(io::stderr().lock(), &text);
         }
@@ -386,6 +452,9 @@ impl Job<'_> {
         };
         if let Some(path) = self.timings {
             all.push(Timings::new(path.to_owned(), forecast(), screen));
+        }
+        if self.focus.is_some() {
+            all.push(self.results.clone());
         }
         all
     }

@@ -22,6 +22,10 @@ pub struct Options {
     #[arg(long)]
     pub no_daemon: bool,
 
+    /// Run the tests again whenever something that they depend on changes; keys: Enter, `f` for those that failed, `q`.
+    #[arg(long, conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge", "merge_reports"])]
+    pub watch: bool,
+
     /// Show the daemon of this interpreter and the sessions that it keeps, and exit.
     #[arg(long, conflicts_with_all = ["no_daemon", "daemon_stop", "inventory_status"])]
     pub daemon_status: bool,
@@ -68,7 +72,8 @@ pub struct Options {
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import"])]
     pub history_merge: Option<PathBuf>,
 
-    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit.
+    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit. Exported
+    /// durations among the files are merged, too, into a file beside it that ends in `.jsonl`.
     #[arg(long, value_name = "OUT IN ...")]
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge"])]
     pub merge_reports: Option<PathBuf>,
@@ -97,6 +102,8 @@ pub struct Invocation {
 pub enum Action {
     /// Run tests; also everything else that pytest does (`--help`, `--collect-only`, …).
     Run,
+    /// The same, again and again.
+    Watch,
     DaemonStatus,
     DaemonStop,
     Inventory {
@@ -126,7 +133,11 @@ struct Flag {
 }
 
 /// What [`split`] looks for. A test holds it equal to [`Options`].
-const FLAGS: [Flag; 11] = [
+const FLAGS: [Flag; 12] = [
+    Flag {
+        name: "--watch",
+        takes_value: false,
+    },
     Flag {
         name: "--no-daemon",
         takes_value: false,
@@ -278,6 +289,8 @@ impl Invocation {
             Ok(Action::HistoryMerge(self.merge("--history-merge", out)?))
         } else if let Some(out) = &self.options.merge_reports {
             Ok(Action::MergeReports(self.merge("--merge-reports", out)?))
+        } else if self.options.watch {
+            Ok(Action::Watch)
         } else {
             Ok(Action::Run)
         }

@@ -36,3 +36,5 @@ pub mod pool;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod run;
+#[cfg(feature = "cli")]
+pub mod watch;

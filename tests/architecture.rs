@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "report",
             "ring",
             "run",
+            "watch",
         ],
     ),
     (
@@ -47,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("daemon", &["env", "error", "exit"]),
     ("inventory", &["daemon"]),
+    ("watch", &["error", "exit", "pool"]),
     ("plan", &["env", "event"]),
     ("report", &["event"]),
     ("decode", &["event"]),

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _debug, _identity, _plugin, _process, _record, _shard, _wire
+from rpytest import _debug, _identity, _plugin, _process, _record, _shard, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
 from rpytest._session import Role, enter, useful
+from rpytest._stale import Dependencies
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker
 
@@ -120,6 +121,20 @@ class BareWorker(Role):
         self.segment = segment
         self.watch = _identity.Watch()
         self.watch.active = False
+        #: With `--watch`, in the worker that speaks for all.
+        self.graph: _watch.Graph | None = None
+        self.dependencies = Dependencies()
+        if request.get("watch") and self.is_first:
+            self.graph = _watch.Graph()
+            self.graph.start()
+            self.dependencies.watch()
+
+    def _tell_dependencies(self) -> None:
+        self.dependencies.stop_watching()
+        if self.graph is not None:
+            self.graph.stop()
+            _watch.send(self.birth.host, self.dependencies, self.graph, "op")
+            self.graph = None
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
@@ -141,6 +156,7 @@ class BareWorker(Role):
             else:
                 # To be shown if worker 0 has nothing to complain about.
                 text = self.terminal.take()
+        self._tell_dependencies()
         _process.run_exit_functions()
         with contextlib.suppress(_wire.Closed):
             body = _wire.memfd("rpytest-news", news)
@@ -171,6 +187,7 @@ class BareWorker(Role):
         if self.workers == 0 or errors or not session.items:
             _shard.mark(config)
             return None
+        self._tell_dependencies()
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
         host = self.birth.host
@@ -408,6 +425,9 @@ class BareHost(Host):
                 pass
             case "collected":
                 self._collected(child, message, fds)
+            case "dependencies":
+                _wire.send(self.conn, {"ev": "dependencies", "len": message["len"]}, fds)
+                _wire.close_all(fds)
             case "ended" if child.birth.slot == 0:
                 self.ended = int(message["status"])
                 self.news = _wire.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS

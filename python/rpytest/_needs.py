@@ -58,7 +58,7 @@ class Need:
         self.name = definition.argname
         #: Numbers of the tests that have it set up themselves (not through another session fixture), ascending.
         self.dependants: list[int] = []
-        #: For each list of fixture names by identity: where in it the fixture stands, and how deep among those of its name.
+        #: For each closure, by identity: where in it the fixture stands, and how deep among those of its name.
         self.places: dict[int, tuple[int, int]] = {}
         #: What it depends on.
         self.requests: list[Need] = []
@@ -80,6 +80,55 @@ def _module(definition: pytest.FixtureDef[Any]) -> str:
     return str(getattr(definition.func, "__module__", "") or "")
 
 
+#: The session fixtures in the closure of a test, in pytest's order: each definition, and how deep it is among those of its name.
+Closure = tuple[tuple["pytest.FixtureDef[Any]", int], ...]
+
+
+class Closures:
+    """The session fixtures of each test: found once for a session, as far as it has been collected."""
+
+    def __init__(self, interesting: set[str] | _Everything) -> None:
+        self.interesting = interesting
+        #: By identity of the list of names, which the tests of one function share; it is kept, so that no other has its identity.
+        self._known: dict[int, tuple[list[str], Closure]] = {}
+        #: Equal closures are one object.
+        self._equal: dict[tuple[tuple[int, int], ...], Closure] = {}
+
+    def of(self, item: Any) -> Closure:
+        """The closure of a test."""
+        names = getattr(item, "fixturenames", None)
+        known = self._known.get(id(names))
+        if known is not None and known[0] is names:
+            return known[1]
+        closure = self._find(item, names) if names else ()
+        closure = self._equal.setdefault(tuple((id(definition), depth) for definition, depth in closure), closure)
+        if names:
+            self._known[id(names)] = (names, closure)
+        return closure
+
+    def _find(self, item: Any, names: list[str]) -> Closure:
+        if self.interesting.isdisjoint(names):
+            return ()
+        definitions = _definitions(item)
+        return tuple(
+            (definitions[name][-depth], depth)
+            for name in names
+            if name in self.interesting and (depth := _session_depth(definitions, name))
+        )
+
+
+_CLOSURES = pytest.StashKey[Closures]()
+
+
+def closures(session: pytest.Session) -> Closures:
+    """What is known of a session."""
+    interesting = _interesting(session)
+    known = session.config.stash.get(_CLOSURES, None)
+    if known is None or known.interesting != interesting:
+        known = session.config.stash[_CLOSURES] = Closures(interesting)
+    return known
+
+
 class Needs:
     """The session fixtures of the planned tests."""
 
@@ -95,10 +144,10 @@ class Needs:
         self.remembered = remembered
         self._needs: dict[int, Need] = {}
         self._skipped: dict[int, bool] = {}
-        #: The session fixtures at each list of names, in the order in which pytest sets them up.
+        #: Those of each closure, in the order in which pytest sets them up.
         self._at: dict[int, list[Need]] = {}
-        self._interesting = _interesting(session)
-        if self._interesting:
+        self._closures = closures(session)
+        if self._closures.interesting:
             self._find(planned)
             for need in self._needs.values():
                 need.obstacle = self._obstacle(need)
@@ -125,29 +174,26 @@ class Needs:
 
     def _find(self, planned: Iterable[int]) -> None:
         groups: dict[int, list[int]] = {}
+        of, items, count = self._closures.of, self.items, len(self.items)
         for number in planned:
-            names = getattr(self.item(number), "fixturenames", None)
-            if names:
-                groups.setdefault(id(names), []).append(number)
+            closure = of(items[number % count])
+            if closure:
+                groups.setdefault(id(closure), []).append(number)
         for key, numbers in groups.items():
-            self._at[key] = self._needs_of(self.item(numbers[0]), numbers)
-        for need in self._needs.values():
-            need.dependants.sort()
+            item = self.item(numbers[0])
+            definitions = _definitions(item)
+            self._at[key] = []
+            for position, (definition, depth) in enumerate(of(item)):
+                need = self._need(definitions, definition.argname, depth)
+                need.places[key] = (position, depth)
+                need.dependants.extend(numbers)
+                self._at[key].append(need)
+        if len(groups) > 1:
+            for need in self._needs.values():
+                need.dependants.sort()
 
-    def _needs_of(self, item: Any, numbers: list[int]) -> list[Need]:
-        definitions = _definitions(item)
-        found = []
-        if self._interesting.isdisjoint(item.fixturenames):
-            return []
-        for position, name in enumerate(item.fixturenames):
-            depth = _session_depth(definitions, name)
-            if depth == 0 or name not in self._interesting:
-                continue
-            need = self._need(definitions, name, depth)
-            need.places[id(item.fixturenames)] = (position, depth)
-            need.dependants.extend(numbers)
-            found.append(need)
-        return found
+    def _key(self, number: int) -> int:
+        return id(self._closures.of(self.item(number)))
 
     def _need(self, definitions: dict[str, Any], name: str, depth: int) -> Need:
         definition = definitions[name][-depth]
@@ -186,10 +232,10 @@ class Needs:
     def _wants(self, number: int, need: Need) -> bool:
         if self.is_skipped(number):
             return False
-        names = id(self.item(number).fixturenames)  # type: ignore[attr-defined]
-        position, _ = need.places[names]
+        key = self._key(number)
+        position, _ = need.places[key]
         # After a fixture that has failed pytest sets up no other for this test.
-        return not any(other.has_failed and other.places[names][0] < position for other in self._at[names])
+        return not any(other.has_failed and other.places[key][0] < position for other in self._at[key])
 
     def next_set_up(self, shareable: Sequence[Need]) -> tuple[int, Need] | None:
         """What pytest would set up next, in a serial run, and for which test."""
@@ -198,7 +244,7 @@ class Needs:
             number = None if need.is_up else self.first(need)
             if number is None:
                 continue
-            position, _ = need.places[id(self.item(number).fixturenames)]  # type: ignore[attr-defined]
+            position, _ = need.places[self._key(number)]
             if best is None or (number, position) < best[:2]:
                 best = (number, position, need)
         return None if best is None else (best[0], best[2])
@@ -257,7 +303,7 @@ class Needs:
         item: Any = self.item(number)
         item._initrequest()
         definitions = _definitions(item)
-        _, depth = need.places[id(item.fixturenames)]
+        _, depth = need.places[self._key(number)]
         request = item._request
         for level in range(1, depth + 1):
             definition = definitions[need.name][-level]
@@ -294,6 +340,9 @@ class _Everything:
         return False
 
 
+_EVERYTHING = _Everything()
+
+
 def _interesting(session: pytest.Session) -> set[str] | _Everything:
     """Names of session fixtures that are neither pytest's nor ours."""
     manager: Any = session._fixturemanager
@@ -302,7 +351,7 @@ def _interesting(session: pytest.Session) -> set[str] | _Everything:
     flat = getattr(manager, "_arg2fixturedefs", None)
     nested = [getattr(manager, name, None) for name in ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")]
     if flat is None and None in nested:
-        return _Everything()
+        return _EVERYTHING
     for name, definitions in (flat or {}).items():
         if any(map(_is_of_project, definitions)):
             found.add(name)

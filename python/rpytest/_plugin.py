@@ -163,9 +163,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--start-method",
         dest="start_method",
-        choices=("collected", "bare"),
+        choices=("collected", "imported", "bare"),
         default=None,
-        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+        help="What workers are forked from: the collected session (default); 'imported': one that is collected for this run; 'bare': each collects by itself.",
     )
     group.addoption(
         "--stats",
@@ -204,13 +204,14 @@ class _Refused(argparse.Action):
     """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
 
     def __call__(self, *_: object) -> None:
-        hint = "rpytest has no loop on failing tests and no remote workers"
+        hint = "use `rpytest --watch`" if self.dest == "looponfail" else "rpytest has no remote workers"
         raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
 
 
 _COMMAND_LINE_ONLY = {
     "--daemon-status": "Say what the daemon keeps warm, and exit.",
     "--daemon-stop": "Stop the daemon, and exit.",
+    "--watch": "Run the tests again whenever something that they depend on changes.",
     "--no-daemon": "Leave no daemon behind: one run in processes of its own.",
     "--history-export": "Write the durations of this project's tests to a file, and exit.",
     "--history-import": "Add the durations of exported files to this project's, and exit.",
@@ -316,6 +317,16 @@ def refuse_timings(config: pytest.Config, request: Message) -> None:
     )
 
 
+def refuse_watch(config: pytest.Config, request: Message) -> None:
+    """`--watch` where pytest itself runs: once, and perhaps with a debugger that needs the keys."""
+    option = config.option
+    if not request.get("watch") or getattr(option, "help", False) or getattr(option, "version", False):
+        return
+    raise pytest.UsageError(
+        "`--watch` runs tests in workers, and here pytest itself runs, in one process; hint: leave out `--watch`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+    )
+
+
 def _check_combinations(option: Any) -> None:
     each = option.rpytest_dist == "each"
     if option.shard is not None and (each or option.rpytest_replay):
@@ -340,10 +351,12 @@ def workers(config: pytest.Config, request: Message) -> int:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
         chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
-        count = auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen)
-        limit = config.option.maxprocesses
-        return max(1, min(count, limit) if limit else count)
-    return int(value)
+        value = max(1, auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen))
+    elif config.option.numprocesses is None and tx:
+        # Not of `--tx`, as under pytest-xdist.
+        return int(value)
+    limit = config.option.maxprocesses
+    return min(int(value), limit) if limit else int(value)
 
 
 def _recorded_workers(file: Path) -> int:

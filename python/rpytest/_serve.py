@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _debug, _process, _wire
+from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -26,8 +26,10 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
+from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
 from rpytest._stale import Dependencies
+from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Server:
         dependencies: Dependencies,
         controllers: Controllers,
         watch: Watch,
+        graph: Graph | None,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -59,9 +62,12 @@ class Server:
         self.watch = watch
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
+        #: For `--watch`; a session that was made without has none.
+        self.graph = graph
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
+        self.method = "collected" if dependencies.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
@@ -86,7 +92,8 @@ class Server:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
-            self._retire(self.dependencies.effects)
+            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self.collected.learned)})
+            self._end()
         if self.idle is None:
             _process.detach_streams()
             rebind_capture(self.collected.config)
@@ -144,6 +151,7 @@ class Server:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        self._teach()
         _process.run_exit_functions()
         _process.leave(0)
 
@@ -165,13 +173,23 @@ class Server:
             if not self.hosts:
                 busy = next(idle, False) is None
 
+    def _teach(self) -> None:
+        """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
+        learned, self.collected.learned = self.collected.learned, {}
+        if learned:
+            self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
+
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, between runs, a little at a time."""
+        self._teach()
+        yield
         self.dependencies.hash_files()
         yield
+        known = closures(self.collected.session)
         for index, item in enumerate(self.collected.session.items):
             # Cached by the item: a fifth of pytest's protocol for a trivial test.
             _ = item.location
+            known.of(item)
             if index % _SLICE == 0:
                 yield
         _process.freeze()
@@ -197,7 +215,7 @@ class Server:
                     "tests": len(session.items),
                     "root": root,
                     "runs": self.runs,
-                    "method": "collected",
+                    "method": self.method,
                     "last": time.time(),
                 }
             )
@@ -224,8 +242,10 @@ class Server:
         _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool) -> Worker:
+        if self.request.get("watch"):
+            _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
-        announcement = self.collected.announcement("collected", None, warm)
+        announcement = self.collected.announcement(self.method, self.dependencies.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:
             self.controllers.base.close()

@@ -24,12 +24,15 @@ from rpytest import (
     _debug,
     _distribution,
     _fixtures,
+    _held,
     _identity,
     _looks,
     _plugin,
     _process,
     _refusing,
     _shard,
+    _steps,
+    _watch,
     _wire,
     _xdist,
 )
@@ -49,6 +52,7 @@ from rpytest._worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rpytest._preload import Preload
     from rpytest._wire import Message
 
 
@@ -127,6 +131,13 @@ class Session(Role):
         self.request = request
         self.dependencies = dependencies
         self.watch = _identity.Watch()
+        #: Since the first run was one of `--watch`.
+        self.graph: _watch.Graph | None = None
+        #: Workers run the tests: another role can't be watched.
+        self.is_watchable = True
+        if request.get("watch"):
+            self.graph = _watch.Graph()
+            self.graph.start()
         #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
         self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
@@ -134,6 +145,11 @@ class Session(Role):
         #: `--debug`: the file.
         self.debug: str | None = None
         self.controllers: Controllers | None = None
+        #: Modules that every session has from the daemon, and where installed ones lie.
+        self.given = frozenset(sys.modules)
+        self.inside = _steps.folders()
+        #: Shows packages that a preload has imported.
+        self.finder: _held.Finder | None = None
 
     # pytest's life cycle
 
@@ -153,6 +169,8 @@ class Session(Role):
             status = self.end_alone(client, status)
         elif self.terminal is not None:
             self.terminal.release()
+        # No test has run: whatever is mended next is among these.
+        self.tell_dependencies()
         finish_plain(self.conn, self.control, status)
 
     def decide(self, config: pytest.Config) -> None:
@@ -160,6 +178,8 @@ class Session(Role):
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
             _plugin.refuse_timings(config, self.request)
+            self.is_watchable = False
+            _plugin.refuse_watch(config, self.request)
             with contextlib.suppress(_wire.Closed):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)
@@ -173,6 +193,8 @@ class Session(Role):
         _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
+        if method == "imported":
+            self.dependencies.per_run = "asked for"
         threads = _process.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.
@@ -196,8 +218,33 @@ class Session(Role):
         if self.controllers is not None and self.is_kept:
             self.trunk = Trunk(self, session)
 
+    def use(self, preload: Preload) -> None:
+        """This process was forked from a preload."""
+        self.dependencies.inherit(preload.dependencies)
+        self.finder = _held.Finder(preload, self._start_over)
+
+    def _start_over(self, reason: str, names: list[str]) -> NoReturn:
+        """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
+        if self.controllers is not None:
+            self.controllers.give_up()
+        _process.run_exit_functions()
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names})
+        os._exit(0)
+
+    def learned(self) -> Message:
+        """Installed modules that were imported here, if the preload doesn't know of all of them."""
+        found = _steps.installed(self.dependencies.imports, self.given, self.inside)
+        known = self.finder.preload.wanted if self.finder is not None else {}
+        if all(name in known for name in found):
+            return {}
+        tried = [name for name in self.dependencies.imports if name not in sys.modules]
+        return {"modules": found, "tried": tried}
+
     def configured(self, config: pytest.Config) -> None:
         """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
+        if self.finder is not None:
+            self.finder.settle()
         if self.controllers is not None:
             self.controllers.settle(config, self.watch)
 
@@ -207,6 +254,9 @@ class Session(Role):
         self.has_collected = True
         if self.controller is not None:
             return self.controller.loop(session)
+        if self.finder is not None:
+            self.finder.settle()
+            self.finder.close()
         if self.controllers is None:
             return None
         require_reporter(config, self.terminal)
@@ -219,6 +269,8 @@ class Session(Role):
         is_selection = self.trunk is not None and self.trunk.is_run
         _looks.end(config)
         self.dependencies.stop_watching()
+        if self.graph is not None:
+            self.graph.stop()
         if not is_selection:
             self.dependencies.snapshot(config, session)
         obstacle = self.watch.reader or self.controllers.obstacle()
@@ -242,8 +294,16 @@ class Session(Role):
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
+        collected.learned = self.learned()
         server = Server(
-            self.control, self.conn, self.request, collected, self.dependencies, self.controllers, self.watch
+            self.control,
+            self.conn,
+            self.request,
+            collected,
+            self.dependencies,
+            self.controllers,
+            self.watch,
+            self.graph,
         )
         worker = self.worker = server.serve_selection() if is_selection else server.serve()
         worker.enter(config, session, self.xml)
@@ -255,6 +315,7 @@ class Session(Role):
         # Not an exception: pytest would report it as an internal error.
         if self.controllers is not None:
             self.controllers.give_up()
+        self.tell_dependencies()
         _process.run_exit_functions()
         if self.trunk is not None and self.trunk.is_run:
             hint = "run it with `--start-method bare`"
@@ -278,6 +339,11 @@ class Session(Role):
         if self.controllers is not None:
             own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
         return own
+
+    def tell_dependencies(self) -> None:
+        """For `--watch`."""
+        if self.request.get("watch") and self.is_watchable:
+            _watch.send(self.conn, self.dependencies, self.graph)
 
     def end_alone(self, client: Client, status: int) -> int:
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
@@ -411,14 +477,24 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 
 
 def session_main(
-    control: socket.socket, conn: socket.socket, request: Message, fds: list[int], is_kept: bool
+    control: socket.socket,
+    conn: socket.socket,
+    request: Message,
+    fds: list[int],
+    is_kept: bool,
+    preload: Preload | None = None,
 ) -> NoReturn:
-    """Entry of a process that the daemon forked for one (root, arguments, environment); ``is_kept``: for more than one run."""
+    """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
+
+    ``is_kept``: for more than one run.
+    """
     dependencies = Dependencies()
     _process.keep_private(control)
-    enter(request, fds, conn)
-    dependencies.watch()
     session = Session(control, conn, request, dependencies, is_kept)
+    enter(request, fds, conn)
+    if preload is not None:
+        session.use(preload)
+    dependencies.watch()
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
     _identity.watch_environment(session.watch)
     session.main()

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::inventory::Inventory;
 use crate::pool::{Received, Signals, Watched, stop_self, wait};
+use crate::watch::Turn;
 
 /// How a request was answered.
 pub(super) enum Answer {
@@ -47,6 +48,8 @@ struct Waiting<'a> {
     shard_history: Option<&'a Path>,
     /// The process that configures and collects, once it has introduced itself.
     collector: Option<OwnedFd>,
+    /// What the session was made from, if it has said so.
+    dependencies: Option<Vec<u8>>,
     spoke: bool,
     /// Asked for its status, the daemon has given it.
     answered: bool,
@@ -60,13 +63,18 @@ pub(super) fn collect(
     request: &RunRequest,
     signals: &mut Signals,
     shard_history: Option<&Path>,
+    turn: Option<&mut Turn>,
 ) -> Result<Answer> {
     let streams = (io::stdin(), io::stdout(), io::stderr());
     let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
     match link.connection.send(request, &fds) {
         Ok(()) => {}
-        // It ends as it is asked: what it said before is still to be read.
-        Err(WireError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        // It ends, or was killed, as it is asked: what it said before is still to be read.
+        Err(WireError::Io(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) => {}
         Err(error) => return Err(exchange_error("the run was asked for", link.log(), error)),
     }
     let mut waiting = Waiting {
@@ -74,15 +82,21 @@ pub(super) fn collect(
         signals,
         shard_history,
         collector: None,
+        dependencies: None,
         spoke: false,
         answered: false,
         interrupts: 0,
     };
-    loop {
+    let answer = loop {
         if let Some(answer) = waiting.step()? {
-            return Ok(answer);
+            break answer;
         }
+    };
+    if let Some(turn) = turn {
+        turn.interrupts += waiting.interrupts;
+        turn.dependencies = waiting.dependencies.take().or(turn.dependencies.take());
     }
+    Ok(answer)
 }
 
 impl Waiting<'_> {
@@ -157,6 +171,14 @@ impl Waiting<'_> {
                 let inventory = self.inventory(question.tests, question.inventory_len, fd)?;
                 shard::answer(self.link, &question, self.shard_history, &inventory)
                     .map_err(|error| self.failed(error))?;
+                Ok(None)
+            }
+            HostEvent::Dependencies { len } => {
+                let missing = || WireError::Malformed("the dependencies are missing".into());
+                let read = fd
+                    .ok_or_else(missing)
+                    .and_then(|memfd| read_announced(memfd, len));
+                self.dependencies = Some(read.map_err(|error| self.failed(error))?);
                 Ok(None)
             }
             HostEvent::Replace { .. } => Ok(Some(Answer::Replace)),

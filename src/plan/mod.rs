@@ -18,6 +18,7 @@ mod few;
 pub mod history;
 pub mod inventory;
 pub mod lpt;
+mod prefer;
 pub mod record;
 mod setups;
 pub mod shard;

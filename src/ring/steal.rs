@@ -90,7 +90,9 @@ impl Rest {
         let queues = self.queues(segment);
         let own = queues.iter().find(|queue| queue.owner == Some(slot))?;
         let next = own.pieces.first()?.cost;
-        queues.iter().find_map(|queue| {
+        // Its own are in the order that the plan means.
+        let mut others = queues.iter().filter(|queue| queue.owner != Some(slot));
+        others.find_map(|queue| {
             let thief = Thief {
                 rest: self,
                 segment,

@@ -45,6 +45,7 @@ impl Run<'_> {
             error: self.error.take(),
             complete: self.ledger.unfinished() == 0 && !self.verdict.has_lost_its_host(),
             sequences: std::mem::take(&mut self.sequences),
+            interrupts: self.interrupts,
         }
     }
 

@@ -109,6 +109,7 @@ impl Run<'_> {
             HostEvent::Unknown => {}
             HostEvent::Collected(_)
             | HostEvent::Collecting { .. }
+            | HostEvent::Dependencies { .. }
             | HostEvent::Shard(_)
             | HostEvent::Replace { .. } => {
                 return Err(WireError::Malformed(

@@ -81,6 +81,8 @@ pub struct Finished {
     pub complete: bool,
     /// Per slot the tests that ran there, in that order; those included that took their worker with them.
     pub sequences: Vec<Vec<u32>>,
+    /// How often the user asked for the end.
+    pub interrupts: u32,
 }
 
 /// What is known about the worker in a slot beside its process.
