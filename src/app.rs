@@ -314,6 +314,8 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
             .start_method
             .map(|method| method.as_str().to_owned()),
         timings: invocation.options.timings.is_some(),
+        preload: settings.preload(),
+        memory_limit: settings.memory_limit,
         session_fixtures: settings.session_fixtures.as_str(),
         shared_fixtures: settings.shared_fixtures.clone(),
         per_worker_fixtures: settings.per_worker_fixtures.clone(),

@@ -72,7 +72,8 @@ pub struct Options {
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import"])]
     pub history_merge: Option<PathBuf>,
 
-    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit.
+    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit. Exported
+    /// durations among the files are merged, too, into a file beside it that ends in `.jsonl`.
     #[arg(long, value_name = "OUT IN ...")]
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge"])]
     pub merge_reports: Option<PathBuf>,

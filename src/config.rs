@@ -47,6 +47,12 @@ pub struct Settings {
     /// Seconds, at least 1.
     #[serde(default, deserialize_with = "seconds")]
     idle_timeout: Option<u32>,
+    /// Whether installed packages may be imported before a session asks for them.
+    #[serde(default)]
+    preload: Option<bool>,
+    /// MiB that everything the daemon keeps may take, at least 1.
+    #[serde(default, deserialize_with = "mebibytes")]
+    pub memory_limit: Option<u32>,
     /// The file that these settings are from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -59,6 +65,12 @@ impl Settings {
         let folder = self.file.as_deref().and_then(Path::parent);
         let path = self.shard_history.as_ref()?;
         Some(folder.map_or_else(|| path.clone(), |folder| folder.join(path)))
+    }
+
+    /// Whether installed packages may be imported before a session asks for them.
+    #[must_use]
+    pub fn preload(&self) -> bool {
+        self.preload.unwrap_or(true)
     }
 
     /// How long a daemon waits for the next run before it ends.
@@ -157,6 +169,8 @@ impl<'de> Deserialize<'de> for Workers {
 pub enum StartMethod {
     /// The collected session.
     Collected,
+    /// A session of the run's own, forked from a process with installed packages imported.
+    Imported,
     /// The daemon, with nothing but pytest and plugins imported: each worker collects by itself.
     Bare,
 }
@@ -167,6 +181,7 @@ impl StartMethod {
     pub fn as_str(self) -> &'static str {
         match self {
             StartMethod::Collected => "collected",
+            StartMethod::Imported => "imported",
             StartMethod::Bare => "bare",
         }
     }
@@ -175,12 +190,31 @@ impl StartMethod {
 fn seconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<u32>, D::Error> {
+    natural(
+        deserializer,
+        &"`idle_timeout` to be a number of seconds, 1 or more",
+    )
+}
+
+fn mebibytes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<u32>, D::Error> {
+    natural(
+        deserializer,
+        &"`memory_limit` to be a number of MiB, 1 or more",
+    )
+}
+
+fn natural<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &dyn de::Expected,
+) -> std::result::Result<Option<u32>, D::Error> {
     let value = i64::deserialize(deserializer)?;
     match u32::try_from(value) {
-        Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
+        Ok(number) if number > 0 => Ok(Some(number)),
         _ => Err(de::Error::invalid_value(
             de::Unexpected::Signed(value),
-            &"`idle_timeout` to be a number of seconds, 1 or more",
+            expected,
         )),
     }
 }
@@ -275,7 +309,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, `idle_timeout`, `session_fixtures`, `shared_fixtures` and `per_worker_fixtures`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, `idle_timeout`, `preload`, `memory_limit`, `session_fixtures`, `shared_fixtures` and `per_worker_fixtures`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),
@@ -339,12 +373,14 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let settings = settings(
-            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'",
+            "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'\npreload = false\nmemory_limit = 300",
         );
         assert_eq!(settings.shard_history(), Some("ci/history.jsonl".into()));
         assert_eq!(settings.default_workers, Some(Workers::Auto));
         assert_eq!(settings.start_method.map(StartMethod::as_str), Some("bare"));
         assert_eq!(settings.idle_timeout(), Duration::from_secs(5));
+        assert!(!settings.preload());
+        assert_eq!(settings.memory_limit, Some(300));
         assert_eq!(settings.file.as_deref(), Some(Path::new("pyproject.toml")));
     }
 
@@ -399,7 +435,7 @@ mod tests {
         assert_eq!(
             complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
             "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-             `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, `per_worker_fixtures`, `idle_timeout`"
+             `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, `per_worker_fixtures`, `idle_timeout`, `preload`, `memory_limit`"
         );
         assert_eq!(
             complaint("[tool.rpytest]\ndefault_workers = 'many'"),
@@ -418,7 +454,7 @@ mod tests {
         );
         assert_eq!(
             complaint("[tool.rpytest]\nstart_method = 'warm'"),
-            "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected `collected` or `bare`"
+            "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected one of `collected`, `imported`, `bare`"
         );
         let text = complaint("[tool.rpytest]\ndefault_workers = \n");
         assert!(

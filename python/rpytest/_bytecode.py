@@ -50,6 +50,10 @@ class ByteCode:
         """A file of byte code is about to be opened, if it is there."""
         self._seen.add(name)
 
+    def inherit(self, other: ByteCode) -> None:
+        """Of the process that this one was forked from."""
+        self._seen |= other._seen
+
     def snapshot(self, foreign: tuple[str, ...]) -> None:
         """Take the state of all, except for sources below `foreign` folders."""
         for name in self._seen:

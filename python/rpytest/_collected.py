@@ -37,6 +37,8 @@ class Collected:
         self.inventory = b""
         #: What collection has said.
         self.news = News()
+        #: Installed modules that were imported, if they are of use to a preload.
+        self.learned: Message = {}
 
     def announcement(self, method: str, why: str | None, warm: bool) -> Message:
         """The `collected` message, without the length of its attachment."""

@@ -11,18 +11,21 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _process, _wire
+from rpytest._layers import Preloads, Process
 from rpytest._warm import (
     FileTimes,
     Pending,
     Warm,
     base_key,
+    default_memory_limit,
     file_times,
     has_news,
     hung_up,
+    memory_kb,
     refuse,
     session_key,
     signal_name,
@@ -45,6 +48,9 @@ _LAST_MOMENTS = 2.0
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
 
+#: Seconds between two looks at how much memory is in use.
+_MEASURED_EVERY = 2.0
+
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -64,6 +70,11 @@ class Daemon:
         self.bare: dict[str, tuple[Message, FileTimes]] = {}
         #: Wait statuses of sessions that have been reaped and not yet been missed.
         self.ended: dict[int, int] = {}
+        self.preloads = Preloads(self._fork, log)
+        #: MiB, by the latest run's configuration.
+        self.memory_limit = default_memory_limit()
+        self._measured = -_MEASURED_EVERY
+        self._has_grown = False
         self.stopping = False
         self.runs = 0
         #: The program that started this daemon; another one gets a daemon of its own.
@@ -84,7 +95,7 @@ class Daemon:
             if self.listener is None and not self.waiting and not self.sessions:
                 return
             poll = select.poll()
-            for fd in [*self.waiting, *self.sessions]:
+            for fd in [*self.waiting, *self.sessions, *self.preloads.processes]:
                 poll.register(fd, select.POLLIN)
             for pending in self._unaccepted():
                 # Whatever it says is for the session; that it is gone is reported without being asked for.
@@ -96,10 +107,15 @@ class Daemon:
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
-                elif fd in self.sessions:
+                elif fd in self.sessions and has_news(self.sessions[fd].control):
+                    # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
                     self._hear(self.sessions[fd])
+                elif fd in self.preloads.processes and has_news(self.preloads.processes[fd].control):
+                    self.preloads.hear(self.preloads.processes[fd])
+                    self._has_grown = True
             self._look_after_pending()
             self._reap()
+            self._shrink()
             if self._idle_for() > self.idle or self._replaced():
                 return
 
@@ -219,6 +235,7 @@ class Daemon:
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
         warm = next((warm for warm in self.sessions.values() if warm.key == key), None)
         if warm is not None:
             # It finds out by itself whether anything it was made from has changed.
@@ -284,23 +301,40 @@ class Daemon:
             source=warm.pid,
         )
 
-    def _start(self, key: str, pending: Pending) -> None:
-        self._make_room()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _fork(self, main: Callable[[], object], but: Pending | None = None) -> int:
+        """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
         pid = _process.fork()
         if pid == 0:
             with _last_resort():
-                ours.close()
-                self._enter_child()
+                self._enter_child(but)
+                main()
+        return pid
+
+    def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
+        self._make_room()
+        request = pending.request
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reaper = None
+        forked = self.preloads.session(request, theirs) if preloaded else None
+        if forked is not None:
+            pid, pidfd, reaper = forked
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(ours, request, [pending.conn.fileno(), *pending.fds])
+        else:
+
+            def main() -> None:
                 from rpytest._session import session_main
 
-                session_main(theirs, pending.conn, pending.request, pending.fds, self.listener is not None)
+                ours.close()
+                session_main(theirs, pending.conn, request, pending.fds, self.listener is not None)
+
+            pid = self._fork(main, but=pending)
+            pidfd = os.pidfd_open(pid)
         theirs.close()
-        request = pending.request
         self.sessions[ours.fileno()] = Warm(
             key,
             pid,
-            os.pidfd_open(pid),
+            pidfd,
             ours,
             time.time(),
             pending,
@@ -308,21 +342,21 @@ class Daemon:
             used=time.monotonic(),
             cwd=request["cwd"],
             args=request["argv"],
+            reaper=reaper,
             base=base_key(request),
         )
 
     def _start_bare(self, pending: Pending, known: Message) -> None:
-        pid = _process.fork()
-        if pid == 0:
-            with _last_resort():
-                self._enter_child()
-                from rpytest._bare import bare_main
+        def main() -> None:
+            from rpytest._bare import bare_main
 
-                bare_main(pending.conn, pending.request, pending.fds, known)
+            bare_main(pending.conn, pending.request, pending.fds, known)
+
+        self._fork(main, but=pending)
         pending.close()
 
-    def _enter_child(self) -> None:
-        """In a fork: let go of everything that belongs to the daemon or to other runs."""
+    def _enter_child(self, but: Pending | None) -> None:
+        self.preloads.leave()
         if self.listener is not None:
             self.listener.close()
         for warm in self.sessions.values():
@@ -330,20 +364,48 @@ class Daemon:
             if warm.pidfd >= 0:
                 os.close(warm.pidfd)
             for pending in warm.pending:
-                pending.close()
+                if pending is not but:
+                    pending.close()
         for conn in self.waiting.values():
             conn.close()
         self.sessions.clear()
 
+    def _idle_sessions(self) -> list[Warm]:
+        """The least recently used first."""
+        idle = [warm for warm in self.sessions.values() if warm.info and not warm.pending and not warm.is_over]
+        return sorted(idle, key=lambda warm: warm.used)
+
     def _make_room(self) -> None:
-        idle = sorted(
-            (warm for warm in self.sessions.values() if warm.info and not warm.pending), key=lambda warm: warm.used
-        )
+        idle = self._idle_sessions()
         for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
-            kept = sum(warm.is_trunk == is_trunk for warm in self.sessions.values())
+            kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in self.sessions.values())
             for warm in [warm for warm in idle if warm.is_trunk == is_trunk][: max(0, kept - most + 1)]:
                 log(f"{'trunk' if is_trunk else 'session'} {warm.pid} goes: more than {most} are warm")
                 self._forget(warm)
+
+    def _shrink(self) -> None:
+        """Let go of what was used least recently until the rest is within the limit; one that is at work ends when it is done."""
+        if not self._has_grown or time.monotonic() < self._measured + _MEASURED_EVERY:
+            return
+        self._measured, self._has_grown = time.monotonic(), False
+        everything: list[Warm | Process] = [*self.sessions.values(), *self._preloads()]
+        sizes = {process.pid: memory_kb(process.pid) for process in everything}
+        total = sum(sizes.values()) + memory_kb(os.getpid())
+        idle: list[Warm | Process] = [*self._idle_sessions(), *self._preloads()]
+        for kept in sorted(idle, key=lambda kept: kept.used):
+            if total <= self.memory_limit << 10:
+                return
+            total -= sizes[kept.pid]
+            reason = f"more than {self.memory_limit} MiB are in use"
+            if isinstance(kept, Warm):
+                log(f"session {kept.pid} goes: {reason}")
+                self._forget(kept)
+                self.last_reason = f"it was let go, as {reason} (`memory_limit`)"
+            else:
+                self.preloads.drop(kept, reason)
+
+    def _preloads(self) -> list[Process]:
+        return [process for process in self.preloads.processes.values() if process.is_ready]
 
     # Sessions
 
@@ -370,6 +432,7 @@ class Daemon:
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+                self._has_grown = True
             case "plain":
                 # pytest itself, for one run only; whoever waits for a session gets another one.
                 waiting, warm.pending = warm.pending[1:], warm.pending[:1]
@@ -379,21 +442,40 @@ class Daemon:
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
-                self._restart(warm)
+                self._restart(warm, message.get("learns", False))
+            case "learned":
+                if self.listener is not None and warm.first is not None:
+                    self.preloads.learn(warm.first.request, message)
+            case "over":
+                pending, warm.pending = warm.pending, []
+                self._forget(warm)
+                pending += self._fell_trunks(warm)
+                for run in pending[:1]:
+                    self._start(warm.key, run, preloaded=False)
+                for run in pending[1:]:
+                    self._run(run)
+                if warm.first is not None:
+                    self.preloads.refused(warm.first.request, message)
             case "bare":
                 reason = message["reason"]
                 log(f"session {warm.pid} can't be forked: {reason}")
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
-                for trunk in [other for other in self.sessions.values() if other.source == warm.pid and other.is_trunk]:
-                    # What is in the way came when tests were selected, as it would in every run.
-                    pending += trunk.pending
-                    trunk.pending = []
-                    self._forget(trunk)
+                # What is in the way came when tests were selected, as it would in every run.
+                pending += self._fell_trunks(warm)
                 if reason != "asked for":
                     self.bare[warm.key] = (message, file_times(message["files"]))
                 for run in pending:
                     self._start_bare(run, message)
+
+    def _fell_trunks(self, warm: Warm) -> list[Pending]:
+        """Let the trunks of a session go; returns the runs that wait for them."""
+        pending = []
+        for trunk in [other for other in self.sessions.values() if other.source == warm.pid and other.is_trunk]:
+            pending += trunk.pending
+            trunk.pending = []
+            self._forget(trunk)
+        return pending
 
     def _hear_trunk(self, warm: Warm, message: Message, fds: list[int]) -> None:
         run = next((pending for pending in warm.pending if pending.number == message.get("run")), None)
@@ -417,9 +499,13 @@ class Daemon:
                 self._restart(warm)
         _wire.close_all(fds)
 
-    def _restart(self, warm: Warm) -> None:
+    def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
         pending, warm.pending = warm.pending, []
-        self._forget(warm)
+        if has_more_to_say:
+            # It ends when its run has.
+            warm.key, warm.is_over = f"over {warm.pid}", True
+        else:
+            self._forget(warm)
         for run in pending:
             self._run(run)
 
@@ -433,7 +519,7 @@ class Daemon:
         collected_for = [pending for pending in warm.pending if pending is warm.first]
         waiting = [pending for pending in warm.pending if pending is not warm.first]
         warm.pending = []
-        cause = self._cause_of_death(warm.pid) if collected_for else ""
+        cause = self._cause_of_death(warm.pid, warm.reaper) if collected_for else ""
         self._forget(warm)
         for pending in collected_for:
             log(f"session {warm.pid} {cause} while it collected")
@@ -447,9 +533,16 @@ class Daemon:
         for pending in waiting:
             self._run(pending)
 
-    def _cause_of_death(self, pid: int) -> str:
+    def _cause_of_death(self, pid: int, reaper: socket.socket | None) -> str:
         deadline = time.monotonic() + _LAST_MOMENTS
         while pid not in self.ended and time.monotonic() < deadline:
+            if reaper is not None:
+                found_status = self.preloads.status_of(pid, reaper)
+                if found_status is not None:
+                    self.ended[pid] = found_status
+                    break
+                time.sleep(0.005)
+                continue
             with contextlib.suppress(ChildProcessError):
                 found, status = os.waitpid(pid, os.WNOHANG)
                 if found:
@@ -466,6 +559,7 @@ class Daemon:
     def _forget(self, warm: Warm) -> None:
         self.sessions.pop(warm.control.fileno(), None)
         self.ended.pop(warm.pid, None)
+        self.preloads.forget(warm.pid)
         warm.control.close()
         if warm.pidfd >= 0:
             os.close(warm.pidfd)
@@ -479,8 +573,11 @@ class Daemon:
             "pytest": _pytest_version(),
             "started": self.started,
             "idle_timeout": self.idle,
-            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_trunk],
+            "memory_kb": memory_kb(os.getpid()),
+            "memory_limit": self.memory_limit,
+            "sessions": [warm.status() for warm in self.sessions.values() if not warm.is_trunk and not warm.is_over],
             "trunks": [warm.status() for warm in self.sessions.values() if warm.is_trunk],
+            "preloads": [process.status() for process in self.preloads.processes.values()],
             "last_reason": self.last_reason,
         }
 
@@ -523,7 +620,7 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
-        for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare"):
+        for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:
         missing = error.name or str(error)
@@ -582,6 +679,7 @@ def main() -> NoReturn:
                 os.unlink(options.socket)
         for warm in list(daemon.sessions.values()):
             warm.control.close()
+        daemon.preloads.close()
     # For one run the command line waits for this process, and so for all below it.
     _wait_for_children(float("inf") if options.once else 5)
     sys.exit(0)

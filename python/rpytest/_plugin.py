@@ -163,9 +163,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--start-method",
         dest="start_method",
-        choices=("collected", "bare"),
+        choices=("collected", "imported", "bare"),
         default=None,
-        help="What workers are forked from: the collected session (default), or 'bare': each collects by itself.",
+        help="What workers are forked from: the collected session (default); 'imported': one that is collected for this run; 'bare': each collects by itself.",
     )
     group.addoption(
         "--stats",
@@ -351,10 +351,12 @@ def workers(config: pytest.Config, request: Message) -> int:
         value = tx if tx else _default_workers(request.get("default_workers"))
     if value in ("auto", "logical"):
         chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
-        count = auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen)
-        limit = config.option.maxprocesses
-        return max(1, min(count, limit) if limit else count)
-    return int(value)
+        value = max(1, auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen))
+    elif config.option.numprocesses is None and tx:
+        # Not of `--tx`, as under pytest-xdist.
+        return int(value)
+    limit = config.option.maxprocesses
+    return min(int(value), limit) if limit else int(value)
 
 
 def _recorded_workers(file: Path) -> int:

@@ -67,6 +67,7 @@ class Server:
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
+        self.method = "collected" if dependencies.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
@@ -91,7 +92,8 @@ class Server:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
-            self._retire(self.dependencies.effects)
+            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self.collected.learned)})
+            self._end()
         if self.idle is None:
             _process.detach_streams()
             rebind_capture(self.collected.config)
@@ -149,6 +151,7 @@ class Server:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        self._teach()
         _process.run_exit_functions()
         _process.leave(0)
 
@@ -170,8 +173,16 @@ class Server:
             if not self.hosts:
                 busy = next(idle, False) is None
 
+    def _teach(self) -> None:
+        """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
+        learned, self.collected.learned = self.collected.learned, {}
+        if learned:
+            self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
+
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, between runs, a little at a time."""
+        self._teach()
+        yield
         self.dependencies.hash_files()
         yield
         known = closures(self.collected.session)
@@ -204,7 +215,7 @@ class Server:
                     "tests": len(session.items),
                     "root": root,
                     "runs": self.runs,
-                    "method": "collected",
+                    "method": self.method,
                     "last": time.time(),
                 }
             )
@@ -234,7 +245,7 @@ class Server:
         if self.request.get("watch"):
             _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
-        announcement = self.collected.announcement("collected", None, warm)
+        announcement = self.collected.announcement(self.method, self.dependencies.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:
             self.controllers.base.close()

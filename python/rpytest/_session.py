@@ -24,12 +24,14 @@ from rpytest import (
     _debug,
     _distribution,
     _fixtures,
+    _held,
     _identity,
     _looks,
     _plugin,
     _process,
     _refusing,
     _shard,
+    _steps,
     _watch,
     _wire,
     _xdist,
@@ -50,6 +52,7 @@ from rpytest._worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rpytest._preload import Preload
     from rpytest._wire import Message
 
 
@@ -142,6 +145,11 @@ class Session(Role):
         #: `--debug`: the file.
         self.debug: str | None = None
         self.controllers: Controllers | None = None
+        #: Modules that every session has from the daemon, and where installed ones lie.
+        self.given = frozenset(sys.modules)
+        self.inside = _steps.folders()
+        #: Shows packages that a preload has imported.
+        self.finder: _held.Finder | None = None
 
     # pytest's life cycle
 
@@ -185,6 +193,8 @@ class Session(Role):
         _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
+        if method == "imported":
+            self.dependencies.per_run = "asked for"
         threads = _process.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.
@@ -208,8 +218,33 @@ class Session(Role):
         if self.controllers is not None and self.is_kept:
             self.trunk = Trunk(self, session)
 
+    def use(self, preload: Preload) -> None:
+        """This process was forked from a preload."""
+        self.dependencies.inherit(preload.dependencies)
+        self.finder = _held.Finder(preload, self._start_over)
+
+    def _start_over(self, reason: str, names: list[str]) -> NoReturn:
+        """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
+        if self.controllers is not None:
+            self.controllers.give_up()
+        _process.run_exit_functions()
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names})
+        os._exit(0)
+
+    def learned(self) -> Message:
+        """Installed modules that were imported here, if the preload doesn't know of all of them."""
+        found = _steps.installed(self.dependencies.imports, self.given, self.inside)
+        known = self.finder.preload.wanted if self.finder is not None else {}
+        if all(name in known for name in found):
+            return {}
+        tried = [name for name in self.dependencies.imports if name not in sys.modules]
+        return {"modules": found, "tried": tried}
+
     def configured(self, config: pytest.Config) -> None:
         """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
+        if self.finder is not None:
+            self.finder.settle()
         if self.controllers is not None:
             self.controllers.settle(config, self.watch)
 
@@ -219,6 +254,9 @@ class Session(Role):
         self.has_collected = True
         if self.controller is not None:
             return self.controller.loop(session)
+        if self.finder is not None:
+            self.finder.settle()
+            self.finder.close()
         if self.controllers is None:
             return None
         require_reporter(config, self.terminal)
@@ -256,6 +294,7 @@ class Session(Role):
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
+        collected.learned = self.learned()
         server = Server(
             self.control,
             self.conn,
@@ -438,14 +477,24 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
 
 
 def session_main(
-    control: socket.socket, conn: socket.socket, request: Message, fds: list[int], is_kept: bool
+    control: socket.socket,
+    conn: socket.socket,
+    request: Message,
+    fds: list[int],
+    is_kept: bool,
+    preload: Preload | None = None,
 ) -> NoReturn:
-    """Entry of a process that the daemon forked for one (root, arguments, environment); ``is_kept``: for more than one run."""
+    """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
+
+    ``is_kept``: for more than one run.
+    """
     dependencies = Dependencies()
     _process.keep_private(control)
-    enter(request, fds, conn)
-    dependencies.watch()
     session = Session(control, conn, request, dependencies, is_kept)
+    enter(request, fds, conn)
+    if preload is not None:
+        session.use(preload)
+    dependencies.watch()
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
     _identity.watch_environment(session.watch)
     session.main()

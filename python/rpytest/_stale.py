@@ -11,18 +11,16 @@ import hashlib
 import os
 import stat
 import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rpytest import _process
+from rpytest import _perrun, _process
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import reads_cache
-from rpytest._encode import third_party
 from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
@@ -55,8 +53,8 @@ _PROBED = (
 )
 #: What pytest knows a virtual environment by, which it does not look into.
 _ENVIRONMENT = (("pyvenv.cfg",), ("conda-meta", "history"))
-#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
-_STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
+#: What is in there is made when somebody looks.
+_VIRTUAL = ("/proc/", "/sys/", "/dev/")
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
@@ -71,6 +69,8 @@ class Dependencies:
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
+        #: Modules in the order in which their imports began; those that could not be imported, too.
+        self.imports: dict[str, None] = {}
         #: Contents of files that were read and written, before they were written.
         self._overwritten: dict[str, bytes] = {}
         self._byte_code = ByteCode()
@@ -78,7 +78,9 @@ class Dependencies:
         self._installed = False
         self._complete = False
         self.started_ns = 0
+        #: Why this can't be used again, and, if it is that, what has to happen in every run.
         self.effects: str | None = None
+        self.per_run: str | None = None
         self._files: dict[str, FileState | None] = {}
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
@@ -88,7 +90,7 @@ class Dependencies:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
         import time
 
-        self.started_ns = time.time_ns()
+        self.started_ns = self.started_ns or time.time_ns()
         self._watching = True
         if not self._installed:
             self._installed = True
@@ -101,6 +103,8 @@ class Dependencies:
             path, _, flags = args
             if isinstance(path, (str, bytes)):
                 self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
+        elif event == "import":
+            self.imports.setdefault(args[0])
         elif event == "sqlite3.connect":
             self._open_database(args[0])
         elif event in ("os.listdir", "os.scandir"):
@@ -109,16 +113,18 @@ class Dependencies:
                 path = "."
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
-                if name not in self._listed:
+                if name not in self._listed and not name.startswith(_VIRTUAL):
                     self._watching = False
                     self._listed[name] = _listing(name)
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self._asks_the_system(args[1])):
-                self.effects = "collection started a process"
+            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self.asks_the_system(args[1])):
+                self.per_run = "collection started a process"
         elif event == "socket.connect":
-            self.effects = "collection connected a socket"
+            self.per_run = "collection connected a socket"
+        if self.per_run is None and event in _perrun.EVENTS:
+            self.per_run = _perrun.effect(event, args)
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
@@ -148,7 +154,7 @@ class Dependencies:
             for suffix in ("", "-wal", "-journal"):
                 self._opened.setdefault(file := os.path.abspath(name + suffix), _state(file))
 
-    def _asks_the_system(self, command: object) -> bool:
+    def asks_the_system(self, command: object) -> bool:
         """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
         if not isinstance(command, (list, tuple)) or not command:
             return False
@@ -163,6 +169,40 @@ class Dependencies:
     def stop_watching(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
+
+    def inherit(self, other: Dependencies) -> None:
+        """What the process has read that this one was forked from, and since when it counts as unchanged."""
+        for name, state in other._opened.items():
+            self._opened.setdefault(name, state)
+        for name, listing in other._listed.items():
+            self._listed.setdefault(name, listing)
+        self._byte_code.inherit(other._byte_code)
+        self.started_ns = other.started_ns
+
+    def take(self, files: Iterable[str], folders: Iterable[str]) -> None:
+        """Take the state of ``files``, everything that was opened and ``folders``: of a process that has no session."""
+        for name in {*files, *self._opened}:
+            self._take_file(name)
+        for name in {*folders, *self._listed}:
+            self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
+        self._byte_code.snapshot(())
+        self._find_changes()
+        self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def _take_file(self, name: str) -> None:
+        if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(_VIRTUAL):
+            self._files[name] = _state(name)
+
+    def _find_changes(self) -> None:
+        """What changed while it may have been read is unknown, except by collection itself."""
+        for name, state in self._files.items():
+            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
+            if name in self._overwritten:
+                changed = _digest(name) != self._overwritten[name]
+            else:
+                changed = (new or self._opened.get(name, state) != state) and name not in self._written
+            if changed:
+                self.effects = self.effects or f"{name} changed during collection"
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -191,28 +231,15 @@ class Dependencies:
         files.update(self._looks_for_environments())
         files.update(startup_files())
         ignored = self._pytest_cache(config)
-        for name in files:
-            if (
-                name not in self._files
-                and not name.endswith(_SUFFIXES_IGNORED)
-                and not name.startswith(("/proc/", "/sys/", "/dev/"))
-                and name not in ignored
-            ):
-                self._files[name] = _state(name)
+        for name in files - ignored - self._files.keys():
+            self._take_file(name)
         for name in (folders | self._listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))
-        for name, state in self._files.items():
-            # What changed while it may have been read is unknown, except by collection itself.
-            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
-            if name in self._overwritten:
-                changed = _digest(name) != self._overwritten[name]
-            else:
-                changed = (new or self._opened.get(name, state) != state) and name not in self._written
-            if changed:
-                self.effects = self.effects or f"{name} changed during collection"
-        self.effects = self.effects or _per_run(config)
+        self._find_changes()
+        self.per_run = self.per_run or _perrun.reason(config)
+        self.effects = self.effects or self.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _looks_for_environments(self) -> Iterator[str]:
@@ -309,31 +336,6 @@ class Dependencies:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
         return self._byte_code.changed()
-
-
-def _per_run(config: pytest.Config) -> str | None:
-    """Why the session can be used for one run only: something that pytest does once per run happens before the workers are forked."""
-    if getattr(config.option, "cacheclear", False):
-        return "`--cache-clear` is for one run"
-    if getattr(config.option, "debug", None):
-        return "`--debug` is about one run"
-    for hook in ("pytest_sessionstart", "pytest_runtestloop"):
-        for impl in third_party(config, hook):
-            if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
-                # Around the loop, so in every worker.
-                continue
-            if _is_installed(impl.function.__module__):
-                # A plugin prepares its own objects, and acts on the run in the controller.
-                continue
-            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
-            if name not in _STARTS_ONCE:
-                return f"`{hook}` of {name} is to run in every run"
-    return None
-
-
-def _is_installed(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return file.startswith((sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

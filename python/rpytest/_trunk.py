@@ -122,6 +122,8 @@ class Trunk:
             return "a plugin has taken the terminal reporter away"
         if _arguments.option_count(config) != self.options:
             return "a conftest of a sub-folder has added an option"
+        if role.finder is not None:
+            role.finder.settle()
         role.dependencies.snapshot(config, self.session)
         return (
             role.dependencies.effects

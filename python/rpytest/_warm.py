@@ -59,6 +59,10 @@ class Warm:
     used: float = 0.0
     cwd: str = ""
     args: list[str] = field(default_factory=list)
+    #: The preload that has forked it, which is told of its end; `None`: the daemon itself.
+    reaper: socket.socket | None = None
+    #: No run will follow, but it still has something to say.
+    is_over: bool = False
     #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
     is_trunk: bool = False
     #: The key that runs must share for that.
@@ -76,7 +80,7 @@ class Warm:
             "tests": self.info.get("tests", 0),
             "since": self.since,
             "runs": self.info.get("runs", 0),
-            "rss_kb": resident_kb(self.pid),
+            "memory_kb": memory_kb(self.pid),
             "method": self.info.get("method", "collected"),
         }
 
@@ -89,19 +93,25 @@ def session_key(request: Message) -> str:
 def base_key(request: Message) -> str:
     """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
     environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
-    rest = [request.get(name) for name in ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog")]
+    names = ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog", "preload")
+    rest = [request.get(name) for name in names]
     is_terminal = bool((request.get("tty") or {}).get("stdout"))
     # Not just joined: a line break in an argument or a variable must not look like two of them.
     return json.dumps([request["cwd"], environment, rest, is_terminal])
 
 
-def resident_kb(pid: int) -> int:
-    """Memory that the process has in use, in KiB."""
+def memory_kb(pid: int) -> int:
+    """Memory that the process has in use, in KiB; what it shares with others counts in part (PSS)."""
     try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
-    except (OSError, ValueError, IndexError):
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    except (OSError, ValueError, StopIteration):
         return 0
+
+
+def default_memory_limit() -> int:
+    """A quarter of the machine's memory, in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 << 20)
 
 
 def file_times(names: Iterable[str]) -> FileTimes:

@@ -69,8 +69,12 @@ pub(super) fn collect(
     let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
     match link.connection.send(request, &fds) {
         Ok(()) => {}
-        // It ends as it is asked: what it said before is still to be read.
-        Err(WireError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        // It ends, or was killed, as it is asked: what it said before is still to be read.
+        Err(WireError::Io(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) => {}
         Err(error) => return Err(exchange_error("the run was asked for", link.log(), error)),
     }
     let mut waiting = Waiting {

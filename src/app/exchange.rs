@@ -80,23 +80,62 @@ fn merged(files: &[PathBuf]) -> Result<Exported> {
     Ok(all)
 }
 
-/// `--merge-reports`: the exit status tells whether the reports of all shards were there.
+/// `--merge-reports`: the exit status tells whether the reports of all shards were there. Exported histories among the files are
+/// merged into one beside the report.
 pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
-    let mut reports = Vec::new();
+    let (mut reports, mut histories) = (Vec::new(), Vec::new());
     for file in &merge.from {
         let text = fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?;
+        if Exported::is_one(&text) {
+            let one =
+                Exported::parse(&text).map_err(|error| Error::history(file, error.to_string()))?;
+            histories.push(one);
+            continue;
+        }
         let name = file.display().to_string();
         reports.push(Report::parse(name, text).map_err(refused)?);
     }
+    if reports.is_empty() {
+        return Err(Error::BadOption {
+            message: "there are only histories of durations, no reports to merge".into(),
+            hint: Some("`--history-merge OUT IN ...` merges histories alone".into()),
+        });
+    }
+    let files = reports.len();
     let merged = merge::merge(reports).map_err(refused)?;
     write(&merge.out, &merged.xml)?;
     let [errors, failures, skipped, count] = merged.counts;
     say(&format!(
         "merged {} into {}: {}, {failures} failures, {errors} errors, {skipped} skipped",
-        files_of(&merge.from),
+        count_of(files, "file"),
         merge.out.display(),
         tests(usize::try_from(count).unwrap_or(usize::MAX)),
     ));
+    if !histories.is_empty() {
+        let out = merge.out.with_extension("jsonl");
+        let count = histories.len();
+        let mut all = Exported::default();
+        for history in histories {
+            all.merge(history);
+        }
+        write(&out, &all.text())?;
+        say(&format!(
+            "merged {} into {}: {}",
+            match count {
+                1 => "1 history".into(),
+                _ => format!("{count} histories"),
+            },
+            out.display(),
+            tests(all.len())
+        ));
+        if count < files {
+            let text = format!(
+                "warning: there are {files} reports and only {count} of their histories; the durations of the others are not in {}\n",
+                out.display()
+            );
+            print(io::stderr().lock(), &text);
+        }
+    }
     let Some(total) = merged.shards else {
         print(
             io::stderr().lock(),
@@ -167,10 +206,13 @@ fn say(text: &str) {
 }
 
 fn tests(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "test" } else { "tests" })
+    count_of(count, "test")
 }
 
 fn files_of(files: &[PathBuf]) -> String {
-    let word = if files.len() == 1 { "file" } else { "files" };
-    format!("{} {word}", files.len())
+    count_of(files.len(), "file")
+}
+
+fn count_of(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -9,7 +9,7 @@ use rustix::process::{PidfdFlags, Signal};
 
 use super::client::{exchange_error, reach};
 use super::launch::readable;
-use super::message::{BUILD, DaemonStatus, PlainRequest, SessionStatus};
+use super::message::{BUILD, DaemonStatus, PlainRequest, PreloadStatus, SessionStatus};
 use super::place::Place;
 use super::wire::Connection;
 use crate::error::{Error, Result};
@@ -193,11 +193,15 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
         );
     }
     let _ = writeln!(text, "  ends when unused for {}", age(status.idle_timeout));
+    describe_memory(&mut text, status);
     if status.sessions.is_empty() {
         text.push_str("  no warm session\n");
     }
     for session in &status.sessions {
         describe_session(&mut text, session, now);
+    }
+    for preload in &status.preloads {
+        describe_preload(&mut text, preload, now);
     }
     if let Some(reason) = &status.last_reason {
         let _ = writeln!(text, "  the last session was not reused: {reason}");
@@ -219,7 +223,7 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
         if session.tests == 1 { "" } else { "s" },
         session.runs,
         if session.runs == 1 { "" } else { "s" },
-        session.rss_kb.div_ceil(1024),
+        session.memory_kb.div_ceil(1024),
         age(now - session.since),
         if session.method.is_empty() {
             "unknown"
@@ -227,6 +231,53 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
             &session.method
         },
     );
+}
+
+fn describe_memory(text: &mut String, status: &DaemonStatus) {
+    if status.memory_limit == 0 {
+        return;
+    }
+    let kept = (status.sessions.iter().map(|session| session.memory_kb))
+        .chain(status.preloads.iter().map(|preload| preload.memory_kb))
+        .sum::<u64>()
+        + status.memory_kb;
+    let _ = writeln!(
+        text,
+        "  {} MiB in use, at most {} are kept",
+        kept.div_ceil(1024),
+        status.memory_limit
+    );
+}
+
+/// Names of packages in a line; more are counted.
+const SHOWN_PACKAGES: usize = 8;
+
+fn describe_preload(text: &mut String, preload: &PreloadStatus, now: f64) {
+    let _ = writeln!(text, "  preload {}: {}", preload.pid, preload.cwd);
+    if !preload.ready {
+        text.push_str("    being made\n");
+        return;
+    }
+    let mut packages = preload.packages[..preload.packages.len().min(SHOWN_PACKAGES)].join(", ");
+    if preload.packages.is_empty() {
+        packages.push_str("only modules of Python");
+    } else if preload.packages.len() > SHOWN_PACKAGES {
+        let _ = write!(
+            packages,
+            " and {} more",
+            preload.packages.len() - SHOWN_PACKAGES
+        );
+    }
+    let _ = writeln!(
+        text,
+        "    {packages}: {} modules, {} MiB, {} old",
+        preload.modules,
+        preload.memory_kb.div_ceil(1024),
+        age(now - preload.since),
+    );
+    for (name, reason) in &preload.left_out {
+        let _ = writeln!(text, "    without `{name}`, which {reason}");
+    }
 }
 
 /// A duration in seconds as people say it: `42 s`, `3 min`, `2 h 5 min`.
@@ -273,9 +324,12 @@ mod tests {
             connection
                 .send(
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
-                        "idle_timeout": 900, "last_reason": "conftest.py changed", "sessions": [
+                        "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "rss_kb": 30001, "method": "collected"}]}),
+                         "memory_kb": 30001, "method": "collected"}], "preloads": [
+                        {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
+                         "memory_kb": 70000, "left_out": {"grpc": "starts a thread"}},
+                        {"pid": 10, "cwd": "/q"}]}),
                     &[],
                 )
                 .unwrap();
@@ -286,8 +340,10 @@ mod tests {
             describe(&status, true, 1000.0),
             format!(
                 "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
-                 ends when unused for 15 min\n  session 8: /p with `-q`\n    \
+                 ends when unused for 15 min\n  118 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
                  500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
+                 preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
+                 without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \
                  the last session was not reused: conftest.py changed\n"
             )
         );

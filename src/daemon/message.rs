@@ -106,6 +106,10 @@ pub struct RunRequest {
     pub start_method: Option<String>,
     /// `--timings`: a role without workers refuses it.
     pub timings: bool,
+    /// A session may be forked from a preload.
+    pub preload: bool,
+    /// MiB.
+    pub memory_limit: Option<u32>,
     /// `[tool.rpytest]`'s, as the next two.
     pub session_fixtures: &'static str,
     pub shared_fixtures: Vec<String>,
@@ -186,10 +190,45 @@ pub struct DaemonStatus {
     /// Seconds.
     #[serde(default)]
     pub idle_timeout: f64,
+    /// The daemon's own, KiB.
+    #[serde(default)]
+    pub memory_kb: u64,
+    /// MiB; 0: unknown.
+    #[serde(default)]
+    pub memory_limit: u64,
     #[serde(default)]
     pub sessions: Vec<SessionStatus>,
     #[serde(default)]
+    pub preloads: Vec<PreloadStatus>,
+    #[serde(default)]
     pub last_reason: Option<String>,
+}
+
+/// One process with installed packages imported, in [`DaemonStatus`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct PreloadStatus {
+    #[serde(default)]
+    pub pid: i32,
+    #[serde(default)]
+    pub cwd: String,
+    /// Top-level packages, Python's own not among them.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Modules, Python's own among them.
+    #[serde(default)]
+    pub modules: u64,
+    /// `false` while it is being made.
+    #[serde(default)]
+    pub ready: bool,
+    /// Seconds since the epoch.
+    #[serde(default)]
+    pub since: f64,
+    /// Memory in KiB; what is shared with other processes counts in part.
+    #[serde(default)]
+    pub memory_kb: u64,
+    /// Modules that could not be preloaded, and why: `name` → a clause that begins with a verb.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, String>,
 }
 
 /// One warm session in [`DaemonStatus`].
@@ -208,9 +247,9 @@ pub struct SessionStatus {
     pub since: f64,
     #[serde(default)]
     pub runs: u64,
-    /// Resident memory, KiB.
+    /// Memory in KiB; what is shared with other processes counts in part.
     #[serde(default)]
-    pub rss_kb: u64,
+    pub memory_kb: u64,
     #[serde(default)]
     pub method: String,
 }

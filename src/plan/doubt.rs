@@ -30,7 +30,8 @@ impl Doubt {
     pub fn new(tests: &Tests, costs: &Costs) -> Doubt {
         let factors = (0..).zip(runs(tests.modules, 0..tests.len()));
         let factors = factors.map(|(module, range): (u64, Range<usize>)| {
-            if costs.enter[range.start] == 0 {
+            // A class in it may cost something where its first test does not.
+            if costs.enter[range].iter().all(|&enter| enter == 0) {
                 return Vec::new();
             }
             // Each of the factors once, in an order that is the module's own.
@@ -145,5 +146,28 @@ impl Stays {
         });
         let even = (self.total + taken - estimated) / loads.len().max(1) as u64;
         root(times.sum()).max(even)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::plan::{Plan, Tests};
+
+    /// Functions that need nothing, then a class with an expensive fixture: another worker may enter at the class.
+    #[test]
+    fn a_module_may_cost_nothing_to_enter_and_a_class_in_it_much() {
+        let ms = |times: [u64; 8]| times.map(|time| Some(Duration::from_millis(time)));
+        let modules = [0, 0, 0, 0, 0, 0, 1, 1];
+        let classes = [0, 0, 1, 1, 1, 1, 2, 2];
+        let durations = ms([10, 10, 500, 100, 100, 100, 10, 10]);
+        let setups = ms([0, 0, 490, 0, 0, 0, 0, 0]);
+        for workers in 2..5 {
+            let tests = Tests::new(&modules, &classes, &durations)
+                .and_then(|tests| tests.with_setups(&setups))
+                .expect("the lists are of equal length");
+            assert_eq!(Plan::new(&tests, workers).entries().len(), 8);
+        }
     }
 }

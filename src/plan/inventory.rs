@@ -160,18 +160,38 @@ fn seconds(time: Duration) -> String {
 
 /// `tests` are sorted by node id.
 fn predict(tests: &[Known]) -> Vec<(usize, Duration)> {
-    let modules = numbers(tests, module);
-    let classes = numbers(tests, class);
+    let tests = first_payers_first(tests);
+    let modules = numbers(&tests, module);
+    let classes = numbers(&tests, class);
     let durations: Vec<Option<Duration>> = tests.iter().map(|test| Some(test.total())).collect();
-    let Some(planned) =
-        Tests::new(&modules, &classes, &durations).filter(|tests| !tests.is_empty())
-    else {
+    let setups: Vec<Option<Duration>> = tests.iter().map(|test| Some(test.setup)).collect();
+    let planned = Tests::new(&modules, &classes, &durations)
+        .and_then(|planned| planned.with_setups(&setups))
+        .filter(|tests| !tests.is_empty());
+    let Some(planned) = planned else {
         return Vec::new();
     };
     WORKERS
         .iter()
         .map(|&workers| (workers, Plan::new(&planned, workers).makespan()))
         .collect()
+}
+
+/// In each module and class the test comes first that takes longest to set up: it pays for the fixtures, and is the first one to be
+/// collected, most likely.
+fn first_payers_first<'a>(tests: &[Known<'a>]) -> Vec<Known<'a>> {
+    let most = |tests: &[Known]| tests.iter().map(|test| Reverse(test.setup)).min();
+    let mut ordered = Vec::with_capacity(tests.len());
+    for tests in tests.chunk_by(|left, right| module(left.nodeid) == module(right.nodeid)) {
+        let classes = tests.chunk_by(|left, right| class(left.nodeid) == class(right.nodeid));
+        let mut classes: Vec<Vec<Known>> = classes.map(<[Known]>::to_vec).collect();
+        classes.sort_by_key(|class| most(class));
+        for class in &mut classes {
+            class.sort_by_key(|test| Reverse(test.setup));
+        }
+        ordered.extend(classes.into_iter().flatten());
+    }
+    ordered
 }
 
 /// Numbers that are equal in neighbours with an equal `key`.
@@ -305,6 +325,31 @@ mod tests {
         critical time  1.50s  test_b.py::test_3[a b]
         predicted      -n 1: 2.01s, -n 2: 1.50s, -n 4: 1.50s, -n 8: 1.50s, -n 16: 1.50s
         ");
+    }
+
+    #[test]
+    fn set_ups_of_modules_are_predicted_once_for_each_worker_that_enters() {
+        let ids: Vec<String> = (0..40)
+            .map(|test| format!("test_{}.py::test_{:02}", test / 20, test % 20))
+            .collect();
+        let tests: Vec<Known> = ids
+            .iter()
+            .map(|id| Known {
+                // The first test that was collected is not the first one by name.
+                setup: Duration::from_millis(if id.ends_with("_07") { 600 } else { 0 }),
+                ..known(id, 20)
+            })
+            .collect();
+        let predicted: Vec<u128> = predict(&tests)
+            .into_iter()
+            .map(|(_, time)| time.as_millis())
+            .collect();
+        // 2 × (600 + 20 · 20) ms; with four workers and more, each of them pays 600 ms.
+        assert_eq!(predicted[..3], [2000, 1000, 800]);
+        assert!(
+            predicted[3..].iter().all(|&time| time >= 620),
+            "{predicted:?}"
+        );
     }
 
     #[test]

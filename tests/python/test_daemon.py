@@ -272,8 +272,8 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its process is gone, too: the daemon, eight sessions, four trunks.
-    assert processes.wait_until(lambda: len(project.processes()) == 13, seconds=60)
+    # Its process is gone, too: the daemon, eight sessions, four trunks, and the preload that they are forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 14, seconds=60)
 
 
 def test_many_runs_cost_a_session_nothing(shared_project: Project, folder: Path) -> None:

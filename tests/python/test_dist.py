@@ -411,6 +411,10 @@ def test_options_of_xdist(suite: Project) -> None:
     assert workers("--tx", "popen", "--tx", "popen", "-d") == 2
     assert workers("--dist", "load", "-n", "2") == 2
     assert workers("-n", "auto", "--maxprocesses", "2", env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "5"}) == 2
+    # As under pytest-xdist the number that is asked for is limited as well; that of `--tx` is not.
+    assert workers("-n", "5", "--maxprocesses", "2") == 2
+    assert workers("-n", "2", "--maxprocesses", "5") == 2
+    assert workers("--tx", "3*popen", "--maxprocesses", "2") == 3
     assert workers("-n", "3", "--dist", "worksteal") == 3
     assert suite.rpytest("--tx", "ssh=host").status == 4
     assert suite.rpytest("--dist", "nonsense").status == 4

@@ -228,7 +228,7 @@ class TestSettings:
             ("default_workers = 'many'", '`default_workers` to be "auto"'),
             ("default_workers = ", "line 2"),
             ("idle_timeout = 0", "1 or more"),
-            ("start_method = 'warm'", "expected `collected` or `bare`"),
+            ("start_method = 'warm'", "expected one of `collected`, `imported`, `bare`"),
         ],
     )
     def test_bad_table(self, shared_project: Project, folder: Path, table: str, says: str) -> None:

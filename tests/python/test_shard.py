@@ -277,6 +277,31 @@ class TestMerge:
         assert merged.status == 4
         assert "are both of shard 1" in merged.stderr
 
+    def test_histories_of_shards_are_merged_with_their_reports(self, project: Project) -> None:
+        write_suite(project)
+        reports, histories = [f"{index}.xml" for index in range(2)], [f"{index}.jsonl" for index in range(2)]
+        for index in range(2):
+            # Each shard on a machine of its own.
+            machine = {"RPYTEST_CACHE_DIR": str(project.scratch / f"machine-{index}")}
+            shard = [f"--shard={index}", "--total-shards=2", f"--junitxml={reports[index]}"]
+            project.rpytest("-n", "2", *shard, env=machine, junit=False)
+            exported = project.rpytest("--history-export", histories[index], env=machine, junit=False)
+            assert exported.status == 0, str(exported)
+        merged = project.rpytest("--merge-reports", "all.xml", *reports, *histories, junit=False)
+        assert merged.status == 0 and merged.stderr == "", str(merged)
+        known = [json.loads(line)["id"] for line in (project.path / "all.jsonl").read_text().splitlines()[1:]]
+        assert f"merged 2 histories into all.jsonl: {len(known)} tests" in merged.stdout
+        assert sorted(known) == sorted(project.pytest("--collect-only", "-q").stdout.split("\n\n")[0].split())
+        # The rest of what one machine knows is missed.
+        lacking = project.rpytest("--merge-reports", "all.xml", *reports, histories[0], junit=False)
+        assert lacking.status == 0 and "2 reports and only 1 of their histories" in lacking.stderr, str(lacking)
+        alone = project.rpytest("--merge-reports", "all.xml", *histories, junit=False)
+        assert alone.status == 4 and "--history-merge" in alone.stderr, str(alone)
+        (project.path / "torn.jsonl").write_text((project.path / histories[0]).read_text()[:-20])
+        torn = project.rpytest("--merge-reports", "new.xml", *reports, "torn.jsonl", junit=False)
+        assert torn.status == 4 and "torn.jsonl" in torn.stderr, str(torn)
+        assert not (project.path / "new.xml").exists()
+
     @pytest.mark.parametrize("n", [2, 0])
     def test_a_shard_that_could_not_be_collected_has_its_place(self, project: Project, n: int) -> None:
         project.write(test_a="def test_1(): pass", test_b="import nothing_of_that_name")

@@ -64,6 +64,12 @@ pub struct Exported {
 }
 
 impl Exported {
+    /// Whether a text looks like one, whatever else may be wrong with it.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        text.starts_with("{\"rpytest_history\"")
+    }
+
     /// Reads the text.
     ///
     /// # Errors

@@ -1,0 +1,259 @@
+"""The daemon's preloads: processes with the packages of a project imported, which fork sessions in the daemon's place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rpytest import _process, _wire
+from rpytest._steps import LEFT_OUT
+from rpytest._warm import memory_kb
+from rpytest._wire import Message
+
+#: More preloads than this, and the least recently used one goes.
+MAX_PRELOADS = 3
+
+#: How often one is begun anew because something in it could not be preloaded.
+_ATTEMPTS = 8
+
+#: Milliseconds that a preload may take to fork a session; it looks at its files before.
+_PATIENCE = 10_000
+
+
+@dataclass
+class Process:
+    """A preload as the daemon sees it."""
+
+    key: str
+    pid: int
+    pidfd: int
+    control: socket.socket
+    request: Message
+    learned: Message
+    failed: dict[str, str]
+    attempts: int
+    since: float = field(default_factory=time.time)
+    used: float = field(default_factory=time.monotonic)
+    is_ready: bool = False
+    packages: list[str] = field(default_factory=list)
+    modules: int = 0
+
+    def status(self) -> Message:
+        """As it is shown to the user."""
+        return {
+            "pid": self.pid,
+            "cwd": self.request["cwd"],
+            "packages": self.packages,
+            "modules": self.modules,
+            "ready": self.is_ready,
+            "since": self.since,
+            "memory_kb": memory_kb(self.pid),
+            "left_out": self.left_out(),
+        }
+
+    def left_out(self) -> dict[str, str]:
+        """What could not be preloaded and why, without what only depends on it."""
+        return {name: reason for name, reason in sorted(self.failed.items()) if not reason.endswith(LEFT_OUT)}
+
+
+def surroundings_key(request: Message) -> str:
+    """What packages may look at while they are imported: directory, environment and the like, but no arguments."""
+    environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
+    rest = [request.get(name) for name in ("umask", "cpus", "cwd_on_path", "prog")]
+    return json.dumps([request["cwd"], environment, rest])
+
+
+class Preloads:
+    """All preloads of a daemon."""
+
+    def __init__(self, fork: Callable[[Callable[[], object]], int], log: Callable[[str], None]) -> None:
+        """``fork`` runs its argument in a fork of the daemon and returns the process id."""
+        self._fork = fork
+        self._log = log
+        self.processes: dict[int, Process] = {}
+        #: Runs whose sessions do without: what they do does not go with a preload.
+        self._without: set[str] = set()
+        #: Wait statuses of sessions that were forked from a preload.
+        self._ended: dict[int, int] = {}
+
+    def learn(self, request: Message, message: Message) -> None:
+        """A session has imported packages that no preload holds: make one that does."""
+        if not request["preload"]:
+            return
+        key = surroundings_key(request)
+        modules: dict[str, str] = message["modules"]
+        tried = set(message["tried"])
+        failed: dict[str, str] = {}
+        for process in [process for process in self.processes.values() if process.key == key]:
+            known = process.learned["modules"]
+            if modules.keys() <= known.keys():
+                return
+            # Those that are hidden do no harm, and another part of the suite may need them again.
+            modules = {**known, **modules}
+            tried |= set(process.learned["tried"])
+            failed |= process.failed
+            if not process.is_ready:
+                self._drop(process)
+        self._make(
+            key,
+            request,
+            {"modules": modules, "tried": sorted(tried - modules.keys()), "root": message["root"]},
+            failed,
+            0,
+        )
+
+    def _make(self, key: str, request: Message, learned: Message, failed: dict[str, str], attempts: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def main() -> None:
+            ours.close()
+            from rpytest._preload import preload_main
+
+            preload_main(theirs, request, learned, failed)
+
+        try:
+            pid = self._fork(main)
+        except OSError as error:
+            self._log(f"no preload: {error.strerror}")
+            ours.close()
+            return
+        finally:
+            theirs.close()
+        process = Process(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts)
+        self.processes[ours.fileno()] = process
+
+    def hear(self, process: Process) -> None:
+        """It has said something, or is gone."""
+        try:
+            message, fds = _wire.receive(process.control)
+            _wire.close_all(fds)
+        except (_wire.Closed, OSError, ValueError):
+            self._drop(process)
+            return
+        self._heard(process, message)
+
+    def _heard(self, process: Process, message: Message) -> None:
+        match message.get("ev"):
+            case "ready":
+                process.is_ready = True
+                process.packages = message["packages"]
+                process.modules = message["modules"]
+                process.failed = message["failed"]
+                for other in [other for other in self.processes.values() if other.key == process.key]:
+                    if other is not process and other.is_ready:
+                        self._drop(other)
+                self._log(f"preload {process.pid} has {process.modules} modules")
+                for name, reason in process.left_out().items():
+                    self._log(f"preload {process.pid} is without `{name}`, which {reason}")
+                self._make_room()
+            case "spoiled":
+                failed = message["failed"]
+                self._drop(process)
+                if process.attempts < _ATTEMPTS:
+                    self._make(process.key, process.request, process.learned, failed, process.attempts + 1)
+                else:
+                    self._log(f"no preload: {failed}")
+            case "ended":
+                self._ended[message["pid"]] = message["status"]
+
+    def session(self, request: Message, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
+        """Let a preload fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it."""
+        key = surroundings_key(request)
+        if not request["preload"] or self._run_key(request) in self._without:
+            return None
+        process = next((each for each in self.processes.values() if each.key == key and each.is_ready), None)
+        if process is None:
+            return None
+        process.used = time.monotonic()
+        try:
+            _wire.send(process.control, {"op": "session"}, [theirs.fileno()])
+            while _readable(process.control, _PATIENCE):
+                message, fds = _wire.receive(process.control)
+                if message.get("ev") == "forked":
+                    return int(message["pid"]), fds[0], process.control
+                _wire.close_all(fds)
+                if message.get("ev") == "stale":
+                    self._log(f"preload {process.pid} is not used again: {message['reason']}")
+                    self._drop(process)
+                    return None
+                self._heard(process, message)
+            self._log(f"preload {process.pid} does not answer")
+        except (_wire.Closed, OSError, ValueError, IndexError):
+            self._log(f"preload {process.pid} is gone")
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        self._drop(process)
+        return None
+
+    def refused(self, request: Message, message: Message) -> None:
+        """A session found that it can't use its preload: leave out what was in the way."""
+        key = surroundings_key(request)
+        reason: str = message["reason"]
+        names: list[str] = message["names"]
+        self._log(f"a session does without its preload: {reason}")
+        if not names:
+            self._without.add(self._run_key(request))
+            return
+        for process in [process for process in self.processes.values() if process.key == key]:
+            self._drop(process)
+            failed = {**process.failed, **dict.fromkeys(names, reason)}
+            self._make(key, process.request, process.learned, failed, 0)
+
+    @staticmethod
+    def _run_key(request: Message) -> str:
+        return json.dumps([surroundings_key(request), request["argv"]])
+
+    def status_of(self, pid: int, reaper: socket.socket) -> int | None:
+        """The wait status of a session, once its preload has told; ``reaper`` is what `session` returned."""
+        process = self.processes.get(reaper.fileno())
+        if process is not None and pid not in self._ended and _readable(reaper, 0):
+            self.hear(process)
+        return self._ended.pop(pid, None)
+
+    def forget(self, pid: int) -> None:
+        """The session is not of interest any more."""
+        self._ended.pop(pid, None)
+
+    def _make_room(self) -> None:
+        by_use = sorted(self.processes.values(), key=lambda process: process.used)
+        for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
+            self.drop(process, f"more than {MAX_PRELOADS} are there")
+
+    def drop(self, process: Process, reason: str) -> None:
+        """Let one go."""
+        self._log(f"preload {process.pid} goes: {reason}")
+        self._drop(process)
+
+    def _drop(self, process: Process) -> None:
+        self.processes.pop(process.control.fileno(), None)
+        process.control.close()
+        if not process.is_ready:
+            # It may be in the middle of a long import; nobody else depends on it.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        os.close(process.pidfd)
+
+    def close(self) -> None:
+        """Let go of all: they end when their sessions have."""
+        for process in list(self.processes.values()):
+            self._drop(process)
+
+    def leave(self) -> None:
+        """In a fork of the daemon: they are not this process's."""
+        for process in self.processes.values():
+            process.control.close()
+            os.close(process.pidfd)
+        self.processes.clear()
+
+
+def _readable(sock: socket.socket, milliseconds: int) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(milliseconds))

@@ -1,0 +1,111 @@
+"""What is to happen once in every run, and has happened in a session: such a session serves one run.
+
+Workers are forked from it as from any other; the next run gets a session of its own (start method `imported`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from rpytest import _steps
+from rpytest._encode import third_party
+
+#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
+_STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
+
+#: Audit events by which a conftest's `pytest_configure` does something that is to be done, or undone, in every run.
+EVENTS = {
+    "open": "writes",
+    "os.mkdir": "makes",
+    "os.remove": "removes",
+    "os.rmdir": "removes",
+    "os.rename": "renames",
+    "os.link": "links",
+    "os.symlink": "links",
+    "os.truncate": "changes",
+    "shutil.rmtree": "removes",
+    "shutil.copyfile": "copies",
+    "shutil.move": "moves",
+    "tempfile.mkstemp": "makes",
+    "tempfile.mkdtemp": "makes",
+    "socket.bind": "binds a socket",
+}
+
+
+def effect(event: str, args: tuple[Any, ...]) -> str | None:
+    """What a `pytest_configure` of the project is doing; ``None``: it is nothing of that kind, or somebody else does it."""
+    if event == "socket.bind":
+        what = EVENTS[event]
+    else:
+        if not isinstance(args[0], (str, bytes, os.PathLike)):
+            return None
+        path = os.path.abspath(os.fsdecode(args[0]))
+        if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
+            return None
+        if event == "os.mkdir" and os.path.isdir(path):
+            return None
+        if path.startswith(("/dev/", "/proc/")) or f"{os.sep}__pycache__" in path or f"{os.sep}.pytest_cache" in path:
+            return None
+        what = f"{EVENTS[event]} {path}"
+    name = _configuring()
+    return None if name is None else f"`pytest_configure` of {name} {what}"
+
+
+def _configuring() -> str | None:
+    """The module of the project whose `pytest_configure` is being called, if there is one."""
+    frame: FrameType | None = sys._getframe(1)
+    inside = _steps.folders()
+    while frame is not None:
+        if frame.f_code.co_name == "pytest_configure":
+            name = str(frame.f_globals.get("__name__", ""))
+            if _is_of_project(name, inside):
+                return name
+        frame = frame.f_back
+    return None
+
+
+def _is_of_project(module: str, inside: tuple[str, ...]) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return _steps.top(module) not in _steps.OWN - {"conftest"} and not file.startswith(inside)
+
+
+def reason(config: pytest.Config) -> str | None:
+    """Why a configured session can be used for one run only, as far as hooks and options tell."""
+    if getattr(config.option, "cacheclear", False):
+        return "`--cache-clear` is for one run"
+    inside = _steps.folders()
+    for hook in ("pytest_sessionstart", "pytest_runtestloop", "pytest_unconfigure"):
+        for impl in third_party(config, hook):
+            if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
+                # Around the loop, so in every worker.
+                continue
+            if not _is_of_project(impl.function.__module__, inside):
+                # A plugin prepares its own objects, and acts on the run in the controller.
+                continue
+            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
+            if name not in _STARTS_ONCE:
+                return f"`{hook}` of {name} is to run in every run"
+    for module in _cleanups(config):
+        if _is_of_project(module, inside):
+            return f"{module} has something to clean up after every run"
+    return None
+
+
+def _cleanups(config: pytest.Config) -> list[str]:
+    """Modules of the functions that `Config.add_cleanup` was given."""
+    stack: Any = getattr(config, "_cleanup_stack", None)
+    if stack is None:
+        functions = list(getattr(config, "_cleanup", ()))
+    else:
+        functions = [getattr(entry[1], "__wrapped__", entry[1]) for entry in getattr(stack, "_exit_callbacks", ())]
+    found = []
+    for function in functions:
+        while hasattr(function, "func"):
+            function = function.func
+        found.append(str(getattr(function, "__module__", None) or "_pytest"))
+    return found

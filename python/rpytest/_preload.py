@@ -1,0 +1,455 @@
+"""The preload: a process in which the project's installed packages are imported, and nothing of the project is.
+
+The daemon forks it, with the environment and directory of a run, when a session has shown which packages the project imports. Sessions are then
+forked from it. It never keeps an import that does more than define things: such an import is refused before it does so, by an audit hook that
+raises. See ``docs/design/preload.md``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib
+import importlib.machinery
+import os
+import select
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rpytest import _process, _steps, _wire
+from rpytest._stale import Dependencies
+from rpytest._steps import Held, Step, top
+
+if TYPE_CHECKING:
+    from rpytest._wire import Message
+
+_ALWAYS = ("always", None, Warning, None, 0)
+
+#: Looked for in the current directory, and opened only if it is there: of matplotlib.
+_PROBED = ("matplotlibrc",)
+
+#: Audit events that no import of a preloaded package may cause.
+_REFUSED = {
+    "os.fork": "starts a process",
+    "os.forkpty": "starts a process",
+    "os.exec": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "os.system": "starts a process",
+    "socket.connect": "connects a socket",
+    "socket.sendto": "uses a socket",
+    "socket.sendmsg": "uses a socket",
+    "socket.getaddrinfo": "looks up a host",
+    "socket.gethostbyname": "looks up a host",
+    "os.chdir": "changes the directory",
+    "os.remove": "removes a file",
+    "os.rmdir": "removes a folder",
+    "os.rename": "renames a file",
+    "os.link": "makes a link",
+    "os.symlink": "makes a link",
+    "os.truncate": "changes a file",
+    "os.chmod": "changes a file",
+    "os.utime": "changes a file",
+    "tempfile.mkstemp": "makes a temporary file",
+    "tempfile.mkdtemp": "makes a temporary folder",
+    "sqlite3.connect": "opens a database",
+    "syslog.openlog": "opens the system's log",
+    "sys.settrace": "traces",
+    "sys.setprofile": "traces",
+}
+
+
+class Spoiled(BaseException):
+    """An import can't be preloaded. Not an `Exception`: packages catch those of optional parts."""
+
+
+class Preload:
+    """Makes the steps, and holds them."""
+
+    def __init__(self, learned: Message, failed: Mapping[str, str], roots: list[str]) -> None:
+        """``learned``: installed ``modules`` and their files, in the order of their imports, and those that were ``tried`` in vain.
+
+        ``failed``: those that could not be preloaded before, and why. ``roots``: folders of the project.
+        """
+        wanted: dict[str, str] = learned["modules"]
+        self.wanted = wanted
+        self.tried = frozenset(learned["tried"])
+        self.owner: dict[str, Step] = {}
+        self.failed = dict(failed)
+        #: Something was executed that is not kept: this process is of no use.
+        self.is_dirty = False
+        self.environment = dict(os.environ)
+        self.inside = _steps.folders()
+        self.dependencies = Dependencies()
+        self._roots = tuple(os.path.join(root, "") for root in roots)
+        self._base = set(sys.modules)
+        self._finders = [self, *sys.meta_path]
+        self._filters = list(warnings.filters)
+        self._stack: list[Step] = []
+        self._visible: list[Step] = []
+        self._entering: str | None = None
+        self._executed: list[str] = []
+        self._objection: str | None = None
+        #: The innermost step that failed.
+        self._culprit: str | None = None
+        self._making = False
+
+    def make(self) -> None:
+        """Import everything that is wanted, as far as it can be."""
+        environment: Any = os.environ
+        environment._data = _steps.Variables(environment._data, self._stack)
+        os.environb._data = environment._data  # type: ignore[attr-defined]
+        replaced = self._replace()
+        self.dependencies.watch()
+        sys.addaudithook(self._audit)
+        sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
+        self._making = True
+        try:
+            for name in self.wanted:
+                if name not in self.owner and name not in self._base and name not in self.failed:
+                    self._make_one(name)
+        finally:
+            self._making = False
+            sys.dont_write_bytecode = writes
+            self.dependencies.stop_watching()
+            for module, name, value in replaced:
+                setattr(module, name, value)
+            sys.meta_path[:] = self._finders[1:]
+            warnings.filters[:] = self._filters  # type: ignore[index]
+            _steps.filters_changed()
+
+    def _replace(self) -> list[tuple[ModuleType, str, Any]]:
+        """Put refusals in the place of functions that cause no audit event (of threads not before Python 3.12); returns what was there."""
+        ours = {
+            (os, "register_at_fork"): self._register_at_fork,
+            (warnings, "showwarning"): self._warned,
+            **{
+                (module, prefix + name): self._start_thread
+                for module, prefix in ((threading, "_"), (_thread, ""))
+                for name in ("start_new_thread", "start_joinable_thread")
+            },
+        }
+        replaced = []
+        for (module, name), value in ours.items():
+            if hasattr(module, name):
+                replaced.append((module, name, getattr(module, name)))
+                setattr(module, name, value)
+        return replaced
+
+    def files(self) -> list[str]:
+        """The files of all modules that are held, and those that packages look for without opening them."""
+        files = [
+            getattr(module, "__file__", None) for step in set(self.owner.values()) for module in step.modules.values()
+        ]
+        return [os.path.abspath(name) for name in (*files, *_PROBED) if isinstance(name, str)]
+
+    def _make_one(self, name: str) -> None:
+        before = _steps.surroundings()
+        threads, written = _steps.native_threads(), _written()
+        self._executed.clear()
+        self._objection = self._culprit = None
+        try:
+            step = self._run(name)
+            if self._objection is not None:
+                raise Spoiled(self._objection)
+            after = _steps.surroundings()
+            for what, value in after.items():
+                # A module that knows of some state may have come with it.
+                if value != before[what] and before[what] is not None:
+                    raise Spoiled(f"changes {what}")
+            if _written() != written:
+                raise Spoiled("prints")
+            own_threads = {top(each.name) for each in step.closure} & _steps.RESTARTS_ITS_THREADS
+            if _steps.native_threads() > threads and not own_threads:
+                raise Spoiled("starts a thread")
+        except BaseException as error:
+            if isinstance(error, (KeyboardInterrupt, SystemExit)) and not self._executed:
+                raise
+            if not self._executed and isinstance(error, ModuleNotFoundError) and error.name == name:
+                # Not to be found: a module that another one has put in place.
+                self.failed.pop(name, None)
+                return
+            self.is_dirty = self.is_dirty or bool(self._executed)
+            self._fail(name, error)
+            self.owner = {key: owner for key, owner in self.owner.items() if owner.name != name}
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        if self._culprit not in (None, name):
+            reason = f"imports `{self._culprit}`, {_steps.LEFT_OUT}"
+        else:
+            self._culprit = name
+            reason = str(error) if isinstance(error, Spoiled) else f"raises {type(error).__name__}: {error}"
+        self.failed.setdefault(name, reason)
+
+    def _run(self, name: str) -> Step:
+        """Import ``name`` as a step of its own."""
+        step = Step(name)
+        for each in self._visible:
+            each.unbind()
+        hidden = {key: module for key, module in sys.modules.items() if key not in self._base}
+        outer = self._visible, self._entering, list(sys.meta_path), list(warnings.filters)
+        self._visible, self._entering = [], name
+        self._uncover()
+        self._stack.append(step)
+        try:
+            importlib.import_module(name)
+            self._complete(step)
+        except BaseException as error:
+            self._fail(name, error)
+            raise
+        finally:
+            self._stack.pop()
+            for each in [*self._visible, step]:
+                each.unbind()
+            self._visible, self._entering, sys.meta_path[:], filters = outer
+            warnings.filters[:] = filters  # type: ignore[index]
+            _steps.filters_changed()
+            for key in [key for key in sys.modules if key not in self._base]:
+                del sys.modules[key]
+            sys.modules.update(hidden)
+            for each in self._visible:
+                each.bind()
+        return step
+
+    def _uncover(self) -> None:
+        for key in [key for key in sys.modules if key not in self._base]:
+            del sys.modules[key]
+        sys.meta_path[:] = self._finders
+        warnings.filters[:] = [_ALWAYS, *self._filters]  # type: ignore[index]
+        _steps.filters_changed()
+
+    def _complete(self, step: Step) -> None:
+        for name, module in sys.modules.items():
+            if name not in self._base and name not in self.owner:
+                step.modules[name] = module
+        for name, module in step.modules.items():
+            if name in step.found and (not isinstance(module, ModuleType) or module.__spec__ is None):
+                raise self._spoiled(f"puts something else in the place of `{name}`")
+            step.native |= isinstance(
+                getattr(getattr(module, "__spec__", None), "loader", None), importlib.machinery.ExtensionFileLoader
+            )
+            package_name, _, attribute = name.rpartition(".")
+            package = sys.modules.get(package_name)
+            if package is not None and package_name not in step.modules and vars(package).get(attribute) is module:
+                step.bindings.append((package, attribute, module))
+        known = [entry for each in self._visible for entry in each.filters]
+        known += [_ALWAYS, *self._filters]
+        step.filters = [entry for entry in warnings.filters if entry not in known]
+        mine = [finder for each in self._visible for finder, _ in each.finders] + self._finders
+        at = sys.meta_path.index(self._finders[-1])
+        step.finders = [
+            (finder, index < at) for index, finder in enumerate(sys.meta_path) if not any(finder is one for one in mine)
+        ]
+        step.closure = [*self._visible, step]
+        self.owner.update(dict.fromkeys(step.modules, step))
+
+    # The import system, as long as steps are made
+
+    def find_spec(
+        self,
+        name: str,
+        path: Any = None,
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        """What the step that is being made asks for."""
+        if not self._making or not self._stack:
+            return None
+        current = self._stack[-1]
+        step = self.owner.get(name)
+        if step is not None:
+            return self._shown(step, name)
+        if name in self.failed:
+            raise self._spoiled(f"imports `{name}`, {_steps.LEFT_OUT}")
+        spec = _steps.resolve(name, path, self)
+        if spec is None:
+            if "." not in name:
+                current.missing.add(name)
+            return None
+        if spec.origin in ("built-in", "frozen"):
+            return spec
+        wanted = self.wanted.get(name)
+        has_failed = name in self.tried and (spec.origin or "").startswith(self.inside)
+        if wanted == (spec.origin or ""):
+            pass
+        elif not has_failed and _steps.resolve(name, path, self, self._finders) is not None:
+            # Not by the finder of a package, as of `six.moves`.
+            raise self._spoiled(f"imports `{name}`, which no session has imported")
+        # Python's own `_x` are parts of its `x`, and may import it.
+        is_part = has_failed or (name.startswith("_") and name in sys.stdlib_module_names)
+        if name != self._entering and top(name) != top(current.name) and not is_part:
+            if any(top(each.name) == top(name) for each in self._stack):
+                raise self._spoiled(f"imports `{name}`, which imports it")
+            return self._shown(self._run(name), name)
+        if name == self._entering:
+            self._entering = None
+        self._executed.append(name)
+        current.found.add(name)
+        return spec
+
+    def _shown(self, step: Step, name: str) -> Held:
+        for each in step.closure:
+            if each not in self._visible:
+                each.show(name)
+                self._visible.append(each)
+        return Held(name, step.modules[name])
+
+    # What an import must not do
+
+    def _spoiled(self, reason: str) -> Spoiled:
+        # Remembered, in case that it is swallowed by an `except:`.
+        self._objection = self._objection or reason
+        return Spoiled(reason)
+
+    def _warned(self, message: object, category: type[Warning], *_: object, **__: object) -> None:
+        raise self._spoiled(f"warns: {category.__name__}: {message}")
+
+    def _register_at_fork(self, **handlers: Any) -> None:
+        module = str(sys._getframe(1).f_globals.get("__name__", ""))
+        # In a child, which has nothing of the package yet, such a handler finds nothing to do.
+        if top(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
+            raise self._spoiled("has handlers for forks")
+        _register(**handlers)
+
+    def _start_thread(self, *_: object, **__: object) -> NoReturn:
+        raise self._spoiled("starts a thread")
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self._making:
+            return
+        if event == "open":
+            path, _, flags = args
+            if isinstance(path, (str, bytes)):
+                name = os.path.abspath(os.fsdecode(path))
+                flags = flags if isinstance(flags, int) else 0
+                if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and name != os.devnull:
+                    raise self._spoiled(f"writes {name}")
+                if self._is_project(name):
+                    raise self._spoiled(f"reads {name}")
+        elif event in ("os.listdir", "os.scandir"):
+            path = args[0] if args[0] is not None else "."
+            if isinstance(path, (str, bytes)) and self._is_project(os.path.abspath(os.fsdecode(path))):
+                raise self._spoiled("looks into the project's folder")
+        elif event == "os.mkdir":
+            if not os.path.isdir(args[0]):
+                raise self._spoiled(f"makes a folder ({os.fspath(args[0])!r})")
+        elif event == "subprocess.Popen":
+            if not self.dependencies.asks_the_system(args[1]):
+                raise self._spoiled("starts a process")
+        elif event in _REFUSED:
+            if event == "os.fork" and _process.is_own_fork():
+                return
+            raise self._spoiled(_REFUSED[event])
+
+    def _is_project(self, path: str) -> bool:
+        return (os.path.join(path, "")).startswith(self._roots) and not path.startswith(self.inside)
+
+
+_register = os.register_at_fork
+
+
+def _written() -> int:
+    _process.flush_streams()
+    return sum(os.lseek(fd, 0, os.SEEK_END) for fd in (1, 2))
+
+
+def preload_main(control: socket.socket, request: Message, learned: Message, failed: dict[str, str]) -> NoReturn:
+    """Entry of the process that the daemon has forked.
+
+    ``request`` is one of the runs that it is for; ``learned`` is what a session has imported: ``modules`` and its ``root``.
+    """
+    _process.keep_private(control)
+    os.umask(int(request["umask"]))
+    os.chdir(request["cwd"])
+    _process.adopt_environment(request["env"])
+    _process.adopt_affinity(request["affinity"])
+    _process.default_signals()
+    _process.ignore_interrupts()
+    sys.argv = [request["prog"]]
+    _process.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
+    preload = Preload(learned, failed, [request["cwd"], learned["root"]])
+    preload.make()
+    _process.detach_streams()
+    if preload.is_dirty:
+        _wire.send(control, {"ev": "spoiled", "failed": preload.failed})
+        os._exit(0)
+    folders = {folder.rstrip(os.sep) for folder in preload.inside}
+    preload.dependencies.take(preload.files(), folders)
+    _process.freeze()
+    _wire.send(
+        control,
+        {
+            "ev": "ready",
+            "packages": sorted({top(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
+            "modules": len(preload.owner),
+            "failed": preload.failed,
+        },
+    )
+    _serve(control, preload)
+
+
+def _serve(control: socket.socket, preload: Preload) -> NoReturn:
+    """Fork a session whenever the daemon asks for one, until it lets go."""
+    children: dict[int, int] = {}
+    while True:
+        poll = select.poll()
+        poll.register(control, select.POLLIN)
+        for fd in children:
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        for fd in ready & children.keys():
+            pid, status = os.waitpid(children.pop(fd), 0)
+            os.close(fd)
+            _tell(control, {"ev": "ended", "pid": pid, "status": status})
+        if control.fileno() not in ready:
+            continue
+        try:
+            _, fds = _wire.receive(control)
+        except (_wire.Closed, OSError):
+            break
+        began = time.time_ns()
+        reason = preload.dependencies.changed()
+        if reason is not None:
+            _wire.close_all(fds)
+            _tell(control, {"ev": "stale", "reason": reason})
+            continue
+        pid = _process.fork()
+        if pid == 0:
+            control.close()
+            _wire.close_all(list(children))
+            _be_session(socket.socket(fileno=fds[0]), preload, began)
+        _wire.close_all(fds)
+        pidfd = os.pidfd_open(pid)
+        children[pidfd] = pid
+        _tell(control, {"ev": "forked", "pid": pid}, [pidfd])
+    for pid in children.values():
+        os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def _tell(control: socket.socket, message: Message, fds: list[int] | None = None) -> None:
+    try:
+        _wire.send(control, message, fds or [])
+    except _wire.Closed:
+        os._exit(0)
+
+
+def _be_session(control: socket.socket, preload: Preload, began: int) -> NoReturn:
+    """In a fork: wait for the run, and be its session."""
+    from rpytest._session import session_main
+
+    try:
+        request, fds = _wire.receive(control)
+        preload.dependencies.started_ns = began
+        session_main(control, socket.socket(fileno=fds[0]), request, fds[1:], True, preload)
+    except _wire.Closed:
+        # The daemon has not waited for this process.
+        pass
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    os._exit(3)
