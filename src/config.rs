@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn session_fixtures_are_shared_unless_said_otherwise() {
+        assert_eq!(settings("").session_fixtures, SessionFixtures::Shared);
+        let own = settings(
+            "session_fixtures = 'per-worker'\nshared_fixtures = ['a', 'b']\nper_worker_fixtures = ['c']",
+        );
+        assert_eq!(own.session_fixtures.as_str(), "per-worker");
+        assert_eq!(own.shared_fixtures, ["a", "b"]);
+        assert_eq!(own.per_worker_fixtures, ["c"]);
+        let both = "[tool.rpytest]\nshared_fixtures = ['a', 'b']\nper_worker_fixtures = ['b']";
+        assert!(
+            complaint(both).contains("`b` is in `shared_fixtures` and in `per_worker_fixtures`")
+        );
+    }
+
+    #[test]
     fn every_key_is_understood() {
         let settings = settings(
             "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'\npreload = false\nmemory_limit = 300",

@@ -10,6 +10,8 @@ use rpytest::plan::{Plan, Sharing, Tests};
 #[derive(Clone, Debug, Default)]
 struct Suite {
     modules: Vec<u32>,
+    /// Empty: the same as the modules.
+    classes: Vec<u32>,
     durations: Vec<Option<Duration>>,
     setups: Vec<Option<Duration>>,
     groups: Vec<u32>,
@@ -18,7 +20,7 @@ struct Suite {
 
 impl Suite {
     fn tests(&self) -> Tests<'_> {
-        Tests::new(&self.modules, &self.modules, &self.durations)
+        Tests::new(&self.modules, self.classes(), &self.durations)
             .and_then(|tests| tests.with_setups(&self.setups))
             .unwrap()
     }
@@ -50,18 +52,30 @@ impl Suite {
     }
 }
 
+impl Suite {
+    fn classes(&self) -> &[u32] {
+        if self.classes.is_empty() {
+            &self.modules
+        } else {
+            &self.classes
+        }
+    }
+}
+
 fn suites() -> impl Strategy<Value = Suite> {
     let duration = prop_oneof![
         1 => Just(None),
         4 => (0u64..50_000).prop_map(|us| Some(Duration::from_micros(us))),
     ];
-    let test = (0u32..4, duration, 0u32..6, 0u8..12);
+    let test = (0u32..8, duration, 0u32..6, 0u8..12);
     prop::collection::vec(test, 0..60).prop_map(|tests| {
         let mut suite = Suite::default();
-        let mut module = 0;
+        let (mut module, mut class) = (0, 0);
         for (number, (step, duration, group, serial)) in (0..).zip(tests) {
-            module += u32::from(step == 0);
+            module += u32::from(step < 2);
+            class += u32::from(step < 4);
             suite.modules.push(module);
+            suite.classes.push(class);
             suite.setups.push(duration.map(|duration| duration / 2));
             suite.durations.push(duration);
             suite.groups.push(group);
@@ -229,6 +243,31 @@ fn few_modules_are_divided_so_that_all_are_done_together() {
         plan.makespan()
     );
     assert!(set_ups(&suite, &plan) <= 6);
+}
+
+#[test]
+fn a_class_may_cost_something_where_its_module_does_not() {
+    // Two modules: one is expensive to enter, of the other only the class in the middle, which is cut.
+    let mut suite = Suite::default()
+        .modules(1, 20, 20, 100)
+        .modules(1, 60, 20, 0);
+    suite.classes = (0..80)
+        .map(|test| {
+            if (30..70).contains(&test) {
+                2
+            } else {
+                u32::from(test >= 20)
+            }
+        })
+        .collect();
+    suite.durations[30] = Some(Duration::from_millis(320));
+    suite.setups[30] = Some(Duration::from_millis(300));
+    for workers in 2..20 {
+        let plan = suite.plan(workers, Order::Lpt);
+        let mut tests: Vec<u32> = parts(&plan).concat();
+        tests.sort_unstable();
+        assert_eq!(tests, (0..80).collect::<Vec<_>>(), "{workers} workers");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -50,6 +51,9 @@ _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed
 
 #: Seconds between two looks at how much memory is in use.
 _MEASURED_EVERY = 2.0
+
+#: Bytes; a longer log is begun anew.
+_LOG_LIMIT = 1 << 20
 
 _CREDENTIALS = struct.Struct("3i")
 
@@ -496,6 +500,10 @@ class Daemon:
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"trunk {warm.pid} is not reused: {self.last_reason}")
+                for source in self._idle_sessions():
+                    # It was made from the same files, and would find the same.
+                    if source.pid == warm.source:
+                        self._forget(source)
                 self._restart(warm)
         _wire.close_all(fds)
 
@@ -608,6 +616,9 @@ def log(text: str) -> None:
     """Write a line to the daemon's log (its standard error)."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
     with contextlib.suppress(OSError, ValueError):
+        state = os.fstat(2)
+        if stat.S_ISREG(state.st_mode) and state.st_size > _LOG_LIMIT:
+            os.ftruncate(2, 0)
         os.write(2, f"{stamp} [{os.getpid()}] {text}\n".encode("utf-8", "backslashreplace"))
 
 

@@ -63,7 +63,31 @@ pub(super) fn plan(
         },
         only,
     };
-    Ok(Plan::with(&tests, &rules))
+    let plan = Plan::with(&tests, &rules);
+    check_complete(&plan, inventory, only)?;
+    Ok(plan)
+}
+
+/// A run counts results against its plan, so a test that planning lost would be missed by nobody: it is looked for here.
+fn check_complete(plan: &Plan, inventory: &Inventory, only: Option<&[u32]>) -> Result<()> {
+    let mut times = vec![0_u32; inventory.ids.len()];
+    for entry in plan.entries() {
+        times[entry.test as usize] += 1;
+    }
+    let mut wanted = vec![u32::from(only.is_none()); times.len()];
+    for &test in only.unwrap_or_default() {
+        wanted[test as usize] = 1;
+    }
+    match (0..)
+        .zip(times.iter().zip(&wanted))
+        .find(|(_, (is, should))| is != should)
+    {
+        None => Ok(()),
+        Some((test, (times, _))) => Err(Error::Internal(format!(
+            "the plan has `{}` {times} times; `--order collected` plans without durations",
+            inventory.id(test)
+        ))),
+    }
 }
 
 fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
@@ -175,4 +199,34 @@ pub(super) fn record(
     Record::new(workers, serial)
         .write(file)
         .map_err(|error| Error::io("write the plan", file, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_with_a_test_missing_or_twice_is_no_plan() {
+        let inventory = Inventory {
+            ids: vec!["a::x".into(), "a::y".into(), "b::z".into()],
+            ..Inventory::default()
+        };
+        let durations = [None; 3];
+        let tests = Tests::new(&[0, 0, 1], &[0, 0, 1], &durations).unwrap();
+        let check = |parts, only| check_complete(&Plan::fixed(&tests, parts), &inventory, only);
+        let parts = |first: &[u32], second: &[u32]| {
+            vec![(first.to_vec(), vec![]), (second.to_vec(), vec![])]
+        };
+
+        assert!(check(parts(&[0, 1], &[2]), None).is_ok());
+        assert!(check(parts(&[0], &[2]), Some(&[0, 2])).is_ok());
+        for (wrong, only, name) in [
+            (parts(&[0], &[2]), None, "a::y"),
+            (parts(&[0, 1], &[2, 0]), None, "a::x"),
+            (parts(&[0, 1], &[2]), Some(&[0, 1][..]), "b::z"),
+        ] {
+            let error = check(wrong, only).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
 }

@@ -200,6 +200,15 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
     for session in &status.sessions {
         describe_session(&mut text, session, now);
     }
+    for trunk in &status.trunks {
+        let _ = writeln!(
+            text,
+            "  kept for other arguments: {}, {} tests, {} MiB",
+            trunk.root,
+            trunk.tests,
+            trunk.memory_kb.div_ceil(1024),
+        );
+    }
     for preload in &status.preloads {
         describe_preload(&mut text, preload, now);
     }
@@ -237,7 +246,8 @@ fn describe_memory(text: &mut String, status: &DaemonStatus) {
     if status.memory_limit == 0 {
         return;
     }
-    let kept = (status.sessions.iter().map(|session| session.memory_kb))
+    let sessions = status.sessions.iter().chain(&status.trunks);
+    let kept = (sessions.map(|session| session.memory_kb))
         .chain(status.preloads.iter().map(|preload| preload.memory_kb))
         .sum::<u64>()
         + status.memory_kb;
@@ -326,7 +336,8 @@ mod tests {
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
                         "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "memory_kb": 30001, "method": "collected"}], "preloads": [
+                         "memory_kb": 30001, "method": "collected"}], "trunks": [
+                        {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000}], "preloads": [
                         {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
                          "memory_kb": 70000, "left_out": {"grpc": "starts a thread"}},
                         {"pid": 10, "cwd": "/q"}]}),
@@ -340,8 +351,9 @@ mod tests {
             describe(&status, true, 1000.0),
             format!(
                 "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
-                 ends when unused for 15 min\n  118 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
+                 ends when unused for 15 min\n  122 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
                  500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
+                 kept for other arguments: /p, 500 tests, 4 MiB\n  \
                  preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
                  without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \
                  the last session was not reused: conftest.py changed\n"

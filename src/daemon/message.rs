@@ -198,6 +198,9 @@ pub struct DaemonStatus {
     pub memory_limit: u64,
     #[serde(default)]
     pub sessions: Vec<SessionStatus>,
+    /// What serves runs with other arguments than sessions were collected for.
+    #[serde(default)]
+    pub trunks: Vec<SessionStatus>,
     #[serde(default)]
     pub preloads: Vec<PreloadStatus>,
     #[serde(default)]

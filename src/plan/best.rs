@@ -5,7 +5,7 @@
 //! take longer; LPT does the rest.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Tests;
 use super::counts;
@@ -147,6 +147,12 @@ fn keep_modules_together(part: &mut [usize], units: &[Unit], counts: &HashMap<u3
         places.entry(units[index].module).or_insert(place);
     }
     let here = self::counts(part.iter().map(|&index| &units[index]));
+    // What needs no set-up comes last: if set-ups take longer, others can take it over.
+    let expensive = part.iter().map(|&index| &units[index]);
+    let expensive: HashSet<u32> = expensive
+        .filter(|unit| unit.enter > 0)
+        .map(|unit| unit.module)
+        .collect();
     // Stable: LPT's order among units of a divided module.
     part.sort_by_key(|&index| {
         let unit = &units[index];
@@ -154,7 +160,7 @@ fn keep_modules_together(part: &mut [usize], units: &[Unit], counts: &HashMap<u3
         let first = if is_divided { 0 } else { unit.first };
         let longest = if is_divided { unit.cost } else { 0 };
         (
-            unit.enter == 0,
+            !expensive.contains(&unit.module),
             places[&unit.module],
             first,
             Reverse(longest),

@@ -1,6 +1,6 @@
 //! Dividing modules with expensive fixtures among given workers, so that all are done together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::Tests;
@@ -38,6 +38,12 @@ pub fn modules(tests: &Tests, costs: &Costs) -> Vec<Module> {
             tests: range,
         })
         .collect()
+}
+
+/// Leaves the units that are not of these modules; classes in them may still cost something.
+pub fn keep_others(units: &mut Vec<Unit>, modules: &[Module]) {
+    let numbers: HashSet<u32> = modules.iter().map(|module| module.number).collect();
+    units.retain(|unit| !numbers.contains(&unit.module));
 }
 
 /// Plans in which each module is divided among the workers that are `inside`: in the order of collection, and put together
@@ -92,11 +98,8 @@ pub fn again(
     if looks * ROUNDS > STEPS {
         return Vec::new();
     }
-    let open: Vec<Unit> = units
-        .iter()
-        .filter(|unit| unit.enter == 0)
-        .copied()
-        .collect();
+    let mut open = units.clone();
+    keep_others(&mut open, &modules);
     plans(tests, costs, &modules, &inside, &open, workers)
 }
 

@@ -48,7 +48,7 @@ pub fn plans(
     }
     let mut open = units::group(tests, costs, split);
     add(&mut open);
-    open.retain(|unit| unit.enter == 0);
+    divide::keep_others(&mut open, &modules);
     let search = Search {
         modules: &modules,
         workers,

@@ -51,6 +51,7 @@ mod slot;
 pub mod spill;
 mod steal;
 mod sync;
+mod thief;
 mod toll;
 #[cfg(not(loom))]
 mod waker;

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 # Before the modules are imported: their assertions are part of the tests.
-pytest.register_assert_rewrite("daemons", "fidelity", "harness", "messages", "processes", "rich", "running", "screen")
+pytest.register_assert_rewrite(
+    "daemons", "fidelity", "grid", "harness", "messages", "processes", "rich", "running", "screen"
+)
 
 import processes
 from harness import Project

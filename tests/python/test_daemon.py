@@ -276,6 +276,30 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert processes.wait_until(lambda: len(project.processes()) == 14, seconds=60)
 
 
+def test_memory_is_bounded(project: Project) -> None:
+    """What was used least recently goes, and the status says so; the run that is at work ends well."""
+    project.write({"pyproject.toml": "[tool.rpytest]\nmemory_limit = 1\n", "test_a.py": PASSING["test_a.py"]})
+    assert "at most 1 are kept" in (project.rpytest("-n2", junit=False), status(project))[1]
+    assert processes.wait_until(lambda: runs(project) == [] and "  preload " not in status(project), seconds=60)
+    assert "the last session was not reused: it was let go, as more than 1 MiB are in use (`memory_limit`)" in status(
+        project
+    )
+    assert project.rpytest("-n2", junit=False).counts == {"passed": 2}
+
+
+def test_its_log_is_bounded(project: Project) -> None:
+    project.write(PASSING)
+    project.rpytest("-n2", junit=False)
+    (log,) = project.runtime_dir.glob("*.log")
+    with log.open("a") as file:
+        file.write("x" * (2 << 20))
+    # An edit is worth a line.
+    project.write(test_a="def test_1(): pass\n")
+    project.rpytest("-n2", junit=False)
+    assert "is not reused" in log.read_text()
+    assert log.stat().st_size < 1 << 20
+
+
 def test_many_runs_cost_a_session_nothing(shared_project: Project, folder: Path) -> None:
     shared_project.fill(
         folder,

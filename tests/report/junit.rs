@@ -145,6 +145,67 @@ fn a_file_that_cannot_be_written_is_an_error_with_a_hint() {
     assert!(error.hint().contains("`--junitxml`"), "{}", error.hint());
 }
 
+/// The file of a run with one test, to which a shared fixture's finalizer then adds an error; and pytest's count of double failures.
+fn with_late_error(case: &str, double: u64) -> String {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("report.xml");
+    let start = RunStart {
+        junit: Some(JunitOptions {
+            path: path.clone(),
+            ..JunitOptions::default()
+        }),
+        ..crate::start(1, 0)
+    };
+    let mut first = passed(0);
+    case.clone_into(&mut first.junit);
+    first.junit_counts.passed = 1;
+    let mut late = passed(0);
+    late.reports.drain(..2);
+    r#"<testcase name="a"><error message="b">c</error></testcase>"#.clone_into(&mut late.junit);
+    late.junit_counts = JunitCounts {
+        error: 1,
+        double,
+        ..JunitCounts::default()
+    };
+    let mut junit = Junit::new();
+    let finished = |result| RunEvent::Finished { nodeid: "", result };
+    for event in [
+        RunEvent::Started(&start),
+        finished(&first),
+        finished(&late),
+        RunEvent::Ended(&end(0.1)),
+    ] {
+        junit.event(&event).expect("there is room");
+    }
+    std::fs::read_to_string(path).expect("it was written")
+}
+
+#[test]
+fn a_late_teardown_error_belongs_into_the_tests_own_element() {
+    let error = r#"<error message="b">c</error></testcase>"#;
+    for case in [
+        r#"<testcase name="a" time="1" />"#,
+        r#"<testcase name="a" time="1"></testcase>"#,
+    ] {
+        let text = with_late_error(case, 1);
+        assert!(
+            text.contains(&format!(r#"<testcase name="a" time="1">{error}"#)),
+            "{text}"
+        );
+        assert_eq!(attribute(&text, "tests"), "1");
+    }
+    // After a failure it has one of its own, and which of the two counts is the other way round.
+    let failed = r#"<testcase name="a"><failure message="d"></failure></testcase>"#;
+    for (double, tests) in [(1, "2"), (0, "1")] {
+        let text = with_late_error(failed, double);
+        assert!(
+            text.contains(&format!(r#"{failed}<testcase name="a">{error}"#)),
+            "{text}"
+        );
+        assert_eq!(attribute(&text, "tests"), tests);
+    }
+}
+
 #[test]
 fn without_the_option_there_is_no_file() {
     let mut junit = Junit::new();
