@@ -103,6 +103,10 @@ _COMPLETED = frozenset({"dist", "distload", "numprocesses", "maxprocesses", "ste
 _COUNTING = frozenset({"numprocesses", "maxprocesses", "tx", "rpytest_replay"})
 
 
+#: What this version's function wants to know.
+_SETUP = tuple(inspect.signature(determine_setup).parameters)
+
+
 class Declined(Exception):
     """This session can't serve that command line; the text says why."""
 
@@ -173,7 +177,6 @@ class Arguments:
         given = different.get("file_or_dir", self.own["file_or_dir"])
         if "file_or_dir" not in different:
             return list(config.args), config.args_source
-        parameters = inspect.signature(determine_setup).parameters
         known = {
             "inifile": self.own["inifilename"],
             "override_ini": self.own.get("override_ini"),
@@ -182,7 +185,7 @@ class Arguments:
             "invocation_dir": config.invocation_params.dir,
         }
         try:
-            root, inifile, *_ = determine_setup(**{name: known[name] for name in parameters})
+            root, inifile, *_ = determine_setup(**{name: known[name] for name in _SETUP})
         except Exception as error:
             raise Declined(f"the configuration is another one: {error}") from None
         if root != config.rootpath or inifile != config.inipath:
