@@ -320,7 +320,9 @@ def test_many_runs_cost_a_session_nothing(shared_project: Project, folder: Path)
         assert shared_project.rpytest("-n2", junit=False, cwd=folder).status == 0
     after = measure()
     assert runs(shared_project, folder) == [12]
-    assert after[:2] == before[:2], "descriptors of the session and of the daemon"
+    assert after[0] == before[0], "descriptors of the session"
+    # Sessions of other tests come to their end meanwhile, and a trunk says who it is; one for each run would be ten.
+    assert after[1] < before[1] + 10, "descriptors of the daemon"
     assert after[2] <= before[2] + 2, "MiB of the session"
 
 
