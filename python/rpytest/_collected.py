@@ -90,7 +90,9 @@ def _wide_parameters(item: pytest.Item) -> tuple[tuple[str, int], ...]:
         return ()
     scopes = callspec._arg2scope
     return tuple(
-        (name, index) for name, index in callspec.indices.items() if scopes.get(name, Scope.Function) is not Scope.Function
+        (name, index)
+        for name, index in callspec.indices.items()
+        if scopes.get(name, Scope.Function) is not Scope.Function
     )
 
 
