@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest import _arguments, _identity, _plugin, _shard
+from rpytest import _arguments, _identity, _looks, _plugin, _shard
 from rpytest._arguments import Declined
 from rpytest._encode import install_junit
 from rpytest._reporter import Terminal
@@ -121,10 +121,11 @@ def terminal(session: pytest.Session, held: Terminal, different: dict[str, Any],
     reporter: Any = held.reporter
     if reporter is None:
         return
-    if not held.has_plain_header and _IN_HEADER & different.keys():
+    is_same = not _looks.looks.header_depends_on(different)
+    if not held.has_plain_header and (_IN_HEADER & different.keys() or not is_same):
         raise Declined("pytest's header is not all that was written before the tests were collected")
     stats, collected = reporter.stats, reporter._numcollected
-    held.begin_again(session, may_keep=True)
+    held.begin_again(session, may_keep=is_same)
     if collects_again:
         reporter.stats.update({name: list(reports) for name, reports in held.early_stats.items()})
     else:

@@ -159,6 +159,9 @@ class Arguments:
             for name in self.own.keys() | new
             if self.own.get(name, nothing) != new.get(name, nothing)
         }
+        if _looks.GIVEN in _looks.looks.seen:
+            # For somebody who reads them `-k a` is not `-ka`.
+            raise Declined(f"the arguments are others, and were read by {_looks.where(_looks.GIVEN)}")
         for name in sorted(different):
             if name not in FREE:
                 raise Declined(f"the option `{name}` has another value")

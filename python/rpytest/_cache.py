@@ -8,17 +8,31 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
 _PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
+#: What they keep.
+CACHE_FILES = ("lastfailed", "nodeids", "stepwise")
+
 
 def reads_cache(config: pytest.Config) -> bool:
     """Whether what was selected depends on the cache."""
     option = config.option
     return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip"))
+
+
+def is_read_by_pytest(frame: FrameType | None) -> bool:
+    """Whether it is pytest for itself that opens a file in ``frame``, not somebody else by pytest's cache."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.partition(".")[0] != "pathlib" and (name, frame.f_code.co_name) != ("_pytest.cacheprovider", "get"):
+            return name.startswith("_pytest.")
+        frame = frame.f_back
+    return False
 
 
 def save_without_run(session: pytest.Session) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from _pytest.scope import Scope
 
 from rpytest import _groups, _shard
 from rpytest._controllers import News
@@ -61,14 +62,16 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
     """
     ids, modules, classes = [], [], []
     module_numbers: dict[int, int] = {}
-    class_numbers: dict[tuple[int, int], int] = {}
+    class_numbers: dict[tuple[int, int, tuple[tuple[str, int], ...]], int] = {}
     for item in items:
         ids.append(item.nodeid)
         module = item.getparent(pytest.File)  # type: ignore[type-abstract]
         cls = item.getparent(pytest.Class)
         key = id(module)
         modules.append(module_numbers.setdefault(key, len(module_numbers)))
-        classes.append(class_numbers.setdefault((key, id(cls)), len(class_numbers)))
+        # A parameter of a wider scope is entered and left like a class: pytest has put its tests next to each other.
+        place = (key, id(cls), _wide_parameters(item))
+        classes.append(class_numbers.setdefault(place, len(class_numbers)))
     times = max(1, copies)
     content = {
         "ids": ids * times,
@@ -78,6 +81,19 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
         "serial": [number + copy * len(items) for copy in range(times) for number in _groups.serial(items)],
     }
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def _wide_parameters(item: pytest.Item) -> tuple[tuple[str, int], ...]:
+    """Names and indices of the parameters that a test shares with others: those of class scope or wider."""
+    callspec: Any = getattr(item, "callspec", None)
+    if callspec is None:
+        return ()
+    scopes = callspec._arg2scope
+    return tuple(
+        (name, index)
+        for name, index in callspec.indices.items()
+        if scopes.get(name, Scope.Function) is not Scope.Function
+    )
 
 
 def describe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,12 @@ class Conftests:
         #: Conftests that the selection asked about last would load before collection, those of outer folders first.
         self.earlier: list[Any] = []
         self._late = _LATE if has_controller else _LATE | _LATE_REPORT
+
+    def imported(self) -> Iterator[tuple[str, Any]]:
+        """Names and modules of those that the selection asked about last would load, those of inner folders first."""
+        for path, module in sorted(self._modules.items(), reverse=True):
+            if path.parent in self.loaded:
+                yield module.__name__, module
 
     def obstacle(self, args: Sequence[str], folders: Iterable[Path]) -> str | None:
         """Why a selection by ``args`` would not do the same as if nothing else had been collected; ``folders`` are those it has collected."""

@@ -170,8 +170,8 @@ def _describe_socket(fd: int) -> str | None:
         with contextlib.suppress(OSError):
             sock.getpeername()
             return "a connected socket"
-        if sock.type & socket.SOCK_DGRAM or sock.type & socket.SOCK_RAW:
-            return "a datagram socket" if sock.type != socket.SOCK_STREAM else None
+        # One that is connected later, by one of the workers, would be connected for all.
+        return "a socket that is not connected yet" if sock.type == socket.SOCK_STREAM else "a datagram socket"
     return None
 
 

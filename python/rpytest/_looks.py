@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -35,24 +35,32 @@ class Looks:
     def __init__(self) -> None:
         self.active = False
         self.seen: dict[str, str] = {}
+        #: What was read for pytest's header only: that is written anew where it matters.
+        self.in_header: dict[str, str] = {}
+        self._target = self.seen
 
     def note(self, name: str, frame: FrameType | None) -> None:
         """Somebody in ``frame`` reads ``name``."""
         while frame is not None and frame.f_code.co_name in _GETTERS and _top(frame) == "_pytest":
             frame = frame.f_back
         own = _OWN if name != GIVEN else _OWN - _READERS
-        if frame is None or _top(frame) in own or name in self.seen:
+        if frame is None or _top(frame) in own or name in self._target:
             return
-        self.seen[name] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        self._target[name] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """While something is done that is done again for every run."""
-        before, self.active = self.active, False
+    def for_header(self) -> Iterator[None]:
+        """While hooks say what is to be in the header."""
+        self._target = self.in_header
         try:
             yield
         finally:
-            self.active = before
+            self._target = self.seen
+
+    def header_depends_on(self, different: Collection[str]) -> bool:
+        """Whether a hook may say something else with other values of these options."""
+        found = self.in_header
+        return GIVEN in found or any(name in found or EVERYTHING in found for name in different)
 
 
 def _top(frame: FrameType) -> str:
@@ -124,6 +132,7 @@ def watch(config: pytest.Config) -> None:
     """Begin to notice who reads the options; ``config`` has parsed nothing yet."""
     looks.active = True
     looks.seen.clear()
+    looks.in_header.clear()
     config.option.__class__ = Options
     object.__setattr__(config.invocation_params, "__class__", _Invocation)
     if type(sys.argv) is list:

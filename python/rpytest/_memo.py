@@ -108,6 +108,20 @@ class Memo:
 
     # While a selection is collected
 
+    def harmful(self) -> str | None:
+        """What a module that is left out, or comes at another place in the sequence, has done to others."""
+        used = dict.fromkeys(self.used)
+        for collector, effect in self.effects.items():
+            if collector not in used:
+                return f"importing {collector.nodeid} {effect}"
+        if self.effects:
+            importing = [node for node in used if isinstance(node, pytest.File) or node in self.effects]
+            known = set(importing)
+            if importing != [node for node in self.reports if node in known]:
+                collector, effect = next(iter(self.effects.items()))
+                return f"the sequence is another one, and importing {collector.nodeid} {effect}"
+        return None
+
     def begin(self, decline: Callable[[str], NoReturn], lists_again: bool) -> None:
         """From here on answer from memory; ``decline`` is called when that is not possible."""
         self._decline = decline
@@ -187,19 +201,25 @@ def recorded_warnings() -> list[warnings.WarningMessage] | None:
     return found if isinstance(found, list) else None
 
 
-def _surroundings() -> tuple[dict[Any, Any], str | None]:
+def _surroundings() -> tuple[dict[Any, Any], str | None, list[Any]]:
     # The mapping below: a copy of `os.environ` itself would look every variable up.
     environment: Any = os.environ
     try:
         folder = os.getcwd()
     except OSError:
         folder = None
-    return dict(dict.items(environment._data)), folder
+    # Libraries have some for certain messages or modules, their own: whoever imports them first adds these.
+    filters = [entry for entry in warnings.filters if entry[1] is None and entry[3] is None]
+    return dict(dict.items(environment._data)), folder, filters
 
 
-def _difference(before: tuple[dict[Any, Any], str | None], after: tuple[dict[Any, Any], str | None]) -> str | None:
+def _difference(
+    before: tuple[dict[Any, Any], str | None, list[Any]], after: tuple[dict[Any, Any], str | None, list[Any]]
+) -> str | None:
     if before[1] != after[1]:
         return "changes the current directory"
+    if before[2] != after[2]:
+        return "changes which warnings are shown"
     if before[0] != after[0]:
         keys = before[0].keys() | after[0].keys()
         names = sorted(os.fsdecode(key) for key in keys if before[0].get(key) != after[0].get(key))

@@ -396,8 +396,8 @@ class Hooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_header(self) -> Iterator[None]:
-        """It is written anew for each run with other arguments: what is read for it is no dependency."""
-        with _looks.looks.paused():
+        """It is written anew for a run with other arguments where these were read for it: that is no dependency."""
+        with _looks.looks.for_header():
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)

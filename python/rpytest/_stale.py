@@ -20,7 +20,7 @@ import pytest
 from rpytest import _perrun, _process
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
-from rpytest._cache import reads_cache
+from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
 from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
@@ -69,6 +69,8 @@ class Dependencies:
         #: Entries of a directory when it was listed first.
         self._listed: dict[str, bytes] = {}
         self._written: set[str] = set()
+        #: Files of pytest's cache that a conftest or plugin has read.
+        self._cache_read: set[str] = set()
         #: Modules in the order in which their imports began; those that could not be imported, too.
         self.imports: dict[str, None] = {}
         #: Contents of files that were read and written, before they were written.
@@ -134,6 +136,8 @@ class Dependencies:
             source = source_of(name)
             if source not in self._opened:
                 self._opened[source] = _state(source)
+            if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
+                self._cache_read.add(name)
         if flags & (os.O_WRONLY | os.O_RDWR):
             if name in self._opened and name not in self._overwritten and name not in self._written:
                 self._watching = False
@@ -301,13 +305,12 @@ class Dependencies:
         """Every folder that was listed so far."""
         return list(self._listed)
 
-    @staticmethod
-    def _pytest_cache(config: pytest.Config) -> set[str]:
-        """Files of pytest's cache that it reads and rewrites in every run, unless this selection was made from them."""
+    def _pytest_cache(self, config: pytest.Config) -> set[str]:
+        """Files of pytest's cache that it reads and rewrites in every run, unless this selection was made from them, or somebody else has read them."""
         cache: Any = getattr(config, "cache", None)
         if cache is None or reads_cache(config):
             return set()
-        return {os.path.join(cache._cachedir, "v", "cache", name) for name in ("lastfailed", "nodeids", "stepwise")}
+        return {os.path.join(cache._cachedir, "v", "cache", name) for name in CACHE_FILES} - self._cache_read
 
     def changed(self) -> str | None:
         """Why the session can't be used again, or ``None``."""

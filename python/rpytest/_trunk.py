@@ -348,9 +348,9 @@ class Trunk:
         if len(set(map(id, session.items))) != len(session.items):
             self._decline("a test is meant twice")
         used = set(memo.used)
-        for collector, effect in memo.effects.items():
-            if collector not in used:
-                self._decline(f"importing {collector.nodeid} {effect}")
+        harm = memo.harmful()
+        if harm is not None:
+            self._decline(harm)
         for collector, recorded in memo.warnings.items():
             if collector not in used and any(warning.filename != str(collector.path) for warning in recorded):
                 self._decline(f"collecting {collector.nodeid} warned of something elsewhere")
@@ -386,6 +386,9 @@ class Trunk:
                     self._decline(f"there is more than one module `{name}`")
         unwanted = added - wanted
         forget(unwanted, [name for name, folder in modules.items() if folder in unwanted])
+        for name, module in self.conftests.imported():
+            # Its name was taken by one of another folder.
+            sys.modules.setdefault(name, module)
 
     def _accept(self) -> None:
         """The run is this process's; from here on everything goes as in a session of its own."""

@@ -454,3 +454,27 @@ def test_module_fixtures_are_set_up_once_when_their_cost_is_known(project: Proje
     # Nothing is known in the first run; on a busy machine a worker may be held up so long that taking over pays.
     assert counts[0] >= 8
     assert counts[-1] == 8, counts
+
+
+def test_tests_of_an_expensive_parameter_stay_together(project: Project) -> None:
+    """A session fixture with two values exists with one at a time: each worker that changes sets it up again."""
+    project.write(
+        test_a="""
+        import pathlib, pytest, time
+
+        @pytest.fixture(scope="session", params=["sqlite", "postgres"])
+        def engine(request):
+            time.sleep(0.2)
+            (pathlib.Path(__file__).parent / "setups").open("a").write(f"{request.param}\\n")
+
+        @pytest.mark.parametrize("i", range(12))
+        def test_it(i, engine): time.sleep(0.005)
+        """
+    )
+    seen: list[list[str]] = []
+    while len(seen) < 8 and ["postgres", "sqlite"] not in seen[1:]:
+        assert project.rpytest("-n", "2").status == 0
+        seen.append(sorted((project.path / "setups").read_text().split()))
+        (project.path / "setups").unlink()
+    # As for modules: on a busy machine taking over may pay.
+    assert seen[-1] == ["postgres", "sqlite"], seen

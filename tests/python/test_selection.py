@@ -203,9 +203,59 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
         },
         ["", "-q -q -q test_a.py::test_a test_a.py::test_b", "test_a.py::test_b"],
     ),
+    "arguments are read that mean the same": (
+        {"test_a.py": "import sys\nSHORT = '-v' in sys.argv\ndef test_a(): assert not SHORT"},
+        ["-v", "--verbose", "-v"],
+    ),
+    "options are read for the header": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_report_header(config):\n"
+            "    return f'{config.getoption(\"keyword\")} {config.option.tbstyle} {len(config.args[0])}'",
+        },
+        ["", "-k test_a", "--tb=short", "a", "-v", ""],
+    ),
+    "arguments are read for the header": (
+        {
+            **TWO,
+            "conftest.py": "def pytest_report_header(config): return str('-q' in config.invocation_params.args)",
+        },
+        ["", "-v -q", "a", "a --quiet -v"],
+    ),
+    "what failed last is read at configure": (
+        {
+            "conftest.py": "def pytest_configure(config): config.known = config.cache.get('cache/lastfailed', {})",
+            "test_a.py": "def test_a(request): assert not request.config.known\ndef test_b(): assert 0",
+        },
+        ["", "", "-v", "-k test_a", "-k test_b"],
+    ),
+    "conftests of one name": (
+        {
+            "conftest.py": "WHOSE = 'top'",
+            "a/conftest.py": "WHOSE = 'a'",
+            "a/test_a.py": "import sys\ndef test_a(): assert sys.modules['conftest'].WHOSE == 'a'",
+            "b/test_b.py": "import sys\ndef test_b(): assert sys.modules['conftest'].WHOSE == 'top'",
+        },
+        ["", "b", "a", "b/test_b.py::test_b a"],
+    ),
     "a module changes the environment": (
         {**TWO, "b/test_b.py": "import os\nos.environ['BY_B'] = '1'\ndef test_b(): pass"},
         ["-rP", "-rP a", "-rP b"],
+    ),
+    "a module changes the environment for those after it": (
+        {
+            "a/test_a.py": "import os\nGIVEN = os.environ.get('BY_B')\ndef test_a(): assert GIVEN is None",
+            "b/test_b.py": "import os\nos.environ['BY_B'] = '1'\ndef test_b(): pass",
+        },
+        ["", "b a", "a b", "a b/test_b.py::test_b", "-v"],
+    ),
+    "a module silences warnings": (
+        {
+            "test_a.py": "import warnings\nwarnings.warn('a')\ndef test_a(): pass",
+            "test_b.py": "import warnings\nwarnings.simplefilter('ignore')\ndef test_b(): pass",
+            "test_c.py": "import warnings\nwarnings.warn('c')\ndef test_c(): pass",
+        },
+        ["", "test_c.py", "test_a.py", "test_b.py test_a.py", "-v"],
     ),
     "a conftest of another folder acts on everything": (
         {**TWO, "b/conftest.py": "def pytest_collection_modifyitems(items):\n    del items[1:]"},

@@ -76,7 +76,7 @@ CASES = [
         },
         shared=("config",),
         own={"engine": "parametrized"},
-        times=2,
+        times=None,
         notes=("up engine sqlite", "up config", "down engine", "up engine postgres", "down engine", "down config"),
     ),
     Case(

@@ -121,6 +121,63 @@ def test_finalizer_fails_after_a_crash(ground: Ground) -> None:
     assert notes == NOTES
 
 
+STOPS = {"-x": ("-x",), "stepwise": ("--sw",), "2 workers": ("-n2", "-x")}
+FAILS = TWO.replace('note("down inner")', 'note("down inner"); raise ValueError("stays up")')
+DIES = TWO.replace('note("down inner")', 'import os; note("down inner"); os._exit(5)')
+
+
+@pytest.mark.parametrize("conftest", [FAILS, DIES], ids=["fails", "dies"])
+@pytest.mark.parametrize("args", STOPS.values(), ids=STOPS)
+def test_finalizer_fails_in_a_run_that_was_stopped(ground: Ground, args: tuple[str, ...], conftest: str) -> None:
+    """The error is the last dependant's that has run: a test that never ran has no teardown."""
+    fill(ground, conftest=conftest, test_a=parametrized("inner", "assert i < 3"))
+    result, notes = ground.rpytest("-n1", *args)
+    assert notes[:3] == NOTES[:3]
+    blamed = [name for name, outcome in result.outcomes.items() if "+" in outcome]
+    assert len(blamed) == 1
+    # Each has run: nothing but a finalizer's failure would be said of a test that has not.
+    assert set(result.outcomes.values()) <= {"passed", "failed", "error+failed", "failed+failed", "error+passed"}
+    if "-n2" not in args:
+        assert list(result.outcomes) == [f"test_a::test_one[{i}]" for i in range(4)]
+        assert blamed == ["test_a::test_one[3]"]
+
+
+def test_finalizer_fails_and_no_dependant_has_run(ground: Ground) -> None:
+    """It is the last test's that has run; without one it is said outside of tests."""
+    fill(ground, conftest=FAILS, test_0="def test_first(): assert 0\n", test_a=parametrized("inner"))
+    result, notes = ground.rpytest("-n1", "-x")
+    assert result.outcomes == {"test_0::test_first": "error+failed"}
+    assert notes == NOTES
+    fill(ground, test_0="def test_first(): raise KeyboardInterrupt\n")
+    result, notes = ground.rpytest("-n1")
+    assert result.status == 2
+    assert result.outcomes == {}
+    assert "no test has run that could report it" in result.stdout
+    assert "ValueError: stays up" in result.stdout
+    assert notes == NOTES
+
+
+@pytest.mark.parametrize("failing", [0, 3])
+def test_finalizer_knows_how_many_have_failed(ground: Ground, failing: int) -> None:
+    """Some keep what they have made for whoever looks into the failure."""
+    conftest = """
+    import pytest
+    from notes import note
+
+    @pytest.fixture(scope="session")
+    def database(request):
+        yield
+        note(f"{request.session.testsfailed} of {len(request.session.items)}")
+    """
+    fill(ground, conftest=conftest, test_a=parametrized("database", f"assert i >= {failing}"))
+    _, serial = ground.pytest()
+    assert serial == (f"{failing} of 16",)
+    for n in (1, 4, 4):
+        result, notes = ground.rpytest(f"-n{n}")
+        assert result.status == (1 if failing else 0)
+        assert notes == serial
+
+
 def started(ground: Ground, *args: str, note: str) -> Running:
     """A run that has written the note."""
     ground.forget()
