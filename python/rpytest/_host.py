@@ -255,6 +255,7 @@ class Host:
         birth.timings = self.timings
         if self.shared is not None:
             birth.news = self.shared.news
+            birth.shared = [definition for definition, _ in self.shared.set_up]
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()

@@ -414,7 +414,7 @@ class SharedFixtures:
             __tracebackhide__ = True
             if len(errors) == 1:
                 raise errors[0]
-            raise _group(f"errors while tearing down {self.session!r}", errors)
+            raise group(f"errors while tearing down {self.session!r}", errors)
 
         call = CallInfo.from_call(again, when="teardown")
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -434,7 +434,8 @@ def _described(error: BaseException) -> str:
     return f"error: a finalizer of a session fixture failed, and no test has run that could report it\n{frames}"
 
 
-def _group(text: str, errors: list[BaseException]) -> BaseException:
+def group(text: str, errors: list[BaseException]) -> BaseException:
+    """What pytest raises for several exceptions in one teardown."""
     import _pytest.runner as runner
 
     kind: Any = getattr(runner, "BaseExceptionGroup", None)

@@ -157,6 +157,57 @@ def test_finalizer_fails_and_no_dependant_has_run(ground: Ground) -> None:
     assert notes == NOTES
 
 
+FACTORY = """
+import pytest
+from notes import note
+
+@pytest.fixture(scope="session")
+def make(request):
+    def make(name, end=lambda: None):
+        request.addfinalizer(lambda: (note(f"down {name}"), end()))
+        return name
+    yield make
+    note("down make")
+
+@pytest.fixture(scope="module")
+def module(make):
+    yield make("of a module")
+"""
+
+
+@pytest.mark.parametrize("end", ["passes", "fails", "-x", "ctrl-c"])
+def test_finalizers_that_tests_add(ground: Ground, end: str) -> None:
+    """Each runs once, in the worker in which it was added, before those of the fixture."""
+    last = {
+        "passes": "pass",
+        "fails": "make('bad', lambda: 1 / 0)",
+        "-x": "assert 0",
+        "ctrl-c": "raise KeyboardInterrupt",
+    }[end]
+    fill(
+        ground,
+        conftest=FACTORY,
+        test_a=parametrized("make, module", f"make(f'user {{i}}')\n    if i == 7:\n        {last}", count=8),
+    )
+    args = ("-x",) if end == "-x" else ()
+    serial, serial_notes = ground.pytest(*args)
+    assert len(serial_notes) == (11 if end == "fails" else 10)
+    assert serial_notes[-1] == "down make"
+    for n in (1, 4, 4):
+        result, notes = ground.rpytest(f"-n{n}", *args)
+        assert result.status == serial.status
+        assert notes[-1] == "down make"
+        if n == 1:
+            assert notes == serial_notes
+            assert result.counts == serial.counts
+        elif end in ("passes", "fails"):
+            # A module's fixture is made in each worker that needs it.
+            assert sorted(set(notes)) == sorted(serial_notes)
+            assert len([line for line in notes if line.startswith("down user")]) == 8
+            assert result.counts == serial.counts
+        assert ("ZeroDivisionError" in result.stdout) == (end == "fails")
+
+
 @pytest.mark.parametrize("failing", [0, 3])
 def test_finalizer_knows_how_many_have_failed(ground: Ground, failing: int) -> None:
     """Some keep what they have made for whoever looks into the failure."""
