@@ -230,7 +230,7 @@ class BareWorker(Role):
         return True
 
     def _fork_answers(self, collected: Collected) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         _process.flush_streams()
         if fork_detached() == 0:
             ours.close()
@@ -303,7 +303,7 @@ class BareHost(Host):
 
     def _fork_controller(self) -> Client:
         """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         _process.keep_private(ours)
         _process.flush_streams()
         streams = [os.dup(fd) for fd in range(3)]
@@ -445,7 +445,7 @@ class BareHost(Host):
         os.close(fds[-1])
         slot = child.birth.slot
         if "announcement" in message:
-            self.answering = socket.socket(fileno=fds[0])
+            self.answering = _wire.adopt(fds[0])
             self.answers = RemoteAnswers(self.answering)
             self.announcement = message["announcement"]
             self.announcement["options"]["testrunuid"] = self.uid

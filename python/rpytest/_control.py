@@ -113,7 +113,7 @@ class Base:
 
     def start(self, message: Message, streams: Sequence[int]) -> Client:
         """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         _process.keep_private(ours)
         try:
             _wire.send(self.sock, message, [theirs.fileno(), *streams])
@@ -277,7 +277,7 @@ class Start:
 
 def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base | Start:
     """Fork a base; returns :class:`Base` here and :class:`Start` in each controller. ``private`` is closed in them."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = _wire.pair()
     _process.keep_private(ours)
     _process.flush_streams()
     if fork_detached():
@@ -309,7 +309,7 @@ def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
             _leave()
         if fork_detached() == 0:
             sock.close()
-            run = socket.socket(fileno=fds[0])
+            run = _wire.adopt(fds[0])
             _process.keep_private(run)
             return Start(message, run, fds[1:])
         _wire.close_all(fds)

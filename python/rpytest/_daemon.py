@@ -285,7 +285,7 @@ class Daemon:
     def _plant(self, warm: Warm, message: Message, fds: list[int]) -> None:
         """A session has forked a trunk."""
         (fd,) = fds
-        control = socket.socket(fileno=fd)
+        control = _wire.adopt(fd)
         control.set_inheritable(False)
         self.runs += 1
         self.sessions[fd] = Warm(
@@ -317,7 +317,7 @@ class Daemon:
     def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
         self._make_room()
         request = pending.request
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         reaper = None
         forked = self.preloads.session(request, theirs) if preloaded else None
         if forked is not None:
@@ -660,7 +660,7 @@ def main() -> NoReturn:
     # What a shell or a CI runner leaves open must not be held open by a process that stays.
     os.closerange(3, options.conn)
     os.closerange(options.conn + 1, _MOST_DESCRIPTORS)
-    conn = socket.socket(fileno=options.conn)
+    conn = _wire.adopt(options.conn)
     conn.set_inheritable(False)
     if sys.path and sys.path[0] == "":
         # From `python -c`: the daemon has no directory of its own.

@@ -244,7 +244,7 @@ class Host:
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
         stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         if self.controller is not None:
             if incarnation > 0:

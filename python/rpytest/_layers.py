@@ -110,7 +110,7 @@ class Preloads:
         )
 
     def _make(self, key: str, request: Message, learned: Message, failed: dict[str, str], attempts: int) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
 
         def main() -> None:
             ours.close()

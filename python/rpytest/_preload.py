@@ -435,7 +435,7 @@ def _serve(control: socket.socket, preload: Preload) -> NoReturn:
         if pid == 0:
             control.close()
             _wire.close_all(list(children))
-            _be_session(socket.socket(fileno=fds[0]), preload, began)
+            _be_session(_wire.adopt(fds[0]), preload, began)
         _wire.close_all(fds)
         pidfd = os.pidfd_open(pid)
         children[pidfd] = pid
@@ -459,7 +459,7 @@ def _be_session(control: socket.socket, preload: Preload, began: int) -> NoRetur
     try:
         request, fds = _wire.receive(control)
         preload.dependencies.started_ns = began
-        session_main(control, socket.socket(fileno=fds[0]), request, fds[1:], True, preload)
+        session_main(control, _wire.adopt(fds[0]), request, fds[1:], True, preload)
     except _wire.Closed:
         # The daemon has not waited for this process.
         pass

@@ -110,7 +110,7 @@ class Server:
         if self.controllers.base is not None and not self._control(message, fds):
             return None
         self.request = message
-        self.conn = socket.socket(fileno=fds[0])
+        self.conn = _wire.adopt(fds[0])
         _process.keep_private(self.conn)
         return self._fork_host(warm=True, fds=fds[1:])
 
@@ -137,7 +137,7 @@ class Server:
                 self._retire(f"`config.workerinput[{key!r}]` is another value")
             return True
         self._tell({"ev": "accepted"})
-        with contextlib.suppress(_wire.Closed), socket.socket(fileno=fds[0]) as conn:
+        with contextlib.suppress(_wire.Closed), _wire.adopt(fds[0]) as conn:
             _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
         _wire.close_all(fds[1:])
         return False

@@ -139,7 +139,7 @@ class Trunk:
 
     def _fork(self) -> None:
         """Fork the trunk; the session goes on with its own run."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         _process.flush_streams()
         try:
             in_session = fork_detached()
@@ -268,7 +268,7 @@ class Trunk:
         _wire.close_all(list(self.children))
         self.children.clear()
         role.request = message
-        role.conn = socket.socket(fileno=fds[0])
+        role.conn = _wire.adopt(fds[0])
         _process.keep_private(role.conn)
         _process.adopt_streams(fds[1:])
         _process.adopt_noise(message["env"])
@@ -401,7 +401,7 @@ class Trunk:
             _wire.send(self.control, {"ev": "accepted", "run": self.run})
         self.control.close()
         # Nobody is to be told anything.
-        role.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        role.control, other = _wire.pair()
         other.close()
         if ended is not None:
             finish_plain(role.conn, role.control, ended)

@@ -77,7 +77,7 @@ class Warden:
         from rpytest import _native
 
         _native.adopt_orphans(True)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = _wire.pair()
         _process.flush_streams()
         pid = _process.fork()
         if pid == 0:

@@ -5,6 +5,7 @@ One packet is one message. See ``docs/design/protocol.md``; the Rust twin is ``s
 
 from __future__ import annotations
 
+import _socket
 import array
 import json
 import os
@@ -27,6 +28,9 @@ _from_json = json.JSONDecoder().decode
 
 class Closed(Exception):
     """The other side is gone."""
+
+
+_Socket = socket.socket
 
 
 def memfd(name: str, data: bytes | bytearray | memoryview) -> int:
@@ -69,6 +73,17 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
     finally:
         if body is not None:
             os.close(body)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets for messages. They block, even if a project has replaced those of Python (as `gevent.monkey` does)."""
+    ours, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return _Socket(fileno=ours.detach()), _Socket(fileno=theirs.detach())
+
+
+def adopt(fd: int) -> socket.socket:
+    """The socket of a descriptor, as those of :func:`pair`."""
+    return _Socket(fileno=fd)
 
 
 def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:

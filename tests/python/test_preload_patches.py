@@ -129,3 +129,17 @@ def test_by_a_test(site: Site) -> None:
         result = site.project.rpytest("-n", number, junit=False)
         assert result.counts == {"passed": 1}, result
     assert site.refusals() == []
+
+
+def test_sockets_of_its_own(project: Project) -> None:
+    """Nothing of rpytest's uses what a conftest has put in the place of Python's sockets."""
+    project.write(
+        conftest="import socket\nclass Socket(socket.socket):\n    def __init__(self, *args, **kwargs):\n"
+        "        super().__init__(*args, **kwargs)\n        self.setblocking(False)\n"
+        "socket.socket = Socket\n",
+        test_a="import socket\ndef test_1(): assert socket.socket.__name__ == 'Socket'\ndef test_2(): pass\n",
+    )
+    for arguments in ((), ("-n", "2"), ("-n", "2", "--start-method", "bare"), ("-n", "2", "--no-daemon")):
+        for _ in range(2):
+            result = project.rpytest(*arguments, junit=False)
+            assert (result.status, result.counts) == (0, {"passed": 2}), result
