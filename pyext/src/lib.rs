@@ -1,4 +1,4 @@
-//! `rpytest._native`: a worker's end of the segment, for Python.
+//! `rpytest._native`: a worker's end of the segment, for Python; and what Python can't do, or not fast enough.
 //!
 //! Thin on purpose: everything that can be wrong about shared memory is in `rpytest::ring`. Here it is only made
 //! callable, with the interpreter's lock held in the usual case (taking it again costs more than writing a record) and
@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd};
 
 /// How often a worker without work looks whether another one is held up.
@@ -185,6 +187,31 @@ fn adopt_orphans(yes: bool) -> PyResult<()> {
     ring::adopt_orphans(yes).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
+/// Whether the values of `now` begin with the very objects that are the values of `before`, in the same order.
+///
+/// Counts no references: in a forked process each count that is changed costs the copy of a page.
+#[pyfunction]
+fn begins_with(now: &Bound<'_, PyDict>, before: &Bound<'_, PyDict>) -> bool {
+    let (mut here, mut there) = (0, 0);
+    let (mut found, mut expected) = (std::ptr::null_mut(), std::ptr::null_mut());
+    loop {
+        // SAFETY: both are dictionaries, which nobody changes meanwhile, as this thread holds the interpreter's lock and
+        // runs no Python code. The borrowed values are only compared.
+        unsafe {
+            let no_key = std::ptr::null_mut();
+            if ffi::PyDict_Next(before.as_ptr(), &raw mut there, no_key, &raw mut expected) == 0 {
+                return true;
+            }
+            if ffi::PyDict_Next(now.as_ptr(), &raw mut here, no_key, &raw mut found) == 0 {
+                return false;
+            }
+        }
+        if found != expected {
+            return false;
+        }
+    }
+}
+
 /// Never waits for another thread: it may be the one that waits for room with the interpreter's lock released, and a
 /// signal handler of this very thread may call back into the worker.
 fn exclusive(end: &Mutex<WorkerEnd>) -> PyResult<std::sync::MutexGuard<'_, WorkerEnd>> {
@@ -234,5 +261,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Segment>()?;
     module.add_class::<Worker>()?;
     module.add_function(wrap_pyfunction!(adopt_orphans, module)?)?;
+    module.add_function(wrap_pyfunction!(begins_with, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

@@ -119,8 +119,13 @@ def _descriptors() -> list[int]:
 def _identity(fd: int) -> tuple[int, int, str] | None:
     with contextlib.suppress(OSError):
         status = os.fstat(fd)
-        return status.st_dev, status.st_ino, os.readlink(f"/proc/self/fd/{fd}")
+        return status.st_dev, status.st_ino, _name(os.readlink(f"/proc/self/fd/{fd}"))
     return None
+
+
+def _name(target: str) -> str:
+    """The name of a file; that it has been unlinked since (as our segment is when everybody has mapped it) makes it no other one."""
+    return target.removesuffix(" (deleted)")
 
 
 def _flags(fd: int) -> int:
@@ -157,8 +162,7 @@ def _describe(fd: int) -> str | None:
     if stat.S_ISCHR(mode):
         return f"a device open: {target}" if writable and target not in _STATELESS else None
     if stat.S_ISREG(mode) and writable and not target.startswith("/memfd:rpytest-"):
-        name = os.path.basename(target.removesuffix(" (deleted)"))
-        return f"a file open for writing: {name}"
+        return f"a file open for writing: {os.path.basename(_name(target))}"
     return None
 
 
@@ -170,8 +174,8 @@ def _describe_socket(fd: int) -> str | None:
         with contextlib.suppress(OSError):
             sock.getpeername()
             return "a connected socket"
-        if sock.type & socket.SOCK_DGRAM or sock.type & socket.SOCK_RAW:
-            return "a datagram socket" if sock.type != socket.SOCK_STREAM else None
+        # One that is connected later, by one of the workers, would be connected for all.
+        return "a socket that is not connected yet" if sock.type == socket.SOCK_STREAM else "a datagram socket"
     return None
 
 
@@ -182,7 +186,7 @@ def _shared_memory() -> set[str]:
         for line in file:
             fields = line.split(None, 5)
             if fields[1].startswith("rw") and fields[1].endswith("s"):
-                path = fields[5].strip() if len(fields) > 5 else ""
+                path = _name(fields[5].strip()) if len(fields) > 5 else ""
                 if not path.startswith(("/dev/shm/rpytest-", "/memfd:rpytest-", "/dev/shm/sem.")):
                     found.add(f"{fields[0]} {path}")
     return found

@@ -96,6 +96,13 @@ class Finder:
         if sys.path != self._path:
             self._path = list(sys.path)
             self._found.clear()
+        replaced = self._replaced(coming)
+        if replaced is not None:
+            what, of = replaced
+            # No telling whether the others have looked at it.
+            rest = {each.name for each in self.preload.owner.values() if of is None or of in each.closure}
+            rest -= {name, *(each.name for each in self.shown)}
+            return f"the project replaces `{what}` before `{name}` is imported", [name, *sorted(rest)]
         for step in coming:
             for each in step.found & step.modules.keys():
                 if "." not in each or each == name:
@@ -116,6 +123,19 @@ class Finder:
                 )
                 if rewritten is not None:
                     return f"pytest rewrites `{rewritten}`", [step.name]
+        return None
+
+    def _replaced(self, coming: list[Step]) -> tuple[str, Step | None] | None:
+        """What somebody has replaced of the modules that these steps may have looked at, and whose it is."""
+        if self.refuse is None and any(step.native for step in coming):
+            # By a test. Many libraries can't be initialised a second time, and it is too late for starting over.
+            return None
+        needed = {each for step in coming for each in step.closure if each in self.shown}
+        for step, marks in ((None, self.preload.marks), *((step, step.marks) for step in needed)):
+            for mark in marks:
+                replaced = mark.replaced()
+                if replaced is not None:
+                    return replaced, step
         return None
 
     def _origin(self, name: str, path: Any) -> str | None:

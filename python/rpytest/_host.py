@@ -12,13 +12,13 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _record, _wire
 from rpytest._answers import Answers
 from rpytest._control import Client, Died, Ended
-from rpytest._reporter import BODY_HEAD
+from rpytest._reporter import BODY_HEAD, split_bodies
 from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
@@ -215,12 +215,17 @@ class Host:
             self.segment.stop()
             _wire.send(self.conn, self.shared.stop)
 
-    def _finalize(self, request: Message, fds: Sequence[int] = ()) -> list[tuple[int, bytes]]:
+    def _finalize(
+        self, request: Message, fds: Sequence[int] = (), has_run: Collection[int] | None = None, failures: int = 0
+    ) -> list[tuple[int, bytes]]:
         """After the last worker: end what was shared."""
         if self.shared is None:
             return []
         every_report = self.controller is not None and self.controller.wants_reports
-        records = self.shared.finalize(every_report, request, fds)
+        records = self.shared.finalize(every_report, request, fds, has_run, failures)
+        notes, self.shared.homeless = self.shared.homeless, []
+        if notes:
+            _wire.send(self.conn, {"ev": "fixtures", "shared": [], "own": [], "notes": notes, "charged": []})
         stop, self.shared.stop = self.shared.stop, None
         for number, (test, body) in enumerate(records, 1):
             fd = _wire.memfd("rpytest-record", body)
@@ -250,6 +255,7 @@ class Host:
         birth.timings = self.timings
         if self.shared is not None:
             birth.news = self.shared.news
+            birth.shared = [definition for definition, _ in self.shared.set_up]
         _process.flush_streams()
         host = os.getpid()
         pid = _process.fork()
@@ -362,7 +368,9 @@ class Host:
     def _report(self, message: Message, fd: int) -> None:
         bodies = _wire.read_all(fd, int(message["len"]))
         began = time.monotonic()
-        records = self._finalize(message, [fd])
+        # A run that has passed is not reported: without a report, every test has a result.
+        has_run = {record[0] for record in split_bodies(memoryview(bodies)) if record[2] == _record.TEST}
+        records = self._finalize(message, [fd], has_run, int(message.get("failures") or 0))
         os.close(fd)
         for test, body in records:
             bodies += BODY_HEAD.pack(test, 0, _record.TEST, 0, 0, len(body)) + body

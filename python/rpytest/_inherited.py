@@ -7,8 +7,22 @@ import gc
 import os
 import select
 import subprocess
+import sys
 import time
 from typing import Any
+
+
+def _gone(pid: int) -> int | None:
+    """The wait status of a process once it has ended; 0 where the system doesn't tell."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    if fields[0] not in "ZX":
+        return None
+    # Exit code, the last field but those of newer kernels.
+    return int(fields[49]) if len(fields) > 49 else 0
 
 
 class InheritedPopen(subprocess.Popen[Any]):
@@ -16,28 +30,16 @@ class InheritedPopen(subprocess.Popen[Any]):
 
     _rpytest_pidfd = -1
 
-    def _gone(self) -> int | None:
-        """Its wait status once it has ended; 0 where the system doesn't tell."""
-        try:
-            with open(f"/proc/{self.pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            return 0
-        if fields[0] not in "ZX":
-            return None
-        # Exit code, the last field but those of newer kernels.
-        return int(fields[49]) if len(fields) > 49 else 0
-
     def _internal_poll(self, *_args: Any, **_kwargs: Any) -> int | None:
         if self.returncode is None:
-            status = self._gone()
+            status = _gone(self.pid)
             if status is not None:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:
         while True:
-            status = self._gone()
+            status = _gone(self.pid)
             if status is not None:
                 return self.pid, status
             if wait_flags & os.WNOHANG:
@@ -48,17 +50,53 @@ class InheritedPopen(subprocess.Popen[Any]):
                 time.sleep(0.02)
 
 
-def living() -> list[subprocess.Popen[Any]]:
-    """The processes that this one has started by `subprocess` and that have not been waited for."""
-    return [
-        candidate
-        for candidate in gc.get_objects()
-        if issubclass(type(candidate), subprocess.Popen) and getattr(candidate, "returncode", 0) is None
-    ]
+class InheritedChild:
+    """What `multiprocessing.Process` asks about its process, in front of the class that it is of."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Its exit code once it has ended; waits for that unless ``flag`` says otherwise."""
+        while self.returncode is None:
+            status = _gone(self.pid)
+            if status is not None:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            elif flag & os.WNOHANG:
+                return None
+            else:
+                time.sleep(0.02)
+        return self.returncode
 
 
-def take_over(processes: list[subprocess.Popen[Any]]) -> None:
-    """In a worker: make them answer by whether they live."""
+class Living:
+    """The processes that this one has started and that have not been waited for."""
+
+    def __init__(self) -> None:
+        #: By `subprocess`.
+        self.processes: list[subprocess.Popen[Any]] = [
+            candidate
+            for candidate in gc.get_objects()
+            if issubclass(type(candidate), subprocess.Popen) and getattr(candidate, "returncode", 0) is None
+        ]
+        #: By `multiprocessing`.
+        self.children: list[Any] = list(getattr(sys.modules.get("multiprocessing.process"), "_children", ()))
+
+    def take_over(self) -> None:
+        """In a worker: make them answer by whether they live."""
+        _take_over(self.processes)
+        for child in self.children:
+            running = child._popen
+            if running is None:
+                continue
+            kind = type(running)
+            with contextlib.suppress(TypeError):
+                running.__class__ = type(kind.__name__, (InheritedChild, kind), {})
+                # `multiprocessing` refuses to answer anybody else.
+                child._parent_pid = os.getpid()
+
+
+def _take_over(processes: list[subprocess.Popen[Any]]) -> None:
     for process in processes:
         kind = type(process)
         with contextlib.suppress(TypeError):

@@ -203,7 +203,12 @@ class Preloads:
             return
         for process in [process for process in self.processes.values() if process.key == key]:
             self._drop(process)
-            failed = {**process.failed, **dict.fromkeys(names, reason)}
+            first, *others = names
+            failed = {
+                **process.failed,
+                **dict.fromkeys(others, f"would come after `{first}`, {LEFT_OUT}"),
+                first: reason,
+            }
             self._make(key, process.request, process.learned, failed, 0)
 
     @staticmethod

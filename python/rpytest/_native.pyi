@@ -10,6 +10,12 @@ def die_with_parent() -> None:
 def adopt_orphans(yes: bool) -> None:
     """Whether descendants of this process become its children when their parents end."""
 
+def begins_with(now: dict[str, object], before: dict[str, object]) -> bool:
+    """Whether the values of `now` begin with the very objects that are the values of `before`, in the same order.
+
+    In a forked process much cheaper than it is in Python, as no reference is counted.
+    """
+
 @final
 class Segment:
     """The shared memory of one run, as it was made by the program. Inherited by forked processes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -224,10 +224,12 @@ class Needs:
         """The first test, as collected, that will have it set up."""
         return next((number for number in need.dependants if self._wants(number, need)), None)
 
-    def last(self, need: Need) -> int:
-        """The last test that requests it."""
-        wanting = (number for number in reversed(need.dependants) if not self.is_skipped(number))
-        return next(wanting, need.dependants[-1] if need.dependants else 0)
+    def last(self, need: Need, has_run: Container[int] | None = None) -> int | None:
+        """The last test that requests it, as collected; of those that have run, if they are known."""
+        for number in reversed(need.dependants):
+            if (has_run is None or number in has_run) and not self.is_skipped(number):
+                return number
+        return None
 
     def _wants(self, number: int, need: Need) -> bool:
         if self.is_skipped(number):

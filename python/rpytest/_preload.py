@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rpytest import _process, _steps, _wire
+from rpytest import _patches, _process, _steps, _wire
 from rpytest._stale import Dependencies
-from rpytest._steps import Held, Step, top
+from rpytest._steps import Binding, Held, Step, top
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -97,6 +97,8 @@ class Preload:
         #: The innermost step that failed.
         self._culprit: str | None = None
         self._making = False
+        #: What the modules that every session here has from the daemon consist of, without pytest's own.
+        self.marks: list[_patches.Mark] = []
 
     def make(self) -> None:
         """Import everything that is wanted, as far as it can be."""
@@ -109,9 +111,11 @@ class Preload:
         sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
         self._making = True
         try:
-            for name in self.wanted:
-                if name not in self.owner and name not in self._base and name not in self.failed:
-                    self._make_one(name)
+            for wanted in self.wanted:
+                # A package first, and not as a part of its sub-module.
+                for name in _steps.with_parents(wanted):
+                    if name not in self.owner and name not in self._base and name not in self.failed:
+                        self._make_one(name)
         finally:
             self._making = False
             sys.dont_write_bytecode = writes
@@ -121,6 +125,14 @@ class Preload:
             sys.meta_path[:] = self._finders[1:]
             warnings.filters[:] = self._filters  # type: ignore[index]
             _steps.filters_changed()
+        self._mark()
+
+    def _mark(self) -> None:
+        """Remember what all modules consist of at this moment."""
+        names = [name for name in self._base if top(name) not in _steps.OWN and top(name) != "encodings"]
+        self.marks = _patches.marks(sys.modules, names)
+        for step in set(self.owner.values()):
+            step.marks = _patches.marks(step.modules, step.modules)
 
     def _replace(self) -> list[tuple[ModuleType, str, Any]]:
         """Put refusals in the place of functions that cause no audit event (of threads not before Python 3.12); returns what was there."""
@@ -235,7 +247,9 @@ class Preload:
             package_name, _, attribute = name.rpartition(".")
             package = sys.modules.get(package_name)
             if package is not None and package_name not in step.modules and vars(package).get(attribute) is module:
-                step.bindings.append((package, attribute, module))
+                of = self.owner.get(package_name)
+                before = [mark.before(attribute) for mark in of.marks if mark.name == package_name] if of else []
+                step.bindings.append(Binding(package, attribute, module, before[0] if before else _patches.MISSING))
         known = [entry for each in self._visible for entry in each.filters]
         known += [_ALWAYS, *self._filters]
         step.filters = [entry for entry in warnings.filters if entry not in known]
@@ -245,6 +259,7 @@ class Preload:
             (finder, index < at) for index, finder in enumerate(sys.meta_path) if not any(finder is one for one in mine)
         ]
         step.closure = [*self._visible, step]
+        step.marks = _patches.marks(step.modules, step.modules)
         self.owner.update(dict.fromkeys(step.modules, step))
 
     # The import system, as long as steps are made

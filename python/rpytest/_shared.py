@@ -7,8 +7,9 @@ import gc
 import os
 import signal
 import time
+import traceback
 import types
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -54,6 +55,8 @@ class SharedFixtures:
         #: What was learned in this run, by fixture.
         self.learned: dict[int, str] = {}
         self.notes: list[str] = []
+        #: Failures of finalizers that no test can report, because none has run.
+        self.homeless: list[str] = []
         self.ward: Ward | None = None
         self.needs: Needs
         #: Those that were set up, in that order, with the request that did it; pytest's own among them.
@@ -62,11 +65,11 @@ class SharedFixtures:
         self.news: dict[int, News] = {}
         #: Ended by Ctrl-C or `pytest.exit` in a set-up or finalizer: a `stop` message.
         self.stop: Message | None = None
-        self.processes: list[Any] = []
+        self.processes: _inherited.Living | None = None
         self.readers: list[int] = []
         self.is_alive = False
-        #: Records about finalizers that nobody has been told yet.
-        self.records: list[tuple[int, bytes]] = []
+        #: How a finalizer has ended the process with the fixtures.
+        self.died: str | None = None
         #: A request that the process with the fixtures has not lived to answer, with its descriptors.
         self.left_over: tuple[Message, list[int]] | None = None
 
@@ -103,10 +106,7 @@ class SharedFixtures:
         """A finalizer has ended the process that ran it. The workers have ended before; what is left to do is done here."""
         assert warden.request is not None
         self.left_over = (warden.request, warden.fds)
-        last = max((self.needs.last(need) for need in self.needs.shareable()), default=0)
-        text = f"a finalizer of a session fixture ended its process: {warden.how()}"
-        message = {"test": last, "message": text, "duration": 0.0}
-        self.records = [(last, self.answers.crashed(message, ""))]
+        self.died = f"a finalizer of a session fixture ended its process: {warden.how()}"
 
     def _known_reason(self, definition: pytest.FixtureDef[Any]) -> str | None:
         return self.learned.get(id(definition)) or self.remembered.reason(definition)
@@ -204,7 +204,7 @@ class SharedFixtures:
         for plugin in (watcher, clock):
             if plugin is not None:
                 config.pluginmanager.unregister(plugin)
-        self.processes = _inherited.living()
+        self.processes = _inherited.Living()
         self.readers = watcher.readers
         _process.freeze()
 
@@ -308,41 +308,57 @@ class SharedFixtures:
         for definition, request in self.set_up:
             _kept.append((list(definition._finalizers), definition.cached_result, request))
             definition._finalizers.clear()
-        _inherited.take_over(self.processes)
+        if self.processes is not None:
+            self.processes.take_over()
         _hazards.reopen(self.readers)
 
     # After the last worker
 
     def finalize(
-        self, every_report: bool, request: Message | None = None, fds: Sequence[int] = ()
+        self,
+        every_report: bool,
+        request: Message | None = None,
+        fds: Sequence[int] = (),
+        has_run: Collection[int] | None = None,
+        failures: int = 0,
     ) -> list[tuple[int, bytes]]:
         """Run the finalizers; returns records for the tests to which their failures belong.
 
-        If a finalizer ends the process, its parent answers the request.
+        ``has_run``: the tests that have a result, unless all have. No other gets a record; for a failure without a test there is
+        :attr:`homeless`. ``failures`` is what the workers have counted: finalizers ask ``session.testsfailed``. If a finalizer ends the process, its parent answers the request.
         """
+        if self.died is not None:
+            died, self.died = self.died, None
+            last = self._last(self.needs.shareable(), has_run)
+            if last is None:
+                self.homeless.append(f"error: {died}")
+                return []
+            return [(last, self.answers.crashed({"test": last, "message": died, "duration": 0.0}, ""))]
         if not self.is_alive or self.ward is None:
-            records, self.records = self.records, []
-            return records
+            return []
         self.is_alive = False
         restart_capture(self.config)
         self.ward.lend(request, fds)
         signal.signal(signal.SIGINT, self.interrupt_handler)
+        self.session.testsfailed += failures
         try:
-            return self._finalize(every_report)
+            return self._finalize(every_report, has_run)
         finally:
+            self.session.testsfailed -= failures
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.ward.take_back()
             park_capture(self.config)
             _adapters.finish_host(self.config)
 
-    def _finalize(self, every_report: bool | None) -> list[tuple[int, bytes]]:
+    def _finalize(self, every_report: bool | None, has_run: Collection[int] | None = None) -> list[tuple[int, bytes]]:
         __tracebackhide__ = True
         self.is_alive = False
         known = [need for definition, _ in self.set_up if (need := self.needs.of(definition)) is not None]
-        last = max((self.needs.last(need) for need in known if need.dependants), default=0)
-        item: Any = self.needs.item(last)
+        last = self._last(known, has_run)
+        # Plugins want a test around a phase, whether one has run or not.
+        item: Any = self.needs.item(self._last(known, None) or 0 if last is None else last)
         news = News()
-        errors: dict[int, list[BaseException]] = {}
+        errors: dict[int | None, list[BaseException]] = {}
         stack = self.session._setupstate.stack
         finalizers, _ = stack.get(self.session, ([], None))
         with self._phase(item, "teardown", news), no_terminal(_no_debugger):
@@ -358,13 +374,16 @@ class SharedFixtures:
                     self._interrupted(_record.WHY_EXIT, status, str(error.msg))
                     signal.signal(signal.SIGINT, self.interrupt_handler)
                 except BaseException as error:
-                    errors.setdefault(self._owner(finalizer, last), []).append(error)
+                    errors.setdefault(self._owner(finalizer, last, has_run), []).append(error)
         stack.clear()
         if every_report is None:
             return []
         records = []
         encoder = Encoder(self.config, self.answers.collected.xml, every_report)
         for number, found in errors.items():
+            if number is None:
+                self.homeless += map(_described, found)
+                continue
             report = self._failed(self.needs.item(number), found)
             if encoder.xml is not None:
                 _prime(encoder.xml, self.needs.item(number))
@@ -373,23 +392,29 @@ class SharedFixtures:
             _, body, _ = encoder.test([report], news.warnings)
             news.warnings = []
             records.append((number, body))
-        if news.warnings:
+        if news.warnings and last is not None:
             _, body, _ = encoder.test([], news.warnings)
             records.append((last, body))
         return records
 
-    def _owner(self, finalizer: object, last: int) -> int:
+    def _last(self, needs: Iterable[Need], has_run: Collection[int] | None) -> int | None:
+        """The last dependant of them all that has run; without one, the last test that has."""
+        numbers = [number for need in needs if (number := self.needs.last(need, has_run)) is not None]
+        return max(numbers, default=max(has_run, default=None) if has_run is not None else 0)
+
+    def _owner(self, finalizer: object, last: int | None, has_run: Collection[int] | None) -> int | None:
         """The last dependant of the fixture that a finalizer belongs to."""
         definition = getattr(getattr(finalizer, "func", None), "__self__", None)
         need = self.needs.of(definition)
-        return self.needs.last(need) if need is not None and need.dependants else last
+        number = None if need is None else self.needs.last(need, has_run)
+        return last if number is None else number
 
     def _failed(self, item: pytest.Item, errors: list[BaseException]) -> pytest.TestReport:
         def again() -> None:
             __tracebackhide__ = True
             if len(errors) == 1:
                 raise errors[0]
-            raise _group(f"errors while tearing down {self.session!r}", errors)
+            raise group(f"errors while tearing down {self.session!r}", errors)
 
         call = CallInfo.from_call(again, when="teardown")
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -403,7 +428,14 @@ def _prime(xml: CollectingXML, item: pytest.Item) -> None:
     xml.stats = dict.fromkeys(xml.stats, 0)
 
 
-def _group(text: str, errors: list[BaseException]) -> BaseException:
+def _described(error: BaseException) -> str:
+    """What is said of a finalizer's failure where no test can have it."""
+    frames = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return f"error: a finalizer of a session fixture failed, and no test has run that could report it\n{frames}"
+
+
+def group(text: str, errors: list[BaseException]) -> BaseException:
+    """What pytest raises for several exceptions in one teardown."""
     import _pytest.runner as runner
 
     kind: Any = getattr(runner, "BaseExceptionGroup", None)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from rpytest._patches import MISSING, Mark
 from rpytest._process import python_threads
 
 #: Packages that every process here has from the daemon, or that pytest imports in its own way.
@@ -38,6 +39,26 @@ _LOADERS = (importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionF
 RESTARTS_ITS_THREADS = frozenset({"numpy", "scipy"})
 
 
+@dataclass
+class Binding:
+    """A sub-module that is an attribute of a package which another step has brought in."""
+
+    package: ModuleType
+    attribute: str
+    module: ModuleType
+    #: What it was before.
+    before: object
+
+    def undo(self) -> None:
+        """Put back what it was before."""
+        if vars(self.package).get(self.attribute) is not self.module:
+            return
+        if self.before is MISSING:
+            delattr(self.package, self.attribute)
+        else:
+            setattr(self.package, self.attribute, self.before)
+
+
 @dataclass(eq=False)
 class Step:
     """One import and what it brought in."""
@@ -48,8 +69,7 @@ class Step:
     found: set[str] = field(default_factory=set)
     #: The steps that it needs, each after those that it needs itself; the last is this one.
     closure: list[Step] = field(default_factory=list)
-    #: Sub-modules that are attributes of a package that another step has brought in: package, attribute, module.
-    bindings: list[tuple[ModuleType, str, ModuleType]] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)
     filters: list[Any] = field(default_factory=list)
     #: Finders that it put into `sys.meta_path`, and whether at the front.
     finders: list[tuple[Any, bool]] = field(default_factory=list)
@@ -59,14 +79,15 @@ class Step:
     reads: set[str] = field(default_factory=set)
     #: It has loaded a library; many of them can't be initialised a second time.
     native: bool = False
+    #: What its modules consisted of when the preload was done.
+    marks: list[Mark] = field(default_factory=list)
 
     def show(self, name: str | None = None) -> None:
         """Let this process have it imported; ``name`` is what the import system itself is about to put in place."""
         for key, module in self.modules.items():
             if key != name:
                 sys.modules[key] = module
-        for package, attribute, module in self.bindings:
-            setattr(package, attribute, module)
+        self.bind()
         for finder, front in self.finders:
             if finder not in sys.meta_path:
                 sys.meta_path.insert(0 if front else len(sys.meta_path), finder)
@@ -77,14 +98,13 @@ class Step:
 
     def unbind(self) -> None:
         """Take its sub-modules out of other steps' packages."""
-        for package, attribute, module in self.bindings:
-            if vars(package).get(attribute) is module:
-                delattr(package, attribute)
+        for binding in self.bindings:
+            binding.undo()
 
     def bind(self) -> None:
         """Undo :meth:`unbind`."""
-        for package, attribute, module in self.bindings:
-            setattr(package, attribute, module)
+        for binding in self.bindings:
+            setattr(binding.package, binding.attribute, binding.module)
 
 
 class Held(importlib.machinery.ModuleSpec):
@@ -143,6 +163,12 @@ def filters_changed() -> None:
 def top(name: str) -> str:
     """The top-level package of a module."""
     return name.partition(".")[0]
+
+
+def with_parents(name: str) -> list[str]:
+    """The packages that a module is in, from the outermost on, and the module."""
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
 def folders() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from _pytest.tmpdir import TempPathFactory
 
 from rpytest import _identity, _live, _process, _record, _wire
 from rpytest._adapters import prepare_worker
+from rpytest._added import AddedFinalizers
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
@@ -57,6 +58,8 @@ class Birth:
         self.timings = False
         #: What shared fixtures have said, by test.
         self.news: dict[int, News] = {}
+        #: The shared fixtures, in the order of their set-ups.
+        self.shared: list[pytest.FixtureDef[Any]] = []
 
     @property
     def name(self) -> str:
@@ -117,6 +120,8 @@ class Worker:
             config.pluginmanager.register(self.clock, "rpytest-setups")
         if birth.news:
             config.pluginmanager.register(Herald(self, birth.news), "rpytest-herald")
+        if birth.shared:
+            config.pluginmanager.register(AddedFinalizers(birth.shared), "rpytest-added")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()

@@ -507,6 +507,8 @@ pub enum HostRequest<'a> {
         streamed: usize,
         /// Tests that belong to other shards.
         elsewhere: usize,
+        /// What plain pytest would have in `session.testsfailed`.
+        failures: u64,
         len: u64,
     },
     /// Answer to [`HostEvent::Shard`], with a memfd.

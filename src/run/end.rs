@@ -76,6 +76,7 @@ impl Run<'_> {
             duration: self.began.elapsed().as_secs_f64(),
             streamed: self.bodies.streamed(),
             elsewhere: self.elsewhere,
+            failures: self.verdict.failures,
             len,
         };
         if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {

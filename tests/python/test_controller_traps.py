@@ -245,28 +245,31 @@ class TestHangs:
         project.stop_daemon()
         assert processes.wait_until(lambda: not project.processes(), seconds=60)
 
-    def test_a_base_that_was_killed(self, project: Project) -> None:
+    @pytest.mark.parametrize("which", ["base", "trunk"])
+    def test_a_forked_helper_that_was_killed(self, project: Project, which: str) -> None:
+        """What controllers are forked from, or runs with other arguments: the next run does without it, or makes another one."""
         project.write({"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING})
         assert project.rpytest("-n2").status == 0
-        session = next(pid for pid in project.processes() if processes_parent(pid) != 1)
-        orphans = [pid for pid in project.processes() if pid != session and processes_parent(pid) == 1]
-        # The daemon leads a session of its own; the base, which is nobody's child, does not. Nor does the trunk, which comes later.
-        base, _trunk = sorted((pid for pid in orphans if processes_session(pid) != pid), key=processes_start)
-        processes.send([base], signal.SIGKILL)
+        orphans = [pid for pid in project.processes() if processes_parent(pid) == 1]
+        # The daemon leads a session of its own; these, which are nobody's children, do not. The base was forked first.
+        helpers = sorted((pid for pid in orphans if processes_session(pid) != pid), key=processes_start)
+        assert len(helpers) == 2
+        processes.send([helpers[["base", "trunk"].index(which)]], signal.SIGKILL)
         for _ in range(2):
             assert project.rpytest("-n2").counts == {"passed": 4}
+            assert project.rpytest("-n2", "-k", "test").counts == {"passed": 4}
 
 
 def processes_parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
-def processes_start(pid: int) -> int:
-    return int(_stat(pid)[19])
-
-
 def processes_session(pid: int) -> int:
     return int(_stat(pid)[3])
+
+
+def processes_start(pid: int) -> int:
+    return int(_stat(pid)[19])
 
 
 def _stat(pid: int) -> list[str]:

@@ -568,3 +568,27 @@ def test_condition_of_a_mark_that_cannot_be_evaluated(
     expected = shared_project.pytest(junit=False, cwd=folder)
     result = shared_project.rpytest("-n2", junit=False, cwd=folder)
     assert expected.status != 0 and result.status == expected.status, f"{result}\n{expected}"
+
+
+def test_a_file_that_is_unlinked_meanwhile_is_no_new_one(project: Project) -> None:
+    """As the run's own segment is, at any moment of a set-up."""
+    project.write(
+        test_a="""
+        import os, tempfile
+        import pytest
+
+        FILE = tempfile.NamedTemporaryFile("w", delete=False)
+
+        @pytest.fixture(scope="session")
+        def value():
+            os.unlink(FILE.name)
+            return 1
+
+        @pytest.mark.parametrize("i", range(4))
+        def test_it(i, value): assert value == 1
+        """
+    )
+    result = project.rpytest("-v", "-n2")
+    assert result.counts == {"passed": 4}
+    assert shared(result) == ["value"], result
+    assert own(result) == {}

@@ -162,6 +162,25 @@ CASES = [
         notes=NOTES,
     ),
     Case(
+        "socket-to-be-connected",
+        {
+            "conftest.py": fixture(
+                "server = socket.create_server(('127.0.0.1', 0))\n"
+                "client = socket.socket()\n"
+                "it = client, server.getsockname()",
+                "client.close()\nserver.close()",
+                "import socket",
+            ),
+            "test_a.py": parametrized(
+                "thing",
+                # The first to do so in each worker.
+                "if not hasattr(test_one, 'done'): thing[0].connect(thing[1])\n    test_one.done = True",
+            ),
+        },
+        own={"thing": "its set-up left a socket that is not connected yet"},
+        notes=NOTES,
+    ),
+    Case(
         "selector",
         {
             "conftest.py": fixture(

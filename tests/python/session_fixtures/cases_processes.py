@@ -107,6 +107,42 @@ CASES = [
         notes=NOTES,
     ),
     Case(
+        "multiprocessing-process-asked",
+        {
+            "conftest.py": fixture(
+                "it = multiprocessing.get_context('fork').Process(target=time.sleep, args=(1000,))\nit.start()",
+                "assert it.is_alive()\nit.terminate()\nit.join()\nassert it.exitcode == -15",
+                "import multiprocessing, time",
+            ),
+            "test_a.py": parametrized(
+                "thing",
+                body(
+                    "assert thing.is_alive() and thing.exitcode is None\n"
+                    "thing.join(0.01)\n"
+                    "assert thing.is_alive() and 'started' in repr(thing)"
+                ),
+            ),
+        },
+        shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
+        "multiprocessing-process-ends",
+        {
+            "conftest.py": fixture(
+                "context = multiprocessing.get_context('fork')\n"
+                "it = context.Process(target=os._exit, args=(3,))\nit.start()",
+                "it.join()\nassert it.exitcode == 3",
+                "import multiprocessing, os",
+            ),
+            "test_a.py": parametrized(
+                "thing", body("thing.join()\nassert not thing.is_alive()\nassert thing.exitcode == 3")
+            ),
+        },
+        shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
         "multiprocessing-manager",
         {
             "conftest.py": fixture(

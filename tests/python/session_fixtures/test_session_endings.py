@@ -121,6 +121,114 @@ def test_finalizer_fails_after_a_crash(ground: Ground) -> None:
     assert notes == NOTES
 
 
+STOPS = {"-x": ("-x",), "stepwise": ("--sw",), "2 workers": ("-n2", "-x")}
+FAILS = TWO.replace('note("down inner")', 'note("down inner"); raise ValueError("stays up")')
+DIES = TWO.replace('note("down inner")', 'import os; note("down inner"); os._exit(5)')
+
+
+@pytest.mark.parametrize("conftest", [FAILS, DIES], ids=["fails", "dies"])
+@pytest.mark.parametrize("args", STOPS.values(), ids=STOPS)
+def test_finalizer_fails_in_a_run_that_was_stopped(ground: Ground, args: tuple[str, ...], conftest: str) -> None:
+    """The error is the last dependant's that has run: a test that never ran has no teardown."""
+    fill(ground, conftest=conftest, test_a=parametrized("inner", "assert i < 3"))
+    result, notes = ground.rpytest("-n1", *args)
+    assert notes[:3] == NOTES[:3]
+    blamed = [name for name, outcome in result.outcomes.items() if "+" in outcome]
+    assert len(blamed) == 1
+    # Each has run: nothing but a finalizer's failure would be said of a test that has not.
+    assert set(result.outcomes.values()) <= {"passed", "failed", "error+failed", "failed+failed", "error+passed"}
+    if "-n2" not in args:
+        assert list(result.outcomes) == [f"test_a::test_one[{i}]" for i in range(4)]
+        assert blamed == ["test_a::test_one[3]"]
+
+
+def test_finalizer_fails_and_no_dependant_has_run(ground: Ground) -> None:
+    """It is the last test's that has run; without one it is said outside of tests."""
+    fill(ground, conftest=FAILS, test_0="def test_first(): assert 0\n", test_a=parametrized("inner"))
+    result, notes = ground.rpytest("-n1", "-x")
+    assert result.outcomes == {"test_0::test_first": "error+failed"}
+    assert notes == NOTES
+    fill(ground, test_0="def test_first(): raise KeyboardInterrupt\n")
+    result, notes = ground.rpytest("-n1")
+    assert result.status == 2
+    assert result.outcomes == {}
+    assert "no test has run that could report it" in result.stdout
+    assert "ValueError: stays up" in result.stdout
+    assert notes == NOTES
+
+
+FACTORY = """
+import pytest
+from notes import note
+
+@pytest.fixture(scope="session")
+def make(request):
+    def make(name, end=lambda: None):
+        request.addfinalizer(lambda: (note(f"down {name}"), end()))
+        return name
+    yield make
+    note("down make")
+
+@pytest.fixture(scope="module")
+def module(make):
+    yield make("of a module")
+"""
+
+
+@pytest.mark.parametrize("end", ["passes", "fails", "-x", "ctrl-c"])
+def test_finalizers_that_tests_add(ground: Ground, end: str) -> None:
+    """Each runs once, in the worker in which it was added, before those of the fixture."""
+    last = {
+        "passes": "pass",
+        "fails": "make('bad', lambda: 1 / 0)",
+        "-x": "assert 0",
+        "ctrl-c": "raise KeyboardInterrupt",
+    }[end]
+    fill(
+        ground,
+        conftest=FACTORY,
+        test_a=parametrized("make, module", f"make(f'user {{i}}')\n    if i == 7:\n        {last}", count=8),
+    )
+    args = ("-x",) if end == "-x" else ()
+    serial, serial_notes = ground.pytest(*args)
+    assert len(serial_notes) == (11 if end == "fails" else 10)
+    assert serial_notes[-1] == "down make"
+    for n in (1, 4, 4):
+        result, notes = ground.rpytest(f"-n{n}", *args)
+        assert result.status == serial.status
+        assert notes[-1] == "down make"
+        if n == 1:
+            assert notes == serial_notes
+            assert result.counts == serial.counts
+        elif end in ("passes", "fails"):
+            # A module's fixture is made in each worker that needs it.
+            assert sorted(set(notes)) == sorted(serial_notes)
+            assert len([line for line in notes if line.startswith("down user")]) == 8
+            assert result.counts == serial.counts
+        assert ("ZeroDivisionError" in result.stdout) == (end == "fails")
+
+
+@pytest.mark.parametrize("failing", [0, 3])
+def test_finalizer_knows_how_many_have_failed(ground: Ground, failing: int) -> None:
+    """Some keep what they have made for whoever looks into the failure."""
+    conftest = """
+    import pytest
+    from notes import note
+
+    @pytest.fixture(scope="session")
+    def database(request):
+        yield
+        note(f"{request.session.testsfailed} of {len(request.session.items)}")
+    """
+    fill(ground, conftest=conftest, test_a=parametrized("database", f"assert i >= {failing}"))
+    _, serial = ground.pytest()
+    assert serial == (f"{failing} of 16",)
+    for n in (1, 4, 4):
+        result, notes = ground.rpytest(f"-n{n}")
+        assert result.status == (1 if failing else 0)
+        assert notes == serial
+
+
 def started(ground: Ground, *args: str, note: str) -> Running:
     """A run that has written the note."""
     ground.forget()
