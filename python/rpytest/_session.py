@@ -162,6 +162,8 @@ class Session(Role):
             self.controller.end(status)
         if self.worker is not None:
             self.worker.goodbye(status)
+        if self.trunk is not None:
+            self.trunk.confirm()
         if self.terminal is not None and self.terminal.session is not None:
             save_without_run(self.terminal.session)
         client = self.controllers.client if self.controllers is not None else None
@@ -290,6 +292,8 @@ class Session(Role):
         refusing = _refusing.made_for_one_process()
         if refusing is not None:
             self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
+        if self.trunk is not None:
+            self.trunk.confirm()
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
@@ -318,9 +322,7 @@ class Session(Role):
         self.tell_dependencies()
         _process.run_exit_functions()
         if self.trunk is not None and self.trunk.is_run:
-            hint = "run it with `--start-method bare`"
-            refuse(self.conn, f"no worker can be forked after these tests were selected: {reason}", hint)
-            os._exit(0)
+            self.trunk.hand_back(reason)
         try:
             files = self.dependencies.project_files()
             known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
@@ -336,6 +338,8 @@ class Session(Role):
 
     def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
+        if self.trunk is not None and self.trunk.is_run:
+            own.add(self.trunk.control.fileno())
         if self.controllers is not None:
             own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
         return own

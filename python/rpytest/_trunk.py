@@ -26,6 +26,7 @@ from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import forget, found_in, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
+from rpytest._warm import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,7 @@ class Trunk:
         self.control: socket.socket
         self.children: dict[int, int] = {}
         self.arguments: Arguments
+        self._is_confirmed = False
         self._collects_again = False
         self._is_collecting = False
         self._hooks_off: list[tuple[Any, Any]] = []
@@ -390,20 +392,34 @@ class Trunk:
             # Its name was taken by one of another folder.
             sys.modules.setdefault(name, module)
 
+    def confirm(self) -> None:
+        """Nothing is in the way any more: the run is this process's."""
+        if self.is_run and not self._is_confirmed:
+            self._is_confirmed = True
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(self.control, {"ev": "accepted", "run": self.run})
+            self.control.close()
+
+    def hand_back(self, reason: str) -> NoReturn:
+        """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
+        try:
+            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
+        except (_wire.Closed, OSError):
+            refuse(self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself")
+        _process.leave(0)
+
     def _accept(self) -> None:
-        """The run is this process's; from here on everything goes as in a session of its own."""
+        """From here on everything goes as in a session of its own."""
         from rpytest._session import announce_process, finish_plain
 
         role = self.role
         assert role.controllers is not None
         ended = self._start_controller() if role.controllers.base is not None else None
-        with contextlib.suppress(_wire.Closed):
-            _wire.send(self.control, {"ev": "accepted", "run": self.run})
-        self.control.close()
-        # Nobody is to be told anything.
+        # Nobody is to be told anything else.
         role.control, other = _wire.pair()
         other.close()
         if ended is not None:
+            self.confirm()
             finish_plain(role.conn, role.control, ended)
         if role.controllers.client is None:
             truncate_log_file(self.config)

@@ -432,6 +432,31 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "--maxfail=x",
         ],
     ),
+    "a hook starts a thread for some tests": (
+        {
+            **TWO,
+            "conftest.py": "import threading, time\ndef pytest_collection_modifyitems(items):\n"
+            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+        },
+        ["", "b", "a", "-k b", "b --tb=short"],
+    ),
+    "a hook starts a thread where there is a controller": (
+        {
+            **TWO,
+            "conftest.py": "import threading, time\ndef pytest_collection_modifyitems(items):\n"
+            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+            "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'): session.config.done = 1",
+        },
+        ["", "b", "a"],
+    ),
+    "a hook ends everything for some tests": (
+        {
+            **TWO,
+            "conftest.py": "import os, pytest\ndef pytest_collection_modifyitems(items):\n"
+            "    if len(items) == 1: pytest.exit('enough', 7)\n    if len(items) == 2: raise pytest.UsageError('no')",
+        },
+        ["", "b", "a", "", "a/test_a.py -q"],
+    ),
     "a controller": (
         {
             **TWO,
