@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -456,25 +458,28 @@ def test_module_fixtures_are_set_up_once_when_their_cost_is_known(project: Proje
     assert counts[-1] == 8, counts
 
 
-def test_tests_of_an_expensive_parameter_stay_together(project: Project) -> None:
-    """A session fixture with two values exists with one at a time: each worker that changes sets it up again."""
+def test_tests_of_one_parameter_are_planned_together(project: Project) -> None:
+    """A session fixture with two values exists with one at a time: to go on with the other costs what entering a class does."""
     project.write(
         test_a="""
-        import pathlib, pytest, time
+        import pytest
 
         @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-        def engine(request):
-            time.sleep(0.2)
-            (pathlib.Path(__file__).parent / "setups").open("a").write(f"{request.param}\\n")
+        def engine(request): pass
 
-        @pytest.mark.parametrize("i", range(12))
-        def test_it(i, engine): time.sleep(0.005)
-        """
+        @pytest.mark.parametrize("i", range(3))
+        def test_it(i, engine): pass
+        """,
+        ask="""
+        import json, sys, pytest
+        from rpytest._collected import inventory
+
+        class Plugin:
+            def pytest_collection_finish(self, session):
+                json.dump(json.loads(inventory(session.items, "load", 0))["classes"], open("classes", "w"))
+
+        sys.exit(pytest.main(["--collect-only", "-q"], plugins=[Plugin()]))
+        """,
     )
-    seen: list[list[str]] = []
-    while len(seen) < 8 and ["postgres", "sqlite"] not in seen[1:]:
-        assert project.rpytest("-n", "2").status == 0
-        seen.append(sorted((project.path / "setups").read_text().split()))
-        (project.path / "setups").unlink()
-    # As for modules: on a busy machine taking over may pay.
-    assert seen[-1] == ["postgres", "sqlite"], seen
+    subprocess.run([sys.executable, "ask.py"], cwd=project.path, check=True, stdout=subprocess.DEVNULL)
+    assert json.loads((project.path / "classes").read_text()) == [0, 0, 0, 1, 1, 1]
