@@ -78,6 +78,8 @@ def reason(config: pytest.Config) -> str | None:
     """Why a configured session can be used for one run only, as far as hooks and options tell."""
     if getattr(config.option, "cacheclear", False):
         return "`--cache-clear` is for one run"
+    if getattr(config.option, "debug", None):
+        return "`--debug` is about one run"
     inside = _steps.folders()
     for hook in ("pytest_sessionstart", "pytest_runtestloop", "pytest_unconfigure"):
         for impl in third_party(config, hook):

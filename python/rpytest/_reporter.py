@@ -349,8 +349,8 @@ class _Node:
 
 
 def has_labels(config: pytest.Config) -> bool:
-    """Whether the worker is shown with each result, and so above each failure."""
-    return config.option.rpytest_dist == "each" or test_verbosity(config) > 0
+    """Whether each failure must say which worker it was in: where a test has several results. Else the sections are plain pytest's."""
+    return bool(config.option.rpytest_dist == "each")
 
 
 def test_verbosity(config: pytest.Config) -> int:

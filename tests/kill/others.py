@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -172,15 +173,18 @@ class _Kill:
 
         def only_warm() -> bool:
             tree = witness.tree(self.project.processes(), False)
-            sessions = witness.children(tree.daemon)
-            # Each session may have a base, which is nobody's child and has none; a controller would be one orphan more.
+            status = self.project.rpytest("--daemon-status", junit=False).stdout
+            # A session is a child of the daemon, or of the preload that it was forked from.
+            sessions = {int(pid) for pid in re.findall(r"^ *session (\d+): ", status, re.M)}
+            # Each may have a base and a trunk, which are nobody's children and have none; a controller would be one orphan more.
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid != tree.daemon]
-            bases = orphans if len(orphans) <= len(sessions) else []
-            warm = {tree.daemon, *sessions, *bases}
+            helpers = orphans if len(orphans) <= 2 * len(sessions) else []
+            preloads = set(witness.children(tree.daemon)) - sessions
+            warm = {tree.daemon, *sessions, *preloads, *helpers}
             left[:] = [
                 pid
                 for pid in self.project.processes()
-                if pid not in warm or (witness.children(pid) and pid != tree.daemon)
+                if pid not in warm or (pid != tree.daemon and not set(witness.children(pid)) <= sessions)
             ]
             return not left
 

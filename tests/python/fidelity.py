@@ -79,8 +79,6 @@ _NORMALISE = (
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
     (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
     (re.compile(r"^\d+ workers? \[\d+ tests?\]\n", re.M), ""),
-    # Under `-v`, above a failure.
-    (re.compile(r"^\[worker \d+\] linux -- Python .*\n", re.M), ""),
 )
 
 
