@@ -176,9 +176,11 @@ class _Kill:
             status = self.project.rpytest("--daemon-status", junit=False).stdout
             # A session is a child of the daemon, or of the preload that it was forked from.
             sessions = {int(pid) for pid in re.findall(r"^ *session (\d+): ", status, re.M)}
-            # Each may have a base and a trunk, which are nobody's children and have none; a controller would be one orphan more.
+            # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
+            # the status says. A controller would be one orphan more.
+            trunks = status.count("kept for other arguments: ")
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid != tree.daemon]
-            helpers = orphans if len(orphans) <= 2 * len(sessions) else []
+            helpers = orphans if len(orphans) <= 2 * max(trunks, len(sessions)) else []
             preloads = set(witness.children(tree.daemon)) - sessions
             warm = {tree.daemon, *sessions, *preloads, *helpers}
             left[:] = [
