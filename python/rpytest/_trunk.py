@@ -189,6 +189,7 @@ class Trunk:
             role.controllers.client.close()
             role.controllers.client = None
         park_capture(self.config)
+        _process.park_child_handler()
         _process.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
