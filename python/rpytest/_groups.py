@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rpytest import _dependent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,15 +17,21 @@ _GROUPED: dict[str, Callable[[pytest.Item], str | None]]
 
 def groups(items: list[pytest.Item], mode: str) -> list[int]:
     """For each test 0, or a number that all tests of its group have; empty when the mode knows no groups."""
-    name_of = _GROUPED.get(mode)
-    if name_of is None:
-        return []
+    names = _names(items, mode)
     numbers: dict[str, int] = {}
-    result = []
-    for item in items:
-        name = name_of(item)
-        result.append(0 if name is None else numbers.setdefault(name, len(numbers) + 1))
-    return result
+    return [0 if name is None else numbers.setdefault(name, len(numbers) + 1) for name in names]
+
+
+def _names(items: list[pytest.Item], mode: str) -> list[str | None]:
+    if mode == "each":
+        return []
+    name_of = _GROUPED.get(mode)
+    dependent = _dependent.names(items)
+    if name_of is None:
+        return dependent
+    found = [name_of(item) for item in items]
+    # Without a mark `loadgroup` says nothing of a test.
+    return [one or other for one, other in zip(found, dependent, strict=True)] if dependent else found
 
 
 def serial(items: list[pytest.Item]) -> list[int]:

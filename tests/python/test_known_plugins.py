@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness import Project
 
 #: The hooks that Hypothesis's plugin has, under the name of its module.
@@ -50,3 +52,56 @@ def test_hypothesis_needs_no_controller_and_shows_what_it_has_put_into_passed_re
         # A controller would be started, with this hook, for the warm run, too.
         began = (folder / "started").read_text().split() if (folder / "started").exists() else []
         assert len(began) == (1 if start == "cold" else 0), result
+
+
+#: Each test needs those before it in its process.
+STEPS = """
+import pytest, pytest_steps
+done = []
+
+@pytest.mark.parametrize("________step_name_", ["a", "b", "c", "d"])
+def test_steps(________step_name_):
+    done.append(________step_name_)
+    assert "".join(done) == "abcd"[: len(done)]
+
+@pytest.mark.parametrize("i", range(4))
+def test_others(i): pass
+"""
+
+
+def test_steps_of_a_test_stay_together(project: Project) -> None:
+    project.write(pytest_steps="", test_a=STEPS)
+    env = {"PYTHONPATH": str(project.path)}
+    project.compare(n=4, env=env)
+    for dist in ("worksteal", "loadgroup"):
+        result = project.rpytest("-n4", "--dist", dist, env=env)
+        assert result.status == 0, result
+
+
+DEPENDENCY = """
+def pytest_addoption(parser): parser.addini("automark_dependency", "all tests", type="bool", default=False)
+def pytest_configure(config): config.addinivalue_line("markers", "dependency(depends, scope): needs others")
+passed = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "option"),
+    [
+        ("@pytest.mark.dependency()", ()),
+        ("@pytest.mark.dependency(depends=['x'], scope='session')", ()),
+        ("", ("-o", "automark_dependency=true")),
+    ],
+)
+def test_files_with_dependencies_stay_together(project: Project, mark: str, option: tuple[str, ...]) -> None:
+    project.write(
+        pytest_dependency=DEPENDENCY,
+        test_a=f"import pytest\nfrom pytest_dependency import passed\n{mark}\n"
+        "def test_1(): passed.append(1)\n"
+        "def test_2(): assert passed == [1]; passed.append(2)\n"
+        "def test_3(): assert passed == [1, 2]; passed.append(3)\n",
+        test_b=f"import pytest\nfrom pytest_dependency import passed\n{mark}\n"
+        "def test_4(): passed.append(4)\n"
+        f"def test_5(): assert passed[-1] == 4 and ({'session' not in mark} or 3 in passed)\n",
+    )
+    project.compare("-p", "pytest_dependency", *option, n=4, env={"PYTHONPATH": str(project.path)})
