@@ -1,6 +1,7 @@
 """A worker's end of the shared memory. Implemented in Rust (`pyext/`)."""
 
-from typing import Final, final
+from collections.abc import Callable
+from typing import Any, Final, final
 
 __version__: Final[str]
 
@@ -15,6 +16,23 @@ def begins_with(now: dict[str, object], before: dict[str, object]) -> bool:
 
     In a forked process much cheaper than it is in Python, as no reference is counted.
     """
+
+@final
+class Noticed:
+    """A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it.
+
+    `tell` is called with the arguments, the named ones (or None) and the result, which is None when an OSError or a ValueError was raised.
+    Neither is seen in tracebacks.
+    """
+
+    def __new__(
+        cls,
+        plain: Callable[..., Any],
+        tell: Callable[[tuple[Any, ...], dict[str, Any] | None, Any], object],
+    ) -> Noticed: ...
+    @property
+    def plain(self) -> Callable[..., Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 @final
 class Segment:

@@ -255,11 +255,14 @@ class Session(Role):
         config = session.config
         self.has_collected = True
         if self.controller is not None:
+            self.dependencies.stop_watching()
             return self.controller.loop(session)
         if self.finder is not None:
             self.finder.settle()
             self.finder.close()
         if self.controllers is None:
+            # pytest itself runs the tests.
+            self.dependencies.stop_watching()
             return None
         require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
