@@ -292,7 +292,7 @@ def test_the_option_costs_no_session(project: Project) -> None:
         (["--timings", "--collect-only"], "pytest itself runs"),
         (["--record-plan=x.json", "-n", "0"], "`--record-plan` writes down what each worker runs"),
         (["--record-plan=x.json", "--collect-only"], "pytest itself runs"),
-        (["--replay=x.json", "--collect-only"], "x.json"),
+        (["--replay=x.json", "--collect-only"], "pytest itself runs"),
         (["--timings", "--daemon-status"], "--timings"),
         (["-o", "addopts=--timings"], "command line only"),
         (["-o", "addopts=--timings=x.html"], "command line only"),

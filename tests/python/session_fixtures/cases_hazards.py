@@ -47,7 +47,7 @@ CASES = [
         {
             "conftest.py": fixture(
                 "it = pytest.MonkeyPatch()\n"
-                "for name in ('listdir', 'fork', 'open', 'waitpid', 'fstat', 'pipe'):\n    it.setattr(os, name, refuse)",
+                "for name in ('listdir', 'fork', 'waitpid', 'pipe'):\n    it.setattr(os, name, refuse)",
                 "it.undo()",
                 more="def refuse(*_, **__):\n    raise RuntimeError('not here')\n",
             ),
