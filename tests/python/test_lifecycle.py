@@ -12,8 +12,8 @@ import pytest
 
 import processes
 from daemons import runs, sockets, status
-from environments import Environment
 from harness import Project
+from venvs import Environment
 
 PASSING = {"test_a.py": "def test_1(): pass\ndef test_2(): pass\n"}
 NOBODY = 65534
