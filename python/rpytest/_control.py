@@ -241,9 +241,14 @@ class Client:
         try:
             _wire.send(self.sock, message, fds)
         except _wire.Closed:
-            raise Died from None
+            self._hear_the_end()
         finally:
             _wire.close_all(fds)
+
+    def _hear_the_end(self) -> NoReturn:
+        """It is gone: raises :class:`Ended` if it has said so before, else :class:`Died`."""
+        while True:
+            self._receive_one()
 
     def _receive(self) -> tuple[Message, bytes]:
         """Wait for an answer; raises `Closed` when the command line is gone meanwhile."""

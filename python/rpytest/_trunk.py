@@ -308,7 +308,7 @@ class Trunk:
     def _must_collect(self, different: dict[str, Any], args: list[str]) -> bool:
         """Whether other tests than all that there are may be meant."""
         changed = (different.keys() & _arguments.COLLECTING) - {"file_or_dir"}
-        return bool(changed or args != list(self.config.args) or self.arguments.own["lf"])
+        return bool(changed or args != list(self.config.args) or self.arguments.own.get("lf"))
 
     def _may_collect(self) -> None:
         config = self.config
