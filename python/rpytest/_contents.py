@@ -39,7 +39,8 @@ class Contents:
         self._load: Any = None
 
     def start(self) -> None:
-        """Notice each module when it has been imported."""
+        """Notice each module when it has been imported; conftests of outer folders have brought some already."""
+        self._young += [module for module in list(sys.modules.values()) if self._is_of_project(module)]
         self._load = _bootstrap._load_unlocked
         _bootstrap._load_unlocked = Noticed(self._load, self._loaded)
 
@@ -70,15 +71,18 @@ class Contents:
         return None
 
     def _loaded(self, args: tuple[Any, ...], _: Any, module: Any) -> None:
-        spec = args[0]
-        origin = getattr(spec, "origin", None)
-        if not isinstance(module, ModuleType) or not isinstance(origin, str) or origin.startswith(self._inside):
-            return
-        if origin in ("built-in", "frozen") or origin == self._file or _steps.top(module.__name__) in _OURS:
-            return
-        self._young.append(module)
-        if self._file is not None and self._is_direct():
-            self._settle()
+        if self._is_of_project(module) and getattr(args[0], "origin", None) != self._file:
+            self._young.append(module)
+            if self._file is not None and self._is_direct():
+                self._settle()
+
+    def _is_of_project(self, module: object) -> bool:
+        if type(module) is not ModuleType:
+            return False
+        origin = getattr(vars(module).get("__spec__"), "origin", None)
+        if not isinstance(origin, str) or origin in ("built-in", "frozen") or origin.startswith(self._inside):
+            return False
+        return _steps.top(module.__name__) not in _OURS
 
     def _is_direct(self) -> bool:
         frame = sys._getframe(2)

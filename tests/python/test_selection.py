@@ -167,7 +167,7 @@ TWO = {
 }
 
 #: What can't be served without a difference, or looks as if: a project, and commands of which the first is everything.
-TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
+TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "an option is read at configure": (
         {
             "conftest.py": "def pytest_configure(config):\n    import builtins; builtins.LEVEL = config.option.verbose",
@@ -487,7 +487,11 @@ _SHARED = {
         "shared.f(1) == 0",
     ),
     "a function": ("def f(): return 0", "shared.f = lambda: 1", "shared.f() == 0"),
-    "a function of another one": ("import json", "shared.json.loads = int", "shared.json.loads('[]') == []"),
+    "a function of another one": (
+        "import colorsys",
+        "shared.colorsys.rgb_to_hsv = max",
+        "shared.colorsys.rgb_to_hsv(0, 0, 1) != 1",
+    ),
     "a function, by name": ("def f(): return 0", "setattr(shared, 'f', lambda: 1)", "shared.f() == 0"),
     "a function, by mock": (
         "def f(): return 0",
