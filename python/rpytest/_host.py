@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -190,6 +191,8 @@ class Host:
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
+        # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
+        gc.freeze()
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         self._share()

@@ -301,6 +301,15 @@ class Dependencies:
             if name not in self._written:
                 yield name, self._opened.get(name, state) if self.effects is not None else state
 
+    def latest(self, names: Iterable[str]) -> list[str]:
+        """Those of these files that were read, the ones that were changed last first."""
+        known = [(max(state[3], state[4]), name) for name in names if (state := self._files.get(name)) is not None]
+        return [name for _, name in sorted(known, reverse=True)]
+
+    def is_unchanged(self, name: str) -> bool:
+        """Whether a file is in the state in which it was collected."""
+        return name in self._files and _state(name) == self._files[name]
+
     def folders(self) -> list[str]:
         """Every folder that was listed so far."""
         return list(self._listed)

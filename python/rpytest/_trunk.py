@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _adopt, _arguments, _looks, _process, _refusing, _wire
+from rpytest import _adopt, _arguments, _cache, _imports, _looks, _process, _refusing, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
-from rpytest._imports import forget, found_in, is_ambiguous, needed_by, root_of
+from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
 from rpytest._warm import refuse
 
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 #: Milliseconds without a request after which it does what makes later ones faster.
 _QUIET = 700
+
+#: Items that are prepared between two looks at the control socket.
+_SLICE = 50
+
+#: Files, those that were changed last, whose imports are looked at before a run asks.
+_MOST_FILES = 200
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
@@ -65,6 +71,8 @@ class Trunk:
         self._collects_again = False
         self._is_collecting = False
         self._hooks_off: list[tuple[Any, Any]] = []
+        #: The modules that were there when everything was collected.
+        self.loaded: Loaded | None = None
         manager: Any = self.config.pluginmanager
         self._check_pending = manager.check_pending
         manager.check_pending = self._collected
@@ -231,7 +239,24 @@ class Trunk:
             self.children[os.pidfd_open(pid)] = number
 
     def _prepare(self) -> Iterator[None]:
-        self.role.dependencies.hash_files()
+        """What every run would have to do is done once, while nobody waits, a little at a time."""
+        dependencies = self.role.dependencies
+        dependencies.hash_files()
+        yield
+        for index, item in enumerate(self.session.items):
+            # Kept by the item. What a plugin's own kind of item does not know is no reason to be gone.
+            with contextlib.suppress(Exception):
+                _ = item.location
+            if index % _SLICE == 0:
+                yield
+        added = self.memo.added_entries()
+        if added:
+            self.loaded = Loaded(added)
+            yield
+            files = {str(collector.path) for collector in self.memo.reports if isinstance(collector, pytest.File)}
+            latest = dependencies.latest(files)[:_MOST_FILES]
+            yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
+        _cache.learn_ids(self.config, self.session)
         yield
         _process.freeze()
 
@@ -369,16 +394,19 @@ class Trunk:
 
     def _leave_out(self, used: set[pytest.Collector]) -> None:
         """Undo what collecting more has done to `sys.path`, unless the selection has got something from there."""
-        added = {entry for entries in self.memo.path_entries.values() for entry in entries}
+        added = self.memo.added_entries()
         if not added:
             return
+        loaded = self.loaded
+        if loaded is None or not loaded.is_now(added):
+            loaded = Loaded(added)
         files = {collector.path for collector in used if isinstance(collector, pytest.File)}
         files |= {path for path in self.conftests.paths if path.parent in self.conftests.loaded}
         wanted = {root_of(file) for file in files}
-        modules = found_in(added)
+        modules = loaded.found
         own = {Path(str(path)).stem for path in files}
         if modules.keys() - own:
-            needed = needed_by(files)
+            needed = needed_by(files, loaded)
             if needed is None:
                 self._decline("a module imports what only running it can tell")
             for name, folder in sorted(modules.items()):
@@ -387,7 +415,7 @@ class Trunk:
                 if name in needed and is_ambiguous(name, folder, wanted):
                     self._decline(f"there is more than one module `{name}`")
         unwanted = added - wanted
-        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted])
+        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted], loaded)
         for name, module in self.conftests.imported():
             # Its name was taken by one of another folder.
             sys.modules.setdefault(name, module)
