@@ -393,7 +393,7 @@ class Daemon:
             return
         self._measured, self._has_grown = time.monotonic(), False
         everything: list[Warm | Process] = [*self.sessions.values(), *self._preloads()]
-        sizes = {process.pid: memory_kb(process.pid) for process in everything}
+        sizes = {process.pid: process.memory_kb() for process in everything}
         total = sum(sizes.values()) + memory_kb(os.getpid())
         idle: list[Warm | Process] = [*self._idle_sessions(), *self._preloads()]
         for kept in sorted(idle, key=lambda kept: kept.used):
@@ -488,6 +488,9 @@ class Daemon:
                 warm.info, warm.pid = message, int(message["pid"])
                 (warm.pidfd,) = fds
                 return
+            case "spare":
+                warm.spare = int(message["pid"])
+                self._has_grown = True
             case "accepted" if run is not None:
                 warm.pending.remove(run)
                 run.close()

@@ -74,6 +74,8 @@ class Host:
         self.shared = shared
         if controller is not None:
             self._listen_to(controller)
+        #: Called when nobody waits for this process any more.
+        self.at_end: Callable[[], None] = lambda: None
         #: What collection has said, for the controller.
         self.news = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
@@ -405,6 +407,7 @@ class Host:
         self._finish(status)
         # Its end is what the command line waits for, and the end of a large process takes a while.
         self.conn.close()
+        self.at_end()
         _process.leave(0)
 
     def _finish(self, status: int) -> None:

@@ -16,6 +16,15 @@ def begins_with(now: dict[str, object], before: dict[str, object]) -> bool:
     In a forked process much cheaper than it is in Python, as no reference is counted.
     """
 
+def own_pages() -> list[tuple[int, int]]:
+    """The ranges of memory pages, start and length in bytes, that this process shares with no other one.
+
+    Raises OSError when the system does not tell.
+    """
+
+def copy_pages(ranges: list[tuple[int, int]]) -> None:
+    """Gives this process copies of its own of these pages, before it needs them; their contents stay as they are."""
+
 @final
 class Segment:
     """The shared memory of one run, as it was made by the program. Inherited by forked processes."""

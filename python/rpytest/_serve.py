@@ -28,6 +28,7 @@ from rpytest._host import Host
 from rpytest._identity import Watch
 from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
+from rpytest._spare import Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
@@ -60,6 +61,8 @@ class Server:
         self.dependencies = dependencies
         self.controllers = controllers
         self.watch = watch
+        #: In a host that was forked before its run came.
+        self.waiting: Waiting | None = None
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
         #: For `--watch`; a session that was made without has none.
@@ -83,8 +86,9 @@ class Server:
             return worker
         self._end()
 
-    def serve_selection(self) -> Worker:
+    def serve_selection(self, waiting: Waiting | None) -> Worker:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
+        self.waiting = waiting
         park_capture(self.collected.config)
         return self._be_host(warm=True, selection=True)
 
@@ -259,6 +263,8 @@ class Server:
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        if self.waiting is not None:
+            host.at_end = self.waiting.note
         shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
         self.shared = host.shared = shared
         if client is not None:

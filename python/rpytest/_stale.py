@@ -87,6 +87,8 @@ class Dependencies:
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
+        #: How often something had another state and was found to be the same: forks from before don't know of it.
+        self.updates = 0
 
     def watch(self) -> None:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
@@ -340,6 +342,7 @@ class Dependencies:
             if digest is None or not stat.S_ISREG(now[0]) or _digest(name) != digest:
                 return f"{name} changed"
             self._files[name] = now
+            self.updates += 1
         for name, (state, listing) in self._directories.items():
             now = _state(name)
             if now == state:
@@ -347,6 +350,7 @@ class Dependencies:
             if _listing(name) != listing:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
+            self.updates += 1
         return self._byte_code.changed()
 
 
