@@ -432,10 +432,14 @@ class Daemon:
                 if warm.pending:
                     warm.pending.pop(0).close()
             case "info":
-                warm.info = message
+                # A run has begun, in the process that waited for it if there was one.
+                warm.info, warm.spare = message, 0
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+                self._has_grown = True
+            case "spare":
+                warm.spare = int(message["pid"])
                 self._has_grown = True
             case "plain":
                 # pytest itself, for one run only; whoever waits for a session gets another one.
@@ -492,6 +496,7 @@ class Daemon:
                 warm.spare = int(message["pid"])
                 self._has_grown = True
             case "accepted" if run is not None:
+                warm.spare = 0
                 warm.pending.remove(run)
                 run.close()
             case "declined" if run is not None:

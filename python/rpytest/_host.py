@@ -181,6 +181,7 @@ class Host:
                 self._report(message, fd)
             case "stop":
                 if not self._finalize(message):
+                    # Workers that are still there have finished, and are on their way out.
                     self._end(int(message.get("status", 0)))
             case other:
                 raise ValueError(f"unknown request {other!r}")
@@ -403,10 +404,10 @@ class Host:
     # Ends
 
     def _end(self, status: int) -> NoReturn:
-        self._kill_children()
         self._finish(status)
         # Its end is what the command line waits for, and the end of a large process takes a while.
         self.conn.close()
+        self._kill_children()
         self.at_end()
         _process.leave(0)
 
@@ -459,6 +460,7 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+        self.children.clear()
 
 
 def control_run(announcement: Message, controller: Client) -> None:

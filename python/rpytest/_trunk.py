@@ -269,6 +269,9 @@ class Trunk:
 
     def _fork_spare(self) -> None:
         """Fork the process of the next run ahead of it; in that one `waiting` is set."""
+        if self.role.dependencies.changed() is not None:
+            # What the last run has left in the project is to be known to both.
+            return
         _cache.learn_ids(self.config, self.session)
         gc.freeze()
         forked = self._place.fork(lambda: None)

@@ -70,7 +70,7 @@ class Warm:
     #: Which trunk it is, and the process of the session that it was forked from.
     number: int = 0
     source: int = 0
-    #: A process of it that waits for the next run, or serves the last one.
+    #: A process of it that waits for the next run.
     spare: int = 0
 
     def memory_kb(self) -> int:
@@ -88,6 +88,7 @@ class Warm:
             "runs": self.info.get("runs", 0),
             "memory_kb": self.memory_kb(),
             "method": self.info.get("method", "collected"),
+            "spare": self.spare,
         }
 
 

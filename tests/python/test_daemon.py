@@ -272,8 +272,9 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its process is gone, too: the daemon, eight sessions, four trunks, and the preload that they are forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 14, seconds=60)
+    # Its processes are gone, too: the daemon, eight sessions, four trunks, what waits for the next run of each of these, and the
+    # preload that the sessions are forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 26, seconds=60)
 
 
 def test_memory_is_bounded(project: Project) -> None:
@@ -312,8 +313,9 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
 
     for _ in range(2):
         assert project.rpytest("-n2", junit=False).status == 0
-    # The daemon, the session, its trunk, and the preload that the next session would be forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 4, seconds=60)
+    # The daemon, the session, its trunk, what waits for the next run of both, and the preload that the next session would be
+    # forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 6, seconds=60)
     before = measure()
     for _ in range(10):
         assert project.rpytest("-n2", junit=False).status == 0
