@@ -22,8 +22,9 @@ from typing import NoReturn
 from rpytest import _native, _process, _wire
 from rpytest._wire import Message
 
-#: More bytes than this are not copied ahead: they would be kept twice for a run that may never come.
-_MOST_BYTES = 64 << 20
+#: More bytes than this are not copied ahead: they would be kept twice for a run that may never come. What was copied for nothing can't be told
+#: from what was needed, so the pages become more from run to run; beyond this it is begun anew.
+_MOST_BYTES = 32 << 20
 
 
 class Spare:
@@ -148,8 +149,9 @@ class Waiting:
         """At the end of the run: leave word which pages it has needed."""
         with contextlib.suppress(OSError):
             pages = _native.own_pages()
-            if sum(length for _, length in pages) <= _MOST_BYTES:
-                os.pwrite(self._notes, array.array("Q", [number for both in pages for number in both]), 0)
+            if sum(length for _, length in pages) > _MOST_BYTES:
+                pages = [(0, 0)]
+            os.pwrite(self._notes, array.array("Q", [number for both in pages for number in both]), 0)
 
     def _leave(self) -> NoReturn:
         _process.leave(0)
