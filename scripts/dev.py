@@ -101,13 +101,24 @@ def test_all(venv: Venv, only: str | None, rest: list[str]) -> int:
         results.append(("cargo test", run(command, cwd=ROOT, env=env)))
     if only != "rust":
         print("\n== Python tests", flush=True)
-        command = [str(venv.python), "-m", "pytest", *rest]
+        command = [str(venv.python), "-m", "pytest", *processes(rest), *rest]
         results.append(("pytest", run(command, cwd=ROOT, env=env)))
 
     print()
     for name, status in results:
         print(f"{name}: {'ok' if status == 0 else f'FAILED, exit status {status}'}")
     return 1 if any(status for _, status in results) else 0
+
+
+def processes(rest: list[str]) -> list[str]:
+    """Options that spread the Python tests over processes, unless `rest` says how or needs a terminal.
+
+    pytest-xdist does it: rpytest must not be the judge of itself. Most tests wait for the processes that they start: two for each processor.
+    """
+    mine = ("-n", "--numprocesses", "--dist", "--tx", "-s", "--capture=no", "--pdb", "--trace")
+    if "no:xdist" in rest or any(argument.startswith(mine) for argument in rest):
+        return []
+    return [f"-n{2 * len(os.sched_getaffinity(0))}", "--dist=worksteal"]
 
 
 def lint(venv: Venv) -> int:

@@ -2,6 +2,7 @@
 
 mod collect;
 mod exchange;
+mod job;
 mod planning;
 mod shard;
 mod table;
@@ -10,29 +11,20 @@ mod watching;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
-use crate::daemon::message::{
-    Collected, Environment, HostRequest, PROTOCOL, RunRequest, SystemText, Tty, build,
-};
+use crate::daemon::message::{Environment, PROTOCOL, RunRequest, SystemText, Tty, build};
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
-use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
-use crate::inventory::Inventory;
 use crate::plan::history::History;
 use crate::pool::{Received, Signals, TerminalModes};
-use crate::report::timings::Forecast;
-use crate::report::{Reporter, Reporters, Screen, ScreenOptions, Timings, terminal_width};
-use crate::watch::{Focus, Turn, watch};
-use crate::{cpus, env, exit, interpreter, run};
+use crate::report::terminal_width;
+use crate::watch::{Turn, watch};
+use crate::{cpus, env, exit, interpreter};
 use collect::{Answer, collect, print};
-use shard::Share;
-
-/// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
-const RESTARTS_PER_WORKER: u32 = 4;
+use job::Job;
 
 /// Does what the arguments (without the program's name) ask for; returns the exit status.
 ///
@@ -320,190 +312,6 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
         shared_fixtures: settings.shared_fixtures.clone(),
         per_worker_fixtures: settings.per_worker_fixtures.clone(),
         watch: invocation.options.watch,
-    }
-}
-
-/// A run whose tests are known.
-struct Job<'a> {
-    link: &'a Link,
-    /// The file of `--timings`.
-    timings: Option<&'a Path>,
-    collected: &'a Collected,
-    inventory: &'a Inventory,
-    /// What shards are balanced by in this project.
-    shard_history: Option<&'a Path>,
-    clock: &'a Clock,
-    /// With `--watch`: what comes first.
-    focus: Option<Focus>,
-    results: watching::Results,
-}
-
-impl Job<'_> {
-    fn run(&self, signals: &mut Signals, turn: Option<&mut Turn>) -> Result<i32> {
-        let options = &self.collected.options;
-        let mut history = open_history(&options.rootdir);
-        let estimates = planning::Estimates::new(&mut history, self.inventory);
-        let mut share = self.share(&estimates.durations)?;
-        let failed_only = self.focus.as_ref().filter(|focus| focus.only_failed);
-        if let Some(focus) = failed_only {
-            share = Some(watching::only_failed(focus, self.inventory, share));
-        }
-        let only = share.as_ref().map(|share| share.tests.as_slice());
-        let mut plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
-        let mut scheduling = planning::describe(options, &estimates);
-        if let Some(focus) = &self.focus
-            && watching::prefer(&mut plan, focus, options, self.inventory)
-        {
-            scheduling.push_str("; before that what failed or is affected");
-        }
-        if plan.workers() == 0 {
-            return self.run_nothing(share.as_ref());
-        }
-        let slots = u16::try_from(plan.workers())
-            .map_err(|_| Error::bad_option("more than 65535 workers can't be used"))?;
-        let max_restarts = options
-            .max_worker_restart
-            .unwrap_or(RESTARTS_PER_WORKER * u32::from(slots));
-        let segment = planning::segment(&plan, self.collected.tests, slots, max_restarts)?;
-        let finished = run::execute(run::Setup {
-            connection: &self.link.connection,
-            segment: Arc::new(segment),
-            inventory: self.inventory,
-            planned: plan.entries().iter().map(|entry| entry.test).collect(),
-            serial: plan.serial().to_vec(),
-            options,
-            slots,
-            max_restarts,
-            start: RunStart {
-                scheduling: Some(scheduling),
-                ..self.start(slots, share.as_ref())
-            },
-            began: self.clock.began,
-            began_epoch: self.clock.epoch,
-            signals,
-            reporters: &mut self.reporters(|| planning::forecast(&plan, &estimates)),
-            timings: self.timings.is_some(),
-            log: self.link.log().map(Path::to_owned),
-        })?;
-        if let Some(turn) = turn {
-            turn.interrupts += finished.interrupts;
-        }
-        for (test, sample) in &finished.samples {
-            history.record_numbered(*test, self.inventory.id(*test), *sample);
-        }
-        if let Err(error) =
-            history.save(finished.complete && options.whole && failed_only.is_none())
-        {
-            let text = format!("warning: the durations could not be saved: {error}\n");
-            print(io::stderr().lock(), &text);
-        }
-        if let Some(error) = finished.error {
-            print(io::stderr().lock(), &error.render());
-        }
-        if let Some(file) = &options.record_plan {
-            planning::record(file, &finished.sequences, &plan, self.inventory)?;
-        }
-        Ok(finished.status)
-    }
-
-    /// What of the suite this machine runs; `None`: all of it.
-    fn share(&self, durations: &[Option<Duration>]) -> Result<Option<Share>> {
-        let options = self.collected.options.shard.as_ref();
-        options
-            .map(|options| shard::choose(options, self.shard_history, self.inventory, durations))
-            .transpose()
-    }
-
-    /// A shard without tests is no failure: a matrix of machines need not fit the suite.
-    fn run_nothing(&self, share: Option<&Share>) -> Result<i32> {
-        let stop = HostRequest::Stop { status: exit::OK };
-        // A host that is gone has nothing to end.
-        let _ = self.link.connection.send(&stop, &[]);
-        let start = self.start(0, share);
-        let end = RunEnd {
-            duration: self.clock.began.elapsed(),
-            started: self.clock.epoch,
-            status: exit::OK,
-            suite_properties: start.suite_properties.clone(),
-            ..RunEnd::default()
-        };
-        let mut reporters = self.reporters(Forecast::default);
-        let written = reporters
-            .event(&RunEvent::Started(&start))
-            .and(reporters.event(&RunEvent::Ended(&end)))
-            .and(reporters.flush());
-        match written {
-            Err(error) if !error.is_broken_pipe() => Err(Error::Internal(error.to_string())),
-            _ => Ok(exit::OK),
-        }
-    }
-
-    fn reporters(&self, forecast: impl FnOnce() -> Forecast) -> Reporters {
-        let options = &self.collected.options;
-        let screen = (!options.silent).then(|| {
-            Screen::stdout(ScreenOptions {
-                color: options.color,
-                width: terminal_width(),
-            })
-        });
-        let mut all = match &screen {
-            Some(screen) => Reporters::standard(screen),
-            None => Reporters::silent(),
-        };
-        if let Some(path) = self.timings {
-            all.push(Timings::new(path.to_owned(), forecast(), screen));
-        }
-        if self.focus.is_some() {
-            all.push(self.results.clone());
-        }
-        all
-    }
-
-    fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {
-        let Collected { options, .. } = self.collected;
-        let counted = |name| options.counts.get(name).copied().unwrap_or(0);
-        let tests = share.map_or(self.inventory.len(), |share| share.tests.len());
-        let elsewhere = self.inventory.len() - tests;
-        let mut header = self.collected.header.clone();
-        if let Some(share) = share.filter(|_| options.verbose >= 0 || tests == 0) {
-            header.push_str(&share.notice);
-            header.push('\n');
-        }
-        RunStart {
-            tests,
-            workers: slots.into(),
-            header,
-            verbosity: options.verbose,
-            test_verbosity: options.verbose_tests,
-            warm: self.collected.warm,
-            method: self.collected.method.clone(),
-            why: self.collected.why.clone(),
-            scheduling: None,
-            deselected: counted("deselected") + elsewhere,
-            elsewhere,
-            suite_properties: share.map_or_else(Vec::new, |share| share.properties.clone()),
-            collection_skips: counted("skipped"),
-            junit: options.junit.as_ref().map(|junit| JunitOptions {
-                path: junit.path.clone(),
-                suite_name: junit.suite_name.clone(),
-                collection: junit.collected.clone(),
-                collection_counts: junit_counts(&junit.counts),
-            }),
-            live_output: options.capture == "no",
-            no_summary: options.no_summary,
-            each: options.copies > 0,
-        }
-    }
-}
-
-fn junit_counts(counts: &[u64]) -> JunitCounts {
-    let at = |index: usize| counts.get(index).copied().unwrap_or(0);
-    JunitCounts {
-        passed: at(0),
-        failure: at(1),
-        error: at(2),
-        skipped: at(3),
-        double: at(4),
     }
 }
 

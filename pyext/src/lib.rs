@@ -10,7 +10,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString, PyTuple};
 use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd, pages};
 
 /// How often a worker without work looks whether another one is held up.
@@ -224,6 +224,70 @@ fn begins_with(now: &Bound<'_, PyDict>, before: &Bound<'_, PyDict>) -> bool {
     }
 }
 
+/// A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it. It is
+/// no Python function, which would show in tracebacks.
+#[pyclass(frozen, module = "rpytest._native")]
+struct Noticed {
+    #[pyo3(get)]
+    plain: Py<PyAny>,
+    tell: Py<PyAny>,
+}
+
+#[pymethods]
+impl Noticed {
+    #[new]
+    fn new(plain: Py<PyAny>, tell: Py<PyAny>) -> Self {
+        Self { plain, tell }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        let result = self.plain.call(py, args, kwargs);
+        let answer = match &result {
+            Ok(answer) => answer.clone_ref(py),
+            Err(error)
+                if error.is_instance_of::<PyOSError>(py)
+                    || error.is_instance_of::<PyValueError>(py) =>
+            {
+                py.None()
+            }
+            Err(_) => return result,
+        };
+        self.tell.call1(py, (args, kwargs, answer))?;
+        result
+    }
+
+    fn __getattr__(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        self.plain.getattr(py, name)
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match other.cast::<Self>() {
+            Ok(other) => Ok(self.plain.is(&other.get().plain)),
+            Err(_) => self.plain.bind(py).eq(other),
+        }
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        self.plain.bind(py).hash()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.plain.bind(py).repr()?.to_string())
+    }
+
+    /// A copy of a function is that function.
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (Py<PyAny>,))> {
+        let copy = py.import("copy")?.getattr("copy")?;
+        Ok((copy.unbind(), (self.plain.clone_ref(py),)))
+    }
+}
+
 /// Never waits for another thread: it may be the one that waits for room with the interpreter's lock released, and a
 /// signal handler of this very thread may call back into the worker.
 fn exclusive(end: &Mutex<WorkerEnd>) -> PyResult<std::sync::MutexGuard<'_, WorkerEnd>> {
@@ -270,6 +334,7 @@ fn os_error(source: &std::io::Error, text: String) -> PyErr {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Noticed>()?;
     module.add_class::<Segment>()?;
     module.add_class::<Worker>()?;
     module.add_function(wrap_pyfunction!(adopt_orphans, module)?)?;

@@ -20,17 +20,30 @@ if TYPE_CHECKING:
 
 _RERUNFAILURES = "pytest_rerunfailures"
 
-#: Plugins whose hooks on the run as a whole don't look at the reports of passed tests.
+_HYPOTHESIS = "_hypothesis_pytestplugin"
+
+#: Plugins whose hooks on the run as a whole don't look at the reports of passed tests, unless they have put something into them.
 _CONTENT_WITH_NUMBERS = frozenset(
-    {"pytest_cov", "pytest_django", "pytest_metadata", _RERUNFAILURES, "pytest_timeout", "pytest_asyncio", "hypothesis"}
+    {"pytest_cov", "pytest_django", "pytest_metadata", _RERUNFAILURES, "pytest_timeout", "pytest_asyncio", _HYPOTHESIS}
 )
+
+#: Hooks that look as if they acted on the run as a whole, and set something in the process that they are called in.
+_OF_THEIR_PROCESS = frozenset({(_HYPOTHESIS, "pytest_sessionstart")})
 
 
 def wants_reports(implementation: Any) -> bool:
     """Whether an implementation of a reporting hook has to see every report, or only those with something to say."""
+    return _module(implementation) not in _CONTENT_WITH_NUMBERS
+
+
+def concerns_the_run(implementation: Any, hook: str) -> bool:
+    """Whether an implementation of one of the controller's hooks has something to do there."""
+    return (_module(implementation), hook) not in _OF_THEIR_PROCESS
+
+
+def _module(implementation: Any) -> str:
     plugin = implementation.plugin
-    module = str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", ""))
-    return module.split(".")[0] not in _CONTENT_WITH_NUMBERS
+    return str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", "")).split(".")[0]
 
 
 def prepare_session(config: pytest.Config, watch: Watch) -> None:

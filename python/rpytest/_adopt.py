@@ -42,7 +42,7 @@ def options(
     _arguments.apply(config, request["argv"], different, args, source)
     for name in _OF_A_WORKER:
         setattr(option, name, different.get(name, arguments.own.get(name)))
-    if option.stepwise_skip or getattr(option, "stepwise_reset", False):
+    if getattr(option, "stepwise_skip", False) or getattr(option, "stepwise_reset", False):
         option.stepwise = True
     if _shard.KEY in config.stash:
         del config.stash[_shard.KEY]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _process, _record, _wire
+from rpytest import _adapters, _process, _record, _wire
 from rpytest._encode import third_party
 from rpytest._fork import rebind_capture
 
@@ -69,7 +69,15 @@ class Died(Exception):
 
 def is_needed(config: pytest.Config, has_asked: bool) -> bool:
     """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
-    return has_asked or replaces_terminal(config) or any(third_party(config, hook) for hook in HOOKS)
+    return (
+        has_asked
+        or replaces_terminal(config)
+        or any(
+            _adapters.concerns_the_run(implementation, hook)
+            for hook in HOOKS
+            for implementation in third_party(config, hook)
+        )
+    )
 
 
 def replaces_terminal(config: pytest.Config) -> bool:
@@ -233,9 +241,14 @@ class Client:
         try:
             _wire.send(self.sock, message, fds)
         except _wire.Closed:
-            raise Died from None
+            self._hear_the_end()
         finally:
             _wire.close_all(fds)
+
+    def _hear_the_end(self) -> NoReturn:
+        """It is gone: raises :class:`Ended` if it has said so before, else :class:`Died`."""
+        while True:
+            self._receive_one()
 
     def _receive(self) -> tuple[Message, bytes]:
         """Wait for an answer; raises `Closed` when the command line is gone meanwhile."""

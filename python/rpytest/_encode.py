@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, xml_key
 
-from rpytest import _longrepr, _record
+from rpytest import _adapters, _longrepr, _record
 from rpytest._record import Entry
 
 _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
@@ -93,7 +93,7 @@ def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
     return bool(
         shows_passed_tests(config)
-        or third_party(config, "pytest_terminal_summary")
+        or any(map(_adapters.wants_reports, third_party(config, "pytest_terminal_summary")))
         or third_party(config, "pytest_report_teststatus")
     )
 
@@ -120,6 +120,8 @@ class Encoder:
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
         self._keep_all = needs_every_report(config)
+        #: A plugin may have put something into a passed test's report that it takes out again at the end.
+        self._keep_additions = bool(third_party(config, "pytest_terminal_summary"))
         #: Nobody but pytest says how a report travels.
         self._is_ours = not any(third_party(config, f"pytest_report_{way}_serializable") for way in ("to", "from"))
 
@@ -188,7 +190,8 @@ class Encoder:
         if not plain and (hasattr(report, "wasxfail") or report.outcome == "skipped"):
             reason = skip_reason(report)
         blob = b""
-        if self._every_report or (not plain and (self._keep_all or not self._only_counts(report, bits))):
+        keeps = self._keep_all or (self._keep_additions and self._has_additions(report))
+        if self._every_report or (not plain and (keeps or not self._only_counts(report, bits))):
             blob = (_record.dump_plain(report) if plain and self._is_ours else b"") or self._serialized(report)
         return Entry(
             _record.WHEN.get(str(report.when), 3),
@@ -210,6 +213,9 @@ class Encoder:
         if writes is not None:
             data[_longrepr.KEY] = writes
         return _record.dump(data)
+
+    def _has_additions(self, report: pytest.TestReport) -> bool:
+        return type(report) is pytest.TestReport and not self._plain_keys >= report.__dict__.keys()
 
     @staticmethod
     def _only_counts(report: pytest.TestReport, bits: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import socket
 import stat
 import sys
@@ -44,6 +45,7 @@ class Snapshot:
         self.tasks = _tasks()
         self.files = {fd: _identity(fd) for fd in _descriptors()}
         self.memory = _shared_memory()
+        self.timers = _interval_timers()
         self.objects = _delicate_objects()
 
     def hazard(self) -> str | None:
@@ -66,6 +68,8 @@ class Snapshot:
                 return f"left {found}"
         if not _shared_memory() <= self.memory:
             return "left shared memory that can be written to"
+        if _interval_timers() - self.timers:
+            return "left an interval timer running"
         return None
 
     def readers(self) -> list[int]:
@@ -190,6 +194,12 @@ def _shared_memory() -> set[str]:
                 if not path.startswith(("/dev/shm/rpytest-", "/memfd:rpytest-", "/dev/shm/sem.")):
                     found.add(f"{fields[0]} {path}")
     return found
+
+
+def _interval_timers() -> set[int]:
+    """Timers of `signal.setitimer` and `signal.alarm` that run: forks don't have them."""
+    kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    return {kind for kind in kinds if signal.getitimer(kind)[0] > 0}
 
 
 def _delicate_objects() -> dict[str, int]:

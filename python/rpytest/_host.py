@@ -309,7 +309,11 @@ class Host:
         birth.spill = -1
 
     def _reap(self, child: Child) -> None:
-        _, status = os.waitpid(child.pid, 0)
+        try:
+            _, status = os.waitpid(child.pid, 0)
+        except ChildProcessError:
+            # A project's code has waited for whoever ends; what the worker has written says how it went.
+            status = 0
         size = min(os.fstat(child.birth.crash).st_size, _STACK_LIMIT)
         stack = os.pread(child.birth.crash, size, 0).decode("utf-8", "replace") if size else ""
         os.close(child.pidfd)

@@ -1,6 +1,7 @@
 """A worker's end of the shared memory. Implemented in Rust (`pyext/`)."""
 
-from typing import Final, final
+from collections.abc import Callable
+from typing import Any, Final, final
 
 __version__: Final[str]
 
@@ -24,6 +25,23 @@ def own_pages() -> list[tuple[int, int]]:
 
 def copy_pages(ranges: list[tuple[int, int]]) -> None:
     """Gives this process copies of its own of these pages, before it needs them; their contents stay as they are."""
+
+@final
+class Noticed:
+    """A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it.
+
+    `tell` is called with the arguments, the named ones (or None) and the result, which is None when an OSError or a ValueError was raised.
+    Neither is seen in tracebacks.
+    """
+
+    def __new__(
+        cls,
+        plain: Callable[..., Any],
+        tell: Callable[[tuple[Any, ...], dict[str, Any] | None, Any], object],
+    ) -> Noticed: ...
+    @property
+    def plain(self) -> Callable[..., Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 @final
 class Segment:

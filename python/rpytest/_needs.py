@@ -58,7 +58,7 @@ class Need:
         self.name = definition.argname
         #: Numbers of the tests that have it set up themselves (not through another session fixture), ascending.
         self.dependants: list[int] = []
-        #: For each closure, by identity: where in it the fixture stands, and how deep among those of its name.
+        #: For each closure, by identity: when pytest sets the fixture up, and how deep it is among those of its name.
         self.places: dict[int, tuple[int, int]] = {}
         #: What it depends on.
         self.requests: list[Need] = []
@@ -182,12 +182,16 @@ class Needs:
         for key, numbers in groups.items():
             item = self.item(numbers[0])
             definitions = _definitions(item)
-            self._at[key] = []
-            for position, (definition, depth) in enumerate(of(item)):
+            depths = {}
+            asked = []
+            for definition, depth in of(item):
                 need = self._need(definitions, definition.argname, depth)
-                need.places[key] = (position, depth)
+                depths[id(need)] = depth
+                asked.append(need)
+            self._at[key] = [need for need in _in_order_of_set_up(asked) if id(need) in depths]
+            for position, need in enumerate(self._at[key]):
+                need.places[key] = (position, depths[id(need)])
                 need.dependants.extend(numbers)
-                self._at[key].append(need)
         if len(groups) > 1:
             for need in self._needs.values():
                 need.dependants.sort()
@@ -320,6 +324,21 @@ class Needs:
                 scope = Scope.Function
             request = _sub_request(request, scope, parameter, definition)
         return request  # type: ignore[no-any-return]
+
+
+def _in_order_of_set_up(asked: Iterable[Need]) -> list[Need]:
+    """Whoever comes first has what it requests set up before it, wherever that stands in the closure."""
+    order: dict[int, Need] = {}
+
+    def visit(need: Need) -> None:
+        if id(need) not in order:
+            for requested in need.requests:
+                visit(requested)
+            order[id(need)] = need
+
+    for need in asked:
+        visit(need)
+    return list(order.values())
 
 
 def _sub_request(

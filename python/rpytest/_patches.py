@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from rpytest import _native
+from rpytest._glances import plain
 
 #: Settings are of these types; other objects come and go as caches and counters.
 _SIMPLE = (bool, int, float, str, bytes, tuple, frozenset)
@@ -51,6 +52,9 @@ class Mark:
         return None
 
     def _counts(self, attribute: str, old: object, new: object) -> bool:
+        if plain(old) is plain(new):
+            # Noticed for a while, which changes nothing for anybody.
+            return False
         if attribute.startswith("__") and not (self.name == "builtins" and callable(old)):
             return False
         if isinstance(new, ModuleType) and new.__name__ == f"{self.name}.{attribute}":

@@ -195,6 +195,26 @@ def default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+#: What a project does when a child ends, while this process looks after children of ours.
+_child_handler: Any = signal.SIG_DFL
+
+
+def park_child_handler() -> None:
+    """Put a project's handler of SIGCHLD aside in a process that waits for children itself: it might reap them first, whoever's they are."""
+    global _child_handler
+    handler = signal.getsignal(signal.SIGCHLD)
+    # `None` is one that wasn't installed from Python: it could not be put back.
+    if handler is not None:
+        _child_handler = handler
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def restore_child_handler() -> None:
+    """Where a project's code runs again: what :func:`park_child_handler` has put aside."""
+    if _child_handler != signal.SIG_DFL:
+        signal.signal(signal.SIGCHLD, _child_handler)
+
+
 def ignore_interrupts() -> None:
     """Leave Ctrl-C to the command line, which tells everybody what it means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

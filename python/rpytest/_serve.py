@@ -82,6 +82,7 @@ class Server:
     def serve(self) -> Worker:
         """Fork a host for each run; returns only in a worker, which a host has forked."""
         park_capture(self.collected.config)
+        _process.park_child_handler()
         _process.freeze()
         # The daemon may go at any time: what runs is finished, and no more.
         with contextlib.suppress(_wire.Closed):
@@ -95,6 +96,7 @@ class Server:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
         self.waiting = waiting
         park_capture(self.collected.config)
+        _process.park_child_handler()
         return self._be_host(warm=True, selection=True)
 
     def _next_run(self) -> Worker | None:
@@ -346,6 +348,7 @@ class Server:
             self.shared.detach()
         # The host ignored it; other handlers are those that a conftest may have installed.
         signal.signal(signal.SIGINT, self.interrupt_handler)
+        _process.restore_child_handler()
         config = self.collected.config
         if birth.count > 1:
             _process.detach_input()

@@ -77,6 +77,7 @@ class Role:
         #: Workers that were asked for.
         self.workers = 0
         self.has_collected = False
+        self.session: pytest.Session | None = None
 
     def run_pytest(self, argv: list[str], surface: _plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
@@ -89,6 +90,9 @@ class Role:
                 return self.controller.status_of_tests()
             if self.worker is not None and status:
                 self.worker.abort(status)
+            if self.worker is None and status == 0 and self.session is not None:
+                # Neither does it where pytest itself runs.
+                return int(self.session.exitstatus)
             return status
 
     def configured(self, config: pytest.Config) -> None:
@@ -255,11 +259,14 @@ class Session(Role):
         config = session.config
         self.has_collected = True
         if self.controller is not None:
+            self.dependencies.stop_watching()
             return self.controller.loop(session)
         if self.finder is not None:
             self.finder.settle()
             self.finder.close()
         if self.controllers is None:
+            # pytest itself runs the tests.
+            self.dependencies.stop_watching()
             return None
         require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
@@ -393,6 +400,7 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """After everybody has configured itself."""
+        self.role.session = session
         if self.role.terminal is not None:
             self.role.terminal.session = session
             self.role.terminal.renew()

@@ -13,6 +13,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from _pytest._code import code as _pytest_code
 from _pytest.runner import CallInfo
 from _pytest.tmpdir import TempPathFactory
 from _pytest.warnings import catch_warnings_for_item
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from rpytest._answers import LocalAnswers
     from rpytest._wire import Message
+
+_SHOWS_HIDDEN_GROUPS = hasattr(_pytest_code, "_filter_tracebackexception")
 
 #: Objects that belong to the host: a worker never drops them, which would run what is to run once.
 _kept: list[object] = []
@@ -182,6 +185,7 @@ class SharedFixtures:
         gc.freeze()
         try:
             signal.signal(signal.SIGINT, self.interrupt_handler)
+            _process.restore_child_handler()
             setup_state: Any = self.session._setupstate
             # Only the session: modules and packages are each worker's.
             setup_state.setup(self.session)
@@ -200,6 +204,7 @@ class SharedFixtures:
             self._interrupted(_record.WHY_EXIT, -1 if error.returncode is None else error.returncode, str(error.msg))
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _process.park_child_handler()
         park_capture(config)
         for plugin in (watcher, clock):
             if plugin is not None:
@@ -340,12 +345,14 @@ class SharedFixtures:
         restart_capture(self.config)
         self.ward.lend(request, fds)
         signal.signal(signal.SIGINT, self.interrupt_handler)
+        _process.restore_child_handler()
         self.session.testsfailed += failures
         try:
             return self._finalize(every_report, has_run)
         finally:
             self.session.testsfailed -= failures
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _process.park_child_handler()
             self.ward.take_back()
             park_capture(self.config)
             _adapters.finish_host(self.config)
@@ -411,7 +418,8 @@ class SharedFixtures:
 
     def _failed(self, item: pytest.Item, errors: list[BaseException]) -> pytest.TestReport:
         def again() -> None:
-            __tracebackhide__ = True
+            # Before pytest 9 a group without a visible frame can't be shown.
+            __tracebackhide__ = len(errors) == 1 or _SHOWS_HIDDEN_GROUPS
             if len(errors) == 1:
                 raise errors[0]
             raise group(f"errors while tearing down {self.session!r}", errors)

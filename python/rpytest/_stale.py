@@ -1,7 +1,7 @@
 """Whether a collected session may be used again: nothing that it read has changed.
 
-Observed, not guessed: the audit hook sees every file that Python opens and every directory it lists while pytest configures and collects.
-What can't be seen (`stat` without `open`, opens in C code) is listed in ``docs/staleness.md``.
+Observed, not guessed: the audit hook sees every file that Python opens and every directory it lists while pytest configures and collects, and
+`_glances` what is looked at without being opened. What can't be seen (opens in C code) is listed in ``docs/staleness.md``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rpytest import _perrun, _process
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
+from rpytest._glances import Glances
 from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
@@ -76,6 +77,7 @@ class Dependencies:
         #: Contents of files that were read and written, before they were written.
         self._overwritten: dict[str, bytes] = {}
         self._byte_code = ByteCode()
+        self._glances = Glances(self._written)
         self._watching = False
         self._installed = False
         self._complete = False
@@ -99,6 +101,7 @@ class Dependencies:
         if not self._installed:
             self._installed = True
             sys.addaudithook(self._audit)
+        self._glances.start()
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._watching:
@@ -127,6 +130,7 @@ class Dependencies:
                 self.per_run = "collection started a process"
         elif event == "socket.connect":
             self.per_run = "collection connected a socket"
+        self._glances.acted(event, args)
         if self.per_run is None and event in _perrun.EVENTS:
             self.per_run = _perrun.effect(event, args)
 
@@ -137,7 +141,10 @@ class Dependencies:
                 self._byte_code.opened(name)
             source = source_of(name)
             if source not in self._opened:
-                self._opened[source] = _state(source)
+                found = _state(source)
+                if found is None or not stat.S_ISDIR(found[0]) or not self._glances.is_own(source):
+                    # Else it is a folder of this process's own that `rmtree` removes.
+                    self._opened[source] = found
             if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
                 self._cache_read.add(name)
         if flags & (os.O_WRONLY | os.O_RDWR):
@@ -175,6 +182,7 @@ class Dependencies:
     def stop_watching(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
+        self._glances.stop()
 
     def inherit(self, other: Dependencies) -> None:
         """What the process has read that this one was forked from, and since when it counts as unchanged."""
@@ -183,6 +191,7 @@ class Dependencies:
         for name, listing in other._listed.items():
             self._listed.setdefault(name, listing)
         self._byte_code.inherit(other._byte_code)
+        self._glances.inherit(other._glances)
         self.started_ns = other.started_ns
 
     def take(self, files: Iterable[str], folders: Iterable[str]) -> None:
@@ -209,6 +218,9 @@ class Dependencies:
                 changed = (new or self._opened.get(name, state) != state) and name not in self._written
             if changed:
                 self.effects = self.effects or f"{name} changed during collection"
+        changed_name = self._glances.settle()
+        if changed_name is not None:
+            self.effects = self.effects or f"{changed_name} changed during collection"
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -302,6 +314,8 @@ class Dependencies:
         for name, state in (self._files or self._opened).items():
             if name not in self._written:
                 yield name, self._opened.get(name, state) if self.effects is not None else state
+        for name in self._glances.missing():
+            yield name, None
 
     def latest(self, names: Iterable[str]) -> list[str]:
         """Those of these files that were read, the ones that were changed last first."""
@@ -351,7 +365,7 @@ class Dependencies:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
             self.updates += 1
-        return self._byte_code.changed()
+        return self._glances.changed() or self._byte_code.changed()
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -205,6 +205,7 @@ class Trunk:
             role.controllers.client.close()
             role.controllers.client = None
         park_capture(self.config)
+        _process.park_child_handler()
         _process.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
@@ -400,7 +401,7 @@ class Trunk:
     def _must_collect(self, different: dict[str, Any], args: list[str]) -> bool:
         """Whether other tests than all that there are may be meant."""
         changed = (different.keys() & _arguments.COLLECTING) - {"file_or_dir"}
-        return bool(changed or args != list(self.config.args) or self.arguments.own["lf"])
+        return bool(changed or args != list(self.config.args) or self.arguments.own.get("lf"))
 
     def _may_collect(self) -> None:
         config = self.config

@@ -255,9 +255,27 @@ fn is_fixed(name: &OsStr) -> bool {
     name == b"LANG" || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Facts that a process gets from its parent and can't take over from the CLI later: umask, priority, limits, namespaces.
+/// Lines of `/proc/self/status` about what a process may do.
+const RIGHTS: [&str; 10] = [
+    "Uid:",
+    "Gid:",
+    "Groups:",
+    "CapInh:",
+    "CapPrm:",
+    "CapEff:",
+    "CapBnd:",
+    "CapAmb:",
+    "NoNewPrivs:",
+    "Seccomp:",
+];
+
+/// Facts that a process gets from its parent and can't take over from the CLI later: umask, priority, rights, limits,
+/// namespaces.
 fn process_facts() -> Vec<String> {
-    let mut facts = vec![format!("umask {:o}", umask())];
+    let status = own_status();
+    let mut facts = vec![format!("umask {:o}", umask_in(&status))];
+    let is_right = |line: &&str| RIGHTS.iter().any(|name| line.starts_with(name));
+    facts.extend(status.lines().filter(is_right).map(str::to_owned));
     // A process may lower its priority, and not raise it again.
     if let Ok(priority) = rustix::process::getpriority_process(None) {
         facts.push(format!("priority {priority}"));
@@ -280,7 +298,7 @@ fn process_facts() -> Vec<String> {
             limit.current, limit.maximum
         ));
     }
-    for namespace in ["mnt", "net", "pid", "user", "ipc"] {
+    for namespace in ["mnt", "net", "pid", "user", "ipc", "uts", "time"] {
         if let Ok(target) = fs::read_link(format!("/proc/self/ns/{namespace}")) {
             facts.push(target.to_string_lossy().into_owned());
         }
@@ -291,7 +309,14 @@ fn process_facts() -> Vec<String> {
 /// The file mode creation mask, read without changing it where `/proc` is there.
 #[must_use]
 pub fn umask() -> u32 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    umask_in(&own_status())
+}
+
+fn own_status() -> String {
+    fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+fn umask_in(status: &str) -> u32 {
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     if let Some(mask) = line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()) {
         return mask;

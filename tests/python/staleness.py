@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -23,6 +24,9 @@ from running import Running
 
 # `-p no:xdist` leaves its name in the header.
 _XDIST = re.compile(r", xdist-[\d.]+(?=,|$)|xdist-[\d.]+, ", re.M)
+
+# File systems take the time of the last tick of the kernel's clock, which is behind by up to this.
+_TICK_SECONDS = 0.02
 
 Files = Mapping[str, str | None]
 """Path → text; None deletes."""
@@ -43,6 +47,8 @@ class Scene:
         """A command that starts the others: ``("sh", "-c", 'umask 077; exec "$@"', "sh")``."""
         self.pytest = "pytest"
         """The reference's program."""
+        self.changed = time.time()
+        """When something was changed last."""
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
@@ -56,6 +62,29 @@ class Scene:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+        self.changed = time.time()
+
+    def apply(self, step: Step) -> None:
+        """Let a step happen now."""
+        if callable(step):
+            step(self)
+        else:
+            self.write(step)
+        self.changed = time.time()
+
+    def settle(self) -> None:
+        """Wait for another second than that of the last change.
+
+        Python knows byte code by its source's size and *second*: an edit that keeps the size in the second of the edit before makes no difference
+        to it, and byte code of that second may be either's.
+        """
+        wait_for_next_second(self.changed)
+
+
+def wait_for_next_second(since: float) -> None:
+    """Until what is written has another modification second than what was written at `since`."""
+    while (left := int(since) + 1 + _TICK_SECONDS - time.time()) > 0:
+        time.sleep(left)
 
 
 Step = Files | Callable[[Scene], None]
@@ -63,14 +92,15 @@ Step = Files | Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Same:
-    """A step that changes nothing for pytest, and after which the session must be used again."""
+    """A step that changes nothing for pytest, and after which the session must be used again. It comes in a second of its own, as a plain one does."""
 
     step: Step
 
 
 @dataclass(frozen=True)
 class Perhaps:
-    """A step of which pytest itself decides whether it makes a difference; it must be the same one."""
+    """A step of which pytest itself decides whether it makes a difference; it must be the same one. It comes at once: in the second of the step before, if
+    the machine is fast."""
 
     step: Step
 
@@ -84,7 +114,10 @@ class Select:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens to a project. A plain step must make a difference to pytest's own output: a scenario without effect tests nothing."""
+    """What happens to a project. A plain step must make a difference to pytest's own output: a scenario without effect tests nothing.
+
+    Plain steps wait for another second than that of the step before, without which pytest itself might not notice them.
+    """
 
     name: str
     files: Mapping[str, str]
@@ -128,10 +161,9 @@ def check(project: Project, folder: Path, scenario: Scenario, scene: Scene | Non
             continue
         change = step.step if isinstance(step, Same | Perhaps) else step
         served = runs(project, scene.cwd) if isinstance(step, Same) else []
-        if callable(change):
-            change(scene)
-        else:
-            scene.write(change)
+        if not isinstance(step, Perhaps):
+            scene.settle()
+        scene.apply(change)
         now = agree(scene, where)
         if isinstance(step, Same):
             after = runs(project, scene.cwd)
@@ -230,10 +262,7 @@ def keep_time(step: Step) -> Callable[[Scene], None]:
 
     def change(scene: Scene) -> None:
         times = {path: path.stat() for path in scene.folder.rglob("*.*") if path.is_file() and path.suffix != ".pyc"}
-        if callable(step):
-            step(scene)
-        else:
-            scene.write(step)
+        scene.apply(step)
         for path, found in times.items():
             if path.exists():
                 os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
@@ -246,9 +275,6 @@ def chain(*steps: Step) -> Callable[[Scene], None]:
 
     def change(scene: Scene) -> None:
         for step in steps:
-            if callable(step):
-                step(scene)
-            else:
-                scene.write(step)
+            scene.apply(step)
 
     return change

@@ -388,7 +388,7 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
             TELLING
             + "def pytest_sessionfinish(session, exitstatus): tell(session.config, 'finish', status=int(exitstatus))\n"
         )
-        test = "import pathlib, time\ndef test_1():\n    pathlib.Path('running').touch()\n    time.sleep(60)\n"
+        test = "import pathlib, time\ndef test_1():\n    pathlib.Path('running').touch()\n    [time.sleep(0.1) for _ in range(600)]\n"
         project.write({"conftest.py": conftest, "test_a.py": test})
         running = project.spawn("-n1")
         processes.wait_until((project.path / "running").exists, seconds=60)

@@ -106,7 +106,7 @@ class TestSignals:
     @pytest.mark.parametrize("i", range(4))
     def test_long(i):
         pathlib.Path(f"begun-{i}").touch()
-        time.sleep(300)
+        [time.sleep(0.1) for _ in range(3000)]
 
     def test_last(): pass
     """
@@ -151,7 +151,7 @@ class TestSignals:
             pathlib.Path(f"begun-{i}").touch()
             while True:
                 try:
-                    time.sleep(300)
+                    [time.sleep(0.1) for _ in range(3000)]
                 except KeyboardInterrupt:
                     pathlib.Path(f"heard-{i}").touch()
         """
@@ -165,7 +165,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("n", ["-n2", "-n0"])
     def test_during_collection(self, shared_project: Project, folder: Path, n: str) -> None:
-        conftest = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(300)\n"
+        conftest = "import pathlib, time\npathlib.Path('begun').touch()\n[time.sleep(0.1) for _ in range(3000)]\n"
         shared_project.fill(folder, {"test_b.py": conftest, "test_a.py": "def test_1(): pass"})
         running = shared_project.spawn(n, cwd=folder)
         assert processes.wait_until((folder / "begun").exists, seconds=60)
@@ -175,7 +175,7 @@ class TestSignals:
         assert "test_b.py:3" in running.stdout
 
     def test_while_conftest_is_imported(self, shared_project: Project, folder: Path) -> None:
-        conftest = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(300)\n"
+        conftest = "import pathlib, time\npathlib.Path('begun').touch()\n[time.sleep(0.1) for _ in range(3000)]\n"
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass"})
         running = shared_project.spawn("-n2", cwd=folder)
         assert processes.wait_until((folder / "begun").exists, seconds=60)

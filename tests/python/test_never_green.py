@@ -98,6 +98,27 @@ def test_ending_in_a_hook(shared_project: Project, folder: Path, hook: str, acti
     assert "panicked" not in result.stderr, result
 
 
+@pytest.mark.parametrize("hook", ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"])
+@pytest.mark.parametrize("action", ["sys.exit", "os._exit"])
+def test_ending_in_a_hook_of_one_process(shared_project: Project, folder: Path, hook: str, action: str) -> None:
+    """As above with `-n0`, where pytest itself runs."""
+    files = {"test_a.py": "def test_1(): assert 0", "conftest.py": f"import os, sys\ndef {hook}(): {RUNS[action]}\n"}
+    shared_project.fill(folder, files)
+    result = shared_project.rpytest("-n0", junit=False, cwd=folder)
+    assert result.status not in (0, 5), result
+
+
+@pytest.mark.parametrize("method", ["collected", "bare"])
+def test_interrupt_in_the_header(shared_project: Project, folder: Path, method: str) -> None:
+    """The controller has told that it is there when it ends."""
+    files = {"test_a.py": "def test_1(): pass", "conftest.py": "def pytest_report_header(): raise KeyboardInterrupt"}
+    shared_project.fill(folder, files)
+    assert shared_project.pytest(junit=False, cwd=folder).status == 2
+    result = shared_project.rpytest("-n2", "--start-method", method, junit=False, cwd=folder)
+    assert result.status == 2, result
+    assert "KeyboardInterrupt" in result.stdout, result
+
+
 #: What happens → files; the other tests pass.
 DISASTERS = {
     "os._exit(0) in a test": {"test_x.py": "import os\ndef test_x(): os._exit(0)"},
@@ -163,6 +184,38 @@ DISASTERS = {
     },
     "sys.exit(0) in the ids of parameters": {
         "test_x.py": "import pytest, sys\n@pytest.mark.parametrize('i', [1], ids=lambda i: sys.exit(0))\ndef test_x(i): pass"
+    },
+    "os._exit(0) in a thread of conftest": {
+        "conftest.py": "import os, threading\nthreading.Timer(0.3, os._exit, [0]).start()\n",
+        "test_x.py": "import time\ndef test_x(): time.sleep(30)",
+    },
+    "os._exit(0) in a thread of a session fixture": {
+        "conftest.py": """
+            import os, pytest, threading
+            @pytest.fixture(scope="session", autouse=True)
+            def started(): threading.Timer(0.3, os._exit, [0]).start()
+            """,
+        "test_x.py": "import time\ndef test_x(): time.sleep(30)",
+    },
+    "os._exit(0) at the end of a process that imported": {
+        "conftest.py": "import atexit, os\natexit.register(os._exit, 0)\n",
+        "test_x.py": "def test_x(): assert 0",
+    },
+    "no memory in a test": {
+        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_AS, (100 << 20,) * 2)\n    bytearray(1 << 30)"
+    },
+    "no memory in any test": {
+        "conftest.py": "import resource\ndef pytest_runtest_setup(): resource.setrlimit(resource.RLIMIT_AS, (1 << 20,) * 2)",
+        "test_x.py": "def test_x(): bytearray(1 << 30)",
+    },
+    "no time in a test": {
+        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n    while True: pass"
+    },
+    "no files in a test": {
+        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))\n    assert 0"
+    },
+    "SIGTERM of the process group in a test": {
+        "test_x.py": "import os, signal\ndef test_x(): os.killpg(0, signal.SIGTERM)"
     },
     "a result that never arrives": {
         "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest._worker\n    rpytest._worker.Worker._commit = lambda worker: None\n"

@@ -135,6 +135,15 @@ SERVED: Sequence[Sequence[str]] = (
         "--lfnf=none --lf other",
     ],
     ["", "--sw -k two", "--sw -v -k two", "--sw --sw-skip -k two", "test_a.py"],
+    # Plugins of pytest that are switched off have no options either.
+    [
+        "-p no:cacheprovider",
+        "-p no:cacheprovider -v",
+        "-p no:cacheprovider -k two",
+        "-p no:cacheprovider test_a.py::test_one -x",
+    ],
+    ["-p no:stepwise -p no:warnings", "-p no:stepwise -p no:warnings --lf", "-p no:stepwise -p no:warnings -v sub"],
+    ["-p no:logging -p no:faulthandler -p no:doctest", "-p no:logging -p no:faulthandler -p no:doctest -v sub"],
 )
 
 

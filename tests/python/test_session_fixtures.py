@@ -287,7 +287,7 @@ def test_server_ends_when_a_process_of_ours_is_killed(project: Project, victim: 
     def test_1(server):
         open("host", "w").write(str(os.getppid()))
         os.rename("host", "running")
-        time.sleep(600)
+        [time.sleep(0.1) for _ in range(6000)]
     """
     project.write({"conftest.py": SERVER, "test_a.py": test})
     running = project.spawn("-n2")
@@ -315,7 +315,7 @@ def test_interrupted_while_it_is_set_up(project: Project) -> None:
     @pytest.fixture(scope="session")
     def slow(first):
         note("slow")
-        time.sleep(600)
+        [time.sleep(0.1) for _ in range(6000)]
     """
     )
     project.write({"conftest.py": conftest, "test_a.py": "def test_1(slow): pass"})
@@ -479,7 +479,7 @@ def test_set_up_that_does_not_listen_to_interrupts(project: Project) -> None:
         note(process.pid)
         while True:
             try:
-                time.sleep(600)
+                [time.sleep(0.1) for _ in range(6000)]
             except KeyboardInterrupt:
                 note("interrupted")
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,7 @@ import pytest
 
 from daemons import runs, status, wait_for, waiting_code, waiting_test
 from harness import Project, Result
+from staleness import wait_for_next_second
 
 PASSING = {"test_a.py": "def test_1(): pass\ndef test_2(): pass\n"}
 
@@ -34,7 +36,10 @@ class TestStaleness:
     def warm(self, shared_project: Project, folder: Path) -> Path:
         """A project with a warm session."""
         shared_project.fill(folder, self.FILES)
+        written = time.time()
         assert shared_project.rpytest("-n2", "-p", "no:cacheprovider", junit=False, cwd=folder).status == 0
+        # Otherwise Python itself might not notice an edit that keeps the size.
+        wait_for_next_second(written)
         return folder
 
     def again(self, shared_project: Project, warm: Path, *, env: Mapping[str, str] | None = None) -> Result:

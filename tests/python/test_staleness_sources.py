@@ -271,6 +271,7 @@ SCENARIOS = [
         ],
     ),
     Scenario("touched", LIBRARY, [Same({}), Same(touch), Select("-k total"), Same(touch)]),
+    # In the same second, byte code that another process has compiled meanwhile might be that of another text: then the session is not used again.
     Scenario("written anew", LIBRARY, [Same({}), Same(written_anew), Same(written_anew)]),
     Scenario(
         "edited and undone",

@@ -259,7 +259,7 @@ class TestKeys:
     def test_failed_test_is_gone(self, chain: Project, watcher: Watching) -> None:
         chain.write({"test_z.py": "def test_z(): assert 0\n"})
         watcher.idle()
-        chain.write({"test_z.py": "def test_other(): pass\n"})
+        chain.write({"test_z.py": "def test_another(): pass\n"})
         assert "4 passed" in watcher.idle()
         watcher.running.send("f")
         assert "no test has failed" in watcher.idle()

@@ -53,6 +53,24 @@ assert process.poll() is None and process.returncode is None"""
 SERVER_FILES = {"conftest.py": SERVER, "pid_server.py": PID_SERVER}
 
 
+def until(condition: str) -> str:
+    """Lines of a test that wait for something; `late` is when that is given up."""
+    return f"while not ({condition}):\n    assert time.monotonic() < late\n    time.sleep(0.01)"
+
+
+#: Takes the status of every child of its process, whoever has started it.
+REAP = """
+def reap(found):
+    try:
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            found.append(ended[0])
+    except ChildProcessError:
+        pass
+"""
+
+REAPED = body(f"late = time.monotonic() + 120\npid = os.fork()\nif pid == 0:\n    os._exit(0)\n{until('pid in thing')}")
+
+
 def destroyed_once(run: Run) -> None:
     assert run.notes.count("gone thing") == 1
     assert run.notes[-1] == "gone thing"
@@ -140,6 +158,51 @@ CASES = [
             ),
         },
         shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
+        "handler-reaps-any-child",
+        {
+            "conftest.py": fixture(
+                "it = []\nbefore = signal.signal(signal.SIGCHLD, lambda *_: reap(it))",
+                "signal.signal(signal.SIGCHLD, before)",
+                "import signal",
+                REAP,
+            ),
+            "test_a.py": "import os, time\n" + parametrized("thing", REAPED),
+        },
+        shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
+        "handler-of-a-conftest-reaps-any-child",
+        {
+            "conftest.py": fixture(
+                "it = reaped",
+                "",
+                "import signal",
+                f"{REAP}\nreaped = []\nsignal.signal(signal.SIGCHLD, lambda *_: reap(reaped))",
+            ),
+            "test_a.py": "import os, time\n" + parametrized("thing", REAPED),
+        },
+        shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
+        "interval-timer",
+        {
+            "conftest.py": fixture(
+                "it = []\nbefore = signal.signal(signal.SIGALRM, lambda *_: it.append(1))\n"
+                "signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)",
+                "signal.setitimer(signal.ITIMER_REAL, 0)\nsignal.signal(signal.SIGALRM, before)",
+                "import signal",
+            ),
+            "test_a.py": "import time\n"
+            + parametrized(
+                "thing", body("count, late = len(thing), time.monotonic() + 120\n" + until("len(thing) > count"))
+            ),
+        },
+        own={"thing": "its set-up left an interval timer running"},
         notes=NOTES,
     ),
     Case(

@@ -239,7 +239,9 @@ def started(ground: Ground, *args: str, note: str) -> Running:
 
 
 #: Tests that take for ever, once one of them has begun.
-SLOW = "import time\nfrom notes import note\n" + parametrized("inner", "note('test runs'); time.sleep(1000)")
+SLOW = "import time\nfrom notes import note\n" + parametrized(
+    "inner", "note('test runs'); [time.sleep(0.1) for _ in range(10000)]"
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
@@ -257,7 +259,8 @@ def test_interrupted_while_a_fixture_is_set_up(ground: Ground, n: int) -> None:
     """Those that are there are finalized; no test runs."""
     fill(
         ground,
-        conftest="import time\n" + TWO.replace('note("up inner")', 'note("up inner"); time.sleep(1000)'),
+        conftest="import time\n"
+        + TWO.replace('note("up inner")', 'note("up inner"); [time.sleep(0.1) for _ in range(10000)]'),
         test_a=SLOW,
     )
     running = started(ground, f"-n{n}", note="up inner")
@@ -274,7 +277,7 @@ def test_interrupted_twice(ground: Ground, place: str) -> None:
         conftest="import os, signal, time\n"
         + TWO.replace(
             f'note("{place} inner")',
-            f'signal.signal(signal.SIGINT, signal.SIG_IGN); note(f"{{os.getpid()}} deaf"); note("{place} inner"); time.sleep(1000)',
+            f'signal.signal(signal.SIGINT, signal.SIG_IGN); note(f"{{os.getpid()}} deaf"); note("{place} inner"); [time.sleep(0.1) for _ in range(10000)]',
         ),
         test_a=parametrized("inner"),
     )
@@ -345,7 +348,9 @@ def test_command_is_killed(ground: Ground, n: int) -> None:
         ),
         pid_server=PID_SERVER,
         test_a="import time\nfrom notes import note\n"
-        + parametrized("server", "note(f'server {server[0].pid}'); note('test runs'); time.sleep(1000)"),
+        + parametrized(
+            "server", "note(f'server {server[0].pid}'); note('test runs'); [time.sleep(0.1) for _ in range(10000)]"
+        ),
     )
     running = started(ground, f"-n{n}", note="test runs")
     (server,) = {int(line.split()[1]) for line in ground.noted() if line.startswith("server ")}
