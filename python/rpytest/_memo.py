@@ -114,6 +114,10 @@ class Memo:
         """Whether something could not be collected."""
         return any(report.failed for report in self.reports.values())
 
+    def added_entries(self) -> set[str]:
+        """Entries of `sys.path` that came with what was collected."""
+        return {entry for entries in self.path_entries.values() for entry in entries}
+
     def loose_warnings(self) -> bool:
         """Whether warnings were recorded of which nobody knows whose they are."""
         log = recorded_warnings()

@@ -92,6 +92,8 @@ class Dependencies:
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
+        #: How often something had another state and was found to be the same: forks from before don't know of it.
+        self.updates = 0
 
     def watch(self) -> None:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
@@ -324,6 +326,15 @@ class Dependencies:
         for name in self._glances.missing():
             yield name, None
 
+    def latest(self, names: Iterable[str]) -> list[str]:
+        """Those of these files that were read, the ones that were changed last first."""
+        known = [(max(state[3], state[4]), name) for name in names if (state := self._files.get(name)) is not None]
+        return [name for _, name in sorted(known, reverse=True)]
+
+    def is_unchanged(self, name: str) -> bool:
+        """Whether a file is in the state in which it was collected."""
+        return name in self._files and _state(name) == self._files[name]
+
     def folders(self) -> list[str]:
         """Every folder that was listed so far."""
         return list(self._listed)
@@ -354,6 +365,7 @@ class Dependencies:
             if digest is None or not stat.S_ISREG(now[0]) or _digest(name) != digest:
                 return f"{name} changed"
             self._files[name] = now
+            self.updates += 1
         for name, (state, listing) in self._directories.items():
             now = _state(name)
             if now == state:
@@ -361,6 +373,7 @@ class Dependencies:
             if _listing(name) != listing:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
+            self.updates += 1
         return self._glances.changed() or self._byte_code.changed()
 
 
