@@ -398,7 +398,7 @@ class Daemon:
             return
         self._measured, self._has_grown = time.monotonic(), False
         everything: list[Warm | Process] = [*self.sessions.values(), *self._preloads()]
-        sizes = {process.pid: memory_kb(process.pid) for process in everything}
+        sizes = {process.pid: process.memory_kb() for process in everything}
         total = sum(sizes.values()) + memory_kb(os.getpid())
         idle: list[Warm | Process] = [*self._idle_sessions(), *self._preloads()]
         for kept in sorted(idle, key=lambda kept: kept.used):
@@ -437,10 +437,14 @@ class Daemon:
                 if warm.pending:
                     warm.pending.pop(0).close()
             case "info":
-                warm.info = message
+                # A run has begun, in the process that waited for it if there was one.
+                warm.info, warm.spare = message, 0
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+                self._has_grown = True
+            case "spare":
+                warm.spare = int(message["pid"])
                 self._has_grown = True
             case "plain":
                 # pytest itself, for one run only; whoever waits for a session gets another one.
@@ -493,7 +497,11 @@ class Daemon:
                 warm.info, warm.pid = message, int(message["pid"])
                 (warm.pidfd,) = fds
                 return
+            case "spare":
+                warm.spare = int(message["pid"])
+                self._has_grown = True
             case "accepted" if run is not None:
+                warm.spare = 0
                 warm.pending.remove(run)
                 run.close()
             case "declined" if run is not None:
