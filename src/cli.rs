@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "FORMAT", requires = "inventory_status")]
     pub inventory_format: Option<InventoryFormat>,
 
-    /// Write what is known about the durations of this project's tests to a file, and exit.
+    /// Write what is known about the durations of this project's tests to a file (`-` is standard output), and exit.
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status"])]
     pub history_export: Option<PathBuf>,

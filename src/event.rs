@@ -65,7 +65,7 @@ pub struct TestResult {
     /// pytest's `<testcase>` elements; empty without `--junitxml`.
     pub junit: String,
     pub junit_counts: JunitCounts,
-    /// Fixtures that were set up for it, in the order in which they were ready; empty without `--timings`.
+    /// Fixtures that were set up for it, in the order in which they were ready; without `--timings` only expensive ones of the session.
     pub setups: Vec<FixtureSetup>,
 }
 

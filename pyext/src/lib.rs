@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd};
+use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd, pages};
 
 /// How often a worker without work looks whether another one is held up.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
@@ -187,6 +187,18 @@ fn adopt_orphans(yes: bool) -> PyResult<()> {
     ring::adopt_orphans(yes).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
+/// The ranges of pages, start and length, that this process has for itself.
+#[pyfunction]
+fn own_pages() -> PyResult<Vec<pages::PageRange>> {
+    pages::own_pages().map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
+/// Gives this process copies of its own of these pages, before it needs them.
+#[pyfunction]
+fn copy_pages(ranges: Vec<pages::PageRange>) {
+    pages::copy_pages(&ranges);
+}
+
 /// Whether the values of `now` begin with the very objects that are the values of `before`, in the same order.
 ///
 /// Counts no references: in a forked process each count that is changed costs the copy of a page.
@@ -327,5 +339,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Worker>()?;
     module.add_function(wrap_pyfunction!(adopt_orphans, module)?)?;
     module.add_function(wrap_pyfunction!(begins_with, module)?)?;
+    module.add_function(wrap_pyfunction!(copy_pages, module)?)?;
+    module.add_function(wrap_pyfunction!(own_pages, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

@@ -6,6 +6,7 @@ pytest writes it in the controller and never in a worker; a session is configure
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -13,7 +14,16 @@ from typing import Any
 
 import pytest
 
+from rpytest._bytecode import FileState, state
+
 _PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
+
+#: All tests that there ever were.
+_IDS = "cache/nodeids"
+
+#: Tests that are in that file as long as it is in this state.
+_kept_ids: set[str] = set()
+_kept_state: FileState | None = None
 
 #: What they keep.
 CACHE_FILES = ("lastfailed", "nodeids", "stepwise")
@@ -88,9 +98,32 @@ class Cache:
         if getattr(option, "cacheshow", None) or getattr(option, "collectonly", False):
             return
         cache: Any = self.config.cache
-        known, ids = set(cache.get("cache/nodeids", [])), {item.nodeid for item in session.items}
+        ids = {item.nodeid for item in session.items}
+        if ids <= _kept_ids and _state_of_ids(cache) == _kept_state:
+            return
+        known = set(cache.get(_IDS, []))
         if not ids <= known:
-            cache.set("cache/nodeids", sorted(known | ids))
+            cache.set(_IDS, sorted(known | ids))
+
+
+def learn_ids(config: pytest.Config, session: pytest.Session) -> None:
+    """Look, ahead of a run, whether the file of all tests that there ever were has those of ``session``: its runs need not read it then."""
+    global _kept_ids, _kept_state
+    cache: Any = getattr(config, "cache", None)
+    if cache is None:
+        return
+    state = _state_of_ids(cache)
+    if state == _kept_state:
+        return
+    with not_a_worker(config):
+        known = set(cache.get(_IDS, []))
+    ids = {item.nodeid for item in session.items}
+    if ids <= known and state == _state_of_ids(cache):
+        _kept_ids, _kept_state = ids, state
+
+
+def _state_of_ids(cache: Any) -> FileState | None:
+    return state(os.path.join(str(cache._cachedir), "v", *_IDS.split("/")))
 
 
 @contextlib.contextmanager

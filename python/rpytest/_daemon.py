@@ -129,18 +129,19 @@ class Daemon:
         return time.monotonic() - self.last_use
 
     def _replaced(self) -> bool:
-        """Whether the socket's name is gone or belongs to another daemon: nobody can reach this one."""
-        if self.listener is None or self.path is None:
+        """Whether nobody can reach this daemon: the socket's name is gone or another daemon's, or the environment was deleted or moved."""
+        if self.listener is None:
             return False
-        try:
-            return os.stat(self.path).st_ino != self._inode
-        except OSError:
-            return True
+        return not self.owns_socket() or _inode(sys.prefix) != self._prefix_inode
+
+    def owns_socket(self) -> bool:
+        """Whether the socket's name still stands for this daemon."""
+        return self.path is not None and _inode(self.path) == self._socket_inode
 
     def listen_inode(self) -> None:
-        """Remember which file the socket's name stands for."""
+        """Remember which file the socket's name stands for, and which folder the environment is."""
         assert self.path is not None
-        self._inode = os.stat(self.path).st_ino
+        self._socket_inode, self._prefix_inode = _inode(self.path), _inode(sys.prefix)
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -380,6 +381,10 @@ class Daemon:
         return sorted(idle, key=lambda warm: warm.used)
 
     def _make_room(self) -> None:
+        for warm in self._idle_sessions():
+            if not os.path.isdir(warm.cwd):
+                log(f"session {warm.pid} goes: {warm.cwd} is gone")
+                self._forget(warm)
         idle = self._idle_sessions()
         for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
             kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in self.sessions.values())
@@ -393,7 +398,7 @@ class Daemon:
             return
         self._measured, self._has_grown = time.monotonic(), False
         everything: list[Warm | Process] = [*self.sessions.values(), *self._preloads()]
-        sizes = {process.pid: memory_kb(process.pid) for process in everything}
+        sizes = {process.pid: process.memory_kb() for process in everything}
         total = sum(sizes.values()) + memory_kb(os.getpid())
         idle: list[Warm | Process] = [*self._idle_sessions(), *self._preloads()]
         for kept in sorted(idle, key=lambda kept: kept.used):
@@ -432,10 +437,14 @@ class Daemon:
                 if warm.pending:
                     warm.pending.pop(0).close()
             case "info":
-                warm.info = message
+                # A run has begun, in the process that waited for it if there was one.
+                warm.info, warm.spare = message, 0
                 if self.listener is None:
                     # One run only: the session ends when its host has.
                     self._forget(warm)
+                self._has_grown = True
+            case "spare":
+                warm.spare = int(message["pid"])
                 self._has_grown = True
             case "plain":
                 # pytest itself, for one run only; whoever waits for a session gets another one.
@@ -488,7 +497,11 @@ class Daemon:
                 warm.info, warm.pid = message, int(message["pid"])
                 (warm.pidfd,) = fds
                 return
+            case "spare":
+                warm.spare = int(message["pid"])
+                self._has_grown = True
             case "accepted" if run is not None:
+                warm.spare = 0
                 warm.pending.remove(run)
                 run.close()
             case "declined" if run is not None:
@@ -606,6 +619,13 @@ def _last_resort() -> Iterator[None]:
     _process.leave(3)
 
 
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
+
+
 def _pytest_version() -> str:
     import pytest
 
@@ -626,17 +646,19 @@ def _preload(conn: socket.socket) -> None:
     """Import pytest with its default plugins, so that no session has to; say so clearly when there is none."""
     import importlib
 
+    wanted = "pytest"
     try:
         from _pytest import config
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
+        wanted = "rpytest"
         for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:
         missing = error.name or str(error)
         text = f"error: `{missing}` can't be imported by {sys.executable}: {error}\n"
-        if missing.split(".")[0] in ("pytest", "_pytest", "pluggy"):
+        if wanted == "pytest":
             text += f"hint: install pytest there: {sys.executable} -m pip install pytest\n"
         else:
             text += "hint: install rpytest into the environment whose Python runs the tests\n"
@@ -685,7 +707,7 @@ def main() -> NoReturn:
     try:
         daemon.serve(conn)
     finally:
-        if listener is not None and not daemon._replaced():
+        if listener is not None and daemon.owns_socket():
             with contextlib.suppress(OSError):
                 os.unlink(options.socket)
         for warm in list(daemon.sessions.values()):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import os
+import select
 import signal
 import socket
 import stat
@@ -12,7 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
+
+from rpytest import _wire
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
@@ -37,10 +42,58 @@ _BLAS = ("openblas", "libmkl", "libblis")
 _OPENMP = ("libgomp", "libiomp", "libomp")
 
 
+#: What the host does its own work with, while workers run. The modules themselves: some libraries replace what their names stand for.
+_TOOLS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
+    (builtins, ("open",)),
+    (
+        os,
+        (
+            "close",
+            "dup",
+            "dup2",
+            "fork",
+            "fstat",
+            "getpid",
+            "getppid",
+            "kill",
+            "listdir",
+            "lseek",
+            "memfd_create",
+            "open",
+            "pidfd_open",
+            "pipe",
+            "pipe2",
+            "pread",
+            "read",
+            "readlink",
+            "stat",
+            "unlink",
+            "waitid",
+            "waitpid",
+            "write",
+        ),
+    ),
+    (select, ("poll",)),
+    (signal, ("getsignal", "signal")),
+)
+_NAMES = ("open", "os", "select", "signal")
+
+
+def _tools() -> dict[str, object]:
+    """What they are now, and what our modules mean by them."""
+    found = {f"{module.__name__}.{name}": getattr(module, name, None) for module, names in _TOOLS for name in names}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("rpytest."):
+            meant = vars(module)
+            found.update((f"{tool} in {name}", meant[tool]) for tool in _NAMES if tool in meant)
+    return found
+
+
 class Snapshot:
     """What is there now."""
 
     def __init__(self) -> None:
+        self.tools = _tools()
         self.threads = {id(thread): thread for thread in threading.enumerate()}
         self.tasks = _tasks()
         self.files = {fd: _identity(fd) for fd in _descriptors()}
@@ -50,6 +103,11 @@ class Snapshot:
 
     def hazard(self) -> str | None:
         """What has come since that must not be inherited, in words that follow "its set-up"."""
+        # Before anything else: nothing can be looked at without them.
+        now = _tools()
+        for name, tool in self.tools.items():
+            if now.get(name, tool) is not tool:
+                return f"replaced `{name.partition(' ')[0].removeprefix('builtins.')}`"
         for thread in threading.enumerate():
             if id(thread) not in self.threads and thread.is_alive():
                 return f"started a thread: {thread.name}"
@@ -171,7 +229,8 @@ def _describe(fd: int) -> str | None:
 
 
 def _describe_socket(fd: int) -> str | None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+    # Not by the class of that name: a project may have put another one in its place.
+    with contextlib.suppress(OSError), _wire.adopt(os.dup(fd)) as sock:
         with contextlib.suppress(OSError):
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -73,6 +74,8 @@ class Host:
         self.shared = shared
         if controller is not None:
             self._listen_to(controller)
+        #: Called when nobody waits for this process any more.
+        self.at_end: Callable[[], None] = lambda: None
         #: What collection has said, for the controller.
         self.news = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
@@ -178,6 +181,7 @@ class Host:
                 self._report(message, fd)
             case "stop":
                 if not self._finalize(message):
+                    # Workers that are still there have finished, and are on their way out.
                     self._end(int(message.get("status", 0)))
             case other:
                 raise ValueError(f"unknown request {other!r}")
@@ -190,6 +194,8 @@ class Host:
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
+        # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
+        gc.freeze()
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         self._share()
@@ -402,10 +408,11 @@ class Host:
     # Ends
 
     def _end(self, status: int) -> NoReturn:
-        self._kill_children()
         self._finish(status)
         # Its end is what the command line waits for, and the end of a large process takes a while.
         self.conn.close()
+        self._kill_children()
+        self.at_end()
         _process.leave(0)
 
     def _finish(self, status: int) -> None:
@@ -457,6 +464,7 @@ class Host:
         for child in self.children.values():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child.pid, 0)
+        self.children.clear()
 
 
 def control_run(announcement: Message, controller: Client) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,49 @@ _FOREIGN = (sys.prefix + os.sep, sys.base_prefix + os.sep)
 #: Modules that a selection must not find, and that must not be dropped either.
 _kept: list[object] = []
 
+#: What files import, as far as they have been looked at (`None`: only running them can tell), by name and module.
+_known: dict[tuple[str, str | None], frozenset[str] | None] = {}
 
-def needed_by(files: Iterable[Path]) -> set[str] | None:
+
+class Loaded:
+    """The modules that are loaded at one moment, and which of them were found in some folders: to look at all of them takes a while."""
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self.folders = frozenset(folders)
+        self._count = len(sys.modules)
+        self._last = next(reversed(sys.modules), None)
+        self.by_file: dict[str | None, str] = {
+            getattr(module, "__file__", None): name for name, module in list(sys.modules.items())
+        }
+        #: Top-level modules that were found in one of the folders, with it.
+        self.found: dict[str, str] = {}
+        self._modules: list[tuple[str, object]] = []
+        for name, module in list(sys.modules.items()):
+            if "." not in name:
+                folder = _folder(module)
+                if folder in self.folders:
+                    self.found[name] = folder
+                    self._modules.append((name, module))
+        #: The same and what is in them, by the name before the first dot.
+        self.inside: dict[str, list[str]] = {}
+        for name in list(sys.modules):
+            top = name.partition(".")[0]
+            if top in self.found:
+                self.inside.setdefault(top, []).append(name)
+
+    def is_now(self, folders: Iterable[str]) -> bool:
+        """Whether that is still so, and about these folders."""
+        return (
+            self._count == len(sys.modules)
+            and self._last == next(reversed(sys.modules), None)
+            and self.folders == frozenset(folders)
+            and all(sys.modules.get(name) is module for name, module in self._modules)
+        )
+
+
+def needed_by(files: Iterable[Path], loaded: Loaded) -> set[str] | None:
     """Names of all loaded modules that these files import, and so on, as their sources say; `None`: one imports what only running it can tell."""
-    by_file = {getattr(module, "__file__", None): name for name, module in list(sys.modules.items())}
+    by_file = loaded.by_file
     found: set[str] = set()
     work = [str(file) for file in files]
     seen = set(work)
@@ -55,12 +93,29 @@ def _with_parents(names: Iterable[str]) -> Iterator[str]:
         yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
 
 
-@cache
+def prepare(files: Iterable[str], loaded: Loaded, is_unchanged: Callable[[str], bool]) -> Iterator[None]:
+    """Look what these files import, one at a time; ``is_unchanged`` says whether one still is what the modules were made from."""
+    for file in files:
+        key = file, loaded.by_file.get(file)
+        if key not in _known:
+            _imported(*key)
+            if not is_unchanged(file):
+                del _known[key]
+            yield
+
+
 def _imported(file: str, module: str | None) -> frozenset[str] | None:
+    key = file, module
+    if key not in _known:
+        _known[key] = _read_imports(file, module)
+    return _known[key]
+
+
+def _read_imports(file: str, module: str | None) -> frozenset[str] | None:
     try:
         with open(file, "rb") as source:
             tree = ast.parse(source.read())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -110,17 +165,6 @@ def _folder(module: Any) -> str | None:
     return os.path.dirname(folder) if hasattr(module, "__path__") else folder
 
 
-def found_in(folders: set[str]) -> dict[str, str]:
-    """Top-level modules that were found in one of these folders, with it."""
-    found = {}
-    for name, module in list(sys.modules.items()):
-        if "." not in name:
-            folder = _folder(module)
-            if folder in folders:
-                found[name] = folder
-    return found
-
-
 def is_ambiguous(name: str, folder: str, folders: Iterable[str]) -> bool:
     """Whether a top-level module would be found in another one of the folders, too: which is first depends on the order of the tests."""
     return any(
@@ -129,9 +173,8 @@ def is_ambiguous(name: str, folder: str, folders: Iterable[str]) -> bool:
     )
 
 
-def forget(folders: set[str], modules: Iterable[str]) -> None:
+def forget(folders: set[str], modules: Iterable[str], loaded: Loaded) -> None:
     """Make these folders and top-level modules as if they had never been there."""
-    gone = set(modules)
     sys.path[:] = [entry for entry in sys.path if entry not in folders]
-    names = [name for name in sys.modules if name.partition(".")[0] in gone]
+    names = [name for top in modules for name in loaded.inside[top]]
     _kept.extend(sys.modules.pop(name) for name in names)

@@ -45,6 +45,10 @@ class Process:
     packages: list[str] = field(default_factory=list)
     modules: int = 0
 
+    def memory_kb(self) -> int:
+        """What it has in use, in KiB."""
+        return memory_kb(self.pid)
+
     def status(self) -> Message:
         """As it is shown to the user."""
         return {
@@ -54,7 +58,7 @@ class Process:
             "modules": self.modules,
             "ready": self.is_ready,
             "since": self.since,
-            "memory_kb": memory_kb(self.pid),
+            "memory_kb": self.memory_kb(),
             "left_out": self.left_out(),
         }
 

@@ -17,6 +17,15 @@ def begins_with(now: dict[str, object], before: dict[str, object]) -> bool:
     In a forked process much cheaper than it is in Python, as no reference is counted.
     """
 
+def own_pages() -> list[tuple[int, int]]:
+    """The ranges of memory pages, start and length in bytes, that this process shares with no other one.
+
+    Raises OSError when the system does not tell.
+    """
+
+def copy_pages(ranges: list[tuple[int, int]]) -> None:
+    """Gives this process copies of its own of these pages, before it needs them; their contents stay as they are."""
+
 @final
 class Noticed:
     """A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it.

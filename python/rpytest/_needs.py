@@ -366,20 +366,25 @@ _EVERYTHING = _Everything()
 
 def _interesting(session: pytest.Session) -> set[str] | _Everything:
     """Names of session fixtures that are neither pytest's nor ours."""
+    found = session_definitions(session)
+    return _EVERYTHING if found is None else {definition.argname for definition in found}
+
+
+def session_definitions(session: pytest.Session) -> list[pytest.FixtureDef[Any]] | None:
+    """The session fixtures that are neither pytest's nor ours; `None` where pytest keeps them in a way that we don't know."""
     manager: Any = session._fixturemanager
-    found: set[str] = set()
+    found: list[pytest.FixtureDef[Any]] = []
     # One table before pytest 9.1, two of tables by node since.
     flat = getattr(manager, "_arg2fixturedefs", None)
     nested = [getattr(manager, name, None) for name in ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")]
     if flat is None and None in nested:
-        return _EVERYTHING
-    for name, definitions in (flat or {}).items():
-        if any(map(_is_of_project, definitions)):
-            found.add(name)
+        return None
+    for definitions in (flat or {}).values():
+        found += filter(_is_of_project, definitions)
     for table in nested:
-        for name, by_node in (table or {}).items():
-            if any(_is_of_project(definition) for definitions in by_node.values() for definition in definitions):
-                found.add(name)
+        for by_node in (table or {}).values():
+            for definitions in by_node.values():
+                found += filter(_is_of_project, definitions)
     return found
 
 

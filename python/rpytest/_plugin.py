@@ -307,14 +307,20 @@ def wants_plain(config: pytest.Config) -> bool:
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
-def refuse_timings(config: pytest.Config, request: Message) -> None:
-    """`--timings` where pytest itself runs: no worker, nothing to draw."""
+def refuse_workers_options(config: pytest.Config, request: Message) -> None:
+    """What is about workers, where pytest itself runs: there are none."""
     option = config.option
-    if not request.get("timings") or getattr(option, "help", False) or getattr(option, "version", False):
+    if getattr(option, "help", False) or getattr(option, "version", False):
         return
-    raise pytest.UsageError(
-        "`--timings` draws the workers of a run, and here pytest itself runs, in one process; hint: leave out `--timings`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
-    )
+    for name, is_given, what in (
+        ("--timings", request.get("timings"), "draws the workers of a run"),
+        ("--record-plan", option.rpytest_record_plan, "writes down what each worker runs"),
+        ("--replay", option.rpytest_replay, "runs a plan in workers"),
+    ):
+        if is_given:
+            raise pytest.UsageError(
+                f"`{name}` {what}, and here pytest itself runs, in one process; hint: leave out `{name}`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+            )
 
 
 def refuse_watch(config: pytest.Config, request: Message) -> None:

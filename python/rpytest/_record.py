@@ -16,7 +16,7 @@ import pytest
 
 TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
 PLAIN = 1
-#: The body ends with the fixtures that were set up (`--timings`).
+#: The body ends with fixtures that were set up: all of them (`--timings`), or expensive ones of the session.
 SETUPS = 2
 NO_TEST = 0xFFFF_FFFF
 
@@ -180,7 +180,7 @@ def full_test(
 
 
 def setups(done: Sequence[Setup]) -> bytes:
-    """What is put behind the body of a test under `--timings`; the record's flags say :data:`SETUPS`."""
+    """What is put behind the body of a test; the record's flags say :data:`SETUPS`."""
     parts = [_U32.pack(len(done))]
     for name, scope, base, start, duration, failed in done:
         parts += [_SETUP.pack(start, duration, failed), _text(name), _text(scope), _text(base)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
+from rpytest._cache import learn_ids
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
 from rpytest._controllers import Controllers
@@ -28,6 +30,7 @@ from rpytest._host import Host
 from rpytest._identity import Watch
 from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
+from rpytest._spare import Place, Spare, Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
@@ -60,10 +63,15 @@ class Server:
         self.dependencies = dependencies
         self.controllers = controllers
         self.watch = watch
+        #: In a host that was forked before its run came.
+        self.waiting: Waiting | None = None
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
         #: For `--watch`; a session that was made without has none.
         self.graph = graph
+        self._place = Place()
+        #: The host of the next run.
+        self.spare: Spare | None = None
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -84,8 +92,9 @@ class Server:
             return worker
         self._end()
 
-    def serve_selection(self) -> Worker:
+    def serve_selection(self, waiting: Waiting | None) -> Worker:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
+        self.waiting = waiting
         park_capture(self.collected.config)
         _process.park_child_handler()
         return self._be_host(warm=True, selection=True)
@@ -103,12 +112,27 @@ class Server:
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
+        if self.waiting is not None:
+            return self._serve_ahead(self.waiting)
         message, fds = _wire.receive(self.control)
+        spare, self.spare = self.spare, None
+        # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
+        if spare is not None and not spare.hand_over(message, fds):
+            spare.end()
+            spare = None
         self.dependencies.hash_files()
+        updates = self.dependencies.updates
         reason = self.dependencies.changed()
+        if spare is not None and (reason is not None or self.dependencies.updates != updates or not spare.confirm()):
+            spare.end()
+            spare = None
         if reason is not None:
             _wire.close_all(fds)
             self._retire(reason)
+        if spare is not None:
+            self._tell({"ev": "accepted"})
+            self._count(spare.pidfd, fds)
+            return None
         if self.controllers.base is not None and not self._control(message, fds):
             return None
         self.request = message
@@ -151,6 +175,8 @@ class Server:
 
     def _end(self) -> NoReturn:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
+        if self.spare is not None:
+            self.spare.end()
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         self._teach()
@@ -158,22 +184,59 @@ class Server:
         _process.leave(0)
 
     def _wait(self, idle: Iterator[None]) -> None:
-        """Return when the control socket has something; reap hosts and, while nothing runs, prepare."""
-        busy = True
+        """Return when the control socket has something; reap hosts and, while nothing runs, prepare. Returns in a spare process, too."""
+        busy = may_fork = True
         while True:
             poll = select.poll()
             poll.register(self.control, select.POLLIN)
             for fd in self.hosts:
                 poll.register(fd, select.POLLIN)
+            if self.spare is not None:
+                poll.register(self.spare.pidfd, select.POLLIN)
             ready = {fd for fd, _ in poll.poll(0 if busy and not self.hosts else None)}
             for fd in ready & set(self.hosts):
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
                 self.hosts.remove(fd)
+            if self.spare is not None and self.spare.pidfd in ready:
+                self.spare.end()
+                self.spare = None
+                # Whoever has killed it may do so again: the next run does without.
+                may_fork = False
             if self.control.fileno() in ready:
                 return
-            if not self.hosts:
-                busy = next(idle, False) is None
+            if self.hosts:
+                continue
+            busy = next(idle, False) is None
+            if not busy and may_fork and self.spare is None:
+                may_fork = False
+                self._fork_spare()
+                if self.waiting is not None:
+                    return
+
+    def _fork_spare(self) -> None:
+        """Fork the host of the next run ahead of it; in that one `waiting` is set."""
+        # Its controller is started by this process. And what the last run has left in the project is to be known to both.
+        if self.controllers.base is not None or self.dependencies.changed() is not None:
+            return
+        learn_ids(self.collected.config, self.collected.session)
+        gc.freeze()
+        forked = self._place.fork(self.control.close)
+        if isinstance(forked, Waiting):
+            self.waiting = forked
+            return
+        self.spare = forked
+        if forked is not None:
+            self._tell({"ev": "spare", "pid": forked.pid})
+
+    def _serve_ahead(self, waiting: Waiting) -> Worker:
+        """Be the host of the next run."""
+        message, fds = waiting.wait()
+        self.request = message
+        self.conn = _wire.adopt(fds[0])
+        _process.keep_private(self.conn)
+        self._adopt(fds[1:], waiting)
+        return self._be_host(warm=True)
 
     def _teach(self) -> None:
         """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
@@ -202,25 +265,8 @@ class Server:
         _process.flush_streams()
         pid = _process.fork()
         if pid:
-            self.hosts.append(os.pidfd_open(pid))
             self.conn.close()
-            _wire.close_all(fds)
-            if self.controllers.client is not None:
-                self.controllers.client.close()
-                self.controllers.client = None
-            self.runs += 1
-            session = self.collected.session
-            root = str(self.collected.config.rootpath)
-            self._tell(
-                {
-                    "ev": "info",
-                    "tests": len(session.items),
-                    "root": root,
-                    "runs": self.runs,
-                    "method": self.method,
-                    "last": time.time(),
-                }
-            )
+            self._count(os.pidfd_open(pid), fds)
             return None
         self.control.close()
         _wire.close_all(self.hosts)
@@ -229,19 +275,40 @@ class Server:
             self._adopt(fds)
         return self._be_host(warm)
 
+    def _count(self, host: int, fds: list[int]) -> None:
+        """A run has its host."""
+        self.hosts.append(host)
+        _wire.close_all(fds)
+        if self.controllers.client is not None:
+            self.controllers.client.close()
+            self.controllers.client = None
+        self.runs += 1
+        self._tell(
+            {
+                "ev": "info",
+                "tests": len(self.collected.session.items),
+                "root": str(self.collected.config.rootpath),
+                "runs": self.runs,
+                "method": self.method,
+                "last": time.time(),
+            }
+        )
+
     def _tell(self, message: Message) -> None:
         """Say something to the daemon. When it was killed, the run goes on all the same."""
         with contextlib.suppress(_wire.Closed):
             _wire.send(self.control, message)
 
-    def _adopt(self, fds: list[int]) -> None:
+    def _adopt(self, fds: list[int], waiting: Waiting | None = None) -> None:
         """Take over what may differ between two runs of one session."""
         _process.adopt_streams(fds)
         # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
         _process.adopt_noise(self.request["env"])
+        _process.adopt_affinity(self.request["affinity"])
+        if waiting is not None:
+            waiting.confirmed()
         if self.controllers.client is None:
             truncate_log_file(self.collected.config)
-        _process.adopt_affinity(self.request["affinity"])
 
     def _be_host(self, warm: bool, selection: bool = False) -> Worker:
         if self.request.get("watch"):
@@ -261,6 +328,8 @@ class Server:
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        if self.waiting is not None:
+            host.at_end = self.waiting.note
         shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
         self.shared = host.shared = shared
         if client is not None:

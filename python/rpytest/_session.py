@@ -183,7 +183,7 @@ class Session(Role):
         """Take the worker role, or leave everything to pytest."""
         self.workers = 0 if _plugin.wants_plain(config) else _plugin.workers(config, self.request)
         if self.workers == 0:
-            _plugin.refuse_timings(config, self.request)
+            _plugin.refuse_workers_options(config, self.request)
             self.is_watchable = False
             _plugin.refuse_watch(config, self.request)
             with contextlib.suppress(_wire.Closed):
@@ -316,7 +316,8 @@ class Session(Role):
             self.watch,
             self.graph,
         )
-        worker = self.worker = server.serve_selection() if is_selection else server.serve()
+        waiting = self.trunk.waiting if self.trunk is not None else None
+        worker = self.worker = server.serve_selection(waiting) if is_selection else server.serve()
         worker.enter(config, session, self.xml)
         worker.run()
         return True

@@ -1,8 +1,9 @@
-"""What fixtures took to set up, for `--timings`: measured only when it is asked for."""
+"""What fixtures took to set up: all of them only for `--timings`, expensive session fixtures of a worker always."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import functools
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,9 @@ from _pytest import timing
 
 if TYPE_CHECKING:
     from rpytest._record import Setup
+
+#: Seconds below which a session fixture is not told from the test that needed it first.
+_NEGLIGIBLE = 0.001
 
 #: What pytest makes of an argument of `parametrize`: a fixture in form only.
 _direct_parameter = getattr(pytest_python, "get_direct_param_fixture_func", None)
@@ -57,3 +61,43 @@ class SetupClock:
             self._setups.append(
                 (fixturedef.argname, str(fixturedef.scope), fixturedef.baseid or "", start, own, failed)
             )
+
+
+class SessionClock:
+    """Measures the set-ups of a worker's own session fixtures, and nothing else: a call of another fixture costs nothing.
+
+    The first test of each worker pays for them. They are no part of what it takes: in another run another test is the first.
+    """
+
+    def __init__(self, definitions: Iterable[pytest.FixtureDef[Any]]) -> None:
+        self._time = timing.time
+        self._counter = timing.perf_counter
+        self._setups: list[Setup] = []
+        #: A set-up is in progress; what it requests is part of it.
+        self._is_inside = False
+        for definition in definitions:
+            if definition.cached_result is None:
+                measured: Any = functools.partial(self._measure, definition, definition.execute)
+                definition.execute = measured  # type: ignore[method-assign]
+
+    def add(self, setups: list[Setup]) -> None:
+        """Set-ups of another process: none of this worker's."""
+
+    def take(self) -> list[Setup]:
+        """The set-ups since the last call."""
+        setups, self._setups = self._setups, []
+        return setups
+
+    def _measure(self, definition: pytest.FixtureDef[Any], execute: Callable[..., Any], request: Any) -> Any:
+        __tracebackhide__ = True
+        if self._is_inside:
+            return execute(request=request)
+        self._is_inside = True
+        start, began = self._time(), self._counter()
+        try:
+            return execute(request=request)
+        finally:
+            self._is_inside = False
+            took = self._counter() - began
+            if took >= _NEGLIGIBLE:
+                self._setups.append((definition.argname, "session", definition.baseid or "", start, took, False))

@@ -93,7 +93,12 @@ def _automatic(total: str | None, environment: Mapping[str, str]) -> Message:
             raise pytest.UsageError(
                 f"`--total-shards={total}` is not {system}'s `{total_name}={jobs}`; hint: leave it out with `--shard=auto`"
             )
-        return _checked(index, _number(total_name, jobs))
+        count = _number(total_name, jobs)
+        if job and not 0 <= index < count:
+            raise pytest.UsageError(
+                f"{system}'s `{index_name}={job}` is none of its {count} jobs, which are counted from {first}; hint: give `--shard=I --total-shards=N`"
+            )
+        return _checked(index, count)
     hint = "give `--shard=I --total-shards=N`; in GitHub Actions `--shard=${{ matrix.shard }}` or `--shard=${{ strategy.job-index }} --total-shards=${{ strategy.job-total }}`"
     names = ", ".join(name for _, _, name, _ in _SYSTEMS)
     raise pytest.UsageError(f"`--shard=auto` finds no parallel CI job (looked for {names}); hint: {hint}")

@@ -520,7 +520,8 @@ class _SetupWatcher:
                     reason = "asks which worker it is in"
                 if reason is not None:
                     self.hazard = _Hazard(fixturedef, reason if reader else f"its set-up {reason}", True)
-            self.readers += [fd for fd in before.readers() if fd not in self.readers]
+            if self.hazard is None:
+                self.readers += [fd for fd in before.readers() if fd not in self.readers]
 
 
 class _Historic:

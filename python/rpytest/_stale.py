@@ -13,11 +13,12 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 
-from rpytest import _perrun, _process
+from rpytest import _contents, _perrun, _process
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
@@ -74,6 +75,8 @@ class Dependencies:
         self._cache_read: set[str] = set()
         #: Modules in the order in which their imports began; those that could not be imported, too.
         self.imports: dict[str, None] = {}
+        #: Source files whose modules may have replaced something of others while they were imported.
+        self.replacing: set[str] = set()
         #: Contents of files that were read and written, before they were written.
         self._overwritten: dict[str, bytes] = {}
         self._byte_code = ByteCode()
@@ -89,6 +92,8 @@ class Dependencies:
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
+        #: How often something had another state and was found to be the same: forks from before don't know of it.
+        self.updates = 0
 
     def watch(self) -> None:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
@@ -128,9 +133,15 @@ class Dependencies:
                 self.per_run = "collection started a process"
         elif event == "socket.connect":
             self.per_run = "collection connected a socket"
+        elif event == "exec":
+            self._execute(args[0])
         self._glances.acted(event, args)
         if self.per_run is None and event in _perrun.EVENTS:
             self.per_run = _perrun.effect(event, args)
+
+    def _execute(self, code: object) -> None:
+        if isinstance(code, CodeType) and code.co_name == "<module>" and _contents.replaces(code):
+            self.replacing.add(code.co_filename)
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
@@ -315,6 +326,15 @@ class Dependencies:
         for name in self._glances.missing():
             yield name, None
 
+    def latest(self, names: Iterable[str]) -> list[str]:
+        """Those of these files that were read, the ones that were changed last first."""
+        known = [(max(state[3], state[4]), name) for name in names if (state := self._files.get(name)) is not None]
+        return [name for _, name in sorted(known, reverse=True)]
+
+    def is_unchanged(self, name: str) -> bool:
+        """Whether a file is in the state in which it was collected."""
+        return name in self._files and _state(name) == self._files[name]
+
     def folders(self) -> list[str]:
         """Every folder that was listed so far."""
         return list(self._listed)
@@ -345,6 +365,7 @@ class Dependencies:
             if digest is None or not stat.S_ISREG(now[0]) or _digest(name) != digest:
                 return f"{name} changed"
             self._files[name] = now
+            self.updates += 1
         for name, (state, listing) in self._directories.items():
             now = _state(name)
             if now == state:
@@ -352,6 +373,7 @@ class Dependencies:
             if _listing(name) != listing:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
+            self.updates += 1
         return self._glances.changed() or self._byte_code.changed()
 
 

@@ -8,6 +8,7 @@ and goes on as pytest does: hooks select and order, then the tests run. Hooks so
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import socket
@@ -18,14 +19,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _adopt, _arguments, _looks, _process, _refusing, _wire
+from rpytest import _adopt, _arguments, _cache, _imports, _looks, _process, _refusing, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
-from rpytest._imports import forget, found_in, is_ambiguous, needed_by, root_of
+from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
+from rpytest._spare import Place, Spare, Waiting
 from rpytest._warm import refuse
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 
 #: Milliseconds without a request after which it does what makes later ones faster.
 _QUIET = 700
+
+#: Items that are prepared between two looks at the control socket.
+_SLICE = 50
+
+#: Files, those that were changed last, whose imports are looked at before a run asks.
+_MOST_FILES = 200
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
@@ -52,7 +60,7 @@ class Trunk:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session)
+        self.memo = Memo(session, role.dependencies.replacing)
         self.options = _arguments.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.
@@ -65,6 +73,14 @@ class Trunk:
         self._collects_again = False
         self._is_collecting = False
         self._hooks_off: list[tuple[Any, Any]] = []
+        self._is_prepared = False
+        self._place = Place()
+        #: The process of the next run.
+        self.spare: Spare | None = None
+        #: In a process that was forked before its run came.
+        self.waiting: Waiting | None = None
+        #: The modules that were there when everything was collected.
+        self.loaded: Loaded | None = None
         manager: Any = self.config.pluginmanager
         self._check_pending = manager.check_pending
         manager.check_pending = self._collected
@@ -214,47 +230,119 @@ class Trunk:
         role.terminal.check_header(self.session)
         self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
         idle = self._prepare()
-        runs = 0
         while True:
             self._wait(idle)
+            if self.waiting is not None:
+                message, fds = self.waiting.wait()
+                self._begin(message, fds, int(message["run"]))
+                return
             message, fds = _wire.receive(control)
-            reason = role.dependencies.changed()
-            if reason is not None:
-                _wire.send(control, {"ev": "stale", "reason": reason})
-                self._end()
-            runs += 1
-            number = int(message["run"])
+            if self._serve(message, fds):
+                self._begin(message, fds, int(message["run"]))
+                return
+
+    def _serve(self, message: Message, fds: list[int]) -> bool:
+        """Give a run to a process of its own, if nothing has changed; `True` in one that is forked for it."""
+        dependencies = self.role.dependencies
+        spare, self.spare = self.spare, None
+        # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
+        if spare is not None and not spare.hand_over(message, fds):
+            spare.end()
+            spare = None
+        updates = dependencies.updates
+        reason = dependencies.changed()
+        if spare is not None and (reason is not None or dependencies.updates != updates or not spare.confirm()):
+            spare.end()
+            spare = None
+        if reason is not None:
+            _wire.send(self.control, {"ev": "stale", "reason": reason})
+            self._end()
+        if spare is None:
             pid = _process.fork()
             if pid == 0:
-                self._begin(message, fds, number)
-                return
-            _wire.close_all(fds)
-            self.children[os.pidfd_open(pid)] = number
+                return True
+            pidfd = os.pidfd_open(pid)
+        else:
+            pidfd = spare.pidfd
+        _wire.close_all(fds)
+        self.children[pidfd] = int(message["run"])
+        return False
+
+    def _fork_spare(self) -> None:
+        """Fork the process of the next run ahead of it; in that one `waiting` is set."""
+        if self.role.dependencies.changed() is not None:
+            # What the last run has left in the project is to be known to both.
+            return
+        _cache.learn_ids(self.config, self.session)
+        gc.freeze()
+        forked = self._place.fork(lambda: None)
+        if isinstance(forked, Waiting):
+            self.waiting = forked
+            return
+        self.spare = forked
+        if forked is not None:
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(self.control, {"ev": "spare", "pid": forked.pid})
 
     def _prepare(self) -> Iterator[None]:
-        self.role.dependencies.hash_files()
+        """What every run would have to do is done once, while nobody waits, a little at a time."""
+        dependencies = self.role.dependencies
+        dependencies.hash_files()
         yield
+        for index, item in enumerate(self.session.items):
+            # Kept by the item. What a plugin's own kind of item does not know is no reason to be gone.
+            with contextlib.suppress(Exception):
+                _ = item.location
+            if index % _SLICE == 0:
+                yield
+        added = self.memo.added_entries()
+        if added:
+            self.loaded = Loaded(added)
+            yield
+            files = {str(collector.path) for collector in self.memo.reports if isinstance(collector, pytest.File)}
+            latest = dependencies.latest(files)[:_MOST_FILES]
+            yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
         _process.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:
-        """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done."""
+        """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
+
+        Returns in a spare process, too.
+        """
         quiet = _QUIET
         while True:
             poll = select.poll()
             poll.register(self.control, select.POLLIN)
             for fd in self.children:
                 poll.register(fd, select.POLLIN)
-            ready = {fd for fd, _ in poll.poll(None if self.children or quiet < 0 else quiet)}
+            if self.spare is not None:
+                poll.register(self.spare.pidfd, select.POLLIN)
+            at_rest = self.children or self.spare is not None or quiet < 0
+            ready = {fd for fd, _ in poll.poll(None if at_rest else quiet)}
             for fd in ready & self.children.keys():
                 number = self.children.pop(fd)
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
                 # Without effect if it has accepted the run.
                 _wire.send(self.control, {"ev": "declined", "run": number, "reason": "its process died"})
+            if self.spare is not None and self.spare.pidfd in ready:
+                self.spare.end()
+                self.spare = None
+                # Whoever has killed it may do so again: the next run does without.
+                quiet = -1
             if self.control.fileno() in ready:
                 return
-            if not ready and not self.children:
-                quiet = 0 if next(idle, False) is None else -1
+            if self.children or self.spare is not None or quiet < 0:
+                continue
+            if self._is_prepared:
+                self._fork_spare()
+                if self.waiting is not None:
+                    return
+                if self.spare is None:
+                    quiet = -1
+            elif not ready:
+                quiet = 0
+                self._is_prepared = next(idle, True) is not None
 
     def _end(self) -> NoReturn:
         for fd in self.children:
@@ -270,6 +358,9 @@ class Trunk:
         _process.disarm_inherited()
         _wire.close_all(list(self.children))
         self.children.clear()
+        if self.spare is not None:
+            self.spare.let_go()
+            self.spare = None
         role.request = message
         role.conn = _wire.adopt(fds[0])
         _process.keep_private(role.conn)
@@ -284,6 +375,8 @@ class Trunk:
                 raise Declined("errors of collection may look otherwise")
             if again:
                 self._may_collect()
+            if self.waiting is not None:
+                self.waiting.confirmed()
             role.workers = _adopt.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             _looks.end(config)
@@ -370,16 +463,19 @@ class Trunk:
 
     def _leave_out(self, used: set[pytest.Collector]) -> None:
         """Undo what collecting more has done to `sys.path`, unless the selection has got something from there."""
-        added = {entry for entries in self.memo.path_entries.values() for entry in entries}
+        added = self.memo.added_entries()
         if not added:
             return
+        loaded = self.loaded
+        if loaded is None or not loaded.is_now(added):
+            loaded = Loaded(added)
         files = {collector.path for collector in used if isinstance(collector, pytest.File)}
         files |= {path for path in self.conftests.paths if path.parent in self.conftests.loaded}
         wanted = {root_of(file) for file in files}
-        modules = found_in(added)
+        modules = loaded.found
         own = {Path(str(path)).stem for path in files}
         if modules.keys() - own:
-            needed = needed_by(files)
+            needed = needed_by(files, loaded)
             if needed is None:
                 self._decline("a module imports what only running it can tell")
             for name, folder in sorted(modules.items()):
@@ -388,7 +484,7 @@ class Trunk:
                 if name in needed and is_ambiguous(name, folder, wanted):
                     self._decline(f"there is more than one module `{name}`")
         unwanted = added - wanted
-        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted])
+        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted], loaded)
         for name, module in self.conftests.imported():
             # Its name was taken by one of another folder.
             sys.modules.setdefault(name, module)
@@ -452,6 +548,9 @@ class Trunk:
 
     def _decline(self, reason: str) -> NoReturn:
         """Leave the run to another session."""
+        if self.waiting is not None:
+            # As long as this process may be replaced by another one it says nothing.
+            self.waiting.confirmed()
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
         _process.leave(0)

@@ -70,6 +70,12 @@ class Warm:
     #: Which trunk it is, and the process of the session that it was forked from.
     number: int = 0
     source: int = 0
+    #: A process of it that waits for the next run.
+    spare: int = 0
+
+    def memory_kb(self) -> int:
+        """What its processes have in use, in KiB."""
+        return memory_kb(self.pid) + (memory_kb(self.spare) if self.spare else 0)
 
     def status(self) -> Message:
         """As it is shown to the user."""
@@ -80,8 +86,9 @@ class Warm:
             "tests": self.info.get("tests", 0),
             "since": self.since,
             "runs": self.info.get("runs", 0),
-            "memory_kb": memory_kb(self.pid),
+            "memory_kb": self.memory_kb(),
             "method": self.info.get("method", "collected"),
+            "spare": self.spare,
         }
 
 

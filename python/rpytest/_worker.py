@@ -18,6 +18,7 @@ from rpytest._added import AddedFinalizers
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
+from rpytest._needs import session_definitions
 from rpytest._news import Herald
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rpytest import _native
     from rpytest._live import LiveLog
     from rpytest._news import News
-    from rpytest._setups import SetupClock
+    from rpytest._setups import SessionClock, SetupClock
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -87,7 +88,7 @@ class Worker:
         self.warnings: list[bytes] = []
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
-        self.clock: SetupClock | None = None
+        self.clock: SetupClock | SessionClock | None = None
 
     # Life
 
@@ -113,11 +114,7 @@ class Worker:
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
-        if birth.timings:
-            from rpytest._setups import SetupClock
-
-            self.clock = SetupClock()
-            config.pluginmanager.register(self.clock, "rpytest-setups")
+        self._measure_setups()
         if birth.news:
             config.pluginmanager.register(Herald(self, birth.news), "rpytest-herald")
         if birth.shared:
@@ -234,6 +231,17 @@ class Worker:
         self.native.stop()
         test = self.index if self.index >= 0 else _record.NO_TEST
         self.native.push(_record.STOP, 0, test, _record.stop(why, status, text, location), True)
+
+    def _measure_setups(self) -> None:
+        if self.birth.timings:
+            from rpytest._setups import SetupClock
+
+            self.clock = SetupClock()
+            self.config.pluginmanager.register(self.clock, "rpytest-setups")
+        elif definitions := session_definitions(self.session):
+            from rpytest._setups import SessionClock
+
+            self.clock = SessionClock(definitions)
 
     def _replace_protocol(self) -> None:
         """Put ours in the place of pytest's own protocol: plugins that bring one come before it, as they should."""

@@ -1,7 +1,7 @@
 //! Durations and reports that come from or go to other machines.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{open_history, print};
@@ -17,14 +17,16 @@ use crate::report::merge::{self, MergeError, Report};
 pub(super) fn export(cwd: &Path, out: &Path) -> Result<i32> {
     let root = History::nearest_root(cwd, &env::process).unwrap_or_else(|| cwd.to_owned());
     let exported = open_history(&root).export();
-    write(out, &exported.text())?;
-    say(&format!(
-        "exported {} of {} to {}",
-        tests(exported.len()),
-        root.display(),
-        out.display()
-    ));
-    Ok(exit::OK)
+    deliver(
+        out,
+        &exported.text(),
+        &format!(
+            "exported {} of {} to {}",
+            tests(exported.len()),
+            root.display(),
+            out.display()
+        ),
+    )
 }
 
 /// `--history-import`.
@@ -58,14 +60,16 @@ pub(super) fn import(cwd: &Path, files: &[PathBuf]) -> Result<i32> {
 /// `--history-merge`.
 pub(super) fn merge_histories(merge: &Merge) -> Result<i32> {
     let all = merged(&merge.from)?;
-    write(&merge.out, &all.text())?;
-    say(&format!(
-        "merged {} into {}: {}",
-        files_of(&merge.from),
-        merge.out.display(),
-        tests(all.len())
-    ));
-    Ok(exit::OK)
+    deliver(
+        &merge.out,
+        &all.text(),
+        &format!(
+            "merged {} into {}: {}",
+            files_of(&merge.from),
+            merge.out.display(),
+            tests(all.len())
+        ),
+    )
 }
 
 fn merged(files: &[PathBuf]) -> Result<Exported> {
@@ -85,7 +89,7 @@ fn merged(files: &[PathBuf]) -> Result<Exported> {
 pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
     let (mut reports, mut histories) = (Vec::new(), Vec::new());
     for file in &merge.from {
-        let text = fs::read_to_string(file).map_err(|error| Error::io("read", file, error))?;
+        let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
         if Exported::is_one(&text) {
             let one =
                 Exported::parse(&text).map_err(|error| Error::history(file, error.to_string()))?;
@@ -156,6 +160,13 @@ pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
     Ok(exit::TESTS_FAILED)
 }
 
+fn unreadable(file: &Path, error: &io::Error) -> Error {
+    Error::BadOption {
+        message: format!("cannot read the report `{}`: {error}", file.display()),
+        hint: Some("name files that `--junitxml` has written".into()),
+    }
+}
+
 fn refused(error: MergeError) -> Error {
     let hint = match &error {
         MergeError::NoReport { .. } => "name files that `--junitxml` has written",
@@ -195,6 +206,22 @@ fn project_root(cwd: &Path) -> PathBuf {
         .or_else(|| with("setup.py"))
         .unwrap_or(cwd)
         .to_owned()
+}
+
+/// Writes a history to its file and says so; `-` is standard output, which then has nothing else.
+fn deliver(out: &Path, text: &str, said: &str) -> Result<i32> {
+    if out == Path::new("-") {
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(Error::io("write", out, error));
+            }
+            _ => {}
+        }
+    } else {
+        write(out, text)?;
+        say(said);
+    }
+    Ok(exit::OK)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -203,10 +203,11 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
     for trunk in &status.trunks {
         let _ = writeln!(
             text,
-            "  kept for other arguments: {}, {} tests, {} MiB",
+            "  kept for other arguments: {}, {} tests, {} MiB{}",
             trunk.root,
             trunk.tests,
             trunk.memory_kb.div_ceil(1024),
+            waiting(trunk),
         );
     }
     for preload in &status.preloads {
@@ -227,7 +228,7 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
     let _ = writeln!(text, "  session {}: {}{args}", session.pid, session.root);
     let _ = writeln!(
         text,
-        "    {} test{}, {} run{}, {} MiB, {} old, start method {}",
+        "    {} test{}, {} run{}, {} MiB, {} old, start method {}{}",
         session.tests,
         if session.tests == 1 { "" } else { "s" },
         session.runs,
@@ -239,7 +240,15 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
         } else {
             &session.method
         },
+        waiting(session),
     );
+}
+
+fn waiting(session: &SessionStatus) -> String {
+    if session.spare == 0 {
+        return String::new();
+    }
+    format!(", process {} waits for the next run", session.spare)
 }
 
 fn describe_memory(text: &mut String, status: &DaemonStatus) {
@@ -336,7 +345,7 @@ mod tests {
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
                         "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "memory_kb": 30001, "method": "collected"}], "trunks": [
+                         "memory_kb": 30001, "method": "collected", "spare": 12}], "trunks": [
                         {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000}], "preloads": [
                         {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
                          "memory_kb": 70000, "left_out": {"grpc": "starts a thread"}},
@@ -352,7 +361,7 @@ mod tests {
             format!(
                 "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
                  ends when unused for 15 min\n  122 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
-                 500 tests, 1 run, 30 MiB, 1 min old, start method collected\n  \
+                 500 tests, 1 run, 30 MiB, 1 min old, start method collected, process 12 waits for the next run\n  \
                  kept for other arguments: /p, 500 tests, 4 MiB\n  \
                  preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
                  without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \

@@ -41,6 +41,8 @@ mod mapping;
 mod memory;
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(not(loom))]
+pub mod pages;
 mod plan;
 mod reader;
 mod record;

@@ -270,8 +270,21 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
+        let settled = self.lost.is_empty() && self.asked.is_empty();
         self.exit_status.is_some()
-            || (!self.pool.any_occupied() && self.lost.is_empty() && self.asked.is_empty())
+            || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
+    }
+
+    /// Every test has its result, and every worker has finished its session and said so: all that it still does is to go,
+    /// which takes a while for a large process. The host waits for that when nobody waits for the host.
+    fn only_exits_are_left(&self) -> bool {
+        let has_finished =
+            |lane: &Lane, slot| !self.pool.is_occupied(slot) || (lane.said_bye && lane.is_open());
+        self.connected
+            && self.interrupts == 0
+            && !self.verdict.is_stopped()
+            && self.ledger.unfinished() == 0
+            && (self.lanes.iter().zip(0..)).all(|(lane, slot)| has_finished(lane, slot))
     }
 
     /// Hands what is new to the controller, if it wants to see reports while the run goes on.

@@ -182,11 +182,13 @@ class _Kill:
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid != tree.daemon]
             helpers = orphans if len(orphans) <= 2 * max(trunks, len(sessions)) else []
             preloads = set(witness.children(tree.daemon)) - sessions
-            warm = {tree.daemon, *sessions, *preloads, *helpers}
+            # Each session and trunk may have forked the process of its next run already.
+            waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
+            warm = {tree.daemon, *sessions, *preloads, *helpers, *waiting}
             left[:] = [
                 pid
                 for pid in self.project.processes()
-                if pid not in warm or (pid != tree.daemon and not set(witness.children(pid)) <= sessions)
+                if pid not in warm or (pid != tree.daemon and not set(witness.children(pid)) <= sessions | waiting)
             ]
             return not left
 

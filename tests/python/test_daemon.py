@@ -272,8 +272,9 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its process is gone, too: the daemon, eight sessions, four trunks, and the preload that they are forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 14, seconds=60)
+    # Its processes are gone, too: the daemon, eight sessions, four trunks, what waits for the next run of each of these, and the
+    # preload that the sessions are forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 26, seconds=60)
 
 
 def test_memory_is_bounded(project: Project) -> None:
@@ -310,14 +311,21 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
         session, daemon = (len(list((processes.PROC / str(pid) / "fd").iterdir())) for pid in pids)
         return session, daemon, int(found[2])
 
-    for _ in range(2):
+    def waits() -> bool:
+        return "start method collected, process" in status(project)
+
+    # The process of the next run is forked ahead, with the memory that the last one has needed: from the third one on that is the same.
+    for _ in range(4):
         assert project.rpytest("-n2", junit=False).status == 0
-    # The daemon, the session, its trunk, and the preload that the next session would be forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 4, seconds=60)
+        assert processes.wait_until(waits, seconds=60)
+    # The daemon, the session, its trunk, what waits for the next run of both, and the preload that the next session would be
+    # forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 6, seconds=60)
     before = measure()
     for _ in range(10):
         assert project.rpytest("-n2", junit=False).status == 0
-    assert runs(project) == [12]
+    assert runs(project) == [14]
+    assert processes.wait_until(waits, seconds=60)
     # The daemon closes a run's descriptors when it hears that it was taken, which may be after its end.
     assert processes.wait_until(lambda: measure()[:2] == before[:2], seconds=60), "descriptors of session and daemon"
     assert measure()[2] <= before[2] + 2, "MiB of the session"

@@ -140,7 +140,16 @@ def test_auto_takes_what_ci_says(project: Project, variables: dict[str, str], ex
         (["--shard=0", "--total-shards=0"], {}, "0 shards are not possible"),
         (["--shard=one", "--total-shards=2"], {}, "`--shard=one` is no number"),
         (["--shard=auto"], {}, "`--shard=auto` finds no parallel CI job"),
-        (["--shard=auto"], {"CI_NODE_INDEX": "0", "CI_NODE_TOTAL": "2"}, "there is no shard -1 of 2"),
+        (
+            ["--shard=auto"],
+            {"CI_NODE_INDEX": "0", "CI_NODE_TOTAL": "2"},
+            "GitLab's `CI_NODE_INDEX=0` is none of its 2 jobs, which are counted from 1",
+        ),
+        (
+            ["--shard=auto"],
+            {"CIRCLE_NODE_INDEX": "3", "CIRCLE_NODE_TOTAL": "3"},
+            "CircleCI's `CIRCLE_NODE_INDEX=3` is none of its 3 jobs",
+        ),
         (["--shard=auto"], {"CI_NODE_TOTAL": "2"}, "without `CI_NODE_INDEX`"),
         (
             ["--shard=auto", "--total-shards=4"],
@@ -271,6 +280,13 @@ class TestMerge:
         assert "of 3 shards there is no report of 1" in merged.stderr
         assert len(junit.read(project.path / "all.xml")) > 0
 
+    def test_a_file_that_is_not_there_is_refused(self, project: Project) -> None:
+        files = self.run(project)
+        merged = project.rpytest("--merge-reports", "all.xml", *files, "absent-*.xml", junit=False)
+        assert merged.status == 4
+        assert "cannot read the report `absent-*.xml`" in merged.stderr
+        assert "hint: name files that `--junitxml` has written" in merged.stderr
+
     def test_a_shard_twice_is_refused(self, project: Project) -> None:
         files = self.run(project)
         merged = project.rpytest("--merge-reports", "all.xml", *files, files[1], junit=False)
@@ -329,6 +345,8 @@ def test_histories_travel(project: Project) -> None:
     elsewhere = {"RPYTEST_CACHE_DIR": str(project.scratch / "other")}
     nothing = project.rpytest("--inventory-status", env=elsewhere, junit=False)
     assert "no durations are known" in nothing.stdout
+    streamed = project.rpytest("--history-export", "-", junit=False)
+    assert streamed.status == 0 and streamed.stdout == (project.path / "h.jsonl").read_text(), str(streamed)
     merged = project.rpytest("--history-merge", "all.jsonl", "h.jsonl", "h.jsonl", junit=False)
     assert merged.status == 0 and (project.path / "all.jsonl").read_text() == (project.path / "h.jsonl").read_text()
     imported = project.rpytest("--history-import", "all.jsonl", "h.jsonl", env=elsewhere, junit=False)

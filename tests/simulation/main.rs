@@ -9,6 +9,7 @@
 
 mod ours;
 mod suites;
+mod unknowable;
 mod xdist;
 
 use suites::{Estimates, Known, Profile, Suite, lower_bound};
@@ -143,7 +144,7 @@ fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Ro
     rows
 }
 
-/// What is not reached, because estimates can't tell. `docs/design/plan.md` says why.
+/// What is not reached, because estimates can't tell: `unknowable.rs` shows that nobody could.
 const MISSES: [(Profile, usize, usize, Estimates); 1] =
     [(Profile::Giant, 100, 64, Estimates::Rough)];
 

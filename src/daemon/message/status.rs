@@ -105,4 +105,7 @@ pub struct SessionStatus {
     pub memory_kb: u64,
     #[serde(default)]
     pub method: String,
+    /// The process that waits for its next run; 0: none.
+    #[serde(default)]
+    pub spare: i32,
 }

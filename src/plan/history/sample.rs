@@ -58,6 +58,8 @@ impl LastOutcome {
 impl Sample {
     /// The sample that a result is: per phase the time that its reports cover together. Reports of reruns add up, those of
     /// subtests lie within that of their test.
+    ///
+    /// Session fixtures that the worker made for it are left out: in another run another test is the first one of a worker.
     #[must_use]
     pub fn of(result: &TestResult) -> Sample {
         let skipped = |report: &Report| report.outcome == Outcome::Skipped;
@@ -70,7 +72,7 @@ impl Sample {
             LastOutcome::Passed
         };
         Sample {
-            setup: covered(&result.reports, When::Setup),
+            setup: covered(&result.reports, When::Setup).saturating_sub(of_session(result)),
             call: covered(&result.reports, When::Call),
             teardown: covered(&result.reports, When::Teardown),
             outcome,
@@ -82,6 +84,20 @@ impl Sample {
     pub(super) fn micros(&self) -> [f32; 3] {
         [self.setup, self.call, self.teardown].map(|phase| phase.as_secs_f32() * 1e6)
     }
+}
+
+/// What session fixtures took that were set up while the test was. Shared ones were before there were workers.
+fn of_session(result: &TestResult) -> Duration {
+    let begin = |report: &Report| (report.when == When::Setup).then_some(report.start);
+    let Some(begin) = result.reports.iter().find_map(begin) else {
+        return Duration::ZERO;
+    };
+    let setups = result.setups.iter();
+    let seconds = setups
+        .filter(|setup| setup.scope == "session" && setup.start >= begin)
+        .map(|setup| setup.duration)
+        .sum();
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 /// Length of the union of the intervals of one phase's reports.
@@ -169,6 +185,34 @@ mod tests {
             report(When::Call, Outcome::Passed, 10.0, 4.0),
         ]);
         assert_eq!(subtests.call, Duration::from_secs(4));
+    }
+
+    #[test]
+    fn session_fixtures_are_no_part_of_the_test() {
+        let setup = |scope: &str, start, duration| crate::event::FixtureSetup {
+            name: "db".to_owned(),
+            scope: scope.to_owned(),
+            base: String::new(),
+            start,
+            duration,
+            failed: false,
+        };
+        let sample = Sample::of(&TestResult {
+            test: 0,
+            slot: 0,
+            reports: vec![report(When::Setup, Outcome::Passed, 10.0, 8.0)],
+            warnings: 0,
+            junit: String::new(),
+            junit_counts: Default::default(),
+            // The first one was shared; what it took is taken out elsewhere.
+            setups: vec![
+                setup("session", 3.0, 4.0),
+                setup("session", 10.0, 2.0),
+                setup("module", 12.0, 5.0),
+                setup("session", 17.0, 0.5),
+            ],
+        });
+        assert_eq!(sample.setup, Duration::from_millis(5500));
     }
 
     #[test]

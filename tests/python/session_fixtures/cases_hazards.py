@@ -43,6 +43,55 @@ server.serve_forever()
 
 CASES = [
     Case(
+        "functions-of-os-replaced",
+        {
+            "conftest.py": fixture(
+                "it = pytest.MonkeyPatch()\n"
+                "for name in ('listdir', 'fork', 'waitpid', 'pipe'):\n    it.setattr(os, name, refuse)",
+                "it.undo()",
+                more="def refuse(*_, **__):\n    raise RuntimeError('not here')\n",
+            ),
+            "test_a.py": "import os\n"
+            + parametrized("thing", body("with pytest.raises(RuntimeError, match='not here'):\n    os.listdir()")),
+        },
+        own={"thing": "its set-up replaced `os.fork`"},
+        # The notes of its end are written when nothing is replaced any more.
+        notes=NOTES,
+    ),
+    Case(
+        "module-os-replaced-in-every-module",
+        {
+            "conftest.py": fixture(
+                "fake = types.ModuleType('os')\n"
+                "for name in ('environ', 'PathLike', 'fspath', 'path', 'sep'):\n    setattr(fake, name, getattr(os, name))\n"
+                "it = pytest.MonkeyPatch()\n"
+                "for name, module in list(sys.modules.items()):\n"
+                "    if name.startswith('rpytest.') and 'os' in vars(module):\n        it.setitem(vars(module), 'os', fake)",
+                "it.undo()",
+                imports="import sys, types",
+            ),
+            "test_a.py": parametrized("thing"),
+        },
+        own={"thing": "its set-up replaced `os`"},
+        notes=NOTES,
+    ),
+    Case(
+        "class-of-sockets-replaced",
+        {
+            "conftest.py": fixture(
+                "server = socket.create_server(('127.0.0.1', 0))\n"
+                "it = pytest.MonkeyPatch()\nit.setattr(socket, 'socket', Blocked)",
+                "it.undo()\nserver.close()",
+                imports="import socket",
+                more="class Blocked(socket.socket):\n    def __init__(self, *_, **__):\n        raise RuntimeError('blocked')\n",
+            ),
+            "test_a.py": "import socket\n"
+            + parametrized("thing", body("with pytest.raises(RuntimeError, match='blocked'):\n    socket.socket()")),
+        },
+        shared=("thing",),
+        notes=NOTES,
+    ),
+    Case(
         "connected-socket",
         {
             "echo.py": ECHO,

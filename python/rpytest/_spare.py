@@ -1,0 +1,157 @@
+"""A process that is forked before there is a run for it.
+
+A fork is not only the call: both processes share all memory afterwards, and each page has to be copied when one of them writes to it first. In Python
+nearly everything that is looked at is written to (its references are counted), so the first milliseconds of a run are spent on that. A kept process
+therefore forks the next run's process while nobody waits for it, and this one gets the pages copied that the run before it has needed: see
+``docs/design/processes.md``.
+
+It is told of a run at once, and does what nobody else sees of it. Meanwhile its parent finds out whether what both were made from has changed, and
+then says so, or ends it.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+from rpytest import _native, _process, _wire
+from rpytest._wire import Message
+
+#: More bytes than this are not copied ahead: they would be kept twice for a run that may never come. What was copied for nothing can't be told
+#: from what was needed, so the pages become more from run to run; beyond this it is begun anew.
+_MOST_BYTES = 32 << 20
+
+
+class Spare:
+    """The waiting process, as its parent sees it."""
+
+    def __init__(self, pid: int, pidfd: int, sock: socket.socket) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self._sock = sock
+
+    def hand_over(self, message: Message, fds: list[int]) -> bool:
+        """Tell it of its run; the descriptors stay open here. `False`: it is gone."""
+        try:
+            _wire.send(self._sock, message, fds)
+        except (_wire.Closed, OSError):
+            return False
+        return True
+
+    def confirm(self) -> bool:
+        """Nothing has changed: the run, and the process, are on their own. `False`: it is gone."""
+        try:
+            _wire.send(self._sock, {})
+        except (_wire.Closed, OSError):
+            return False
+        self._sock.close()
+        return True
+
+    def end(self) -> None:
+        """It is not needed, or of no use."""
+        self._sock.close()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+
+    def let_go(self) -> None:
+        """In a fork of its parent."""
+        self._sock.close()
+        os.close(self.pidfd)
+
+
+class Place:
+    """Forks one spare process after the other, and knows which pages they need."""
+
+    def __init__(self) -> None:
+        self._pages: list[tuple[int, int]] = []
+        #: What the process of the last run has noted for the next one.
+        self._notes = -1
+
+    def fork(self, let_go: Callable[[], None]) -> Spare | Waiting | None:
+        """Fork one: :class:`Spare` here, :class:`Waiting` in it, `None` if that is not possible. ``let_go`` is called in it."""
+        self._learn()
+        try:
+            notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)
+        except OSError:
+            return None
+        ours, theirs = _wire.pair()
+        try:
+            pid = _process.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            os.close(notes)
+            return None
+        if pid:
+            theirs.close()
+            _process.keep_private(ours)
+            self._notes = notes
+            return Spare(pid, os.pidfd_open(pid), ours)
+        try:
+            ours.close()
+            _process.keep_private(theirs)
+            _process.disarm_inherited()
+            let_go()
+            _native.copy_pages(self._pages)
+        except BaseException:
+            _process.leave(1)
+        return Waiting(theirs, notes)
+
+    def _learn(self) -> None:
+        """Take over what the last process has noted, if it has come that far."""
+        notes, self._notes = self._notes, -1
+        if notes < 0:
+            return
+        size = os.fstat(notes).st_size
+        if size:
+            numbers = array.array("Q")
+            # Tests have had the file open: whatever is in there names pages, and no more than that.
+            with contextlib.suppress(ValueError):
+                numbers.frombytes(_wire.read_all(notes, size))
+            self._pages = list(zip(numbers[::2], numbers[1::2], strict=False))
+        os.close(notes)
+
+
+class Waiting:
+    """The waiting process, as it sees itself."""
+
+    def __init__(self, sock: socket.socket, notes: int) -> None:
+        self._sock = sock
+        self._notes = notes
+        self._is_confirmed = False
+
+    def wait(self) -> tuple[Message, list[int]]:
+        """Return the run; ends this process when there will be none."""
+        try:
+            return _wire.receive(self._sock)
+        except (_wire.Closed, OSError, ValueError):
+            self._leave()
+
+    def confirmed(self) -> None:
+        """Return when the parent has said that nothing has changed; before, nobody may notice anything of this process."""
+        if self._is_confirmed:
+            return
+        self._is_confirmed = True
+        try:
+            _wire.receive(self._sock)
+        except (_wire.Closed, OSError, ValueError):
+            self._leave()
+        self._sock.close()
+
+    def note(self) -> None:
+        """At the end of the run: leave word which pages it has needed."""
+        with contextlib.suppress(OSError):
+            pages = _native.own_pages()
+            if sum(length for _, length in pages) > _MOST_BYTES:
+                pages = [(0, 0)]
+            os.pwrite(self._notes, array.array("Q", [number for both in pages for number in both]), 0)
+
+    def _leave(self) -> NoReturn:
+        _process.leave(0)
