@@ -11,11 +11,13 @@ import os
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+
+from rpytest._contents import Contents
 
 #: A node below a given parent.
 _Key = tuple[type, Path, str]
@@ -24,8 +26,11 @@ _Key = tuple[type, Path, str]
 class Memo:
     """The collectors of one session."""
 
-    def __init__(self, session: pytest.Session) -> None:
+    def __init__(self, session: pytest.Session, replacing: Container[str]) -> None:
+        """``replacing``: files of modules that may have replaced something of others while they were imported."""
         self.session = session
+        self._replacing = replacing
+        self._contents = Contents()
         self.reports: dict[pytest.Collector, pytest.CollectReport] = {}
         #: Warnings that were recorded while a collector was at work.
         self.warnings: dict[pytest.Collector, list[warnings.WarningMessage]] = {}
@@ -46,6 +51,7 @@ class Memo:
         self.used: list[pytest.Collector] = []
         self._make: Any = None
         self._install()
+        self._contents.start()
 
     # While everything is collected
 
@@ -77,6 +83,9 @@ class Memo:
         # Modules are imported by files, conftests by folders.
         surroundings = _surroundings() if isinstance(collector, (pytest.File, pytest.Directory)) else None
         entries = list(sys.path)
+        is_file = isinstance(collector, pytest.File)
+        if is_file:
+            self._contents.begin(str(collector.path))
         report: pytest.CollectReport = self._make(collector)
         if log is not None and len(log) > before:
             self.warnings[collector] = log[before:]
@@ -84,6 +93,11 @@ class Memo:
             self.path_entries[collector] = [entry for entry in sys.path if entry not in entries]
         if surroundings is not None:
             effect = _difference(surroundings, _surroundings())
+            if is_file:
+                changes = self._contents.end()
+                if changes is None and str(collector.path) in self._replacing:
+                    changes = "may replace something of other modules"
+                effect = effect or changes
             if effect is not None:
                 self.effects[collector] = effect
         self.reports[collector] = _copy(report)
@@ -91,6 +105,7 @@ class Memo:
 
     def settle(self) -> None:
         """Everything is collected."""
+        self._contents.stop()
         held: Any = self.session
         self._own_initial = held._initialpaths
 

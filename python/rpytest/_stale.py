@@ -13,11 +13,12 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 
-from rpytest import _perrun, _process
+from rpytest import _contents, _perrun, _process
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
@@ -74,6 +75,8 @@ class Dependencies:
         self._cache_read: set[str] = set()
         #: Modules in the order in which their imports began; those that could not be imported, too.
         self.imports: dict[str, None] = {}
+        #: Source files whose modules may have replaced something of others while they were imported.
+        self.replacing: set[str] = set()
         #: Contents of files that were read and written, before they were written.
         self._overwritten: dict[str, bytes] = {}
         self._byte_code = ByteCode()
@@ -130,9 +133,15 @@ class Dependencies:
                 self.per_run = "collection started a process"
         elif event == "socket.connect":
             self.per_run = "collection connected a socket"
+        elif event == "exec":
+            self._execute(args[0])
         self._glances.acted(event, args)
         if self.per_run is None and event in _perrun.EVENTS:
             self.per_run = _perrun.effect(event, args)
+
+    def _execute(self, code: object) -> None:
+        if isinstance(code, CodeType) and code.co_name == "<module>" and _contents.replaces(code):
+            self.replacing.add(code.co_filename)
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.

@@ -60,7 +60,7 @@ class Trunk:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session)
+        self.memo = Memo(session, role.dependencies.replacing)
         self.options = _arguments.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.

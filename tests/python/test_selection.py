@@ -167,7 +167,7 @@ TWO = {
 }
 
 #: What can't be served without a difference, or looks as if: a project, and commands of which the first is everything.
-TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
+TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "an option is read at configure": (
         {
             "conftest.py": "def pytest_configure(config):\n    import builtins; builtins.LEVEL = config.option.verbose",
@@ -475,6 +475,42 @@ TRAPS: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
         ["", "a", "b/test_b.py::test_c -v", "-q b"],
     ),
 }
+
+# What a test module has done to another one while it was imported, and what a run without it finds.
+_SHARED = {
+    "a registry": ("R = []", "shared.R.append(1)", "not shared.R"),
+    "a registry that is filled by an import": ("R = {}", "import filling", "not shared.R"),
+    "a registry of a class": ("class C:\n    names = set()", "shared.C.names.add(1)", "not shared.C.names"),
+    "a dispatcher": (
+        "import functools\n@functools.singledispatch\ndef f(x): return 0",
+        "shared.f.register(int, lambda x: 1)",
+        "shared.f(1) == 0",
+    ),
+    "a function": ("def f(): return 0", "shared.f = lambda: 1", "shared.f() == 0"),
+    "a function of another one": (
+        "import colorsys",
+        "shared.colorsys.rgb_to_hsv = max",
+        "shared.colorsys.rgb_to_hsv(0, 0, 1) != 1",
+    ),
+    "a function, by name": ("def f(): return 0", "setattr(shared, 'f', lambda: 1)", "shared.f() == 0"),
+    "a function, by mock": (
+        "def f(): return 0",
+        "from unittest import mock\nmock.patch('shared.f', lambda: 1).start()",
+        "shared.f() == 0",
+    ),
+    "a counter": ("class C:\n    n = 0", "shared.C.n += 1", "shared.C.n == 0"),
+}
+for _name, (_module, _change, _condition) in _SHARED.items():
+    TRAPS[f"left-out module changes {_name}"] = (
+        {
+            "conftest.py": "import shared\n",
+            "shared.py": f"{_module}\n",
+            "filling.py": "import shared\nif hasattr(shared, 'R'): shared.R['x'] = 1\n",
+            "test_a.py": f"import shared\n{_change}\ndef test_a(): pass\n",
+            "test_b.py": f"import shared\ndef test_b(): assert {_condition}\n",
+        },
+        ["", "test_b.py", "test_a.py", "test_b.py test_a.py"],
+    )
 
 
 class TestTraps:

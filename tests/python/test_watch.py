@@ -99,6 +99,42 @@ class TestOrder:
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
 
+    @pytest.mark.parametrize("kind", ["imported", "from a trunk"])
+    def test_affected_first_in_other_sessions(self, chain: Project, kind: str) -> None:
+        """One session for each run; one that was collected without `--watch`, for other arguments."""
+        files = ["test_a.py", "test_b.py", "test_y.py", "test_z.py"]
+        if kind == "imported":
+            chain.write({"conftest.py": "def pytest_sessionstart(): pass\n"})
+        else:
+            # Twice, as the first run's session may still be busy with itself.
+            for _ in range(2):
+                assert chain.rpytest("-n1", junit=False).status == 0
+        watcher = watching(chain, *files, "-v")
+        text = watcher.idle()
+        assert "4 passed" in text
+        assert ("start method: imported" in text) == (kind == "imported")
+        chain.write({"lib/low.py": "VALUE = 2 # edited\n"})
+        assert watcher.order() == ["test_y.py::test_y", "test_z.py::test_z", "test_a.py::test_a", "test_b.py::test_b"]
+        chain.write({"test_b.py": "def test_b(): assert 1 + 1\n"})
+        assert watcher.order()[0] == "test_b.py::test_b"
+        assert watcher.quit() == 0
+
+    def test_what_is_looked_for(self, chain: Project) -> None:
+        """A file that a module has not found is watched."""
+        chain.write(
+            {
+                "in/none": "",
+                "test_c.py": "import os\nFOUND = os.path.exists('in/big')\ndef test_c(): assert not FOUND\n",
+            }
+        )
+        watcher = watching(chain)
+        assert "5 passed" in watcher.idle()
+        chain.write({"in/big": ""})
+        text = watcher.idle()
+        assert "changed: in/big" in text
+        assert "1 failed, 4 passed" in text
+        assert watcher.quit() == 1
+
     def test_failed_first(self, chain: Project, watcher: Watching) -> None:
         chain.write({"test_z.py": "def test_z(): assert 0\n"})
         assert "1 failed, 3 passed" in watcher.idle()
