@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One trivial test of a large project, by plain pytest and by rpytest with a warm session, whatever was run before.
+"""One trivial test of a large project, by plain pytest and by rpytest with a warm session, whatever was run before; and the start of the command itself.
 
 python benches/one_test.py --bin .venv/bin
 """
@@ -40,7 +40,7 @@ def main() -> int:
         }
 
         def run(program: str, *arguments: str) -> float:
-            command = [str(options.bin / program), *arguments]
+            command = [str(options.bin.absolute() / program), *arguments]
             began = time.perf_counter()
             status = subprocess.run(
                 command, cwd=project, env=environment, stdout=subprocess.DEVNULL, check=False
@@ -69,9 +69,22 @@ def main() -> int:
                     f" (least {least:.0f}), ratio 1/{medians['pytest'] / medians['rpytest']:.1f}",
                     flush=True,
                 )
+            # Where there is no history it finds that out, and asks no daemon. What `true` takes is the starting of a process.
+            command = [str(options.bin.absolute() / "rpytest"), "--inventory-status"]
+            own, nothing = ([_start(each, root) * 1000 for _ in range(options.repeat)] for each in (command, ["true"]))
+            print(
+                f"the command from start to end: {statistics.median(own):.1f} (least {min(own):.1f}),"
+                f" `true` {statistics.median(nothing):.1f} (least {min(nothing):.1f})"
+            )
         finally:
             run("rpytest", "--daemon-stop")
     return 0
+
+
+def _start(command: list[str], folder: Path) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":
