@@ -226,7 +226,7 @@ fn begins_with(now: &Bound<'_, PyDict>, before: &Bound<'_, PyDict>) -> bool {
 
 /// A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it. It is
 /// no Python function, which would show in tracebacks.
-#[pyclass(frozen, module = "rpytest._native")]
+#[pyclass(frozen, weakref, module = "rpytest._native")]
 struct Noticed {
     #[pyo3(get)]
     plain: Py<PyAny>,
@@ -264,6 +264,12 @@ impl Noticed {
 
     fn __getattr__(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
         self.plain.getattr(py, name)
+    }
+
+    /// What `isinstance` says, and with it `inspect.isbuiltin`.
+    #[getter(__class__)]
+    fn class(&self, py: Python<'_>) -> Py<PyAny> {
+        self.plain.bind(py).get_type().into_any().unbind()
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {

@@ -25,6 +25,9 @@ _OURS = _steps.OWN - {"conftest"}
 
 _bootstrap: Any = importlib._bootstrap
 
+#: The attributes of a class, whatever its metaclass says.
+_CLASS_CONTENTS: Any = type.__dict__["__dict__"].__get__
+
 
 class Contents:
     """The modules of the project that have been imported so far."""
@@ -32,7 +35,10 @@ class Contents:
     def __init__(self) -> None:
         self._inside = _steps.folders()
         self._marks: list[_patches.Mark] = []
-        self._sizes: list[tuple[str, Sized, int]] = []
+        #: Containers with their names and sizes. Three lists: they are compared for each test module, thousands at a time.
+        self._names: list[str] = []
+        self._containers: list[Sized] = []
+        self._sizes: list[int] = []
         #: Imported since the test module began with its latest import statement: they may still fill each other.
         self._young: list[ModuleType] = []
         self._file: str | None = None
@@ -49,13 +55,16 @@ class Contents:
         if self._load is not None and plain(_bootstrap._load_unlocked) is self._load:
             _bootstrap._load_unlocked = self._load
         self._load = None
+        # Objects that a test lets go of are to go.
+        for held in (self._marks, self._names, self._containers, self._sizes, self._young):
+            held.clear()
 
     def begin(self, file: str) -> None:
         """A test module is about to be imported; what was changed before is not its doing."""
         self._settle()
         for mark in self._marks:
             mark.replaced()
-        self._sizes = [(name, container, len(container)) for name, container, _ in self._sizes]
+        self._sizes = list(map(len, self._containers))
         self._file = file
 
     def end(self) -> str | None:
@@ -65,9 +74,13 @@ class Contents:
             replaced = mark.replaced()
             if replaced is not None:
                 return f"replaces `{replaced}`"
-        for name, container, size in self._sizes:
-            if len(container) != size:
-                return f"changes what is in `{name}`"
+        sizes = list(map(len, self._containers))
+        # What a module of the project that came meanwhile consists of has been measured since.
+        if sizes != self._sizes:
+            name = next(
+                name for name, now, before in zip(self._names, sizes, self._sizes, strict=True) if now != before
+            )
+            return f"changes what is in `{name}`"
         return None
 
     def _loaded(self, args: tuple[Any, ...], _: Any, module: Any) -> None:
@@ -97,9 +110,12 @@ class Contents:
             for key, value in list(vars(module).items()):
                 self._measure(f"{name}.{key}", value)
                 # Never `isinstance`: objects that are made when they are first used say so in `__class__`.
-                if issubclass(type(value), type) and value.__module__ == name:
-                    for attribute, held in list(vars(value).items()):
-                        self._measure(f"{name}.{key}.{attribute}", held)
+                # Nor what a metaclass may answer.
+                if issubclass(type(value), type):
+                    held = _CLASS_CONTENTS(value)
+                    if held.get("__module__") == name:
+                        for attribute, part in list(held.items()):
+                            self._measure(f"{name}.{key}.{attribute}", part)
         self._young.clear()
 
     def _measure(self, name: str, value: Any) -> None:
@@ -110,7 +126,9 @@ class Contents:
                 return
         elif type(value) not in _CONTAINERS or name.rpartition(".")[2].startswith("__"):
             return
-        self._sizes.append((name, value, len(value)))
+        self._names.append(name)
+        self._containers.append(value)
+        self._sizes.append(len(value))
 
 
 def replaces(code: CodeType) -> bool:

@@ -5,12 +5,13 @@ Python has no audit events for `os.stat` and its like. While a session is made, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 import sysconfig
 from collections.abc import Callable, Container, Iterator
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from rpytest._native import Noticed
@@ -79,6 +80,7 @@ class Glances:
         if _current is self:
             _current = None
             _replace({name: function.plain for name, function in _FUNCTIONS.items()})
+            _give_back()
 
     def inherit(self, other: Glances) -> None:
         """What was asked in the process that this one was forked from."""
@@ -128,7 +130,7 @@ class Glances:
 
     def settle(self) -> str | None:
         """Collection is over: a path of which something else would be said already, or `None`."""
-        for question, before in self._answers.items():
+        for question, before in list(self._answers.items()):
             if question not in self._settled:
                 self._settled.add(question)
                 if _ask(question) != before:
@@ -158,9 +160,13 @@ _current: Glances | None = None
 def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int]) -> Callable[..., None]:
     def tell(args: tuple[Any, ...], kwargs: dict[str, Any] | None, answer: Answer) -> None:
         named = kwargs or {}
-        if _current is not None and named.get("dir_fd") is None:
+        # Another thread may stop it meanwhile.
+        current = _current
+        if current is not None and named.get("dir_fd") is None:
             path = args[0] if args else named.get("path")
-            _current.note(kind, path, answer, detail(args, named), sys._getframe(1))
+            # The current directory may be gone; whoever asks has his answer already.
+            with contextlib.suppress(Exception):
+                current.note(kind, path, answer, detail(args, named), sys._getframe(1))
 
     return tell
 
@@ -180,6 +186,8 @@ _FUNCTIONS = {
     "readlink": Noticed(os.readlink, _teller("link", lambda _args, _named: 0)),
 }
 
+_NOTICED = frozenset(_FUNCTIONS.values())
+
 
 def _replace(functions: dict[str, Any]) -> None:
     places: list[Any] = [os]
@@ -192,6 +200,16 @@ def _replace(functions: dict[str, Any]) -> None:
             # Not what somebody has put there meanwhile; classes have functions of other names of their own.
             if plain(getattr(place, name, None)) is _FUNCTIONS[name].plain:
                 setattr(place, name, function)
+
+
+def _give_back() -> None:
+    """Modules that have taken one of the functions by name, ``from os import stat``, get what they asked for."""
+    for module in list(sys.modules.values()):
+        if type(module) is ModuleType:
+            names = vars(module)
+            for name, value in list(names.items()):
+                if type(value) is Noticed and value in _NOTICED:
+                    names[name] = value.plain
 
 
 def plain(function: object) -> object:

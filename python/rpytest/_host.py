@@ -411,6 +411,8 @@ class Host:
         self._finish(status)
         # Its end is what the command line waits for, and the end of a large process takes a while.
         self.conn.close()
+        # Nor must a reader of its output wait for that.
+        _process.detach_streams()
         self._kill_children()
         self.at_end()
         _process.leave(0)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpytest import _native
 from rpytest._glances import plain
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 #: Settings are of these types; other objects come and go as caches and counters.
 _SIMPLE = (bool, int, float, str, bytes, tuple, frozenset)
@@ -57,7 +60,7 @@ class Mark:
             return False
         if attribute.startswith("__") and not (self.name == "builtins" and callable(old)):
             return False
-        if isinstance(new, ModuleType) and new.__name__ == f"{self.name}.{attribute}":
+        if _is_module(new) and vars(new).get("__name__") == f"{self.name}.{attribute}":
             # The import system has bound a sub-module.
             return False
         if self.name == "sys":
@@ -65,11 +68,24 @@ class Mark:
             return callable(old) and not attribute.endswith("hook")
         if (self.name, attribute) in _OURS:
             return False
-        if callable(old) or isinstance(old, ModuleType):
+        if callable(old) or _is_module(old):
             return True
-        if attribute.startswith("_") or not isinstance(old, _SIMPLE):
+        if attribute.startswith("_") or not issubclass(type(old), _SIMPLE):
             return False
-        return type(new) is not type(old) or new != old
+        return type(new) is not type(old) or _differ(old, new)
+
+
+def _is_module(value: object) -> TypeGuard[ModuleType]:
+    """Never `isinstance`: objects that are made when they are first used say so in `__class__`."""
+    return issubclass(type(value), ModuleType)
+
+
+def _differ(old: object, new: object) -> bool:
+    """A tuple may hold what can't be compared: arrays, or objects that are nowhere yet."""
+    try:
+        return bool(new != old)
+    except Exception:
+        return True
 
 
 def marks(modules: Mapping[str, ModuleType], names: Iterable[str]) -> list[Mark]:

@@ -188,13 +188,13 @@ def setups(done: Sequence[Setup]) -> bytes:
 
 
 def bye(
-    exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes
+    exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes, holds: bool
 ) -> bytes:
-    """Body of a worker's last record."""
+    """Body of a worker's last record; ``holds``: its death has to be awaited (:class:`rpytest._worker.Possessions`)."""
     parts = [bytes((exitstatus & 0xFF,)), _U32.pack(len(properties))]
     for name, value in properties:
         parts += [_text(name), _text(value)]
-    parts += [_blobs(warnings), _blob(workeroutput)]
+    parts += [_blobs(warnings), _blob(workeroutput), bytes((holds,))]
     return b"".join(parts)
 
 

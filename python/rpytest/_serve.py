@@ -123,22 +123,25 @@ class Server:
         self.dependencies.hash_files()
         updates = self.dependencies.updates
         reason = self.dependencies.changed()
-        if spare is not None and (reason is not None or self.dependencies.updates != updates or not spare.confirm()):
+        if spare is not None and (reason is not None or self.dependencies.updates != updates):
             spare.end()
             spare = None
         if reason is not None:
             _wire.close_all(fds)
             self._retire(reason)
         if spare is not None:
+            # Before it can begin: should this process be killed in between, the run is lost and not served twice.
             self._tell({"ev": "accepted"})
-            self._count(spare.pidfd, fds)
-            return None
+            if spare.confirm():
+                self._count(spare.pidfd, fds)
+                return None
+            spare.end()
         if self.controllers.base is not None and not self._control(message, fds):
             return None
         self.request = message
         self.conn = _wire.adopt(fds[0])
         _process.keep_private(self.conn)
-        return self._fork_host(warm=True, fds=fds[1:])
+        return self._fork_host(warm=True, fds=fds[1:], is_accepted=spare is not None)
 
     def _control(self, message: Message, fds: list[int]) -> bool:
         """Start the controller of the next run; `False`: it has ended the run."""
@@ -259,9 +262,10 @@ class Server:
                 yield
         _process.freeze()
 
-    def _fork_host(self, warm: bool, fds: list[int]) -> Worker | None:
+    def _fork_host(self, warm: bool, fds: list[int], is_accepted: bool = False) -> Worker | None:
         """Fork the host of one run: a worker in the worker, `None` in the session."""
-        self._tell({"ev": "accepted"})
+        if not is_accepted:
+            self._tell({"ev": "accepted"})
         _process.flush_streams()
         pid = _process.fork()
         if pid:

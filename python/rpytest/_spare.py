@@ -81,7 +81,11 @@ class Place:
             notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)
         except OSError:
             return None
-        ours, theirs = _wire.pair()
+        try:
+            ours, theirs = _wire.pair()
+        except OSError:
+            os.close(notes)
+            return None
         try:
             pid = _process.fork()
         except OSError:
@@ -91,9 +95,17 @@ class Place:
             return None
         if pid:
             theirs.close()
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                # No descriptor is left. It ends when it sees that nobody is there.
+                ours.close()
+                os.close(notes)
+                os.waitpid(pid, 0)
+                return None
             _process.keep_private(ours)
             self._notes = notes
-            return Spare(pid, os.pidfd_open(pid), ours)
+            return Spare(pid, pidfd, ours)
         try:
             ours.close()
             _process.keep_private(theirs)

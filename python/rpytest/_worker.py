@@ -89,6 +89,7 @@ class Worker:
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
         self.clock: SetupClock | SessionClock | None = None
+        self.possessions = Possessions()
 
     # Life
 
@@ -127,6 +128,7 @@ class Worker:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
+        self.possessions = Possessions()
         try:
             current = native.claim()
             if current == _NOTHING:
@@ -172,7 +174,11 @@ class Worker:
         _process.flush_files()
         self.native.idle()
         self.native.push(
-            _record.BYE, 0, _record.NO_TEST, _record.bye(exitstatus, properties, self.warnings, output), True
+            _record.BYE,
+            0,
+            _record.NO_TEST,
+            _record.bye(exitstatus, properties, self.warnings, output, self.possessions.have_grown()),
+            True,
         )
         _process.leave(0)
 
@@ -304,6 +310,34 @@ class Worker:
         """Send an exception that escaped from a hook to the command line, which prints it as pytest does."""
         self._stop(_record.WHY_INTERNAL, 3, str(excrepr))
         return True
+
+
+class Possessions:
+    """What a process gives back only when it is gone: somebody may want the port, the lock or the memory as soon as the command has ended."""
+
+    #: Pages by which a process may have grown until its end takes noticeably long.
+    _GROWTH = (32 << 20) // os.sysconf("SC_PAGESIZE")
+
+    def __init__(self) -> None:
+        self._files = frozenset(os.listdir("/proc/self/fd"))
+        self._pages = self._resident()
+
+    def have_grown(self) -> bool:
+        """Whether there are files, threads, or a lot of memory that were not there in the beginning."""
+        try:
+            return (
+                not self._files.issuperset(os.listdir("/proc/self/fd"))
+                or len(os.listdir("/proc/self/task")) > 1
+                or self._resident() - self._pages > self._GROWTH
+            )
+        except Exception:
+            # A project may have put anything in the place of these functions.
+            return True
+
+    @staticmethod
+    def _resident() -> int:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read(100).split()[1])
 
 
 def crash(birth: Birth, error: BaseException) -> NoReturn:

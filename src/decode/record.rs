@@ -31,6 +31,8 @@ pub struct Bye {
     pub warnings: usize,
     /// It has something in `config.workeroutput`.
     pub has_output: bool,
+    /// Files, threads or memory that it gives back only when it is gone.
+    pub holds: bool,
 }
 
 /// Why a worker wants the run to end.
@@ -155,12 +157,14 @@ pub fn bye(body: &[u8]) -> Result<Bye, DecodeError> {
     }
     let warnings = warnings(&mut cursor)?;
     let has_output = !cursor.blob("the worker's output")?.is_empty();
+    let holds = cursor.u8("whether something is held")? != 0;
     cursor.end()?;
     Ok(Bye {
         status,
         properties,
         warnings,
         has_output,
+        holds,
     })
 }
 

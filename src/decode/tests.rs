@@ -114,6 +114,7 @@ impl Encoder {
         encoder
             .blobs(bye.warnings)
             .blob(if bye.has_output { b"{}" } else { b"" })
+            .bytes(&[bye.holds.into()])
             .0
     }
 
@@ -249,8 +250,9 @@ proptest! {
         properties in vec(any::<(String, String)>(), 0..4),
         warnings in 0usize..4,
         has_output in any::<bool>(),
+        holds in any::<bool>(),
     ) {
-        let expected = Bye { status, properties, warnings, has_output };
+        let expected = Bye { status, properties, warnings, has_output, holds };
         let body = Encoder::bye(&expected);
         prop_assert_eq!(bye(&body), Ok(expected));
         only_whole(&body, |body| bye(body).err());

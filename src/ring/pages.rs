@@ -15,6 +15,9 @@ use rustix::mm::{Advice, madvise};
 const PRESENT: u64 = 1 << 63;
 const EXCLUSIVE: u64 = 1 << 56;
 
+/// Mappings beyond this many bytes are reservations: mostly empty, and too long to be looked through.
+const LARGEST: u64 = 4 << 30;
+
 /// Start and length of a range of addresses, in bytes.
 pub type PageRange = (u64, u64);
 
@@ -27,23 +30,34 @@ pub fn own_pages() -> io::Result<Vec<PageRange>> {
     let page = rustix::param::page_size() as u64;
     let entries = File::open("/proc/self/pagemap")?;
     let mut ranges: Vec<PageRange> = Vec::new();
+    let mut bytes = vec![0; 1 << 16];
     for line in BufReader::new(File::open("/proc/self/maps")?).lines() {
         let Some((start, end)) = writable(&line?) else {
             continue;
         };
-        let count = usize::try_from((end - start) / page).unwrap_or(0);
-        let mut bytes = vec![0; count * 8];
-        // The list is older than the look at it: what is gone by now has no pages.
-        let read = entries.read_at(&mut bytes, start / page * 8).unwrap_or(0);
-        let words = bytes[..read].chunks_exact(8);
-        for (at, word) in (start..).step_by(page as usize).zip(words) {
-            let entry = word.try_into().map_or(0, u64::from_ne_bytes);
-            if entry & (PRESENT | EXCLUSIVE) != PRESENT | EXCLUSIVE {
-                continue;
+        if end - start > LARGEST {
+            continue;
+        }
+        let mut at = start;
+        while at < end {
+            let wanted = usize::try_from((end - at) / page * 8)
+                .map_or(bytes.len(), |all| all.min(bytes.len()));
+            // The list is older than the look at it: what is gone by now has no pages.
+            let read = entries
+                .read_at(&mut bytes[..wanted], at / page * 8)
+                .unwrap_or(0);
+            if read < 8 {
+                break;
             }
-            match ranges.last_mut() {
-                Some((first, len)) if *first + *len == at => *len += page,
-                _ => ranges.push((at, page)),
+            for word in bytes[..read].chunks_exact(8) {
+                let entry = word.try_into().map_or(0, u64::from_ne_bytes);
+                if entry & (PRESENT | EXCLUSIVE) == PRESENT | EXCLUSIVE {
+                    match ranges.last_mut() {
+                        Some((first, len)) if *first + *len == at => *len += page,
+                        _ => ranges.push((at, page)),
+                    }
+                }
+                at += page;
             }
         }
     }
@@ -83,8 +97,8 @@ pub fn copy_pages(ranges: &[PageRange]) {
             )
         };
         if populated == Err(rustix::io::Errno::INVAL) {
-            // An older system, which can't: the copies are made when they are needed.
-            return;
+            // Not writable any more, or an older system, which can't: the copies are made when they are needed.
+            continue;
         }
     }
 }

@@ -122,6 +122,7 @@ impl Run<'_> {
 
     /// The host has set up what all workers share.
     fn fixtures(&mut self, fixtures: Fixtures) {
+        self.shares |= !fixtures.shared.is_empty();
         let mut lines = fixtures.notes;
         if self.options.verbose > 0 {
             if !fixtures.shared.is_empty() {

@@ -90,6 +90,8 @@ pub struct Finished {
 struct Lane {
     /// It has finished its session.
     said_bye: bool,
+    /// It has files, threads or memory that it gives back only when it is gone.
+    holds: bool,
     /// Why nothing more is read from its ring.
     corrupt: Option<String>,
     /// A record whose body lies in a spill file that has not come yet.
@@ -164,6 +166,8 @@ struct Run<'a> {
     /// The controller has records that it has not looked at yet.
     streaming: bool,
     needs_report: bool,
+    /// Session fixtures are shared; they are finalized when the last worker has ended.
+    shares: bool,
     /// The slot whose worker is in a debugger, which has the terminal.
     debugged: Option<u16>,
     /// Signals to end that have come.
@@ -233,6 +237,7 @@ impl<'a> Run<'a> {
             late_record: false,
             streaming: false,
             needs_report: setup.options.needs_report,
+            shares: false,
             debugged: None,
             interrupts: 0,
             output_error: None,
@@ -276,11 +281,14 @@ impl<'a> Run<'a> {
     }
 
     /// Every test has its result, and every worker has finished its session and said so: all that it still does is to go,
-    /// which takes a while for a large process. The host waits for that when nobody waits for the host.
+    /// which takes a while for a large process. The host waits for that when nobody waits for the host. Not with shared
+    /// fixtures: their finalizers run after the last worker.
     fn only_exits_are_left(&self) -> bool {
-        let has_finished =
-            |lane: &Lane, slot| !self.pool.is_occupied(slot) || (lane.said_bye && lane.is_open());
+        let has_finished = |lane: &Lane, slot| {
+            !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
+        };
         self.connected
+            && !self.shares
             && self.interrupts == 0
             && !self.verdict.is_stopped()
             && self.ledger.unfinished() == 0

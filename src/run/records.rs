@@ -206,7 +206,9 @@ impl Run<'_> {
     }
 
     fn bye(&mut self, slot: u16, bye: Bye) {
-        self.lanes[usize::from(slot)].said_bye = true;
+        let lane = &mut self.lanes[usize::from(slot)];
+        lane.said_bye = true;
+        lane.holds = bye.holds;
         self.verdict.session_ended(bye.status.into());
         self.add_properties(bye.properties);
     }

@@ -179,7 +179,9 @@ class _Kill:
             # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
             # the status says. A controller would be one orphan more.
             trunks = status.count("kept for other arguments: ")
-            orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid != tree.daemon]
+            # So is a session when the preload that it was forked from is gone.
+            known = {tree.daemon, *sessions}
+            orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
             helpers = orphans if len(orphans) <= 2 * max(trunks, len(sessions)) else []
             preloads = set(witness.children(tree.daemon)) - sessions
             # Each session and trunk may have forked the process of its next run already.
@@ -195,6 +197,7 @@ class _Kill:
         problems = []
         if not processes.wait_until(only_warm, seconds=20):
             problems += [f"process left: {processes.describe(pid)}" for pid in left]
+            problems.append(self.project.rpytest("--daemon-status", junit=False).stdout)
         problems += [f"shared memory left: {path}" for path in processes.segments_of([running.pid])]
         return problems
 

@@ -213,3 +213,30 @@ def test_modules_that_a_test_breaks(project: Project) -> None:
     )
     project.compare(n=1)
     project.compare(n=2)
+
+
+def test_a_port_is_free_when_the_command_has_ended(project: Project) -> None:
+    """A large process takes a while to go, and gives its memory back before its sockets."""
+    project.write(
+        test_a="""
+        import socket, threading
+
+        kept = []
+
+        def test_listens():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            from pathlib import Path
+            file = Path("port")
+            port = int(file.read_text()) if file.exists() else port
+            file.write_text(str(port))
+            server = socket.create_server(("127.0.0.1", port))
+            threading.Thread(target=server.accept, daemon=True).start()
+            kept.append((server, bytearray(300 << 20)))
+        """
+    )
+    for _ in range(4):
+        result = project.rpytest("-n1")
+        assert result.status == 0, result

@@ -386,3 +386,16 @@ def test_without_a_daemon(ground: Ground) -> None:
         assert result.status == 0
         assert notes == NOTES
         assert announced(result) == (("outer", "inner"), {})
+
+
+def test_no_worker_is_left_for_a_finalizer(ground: Ground) -> None:
+    """It may wait for whatever child ends, as in plain pytest."""
+    fill(
+        ground,
+        conftest="import os, pytest\n\n@pytest.fixture(scope='session')\ndef outer():\n    yield 1\n"
+        "    pid = os.spawnlp(os.P_NOWAIT, 'true', 'true')\n    found, _ = os.wait()\n    assert found == pid\n",
+        test_a=parametrized("outer"),
+    )
+    for _ in range(4):
+        result, _notes = ground.rpytest("-n2")
+        assert result.status == 0, result

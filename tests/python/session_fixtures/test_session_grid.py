@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import cases_devices
 import cases_failures
 import cases_hazards
 import cases_identity
@@ -23,6 +24,7 @@ CASES = [
     *cases_failures.CASES,
     *cases_identity.CASES,
     *cases_hazards.CASES,
+    *cases_devices.CASES,
     *cases_threads.CASES,
     *cases_processes.CASES,
     *cases_running.CASES,
