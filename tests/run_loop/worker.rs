@@ -192,5 +192,7 @@ fn bye(status: u8) -> Vec<u8> {
     string(&mut body, "one");
     body.extend([0; 4]);
     string(&mut body, "");
+    // It holds nothing.
+    body.push(0);
     body
 }
