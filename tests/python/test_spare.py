@@ -124,7 +124,7 @@ def test_killed_when_it_has_the_run(project: Project, kind: str, served: Runs) -
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda project: project.write({"helper.py": "VALUE = 2\n"}),
+        lambda project: project.write({"helper.py": "VALUE = 1 + 1\n"}),
         lambda project: project.write({"conftest.py": "import helper\nhelper.VALUE = 3\n"}),
     ],
     ids=["helper", "conftest"],
@@ -148,7 +148,7 @@ def test_a_touch_changes_nothing(project: Project, kind: str, served: Runs) -> N
     another = _wait_for_spare(project, kind, but=spare)
     assert served.run()[0] == another
     _wait_for_spare(project, kind, but=another)
-    project.write({"helper.py": "VALUE = 2\n"})
+    project.write({"helper.py": "VALUE = 1 + 1\n"})
     served.run(expected=1)
 
 
