@@ -97,7 +97,8 @@ mod tests {
                 ..Ready::default()
             }
         );
-        drop(b);
+        // Not `drop`: a test beside this one may just have forked, and its process has `b`, too.
+        b.shutdown(std::net::Shutdown::Both).unwrap();
         let ready = wait(&watched(Some(a.as_fd())), None).unwrap();
         assert_eq!(
             ready,
