@@ -112,14 +112,14 @@ def learn_ids(config: pytest.Config, session: pytest.Session) -> None:
     cache: Any = getattr(config, "cache", None)
     if cache is None:
         return
-    state = _state_of_ids(cache)
-    if state == _kept_state:
+    now = _state_of_ids(cache)
+    if now == _kept_state:
         return
     with not_a_worker(config):
         known = set(cache.get(_IDS, []))
     ids = {item.nodeid for item in session.items}
-    if ids <= known and state == _state_of_ids(cache):
-        _kept_ids, _kept_state = ids, state
+    if ids <= known and now == _state_of_ids(cache):
+        _kept_ids, _kept_state = ids, now
 
 
 def _state_of_ids(cache: Any) -> FileState | None:

@@ -7,6 +7,7 @@ much is in its containers: registries are filled by whoever is imported later.
 from __future__ import annotations
 
 import importlib
+import opcode
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sized
@@ -20,6 +21,8 @@ from rpytest._native import Noticed
 _CONTAINERS = frozenset({list, dict, set, bytearray, deque, defaultdict, OrderedDict, Counter})
 #: Names by which a module's own statements replace something of other objects.
 _REPLACING = frozenset({"setattr", "delattr", "setitem", "delitem"})
+
+_STORES = tuple(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 
 _OURS = _steps.OWN - {"conftest"}
 
@@ -138,12 +141,3 @@ def replaces(code: CodeType) -> bool:
         return True
     operations = code.co_code[::2]
     return any(operation in operations for operation in _STORES)
-
-
-def _stores() -> list[int]:
-    import opcode
-
-    return [opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR")]
-
-
-_STORES = _stores()

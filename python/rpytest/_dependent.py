@@ -26,10 +26,11 @@ def names(items: list[pytest.Item]) -> list[str | None]:
     depends = _dependent_files(items) if "pytest_dependency" in sys.modules else {}
     if not steps and not depends:
         return []
-    return [depends.get(_file(item)) or (_steps_of(item) if steps else None) for item in items]
+    return [depends.get(file_of(item)) or (_steps_of(item) if steps else None) for item in items]
 
 
-def _file(item: pytest.Item) -> str:
+def file_of(item: pytest.Item) -> str:
+    """The file of a test, as its node id begins."""
     return item.nodeid.partition("::")[0]
 
 
@@ -49,10 +50,10 @@ def _dependent_files(items: list[pytest.Item]) -> dict[str, str]:
     for item in items:
         marks = list(item.iter_markers("dependency"))
         if marks:
-            files.add(_file(item))
+            files.add(file_of(item))
             wide = wide or any(mark.kwargs.get("scope") in _WIDE for mark in marks)
     # Without its option the plugin has been imported, and is not in use.
     with contextlib.suppress(ValueError, KeyError):
         if items and items[0].config.getini("automark_dependency"):
-            files = {_file(item) for item in items}
+            files = {file_of(item) for item in items}
     return {file: "dependency" if wide else file for file in files}

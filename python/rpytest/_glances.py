@@ -202,8 +202,19 @@ def _replace(functions: dict[str, Any]) -> None:
                 setattr(place, name, function)
 
 
+def _references() -> list[int]:
+    return [sys.getrefcount(function) for function in _FUNCTIONS.values()]
+
+
+#: While nobody has taken one: those of this module.
+_UNTAKEN = _references()
+
+
 def _give_back() -> None:
     """Modules that have taken one of the functions by name, ``from os import stat``, get what they asked for."""
+    if _references() == _UNTAKEN:
+        # Looking through all modules takes milliseconds.
+        return
     for module in list(sys.modules.values()):
         if type(module) is ModuleType:
             names = vars(module)

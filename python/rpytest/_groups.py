@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rpytest import _dependent
+from rpytest._dependent import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +40,10 @@ def serial(items: list[pytest.Item]) -> list[int]:
     return [number for number, item in enumerate(items) if item.get_closest_marker("serial") is not None]
 
 
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
-
-
 def _scope(item: pytest.Item) -> str:
     # Not what stands before the last `::` of the id, which may be within a parameter.
     scope: Any = item.getparent(pytest.Class)
-    return scope.nodeid if scope is not None else _file(item)
+    return scope.nodeid if scope is not None else file_of(item)
 
 
 def _marked(item: pytest.Item) -> str | None:
@@ -57,4 +54,4 @@ def _marked(item: pytest.Item) -> str | None:
     return "_".join(sorted(names)) if names else None
 
 
-_GROUPED = {"loadfile": _file, "loadscope": _scope, "loadgroup": _marked}
+_GROUPED = {"loadfile": file_of, "loadscope": _scope, "loadgroup": _marked}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
-from rpytest._cache import learn_ids
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
 from rpytest._controllers import Controllers
@@ -30,7 +28,7 @@ from rpytest._host import Host
 from rpytest._identity import Watch
 from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
-from rpytest._spare import Place, Spare, Waiting
+from rpytest._spare import Ahead, Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
@@ -63,15 +61,12 @@ class Server:
         self.dependencies = dependencies
         self.controllers = controllers
         self.watch = watch
-        #: In a host that was forked before its run came.
-        self.waiting: Waiting | None = None
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
         #: For `--watch`; a session that was made without has none.
         self.graph = graph
-        self._place = Place()
         #: The host of the next run.
-        self.spare: Spare | None = None
+        self.ahead = Ahead()
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -94,7 +89,7 @@ class Server:
 
     def serve_selection(self, waiting: Waiting | None) -> Worker:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
-        self.waiting = waiting
+        self.ahead.waiting = waiting
         park_capture(self.collected.config)
         _process.park_child_handler()
         return self._be_host(warm=True, selection=True)
@@ -112,20 +107,11 @@ class Server:
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
-        if self.waiting is not None:
-            return self._serve_ahead(self.waiting)
+        if self.ahead.waiting is not None:
+            return self._serve_ahead(self.ahead.waiting)
         message, fds = _wire.receive(self.control)
-        spare, self.spare = self.spare, None
-        # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
-        if spare is not None and not spare.hand_over(message, fds):
-            spare.end()
-            spare = None
         self.dependencies.hash_files()
-        updates = self.dependencies.updates
-        reason = self.dependencies.changed()
-        if spare is not None and (reason is not None or self.dependencies.updates != updates):
-            spare.end()
-            spare = None
+        spare, reason = self.ahead.offer(message, fds, self.dependencies)
         if reason is not None:
             _wire.close_all(fds)
             self._retire(reason)
@@ -178,8 +164,7 @@ class Server:
 
     def _end(self) -> NoReturn:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
-        if self.spare is not None:
-            self.spare.end()
+        self.ahead.end()
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         self._teach()
@@ -194,43 +179,29 @@ class Server:
             poll.register(self.control, select.POLLIN)
             for fd in self.hosts:
                 poll.register(fd, select.POLLIN)
-            if self.spare is not None:
-                poll.register(self.spare.pidfd, select.POLLIN)
+            self.ahead.register(poll)
             ready = {fd for fd, _ in poll.poll(0 if busy and not self.hosts else None)}
             for fd in ready & set(self.hosts):
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
                 self.hosts.remove(fd)
-            if self.spare is not None and self.spare.pidfd in ready:
-                self.spare.end()
-                self.spare = None
-                # Whoever has killed it may do so again: the next run does without.
+            if self.ahead.is_lost(ready):
+                # The next run does without.
                 may_fork = False
             if self.control.fileno() in ready:
                 return
             if self.hosts:
                 continue
             busy = next(idle, False) is None
-            if not busy and may_fork and self.spare is None:
+            # A controller of the next run is started by this process.
+            if not busy and may_fork and self.ahead.spare is None and self.controllers.base is None:
                 may_fork = False
-                self._fork_spare()
-                if self.waiting is not None:
+                collected = self.collected
+                forked = self.ahead.prepare(collected.config, collected.session, self.dependencies, self.control.close)
+                if isinstance(forked, Waiting):
                     return
-
-    def _fork_spare(self) -> None:
-        """Fork the host of the next run ahead of it; in that one `waiting` is set."""
-        # Its controller is started by this process. And what the last run has left in the project is to be known to both.
-        if self.controllers.base is not None or self.dependencies.changed() is not None:
-            return
-        learn_ids(self.collected.config, self.collected.session)
-        gc.freeze()
-        forked = self._place.fork(self.control.close)
-        if isinstance(forked, Waiting):
-            self.waiting = forked
-            return
-        self.spare = forked
-        if forked is not None:
-            self._tell({"ev": "spare", "pid": forked.pid})
+                if forked is not None:
+                    self._tell({"ev": "spare", "pid": forked.pid})
 
     def _serve_ahead(self, waiting: Waiting) -> Worker:
         """Be the host of the next run."""
@@ -332,8 +303,8 @@ class Server:
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
-        if self.waiting is not None:
-            host.at_end = self.waiting.note
+        if self.ahead.waiting is not None:
+            host.at_end = self.ahead.waiting.note
         shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
         self.shared = host.shared = shared
         if client is not None:

@@ -316,7 +316,7 @@ class Session(Role):
             self.watch,
             self.graph,
         )
-        waiting = self.trunk.waiting if self.trunk is not None else None
+        waiting = self.trunk.ahead.waiting if self.trunk is not None else None
         worker = self.worker = server.serve_selection(waiting) if is_selection else server.serve()
         worker.enter(config, session, self.xml)
         worker.run()

@@ -13,14 +13,22 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import os
+import select
 import signal
 import socket
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _native, _process, _wire
+from rpytest._cache import learn_ids
 from rpytest._wire import Message
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rpytest._stale import Dependencies
 
 #: More bytes than this are not copied ahead: they would be kept twice for a run that may never come. What was copied for nothing can't be told
 #: from what was needed, so the pages become more from run to run; beyond this it is begun anew.
@@ -66,16 +74,74 @@ class Spare:
         os.close(self.pidfd)
 
 
-class Place:
+class Ahead:
     """Forks one spare process after the other, and knows which pages they need."""
 
     def __init__(self) -> None:
+        #: The process of the next run.
+        self.spare: Spare | None = None
+        #: In that process.
+        self.waiting: Waiting | None = None
         self._pages: list[tuple[int, int]] = []
         #: What the process of the last run has noted for the next one.
         self._notes = -1
 
-    def fork(self, let_go: Callable[[], None]) -> Spare | Waiting | None:
-        """Fork one: :class:`Spare` here, :class:`Waiting` in it, `None` if that is not possible. ``let_go`` is called in it."""
+    def prepare(
+        self, config: pytest.Config, session: pytest.Session, dependencies: Dependencies, let_go: Callable[[], None]
+    ) -> Spare | Waiting | None:
+        """Fork the process of the next run: returns, and keeps, `spare` here and `waiting` in it; `None` if that is not possible.
+
+        ``let_go`` is called in it.
+        """
+        if dependencies.changed() is not None:
+            # What the last run has left in the project is to be known to both.
+            return None
+        learn_ids(config, session)
+        gc.freeze()
+        forked = self._fork(let_go)
+        if isinstance(forked, Waiting):
+            self.waiting = forked
+        else:
+            self.spare = forked
+        return forked
+
+    def offer(self, message: Message, fds: list[int], dependencies: Dependencies) -> tuple[Spare | None, str | None]:
+        """Tell the process of its run, and look meanwhile whether what it was made from has changed.
+
+        Returns the process, if it may be confirmed, and what has changed, if anything. The descriptors stay open.
+        """
+        spare, self.spare = self.spare, None
+        # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
+        if spare is not None and not spare.hand_over(message, fds):
+            spare.end()
+            spare = None
+        updates = dependencies.updates
+        reason = dependencies.changed()
+        if spare is not None and (reason is not None or dependencies.updates != updates):
+            spare.end()
+            spare = None
+        return spare, reason
+
+    def register(self, poll: select.poll) -> None:
+        """Let the poll notice the end of the process."""
+        if self.spare is not None:
+            poll.register(self.spare.pidfd, select.POLLIN)
+
+    def is_lost(self, ready: Container[int]) -> bool:
+        """Whether the process has ended; it is forgotten then. Whoever has killed it may do so again."""
+        if self.spare is None or self.spare.pidfd not in ready:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        """There will be no run for it."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            spare.end()
+
+    def _fork(self, let_go: Callable[[], None]) -> Spare | Waiting | None:
+        """Fork one: :class:`Spare` here, :class:`Waiting` in it, `None` if that is not possible."""
         self._learn()
         try:
             notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)

@@ -8,7 +8,6 @@ and goes on as pytest does: hooks select and order, then the tests run. Hooks so
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import socket
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _adopt, _arguments, _cache, _imports, _looks, _process, _refusing, _wire
+from rpytest import _adopt, _arguments, _imports, _looks, _process, _refusing, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
@@ -27,7 +26,7 @@ from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
-from rpytest._spare import Place, Spare, Waiting
+from rpytest._spare import Ahead, Waiting
 from rpytest._warm import refuse
 
 if TYPE_CHECKING:
@@ -74,11 +73,8 @@ class Trunk:
         self._is_collecting = False
         self._hooks_off: list[tuple[Any, Any]] = []
         self._is_prepared = False
-        self._place = Place()
         #: The process of the next run.
-        self.spare: Spare | None = None
-        #: In a process that was forked before its run came.
-        self.waiting: Waiting | None = None
+        self.ahead = Ahead()
         #: The modules that were there when everything was collected.
         self.loaded: Loaded | None = None
         manager: Any = self.config.pluginmanager
@@ -232,8 +228,8 @@ class Trunk:
         idle = self._prepare()
         while True:
             self._wait(idle)
-            if self.waiting is not None:
-                message, fds = self.waiting.wait()
+            if self.ahead.waiting is not None:
+                message, fds = self.ahead.waiting.wait()
                 self._begin(message, fds, int(message["run"]))
                 return
             message, fds = _wire.receive(control)
@@ -243,15 +239,8 @@ class Trunk:
 
     def _serve(self, message: Message, fds: list[int]) -> bool:
         """Give a run to a process of its own, if nothing has changed; `True` in one that is forked for it."""
-        dependencies = self.role.dependencies
-        spare, self.spare = self.spare, None
-        # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
-        if spare is not None and not spare.hand_over(message, fds):
-            spare.end()
-            spare = None
-        updates = dependencies.updates
-        reason = dependencies.changed()
-        if spare is not None and (reason is not None or dependencies.updates != updates or not spare.confirm()):
+        spare, reason = self.ahead.offer(message, fds, self.role.dependencies)
+        if spare is not None and not spare.confirm():
             spare.end()
             spare = None
         if reason is not None:
@@ -267,22 +256,6 @@ class Trunk:
         _wire.close_all(fds)
         self.children[pidfd] = int(message["run"])
         return False
-
-    def _fork_spare(self) -> None:
-        """Fork the process of the next run ahead of it; in that one `waiting` is set."""
-        if self.role.dependencies.changed() is not None:
-            # What the last run has left in the project is to be known to both.
-            return
-        _cache.learn_ids(self.config, self.session)
-        gc.freeze()
-        forked = self._place.fork(lambda: None)
-        if isinstance(forked, Waiting):
-            self.waiting = forked
-            return
-        self.spare = forked
-        if forked is not None:
-            with contextlib.suppress(_wire.Closed):
-                _wire.send(self.control, {"ev": "spare", "pid": forked.pid})
 
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, while nobody waits, a little at a time."""
@@ -315,9 +288,8 @@ class Trunk:
             poll.register(self.control, select.POLLIN)
             for fd in self.children:
                 poll.register(fd, select.POLLIN)
-            if self.spare is not None:
-                poll.register(self.spare.pidfd, select.POLLIN)
-            at_rest = self.children or self.spare is not None or quiet < 0
+            self.ahead.register(poll)
+            at_rest = self.children or self.ahead.spare is not None or quiet < 0
             ready = {fd for fd, _ in poll.poll(None if at_rest else quiet)}
             for fd in ready & self.children.keys():
                 number = self.children.pop(fd)
@@ -325,21 +297,22 @@ class Trunk:
                 os.close(fd)
                 # Without effect if it has accepted the run.
                 _wire.send(self.control, {"ev": "declined", "run": number, "reason": "its process died"})
-            if self.spare is not None and self.spare.pidfd in ready:
-                self.spare.end()
-                self.spare = None
-                # Whoever has killed it may do so again: the next run does without.
+            if self.ahead.is_lost(ready):
+                # The next run does without.
                 quiet = -1
             if self.control.fileno() in ready:
                 return
-            if self.children or self.spare is not None or quiet < 0:
+            if self.children or self.ahead.spare is not None or quiet < 0:
                 continue
             if self._is_prepared:
-                self._fork_spare()
-                if self.waiting is not None:
+                forked = self.ahead.prepare(self.config, self.session, self.role.dependencies, lambda: None)
+                if isinstance(forked, Waiting):
                     return
-                if self.spare is None:
+                if forked is None:
                     quiet = -1
+                    continue
+                with contextlib.suppress(_wire.Closed):
+                    _wire.send(self.control, {"ev": "spare", "pid": forked.pid})
             elif not ready:
                 quiet = 0
                 self._is_prepared = next(idle, True) is not None
@@ -358,9 +331,9 @@ class Trunk:
         _process.disarm_inherited()
         _wire.close_all(list(self.children))
         self.children.clear()
-        if self.spare is not None:
-            self.spare.let_go()
-            self.spare = None
+        if self.ahead.spare is not None:
+            self.ahead.spare.let_go()
+            self.ahead.spare = None
         role.request = message
         role.conn = _wire.adopt(fds[0])
         _process.keep_private(role.conn)
@@ -375,8 +348,8 @@ class Trunk:
                 raise Declined("errors of collection may look otherwise")
             if again:
                 self._may_collect()
-            if self.waiting is not None:
-                self.waiting.confirmed()
+            if self.ahead.waiting is not None:
+                self.ahead.waiting.confirmed()
             role.workers = _adopt.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             _looks.end(config)
@@ -548,9 +521,9 @@ class Trunk:
 
     def _decline(self, reason: str) -> NoReturn:
         """Leave the run to another session."""
-        if self.waiting is not None:
+        if self.ahead.waiting is not None:
             # As long as this process may be replaced by another one it says nothing.
-            self.waiting.confirmed()
+            self.ahead.waiting.confirmed()
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
         _process.leave(0)

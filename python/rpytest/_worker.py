@@ -89,7 +89,8 @@ class Worker:
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
         self.clock: SetupClock | SessionClock | None = None
-        self.possessions = Possessions()
+        #: What this process had before its first test.
+        self.possessions: Possessions | None = None
 
     # Life
 
@@ -173,11 +174,12 @@ class Worker:
         _process.run_exit_functions()
         _process.flush_files()
         self.native.idle()
+        holds = self.possessions is None or self.possessions.have_grown()
         self.native.push(
             _record.BYE,
             0,
             _record.NO_TEST,
-            _record.bye(exitstatus, properties, self.warnings, output, self.possessions.have_grown()),
+            _record.bye(exitstatus, properties, self.warnings, output, holds),
             True,
         )
         _process.leave(0)

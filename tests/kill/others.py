@@ -170,8 +170,10 @@ class _Kill:
     def _check_rest(self, running: Running) -> list[str]:
         """Nothing of the run is left, but what is kept warm for the next one."""
         left: list[int] = []
+        status = ""
 
         def only_warm() -> bool:
+            nonlocal status
             tree = witness.tree(self.project.processes(), False)
             status = self.project.rpytest("--daemon-status", junit=False).stdout
             # A session is a child of the daemon, or of the preload that it was forked from.
@@ -179,7 +181,7 @@ class _Kill:
             # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
             # the status says. A controller would be one orphan more.
             trunks = status.count("kept for other arguments: ")
-            # So is a session when the preload that it was forked from is gone.
+            # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
             helpers = orphans if len(orphans) <= 2 * max(trunks, len(sessions)) else []
@@ -196,8 +198,7 @@ class _Kill:
 
         problems = []
         if not processes.wait_until(only_warm, seconds=20):
-            problems += [f"process left: {processes.describe(pid)}" for pid in left]
-            problems.append(self.project.rpytest("--daemon-status", junit=False).stdout)
+            problems += with_evidence([f"process left: {processes.describe(pid)}" for pid in left], status)
         problems += [f"shared memory left: {path}" for path in processes.segments_of([running.pid])]
         return problems
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import pytest
 
 from harness import Project
 from staleness import Files, Perhaps, Same, Scenario, Scene, chain, check
+from venvs import make
 
 BASE = "base.pth"
 
@@ -34,14 +33,9 @@ class Environment:
 @pytest.fixture(scope="module")
 def environment(shared_project: Project) -> Iterator[Environment]:
     path = shared_project.scratch / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
-    (site,) = path.glob("lib/python*/site-packages")
+    site = make(shared_project, path)
     # Not just its path: what is installed there as editable is to be found, too.
     (site / BASE).write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    script = path / "bin/pytest"
-    _, _, code = (shared_project.bin / "pytest").read_text().partition("\n")
-    script.write_text(f"#!{path}/bin/python\n{code}")
-    script.chmod(0o755)
     yield Environment(path, site)
     # The daemon of this interpreter; that of the tests' own is stopped by the harness.
     shared_project.spawn("--daemon-stop", env={"RPYTEST_PYTHON": str(path / "bin/python")}).wait()

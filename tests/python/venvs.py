@@ -15,21 +15,28 @@ from harness import Project
 _DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli", "typing-extensions")  # fmt: skip
 
 
+def make(project: Project, path: Path) -> Path:
+    """Make a virtual environment with a program `pytest`, but nothing installed; returns its site-packages."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
+    _, _, code = (project.bin / "pytest").read_text().partition("\n")
+    script = path / "bin/pytest"
+    script.write_text(f"#!{path}/bin/python\n{code}")
+    script.chmod(0o755)
+    (site,) = path.glob("lib/python*/site-packages")
+    return site
+
+
 class Environment:
     """A virtual environment with copies of pytest and rpytest."""
 
     def __init__(self, project: Project, path: Path) -> None:
         self.project = project
         self.path = path
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
+        make(project, path)
         for name in _DISTRIBUTIONS:
             self._copy(name)
         shutil.copytree(Path(rpytest.__file__).parent, self.site / "rpytest")
         shutil.copy(project.bin / "rpytest", path / "bin")
-        _, _, code = (project.bin / "pytest").read_text().partition("\n")
-        script = path / "bin/pytest"
-        script.write_text(f"#!{path}/bin/python\n{code}")
-        script.chmod(0o755)
 
     def _copy(self, name: str) -> None:
         try:
