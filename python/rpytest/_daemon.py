@@ -385,6 +385,9 @@ class Daemon:
             if not os.path.isdir(warm.cwd):
                 log(f"session {warm.pid} goes: {warm.cwd} is gone")
                 self._forget(warm)
+        for process in list(self.preloads.processes.values()):
+            if not os.path.isdir(process.request["cwd"]):
+                self.preloads.drop(process, f"{process.request['cwd']} is gone")
         idle = self._idle_sessions()
         for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
             kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in self.sessions.values())
