@@ -512,16 +512,23 @@ class Daemon:
                 run.declined.add(warm.number)
                 self.last_reason = message["reason"]
                 log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
+                if message.get("edited"):
+                    # After this edit it is of no use.
+                    self._fell(warm)
                 self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"trunk {warm.pid} is not reused: {self.last_reason}")
-                for source in self._idle_sessions():
-                    # It was made from the same files, and would find the same.
-                    if source.pid == warm.source:
-                        self._forget(source)
-                self._restart(warm)
+                self._fell(warm)
         _wire.close_all(fds)
+
+    def _fell(self, trunk: Warm) -> None:
+        """Let a trunk go that has found something changed."""
+        for source in self._idle_sessions():
+            # It was made from the same files, and would find the same.
+            if source.pid == trunk.source:
+                self._forget(source)
+        self._restart(trunk)
 
     def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
         pending, warm.pending = warm.pending, []

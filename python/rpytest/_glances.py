@@ -239,6 +239,12 @@ def _asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
     return function, None
 
 
+def is_for_python(frame: FrameType) -> bool:
+    """Whether a file is opened to be imported, or to be quoted in a traceback."""
+    _, who = _asker(frame)
+    return who is None or str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN
+
+
 def _told(kind: str, found: Any) -> Answer:
     """What somebody has learned from a `stat`."""
     if found is None:

@@ -104,6 +104,12 @@ def prepare(files: Iterable[str], loaded: Loaded, is_unchanged: Callable[[str], 
             yield
 
 
+def forget_file(file: str) -> None:
+    """The file says something else now."""
+    for key in [key for key in _known if key[0] == file]:
+        del _known[key]
+
+
 def _imported(file: str, module: str | None) -> frozenset[str] | None:
     key = file, module
     if key not in _known:

@@ -12,15 +12,35 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from rpytest._contents import Contents
+from rpytest._imports import root_of
+
+if TYPE_CHECKING:
+    from rpytest._edits import Edits
 
 #: A node below a given parent.
 _Key = tuple[type, Path, str]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What importing a file has done to the process, beside defining something."""
+
+    #: Goes on after "importing …".
+    text: str
+    #: Concerns the environment, or how warnings are shown: what is imported for the first time may have done it.
+    may_be_of_imports: bool = False
+    #: How warnings are shown.
+    is_of_warnings: bool = False
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Memo:
@@ -34,8 +54,7 @@ class Memo:
         self.reports: dict[pytest.Collector, pytest.CollectReport] = {}
         #: Warnings that were recorded while a collector was at work.
         self.warnings: dict[pytest.Collector, list[warnings.WarningMessage]] = {}
-        #: What importing a file has done to the process, beside defining something.
-        self.effects: dict[pytest.Collector, str] = {}
+        self.effects: dict[pytest.Collector, Effect] = {}
         #: Entries of `sys.path` that came while a collector was at work.
         self.path_entries: dict[pytest.Collector, list[str]] = {}
         #: Collectors of the paths that lie above all others.
@@ -49,6 +68,11 @@ class Memo:
         self._wanted: dict[Path, set[Path]] = {}
         self._given: set[Path] = set()
         self.used: list[pytest.Collector] = []
+        #: Test modules that are collected anew, and what was collected in their place.
+        self._edits: Edits | None = None
+        self._renewed: dict[pytest.Collector, pytest.Module] = {}
+        #: Other modules have changed since how warnings are shown.
+        self._must_not_warn = False
         self._make: Any = None
         self._install()
         self._contents.start()
@@ -68,7 +92,7 @@ class Memo:
 
         def collect_path(path: Path, cache: dict[Path, Any]) -> Any:
             if self._decline is not None and path in self._first:
-                return self._first[path]
+                return self._renew_all(self._first[path], self._decline)
             found = original(path, cache)
             return self._first.setdefault(path, found)
 
@@ -78,8 +102,17 @@ class Memo:
         """In the place of pytest's own `pytest_make_collect_report`."""
         if self._decline is not None:
             return self._recall(collector, self._decline)
+        report, effect = self._observed(collector)
+        if effect is not None:
+            self.effects[collector] = effect
+        self.reports[collector] = _copy(report)
+        return report
+
+    def _observed(self, collector: pytest.Collector) -> tuple[pytest.CollectReport, Effect | None]:
+        """Collect it; returns, too, what that has done to the process."""
         log = recorded_warnings()
         before = 0 if log is None else len(log)
+        effect = None
         # Modules are imported by files, conftests by folders.
         surroundings = _surroundings() if isinstance(collector, (pytest.File, pytest.Directory)) else None
         entries = list(sys.path)
@@ -97,11 +130,8 @@ class Memo:
                 changes = self._contents.end()
                 if changes is None and str(collector.path) in self._replacing:
                     changes = "may replace something of other modules"
-                effect = effect or changes
-            if effect is not None:
-                self.effects[collector] = effect
-        self.reports[collector] = _copy(report)
-        return report
+                effect = Effect(changes) if changes is not None else effect
+        return report, effect
 
     def settle(self) -> None:
         """Everything is collected."""
@@ -129,7 +159,8 @@ class Memo:
 
     def harmful(self) -> str | None:
         """What a module that is left out, or comes at another place in the sequence, has done to others."""
-        used = dict.fromkeys(self.used)
+        old: dict[pytest.Collector, pytest.Collector] = {new: old for old, new in self._renewed.items()}
+        used = dict.fromkeys(old.get(collector, collector) for collector in self.used)
         for collector, effect in self.effects.items():
             if collector not in used:
                 return f"importing {collector.nodeid} {effect}"
@@ -141,9 +172,22 @@ class Memo:
                 return f"the sequence is another one, and importing {collector.nodeid} {effect}"
         return None
 
-    def begin(self, decline: Callable[[str], NoReturn], lists_again: bool) -> None:
-        """From here on answer from memory; ``decline`` is called when that is not possible."""
+    def editable(self) -> frozenset[str]:
+        """Files that are one plain test module each, and could be collected."""
+        found: dict[str, bool] = {}
+        for collector, report in self.reports.items():
+            if isinstance(collector, pytest.File):
+                path = str(collector.path)
+                is_plain = type(collector) is pytest.Module and collector.path.name != "__init__.py" and report.passed
+                found[path] = is_plain and path not in found
+        return frozenset(path for path, is_plain in found.items() if is_plain)
+
+    def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: Edits | None = None) -> None:
+        """From here on answer from memory; ``decline`` is called when that is not possible. ``edits``: what to collect anew."""
         self._decline = decline
+        self._edits = edits
+        if edits is not None:
+            self._leave(edits, decline)
         self._lists_again = lists_again
         self.used.clear()
         log = recorded_warnings()
@@ -151,12 +195,94 @@ class Memo:
             log.clear()
         self._given = set(_above(self._own_initial))
 
+    def end_anew(self) -> None:
+        """The selection is collected."""
+        if self._edits is not None:
+            self._contents.stop()
+
+    def _leave(self, edits: Edits, decline: Callable[[str], NoReturn]) -> None:
+        """Make the old versions as if they had never been there."""
+        nodes: set[Any] = set()
+        modules: list[pytest.Module] = []
+        for collector in self.reports:
+            if isinstance(collector, pytest.Module) and collector.path in edits.files:
+                modules.append(collector)
+                effect = self.effects.get(collector)
+                if effect is not None and not effect.may_be_of_imports:
+                    decline(f"importing {collector.nodeid} {effect}")
+                if not {root_of(collector.path)}.issuperset(self.path_entries.get(collector, ())):
+                    decline(f"importing {collector.nodeid} changes `sys.path`")
+                if self._warns_elsewhere(collector, self.warnings.get(collector, ())):
+                    decline(f"collecting {collector.nodeid} warned of something elsewhere")
+            if collector.path in edits.files:
+                nodes.add(collector)
+                nodes.update(self.reports[collector].result)
+        # What is collected anew is that after everything else.
+        for collector in list(self.reports)[list(self.reports).index(modules[0]) :]:
+            effect = self.effects.get(collector)
+            if effect is not None and collector not in nodes and not effect.is_of_warnings:
+                decline(f"importing {collector.nodeid} {effect}")
+            self._must_not_warn = self._must_not_warn or effect is not None
+        edits.leave(modules, nodes, self.effects, len(self.added_entries()) > 1)
+        self._contents.start()
+
+    def _renew_all(self, nodes: Sequence[Any], decline: Callable[[str], NoReturn]) -> Sequence[Any]:
+        if self._edits is None:
+            return nodes
+        return [self._renew(each, decline) if each.path in self._edits.files else each for each in nodes]
+
+    def _renew(self, old: Any, decline: Callable[[str], NoReturn]) -> Any:
+        """The collector of the new version, in its place."""
+        if old not in self.reports or old.parent is None:
+            # It is one.
+            return old
+        if old not in self._renewed:
+            made = old.parent.ihook.pytest_collect_file(file_path=old.path, parent=old.parent)
+            if len(made) != 1 or type(made[0]) is not pytest.Module:
+                decline(f"{old.nodeid} is not one test module any more")
+            self._renewed[old] = made[0]
+        return self._renewed[old]
+
+    def _collect_anew(
+        self, collector: pytest.Collector, edits: Edits, decline: Callable[[str], NoReturn]
+    ) -> pytest.CollectReport:
+        if not isinstance(collector, pytest.File):
+            inner: pytest.CollectReport = self._make(collector)
+            return inner
+        self.used.append(collector)
+        entries = list(sys.path)
+        # Python shows a warning of one place once, and begins anew with this; the old version's don't count.
+        with warnings.catch_warnings():
+            if self._must_not_warn:
+                warnings.simplefilter("always")
+            report, effect = self._observed(collector)
+        if not report.passed:
+            decline(f"{collector.nodeid} can't be collected any more")
+        if sys.path == [root_of(collector.path), *entries]:
+            # It is there already, behind those of test modules that have come later.
+            sys.path[:] = entries
+        self.path_entries.pop(collector, None)
+        if effect is not None or sys.path != entries:
+            decline(f"importing {collector.nodeid} {effect or 'changes `sys.path`'}")
+        warned = self.warnings.pop(collector, ())
+        if self._warns_elsewhere(collector, warned) or (self._must_not_warn and warned):
+            decline(f"collecting {collector.nodeid} warns, and what is shown depends on the sequence")
+        assert isinstance(collector, pytest.Module)
+        edits.made(collector)
+        return report
+
+    @staticmethod
+    def _warns_elsewhere(collector: pytest.Collector, recorded: Sequence[warnings.WarningMessage]) -> bool:
+        return any(warning.filename != str(collector.path) for warning in recorded)
+
     def _recall(self, collector: pytest.Collector, decline: Callable[[str], NoReturn]) -> pytest.CollectReport:
         if isinstance(collector, pytest.Session):
             held: Any = self.session
             self._wanted = _above(held._initialpaths)
             report: pytest.CollectReport = self._make(collector)
             return report
+        if self._edits is not None and collector.path in self._edits.files:
+            return self._collect_anew(collector, self._edits, decline)
         known = self.reports.get(collector)
         if known is None:
             decline(f"{collector.nodeid or collector.name} was not collected")
@@ -167,8 +293,11 @@ class Memo:
         if log is not None:
             log.extend(self.warnings.get(collector, ()))
         if isinstance(collector, pytest.Directory) and not self._is_true(collector, known):
-            return self._list_again(collector, known, decline)
-        return _copy(known)
+            report = self._list_again(collector, known, decline)
+        else:
+            report = _copy(known)
+        report.result = list(self._renew_all(report.result, decline))
+        return report
 
     def _is_true(self, directory: pytest.Directory, known: pytest.CollectReport) -> bool:
         """Whether the folder would be found to contain the same: given paths are never left out, whatever their names."""
@@ -234,13 +363,13 @@ def _surroundings() -> tuple[dict[Any, Any], str | None, list[Any]]:
 
 def _difference(
     before: tuple[dict[Any, Any], str | None, list[Any]], after: tuple[dict[Any, Any], str | None, list[Any]]
-) -> str | None:
+) -> Effect | None:
     if before[1] != after[1]:
-        return "changes the current directory"
-    if before[2] != after[2]:
-        return "changes which warnings are shown"
+        return Effect("changes the current directory")
     if before[0] != after[0]:
         keys = before[0].keys() | after[0].keys()
         names = sorted(os.fsdecode(key) for key in keys if before[0].get(key) != after[0].get(key))
-        return f"changes the environment variable {names[0]}"
+        return Effect(f"changes the environment variable {names[0]}", may_be_of_imports=True)
+    if before[2] != after[2]:
+        return Effect("changes which warnings are shown", may_be_of_imports=True, is_of_warnings=True)
     return None

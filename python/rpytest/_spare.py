@@ -18,7 +18,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _native, _process, _wire
@@ -51,10 +51,10 @@ class Spare:
             return False
         return True
 
-    def confirm(self) -> bool:
-        """Nothing has changed: the run, and the process, are on their own. `False`: it is gone."""
+    def confirm(self, edited: Collection[str] = ()) -> bool:
+        """Nothing has changed but what is ``edited``: the run, and the process, are on their own. `False`: it is gone."""
         try:
-            _wire.send(self._sock, {})
+            _wire.send(self._sock, {"edited": sorted(edited)})
         except (_wire.Closed, OSError):
             return False
         self._sock.close()
@@ -87,13 +87,18 @@ class Ahead:
         self._notes = -1
 
     def prepare(
-        self, config: pytest.Config, session: pytest.Session, dependencies: Dependencies, let_go: Callable[[], None]
+        self,
+        config: pytest.Config,
+        session: pytest.Session,
+        dependencies: Dependencies,
+        let_go: Callable[[], None],
+        editable: Container[str] = (),
     ) -> Spare | Waiting | None:
         """Fork the process of the next run: returns, and keeps, `spare` here and `waiting` in it; `None` if that is not possible.
 
-        ``let_go`` is called in it.
+        ``let_go`` is called in it. Files that are ``editable`` may have changed.
         """
-        if dependencies.changed() is not None:
+        if dependencies.changed(editable) is not None:
             # What the last run has left in the project is to be known to both.
             return None
         learn_ids(config, session)
@@ -105,8 +110,10 @@ class Ahead:
             self.spare = forked
         return forked
 
-    def offer(self, message: Message, fds: list[int], dependencies: Dependencies) -> tuple[Spare | None, str | None]:
-        """Tell the process of its run, and look meanwhile whether what it was made from has changed.
+    def offer(
+        self, message: Message, fds: list[int], dependencies: Dependencies, editable: Container[str] = ()
+    ) -> tuple[Spare | None, str | None]:
+        """Tell the process of its run, and look meanwhile whether what it was made from has changed, beside the files that may.
 
         Returns the process, if it may be confirmed, and what has changed, if anything. The descriptors stay open.
         """
@@ -116,7 +123,7 @@ class Ahead:
             spare.end()
             spare = None
         updates = dependencies.updates
-        reason = dependencies.changed()
+        reason = dependencies.changed(editable)
         if spare is not None and (reason is not None or dependencies.updates != updates):
             spare.end()
             spare = None
@@ -204,6 +211,8 @@ class Waiting:
         self._sock = sock
         self._notes = notes
         self._is_confirmed = False
+        #: Files that have changed, which the parent has found to be no obstacle.
+        self.edited: list[str] = []
 
     def wait(self) -> tuple[Message, list[int]]:
         """Return the run; ends this process when there will be none."""
@@ -218,9 +227,10 @@ class Waiting:
             return
         self._is_confirmed = True
         try:
-            _wire.receive(self._sock)
+            message, _ = _wire.receive(self._sock)
         except (_wire.Closed, OSError, ValueError):
             self._leave()
+        self.edited = list(message["edited"])
         self._sock.close()
 
     def note(self) -> None:

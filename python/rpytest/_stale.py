@@ -11,18 +11,18 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import pytest
 
-from rpytest import _contents, _perrun, _process
+from rpytest import _contents, _perrun, _process, _steps
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
-from rpytest._glances import Glances
+from rpytest._glances import Glances, is_for_python
 from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
@@ -77,6 +77,10 @@ class Dependencies:
         self.imports: dict[str, None] = {}
         #: Source files whose modules may have replaced something of others while they were imported.
         self.replacing: set[str] = set()
+        #: The code of the project's modules by source file; `None` where a file was executed twice.
+        self.codes: dict[str, CodeType | None] = {}
+        #: Sources that somebody has opened to read them, and not to import or show them.
+        self._texts: set[str] = set()
         #: Contents of files that were read and written, before they were written.
         self._overwritten: dict[str, bytes] = {}
         self._byte_code = ByteCode()
@@ -84,6 +88,7 @@ class Dependencies:
         self._watching = False
         self._installed = False
         self._complete = False
+        self._inside = _steps.folders()
         self.started_ns = 0
         #: Why this can't be used again, and, if it is that, what has to happen in every run.
         self.effects: str | None = None
@@ -92,6 +97,8 @@ class Dependencies:
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
+        #: What `changed` has found to have other contents, and may have.
+        self.edited: set[str] = set()
         #: How often something had another state and was found to be the same: forks from before don't know of it.
         self.updates = 0
 
@@ -140,8 +147,12 @@ class Dependencies:
             self.per_run = _perrun.effect(event, args)
 
     def _execute(self, code: object) -> None:
-        if isinstance(code, CodeType) and code.co_name == "<module>" and _contents.replaces(code):
-            self.replacing.add(code.co_filename)
+        if isinstance(code, CodeType) and code.co_name == "<module>":
+            name = code.co_filename
+            if _contents.replaces(code):
+                self.replacing.add(name)
+            if not name.startswith(self._inside):
+                self.codes[name] = None if name in self.codes else code
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
@@ -149,6 +160,8 @@ class Dependencies:
             if is_cached(name):
                 self._byte_code.opened(name)
             source = source_of(name)
+            if source.endswith(".py") and not is_for_python(sys._getframe(2)):
+                self._texts.add(source)
             if source not in self._opened:
                 found = _state(source)
                 if found is None or not stat.S_ISDIR(found[0]) or not self._glances.is_own(source):
@@ -346,8 +359,12 @@ class Dependencies:
             return set()
         return {os.path.join(cache._cachedir, "v", "cache", name) for name in CACHE_FILES} - self._cache_read
 
-    def changed(self) -> str | None:
-        """Why the session can't be used again, or ``None``."""
+    def changed(self, editable: Container[str] = ()) -> str | None:
+        """Why the session can't be used again, or ``None``.
+
+        Files that are ``editable`` may have other contents: :attr:`edited` says afterwards which have.
+        """
+        self.edited.clear()
         if self.effects is not None:
             return self.effects
         path, directory = self._cwd
@@ -363,6 +380,9 @@ class Dependencies:
                 return f"{name} is new"
             digest = self._hashes.get(name)
             if digest is None or not stat.S_ISREG(now[0]) or _digest(name) != digest:
+                if stat.S_ISREG(now[0]) and name in editable and name not in self._texts:
+                    self.edited.add(name)
+                    continue
                 return f"{name} changed"
             self._files[name] = now
             self.updates += 1
@@ -374,7 +394,7 @@ class Dependencies:
                 return f"the entries of {name} changed"
             self._directories[name] = (now, listing)
             self.updates += 1
-        return self._glances.changed() or self._byte_code.changed()
+        return self._glances.changed() or self._byte_code.changed(self.edited)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -22,11 +22,13 @@ from rpytest import _adopt, _arguments, _imports, _looks, _process, _refusing, _
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
+from rpytest._edits import Edits
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
 from rpytest._spare import Ahead, Waiting
+from rpytest._statements import mentioned
 from rpytest._warm import refuse
 
 if TYPE_CHECKING:
@@ -73,8 +75,16 @@ class Trunk:
         self._is_collecting = False
         self._hooks_off: list[tuple[Any, Any]] = []
         self._is_prepared = False
+        #: Collected again, although the same tests are meant.
+        self._is_all = False
         #: The process of the next run.
         self.ahead = Ahead()
+        #: Test modules that may have been edited since, and those that have.
+        self.editable: frozenset[str] = frozenset()
+        self.edited: set[str] = set()
+        self._mentions: dict[str, set[str]] | None = None
+        #: By identity: the plugins before edited modules are collected.
+        self._registered: list[int] = []
         #: The modules that were there when everything was collected.
         self.loaded: Loaded | None = None
         manager: Any = self.config.pluginmanager
@@ -221,6 +231,7 @@ class Trunk:
             [pidfd],
         )
         os.close(pidfd)
+        self.editable = self.memo.editable()
         self.arguments = Arguments(self.config, role.request["argv"])
         assert role.terminal is not None
         role.terminal.check_header(self.session)
@@ -238,9 +249,11 @@ class Trunk:
                 return
 
     def _serve(self, message: Message, fds: list[int]) -> bool:
-        """Give a run to a process of its own, if nothing has changed; `True` in one that is forked for it."""
-        spare, reason = self.ahead.offer(message, fds, self.role.dependencies)
-        if spare is not None and not spare.confirm():
+        """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
+        dependencies = self.role.dependencies
+        spare, reason = self.ahead.offer(message, fds, dependencies, self.editable)
+        self.edited = set(dependencies.edited)
+        if spare is not None and not spare.confirm(self.edited):
             spare.end()
             spare = None
         if reason is not None:
@@ -268,6 +281,7 @@ class Trunk:
                 _ = item.location
             if index % _SLICE == 0:
                 yield
+        yield from self._find_mentions()
         added = self.memo.added_entries()
         if added:
             self.loaded = Loaded(added)
@@ -276,6 +290,24 @@ class Trunk:
             latest = dependencies.latest(files)[:_MOST_FILES]
             yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
         _process.freeze()
+
+    def _find_mentions(self) -> Iterator[None]:
+        """Which of the project's files may refer to which test module."""
+        names = {Path(file).stem for file in self.editable}
+        found: dict[str, set[str]] = {}
+        for file, code in list(self.role.dependencies.codes.items()):
+            for name in () if code is None else mentioned(code, names):
+                found.setdefault(name, set()).add(file)
+            yield
+        self._mentions = found
+
+    def mentions(self) -> dict[str, set[str]]:
+        """What `_find_mentions` finds, at once if it has not come so far."""
+        if self._mentions is None:
+            for _ in self._find_mentions():
+                pass
+        assert self._mentions is not None
+        return self._mentions
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
@@ -305,7 +337,8 @@ class Trunk:
             if self.children or self.ahead.spare is not None or quiet < 0:
                 continue
             if self._is_prepared:
-                forked = self.ahead.prepare(self.config, self.session, self.role.dependencies, lambda: None)
+                dependencies = self.role.dependencies
+                forked = self.ahead.prepare(self.config, self.session, dependencies, lambda: None, self.editable)
                 if isinstance(forked, Waiting):
                     return
                 if forked is None:
@@ -343,13 +376,18 @@ class Trunk:
         try:
             different = self.arguments.compare(message["argv"], role.watch.counted)
             args, source = self.arguments.resolve(different)
-            again = self._must_collect(different, args)
+            if self.ahead.waiting is not None:
+                self.ahead.waiting.confirmed()
+                self.edited = set(self.ahead.waiting.edited)
+            is_other = self._must_collect(different, args)
+            self._is_all = not is_other
+            again = is_other or bool(self.edited)
             if not again and self.memo.has_failed and different.keys() & _arguments.REPORTING:
                 raise Declined("errors of collection may look otherwise")
             if again:
                 self._may_collect()
-            if self.ahead.waiting is not None:
-                self.ahead.waiting.confirmed()
+            if self.edited:
+                self._may_edit()
             role.workers = _adopt.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             _looks.end(config)
@@ -367,7 +405,14 @@ class Trunk:
             role.news.reports.clear()
             self._silence()
             self._collects_again = True
-            self.memo.begin(self._decline, bool(different.keys() & {"ignore", "ignore_glob"}))
+            edits = None
+            if self.edited:
+                # What the new versions do while they are imported.
+                role.dependencies.watch()
+                codes = role.dependencies.codes
+                self._registered = list(map(id, config.pluginmanager.get_plugins()))
+                edits = Edits(session, self.edited, codes, self.mentions, role.given, self._decline)
+            self.memo.begin(self._decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise _Again
         self._accept()
 
@@ -394,6 +439,14 @@ class Trunk:
                 "warnings were recorded while the tests were collected, of which nobody knows whose they are"
             )
 
+    def _may_edit(self) -> None:
+        """Whether test modules may be collected anew."""
+        if self.role.request.get("watch"):
+            raise Declined("`--watch` is to know what everything was made from")
+        for implementation in third_party(self.config, "pytest_itemcollected"):
+            name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
+            raise Declined(f"`pytest_itemcollected` of {name} has heard of tests that are no more")
+
     def _silence(self) -> None:
         """Hooks that have been called for these items, or that would be called for the collection that is broken off."""
         off = [
@@ -414,6 +467,9 @@ class Trunk:
         self._collects_again = False
         self._restore_hooks()
         memo, session = self.memo, self.session
+        memo.end_anew()
+        if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
+            self._decline("a plugin was registered while the edited module was collected")
         if len(set(map(id, session.items))) != len(session.items):
             self._decline("a test is meant twice")
         used = set(memo.used)
@@ -445,6 +501,8 @@ class Trunk:
         files = {collector.path for collector in used if isinstance(collector, pytest.File)}
         files |= {path for path in self.conftests.paths if path.parent in self.conftests.loaded}
         wanted = {root_of(file) for file in files}
+        if self._is_all and added <= wanted:
+            return
         modules = loaded.found
         own = {Path(str(path)).stem for path in files}
         if modules.keys() - own:
@@ -525,7 +583,7 @@ class Trunk:
             # As long as this process may be replaced by another one it says nothing.
             self.ahead.waiting.confirmed()
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason})
+            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason, "edited": bool(self.edited)})
         _process.leave(0)
 
 

@@ -58,7 +58,6 @@ class TestStaleness:
     @pytest.mark.parametrize(
         ("file", "text", "counts"),
         [
-            ("test_b.py", "def test_b(): assert 0\n", {"failed": 1, "passed": 4}),
             ("helper.py", "VALUE = 22\n", {"failed": 1, "passed": 4}),
             ("data.txt", "2", {"failed": 1, "passed": 4}),
             ("conftest.py", "import pytest\n@pytest.fixture\ndef value(): return 2\n", {"failed": 1, "passed": 4}),
@@ -76,6 +75,13 @@ class TestStaleness:
         assert runs(shared_project, warm) == [1]
         assert self.again(shared_project, warm).counts == counts
         assert runs(shared_project, warm) == [2]
+
+    def test_test_module(self, shared_project: Project, warm: Path) -> None:
+        """Only it is collected anew, by a fork of the process that serves other arguments: there is no other session."""
+        shared_project.fill(warm, {"test_b.py": "def test_b(): assert 0\n"})
+        for _ in range(2):
+            assert self.again(shared_project, warm).counts == {"failed": 1, "passed": 4}
+            assert runs(shared_project, warm) == []
 
     @pytest.mark.parametrize(
         ("file", "counts"), [("test_b.py", {"passed": 4}), ("helper.py", {"errors": 1}), ("data.txt", {"errors": 1})]
