@@ -77,7 +77,7 @@ SERVED: Mapping[str, tuple[str, str]] = {
     ),
     "mixin": (
         _PLAIN + "class TestX(helper.Mixin): number = 1\n",
-        _PLAIN + "class TestX(helper.Mixin): number = 2\n",
+        _PLAIN + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
     ),
     "state set as before": (
         _IMPORTS + "sys.setrecursionlimit(2222)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
@@ -135,6 +135,10 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     "told another number": (
         _IMPORTS + "helper.LOG.seen.append(1)\n" + _PLAIN,
         _IMPORTS + "helper.LOG.seen.append(2)\n" + _PLAIN + "def test_log(): assert helper.LOG.seen == [2]\n",
+    ),
+    "less to construct an object of the project from": (
+        _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\ndef test_n(n): assert n == 6\n",
+        _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\ndef test_n(n): assert n == 6\n",
     ),
     "patched": (_IMPORTS + "helper.VALUE = 2\n" + _PLAIN, _PLAIN + "def test_helper(): assert helper.VALUE == 1\n"),
     "environment": (
