@@ -1,7 +1,8 @@
-"""After an edit to one test file of a project that imports numpy and pandas: `pytest` and `rpytest`, turn by turn.
+"""After an edit to one file of a project that imports numpy and pandas: `pytest` and `rpytest`, turn by turn.
 
 .venv/bin/python -m pip install numpy pandas
 .venv/bin/python benches/compare/edit.py --repeat 15
+.venv/bin/python benches/compare/edit.py --repeat 15 --what source
 """
 
 from __future__ import annotations
@@ -22,11 +23,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shop import prices
+
 
 @pytest.mark.parametrize("number", range(5))
 def test_sum(number):
     assert pd.Series(np.arange(number)).sum() == number * (number - 1) // 2
+    assert prices.with_tax(pd.Series([1.0])).sum() > 1
 """
+SOURCE = """\
+import numpy as np
+import pandas as pd
+
+RATES = pd.Series(np.full(3, 0.2))
+
+
+def with_tax(values):
+    return values * (1 + RATES.iloc[0])
+"""
+#: What is edited.
+FILES = {"test": "test_0.py", "source": "shop/prices.py"}
 
 
 def main() -> int:
@@ -34,6 +50,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=9, help="turns (default: 9)")
     parser.add_argument("--files", type=int, default=20, help="test files (default: 20)")
+    parser.add_argument(
+        "--what",
+        choices=FILES,
+        default="test",
+        help="edit a test module, or a module that tests import (default: test)",
+    )
     options = parser.parse_args()
     missing = [name for name in ("numpy", "pandas") if importlib.util.find_spec(name) is None]
     if missing:
@@ -44,7 +66,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rpytest-edit-") as name:
         folder = Path(name)
         project = folder / "project"
-        project.mkdir()
+        (project / "shop").mkdir(parents=True)
+        (project / "shop" / "__init__.py").touch()
+        (project / "shop" / "prices.py").write_text(SOURCE)
         for number in range(options.files):
             (project / f"test_{number}.py").write_text(TEST)
         environment = {**os.environ, "RPYTEST_RUNTIME_DIR": str(folder), "RPYTEST_CACHE_DIR": str(folder / "cache")}
@@ -73,7 +97,7 @@ def main() -> int:
             times: dict[str, list[float]] = {program: [] for program in programs}
             for turn in range(options.repeat):
                 for program, measured in times.items():
-                    with (project / "test_0.py").open("a") as file:
+                    with (project / FILES[options.what]).open("a") as file:
                         file.write(f"# {program} {turn}\n")
                     measured.append(run(program, "-q"))
         finally:

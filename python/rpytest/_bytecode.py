@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 #: Flags of a cache that names its source's hash, which is compared each time (PEP 552); pytest's own from version 9.2 on.
 _CHECKED_HASH = 3
@@ -19,11 +19,14 @@ FileState = tuple[int, int, int, int, int]
 #: Magic number, flags (0: the next two count), the source's modification time in seconds, its size.
 _HEAD = struct.Struct("<4sIII")
 
+#: Of the daemon's start: our own looks are not among those that are noticed, and cost nothing.
+_stat = os.stat
+
 
 def state(name: str) -> FileState | None:
     """Mode, inode, size, modification and change time in nanoseconds; `None`: not there."""
     try:
-        found = os.stat(name)
+        found = _stat(name)
     except (OSError, ValueError):
         return None
     return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
@@ -50,22 +53,33 @@ class ByteCode:
         self._states: dict[str, FileState | None] = {}
         #: Caches whose modules may be other code than their sources are: these were changed after they had been compiled.
         self._doubtful: set[str] = set()
+        #: What was seen since the last look.
+        self._fresh: set[str] = set()
+        #: Of all that was seen, what concerns a process that is forked from this one.
+        self._left: Iterable[str] = ()
 
     def opened(self, name: str) -> None:
         """A file of byte code is about to be opened, if it is there."""
-        self._seen.add(name)
+        if name not in self._seen:
+            self._seen.add(name)
+            self._fresh.add(name)
+
+    def leave(self, foreign: tuple[str, ...]) -> None:
+        """Before processes are forked: to them, sources below `foreign` folders don't matter."""
+        self._left = [name for name in self._seen if not name.startswith(foreign)]
 
     def inherit(self, other: ByteCode) -> None:
         """Of the process that this one was forked from."""
-        self._seen |= other._seen
+        for name in other._left:
+            self.opened(name)
 
     def snapshot(self, foreign: tuple[str, ...]) -> None:
-        """Take the state of all, except for sources below `foreign` folders."""
-        for name in self._seen:
-            source = source_of(name)
-            if source.startswith(foreign):
+        """Take the state of all that have none yet, except for those below `foreign` folders."""
+        fresh, self._fresh = self._fresh, set()
+        for name in fresh:
+            if name.startswith(foreign):
                 continue
-            found, text = state(name), state(source)
+            found, text = state(name), state(source_of(name))
             self._states[name] = found
             if found is not None and text is not None and found[3] <= text[4]:
                 self._doubtful.add(name)

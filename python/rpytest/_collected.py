@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,8 +39,8 @@ class Collected:
         self.inventory = b""
         #: What collection has said.
         self.news = News()
-        #: Installed modules that were imported, if they are of use to a preload.
-        self.learned: Message = {}
+        #: Says which installed modules were imported, if they are of use to a preload.
+        self.learn: Callable[[], Message] = dict
 
     def announcement(self, method: str, why: str | None, warm: bool) -> Message:
         """The `collected` message, without the length of its attachment."""

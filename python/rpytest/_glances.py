@@ -107,15 +107,9 @@ class Glances:
                 return False
         return True
 
-    def note(self, kind: str, path: Any, answer: Answer, detail: int, frame: FrameType) -> None:
-        """Somebody has asked."""
+    def note(self, kind: str, path: Any, answer: Answer, detail: int, function: str, who: FrameType) -> None:
+        """``who`` has asked, by calling ``function``."""
         if not isinstance(path, (str, bytes, os.PathLike)):
-            return
-        function, who = _asker(frame)
-        if who is None:
-            return
-        name = str(who.f_globals.get("__name__", ""))
-        if name.partition(".")[0] in _KNOWN:
             return
         asked = os.path.abspath(os.fsdecode(path))
         if asked.startswith(_VIRTUAL) or not _PARTS.isdisjoint(asked.split(os.sep)) or self.is_own(asked):
@@ -159,14 +153,20 @@ _current: Glances | None = None
 
 def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int]) -> Callable[..., None]:
     def tell(args: tuple[Any, ...], kwargs: dict[str, Any] | None, answer: Answer) -> None:
-        named = kwargs or {}
         # Another thread may stop it meanwhile.
         current = _current
-        if current is not None and named.get("dir_fd") is None:
-            path = args[0] if args else named.get("path")
-            # The current directory may be gone; whoever asks has his answer already.
-            with contextlib.suppress(Exception):
-                current.note(kind, path, answer, detail(args, named), sys._getframe(1))
+        if current is None:
+            return
+        # The current directory may be gone; whoever asks has his answer already.
+        with contextlib.suppress(Exception):
+            function, who = _asker(sys._getframe(1))
+            # Nearly always one of these, hundreds of times.
+            if who is None or str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN:
+                return
+            named = kwargs or {}
+            if named.get("dir_fd") is None:
+                path = args[0] if args else named.get("path")
+                current.note(kind, path, answer, detail(args, named), function, who)
 
     return tell
 

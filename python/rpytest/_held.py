@@ -39,7 +39,6 @@ class Finder:
         self.shown: set[Step] = set()
         self._found: dict[str, str | None] = {}
         self._state = self._surroundings()
-        self._reads = {name for step in preload.owner.values() for name in step.reads}
         self._pid = os.getpid()
         self._path: list[str] = []
         sys.meta_path.insert(0, self)
@@ -153,7 +152,7 @@ class Finder:
         return {
             name
             for name in changed
-            if name in self._reads or not (name.startswith(_OF_PYTEST) or name in _process.NOISE)
+            if name in self.preload.reads or not (name.startswith(_OF_PYTEST) or name in _process.NOISE)
         }
 
     @staticmethod

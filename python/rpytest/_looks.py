@@ -76,7 +76,10 @@ class Options(argparse.Namespace):
 
     def __getattribute__(self, name: str) -> Any:
         if looks.active and (not name.startswith("__") or name == "__dict__"):
-            looks.note(EVERYTHING if name == "__dict__" else name, sys._getframe(1))
+            frame = sys._getframe(1)
+            # Nearly always pytest itself, a thousand times.
+            if frame.f_code.co_name in _GETTERS or _top(frame) != "_pytest":
+                looks.note(EVERYTHING if name == "__dict__" else name, frame)
         return super().__getattribute__(name)
 
 

@@ -51,7 +51,7 @@ class Mark:
             new = now.get(attribute, MISSING)
             if new is not old and self._counts(attribute, old, new):
                 return f"{self.name}.{attribute}"
-        self._before = {attribute: value for attribute, value in now.items() if attribute in before}
+        self._before = {attribute: plain(value) for attribute, value in now.items() if attribute in before}
         return None
 
     def _counts(self, attribute: str, old: object, new: object) -> bool:

@@ -99,6 +99,8 @@ class Preload:
         self._making = False
         #: What the modules that every session here has from the daemon consist of, without pytest's own.
         self.marks: list[_patches.Mark] = []
+        #: Environment variables that were looked at.
+        self.reads: frozenset[str] = frozenset()
 
     def make(self) -> None:
         """Import everything that is wanted, as far as it can be."""
@@ -131,8 +133,10 @@ class Preload:
         """Remember what all modules consist of at this moment."""
         names = [name for name in self._base if top(name) not in _steps.OWN and top(name) != "encodings"]
         self.marks = _patches.marks(sys.modules, names)
-        for step in set(self.owner.values()):
+        steps = set(self.owner.values())
+        for step in steps:
             step.marks = _patches.marks(step.modules, step.modules)
+        self.reads = frozenset().union(*(step.reads for step in steps))
 
     def _replace(self) -> list[tuple[ModuleType, str, Any]]:
         """Put refusals in the place of functions that cause no audit event (of threads not before Python 3.12); returns what was there."""
@@ -152,12 +156,12 @@ class Preload:
                 setattr(module, name, value)
         return replaced
 
-    def files(self) -> list[str]:
-        """The files of all modules that are held, and those that packages look for without opening them."""
-        files = [
-            getattr(module, "__file__", None) for step in set(self.owner.values()) for module in step.modules.values()
-        ]
-        return [os.path.abspath(name) for name in (*files, *_PROBED) if isinstance(name, str)]
+    def modules(self) -> dict[str, ModuleType]:
+        """Those that are held, and those that are there from the beginning."""
+        found = dict(sys.modules)
+        for step in set(self.owner.values()):
+            found |= step.modules
+        return found
 
     def _make_one(self, name: str) -> None:
         before = _steps.surroundings()
@@ -392,7 +396,7 @@ def preload_main(control: socket.socket, request: Message, learned: Message, fai
         _wire.send(control, {"ev": "spoiled", "failed": preload.failed})
         os._exit(0)
     folders = {folder.rstrip(os.sep) for folder in preload.inside}
-    preload.dependencies.take(preload.files(), folders)
+    preload.dependencies.take(preload.modules(), map(os.path.abspath, _PROBED), folders)
     _process.freeze()
     _wire.send(
         control,

@@ -72,6 +72,8 @@ class Server:
         self.runs = 0
         self.method = "collected" if dependencies.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
+        #: What is to be told of installed packages.
+        self._lesson: Message | None = None
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
     def serve(self) -> Worker:
@@ -98,7 +100,7 @@ class Server:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
-            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self.collected.learned)})
+            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self._learned())})
             self._end()
         if self.idle is None:
             _process.detach_streams()
@@ -212,9 +214,15 @@ class Server:
         self._adopt(fds[1:], waiting)
         return self._be_host(warm=True)
 
+    def _learned(self) -> Message:
+        """Not before the first run has its process: somebody waits for that."""
+        if self._lesson is None:
+            self._lesson = self.collected.learn()
+        return self._lesson
+
     def _teach(self) -> None:
         """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
-        learned, self.collected.learned = self.collected.learned, {}
+        learned, self._lesson = self._learned(), {}
         if learned:
             self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
 

@@ -305,7 +305,7 @@ class Session(Role):
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
-        collected.learned = self.learned()
+        collected.learn = self.learned
         server = Server(
             self.control,
             self.conn,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import stat
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
@@ -94,6 +95,14 @@ class Dependencies:
         self.effects: str | None = None
         self.per_run: str | None = None
         self._files: dict[str, FileState | None] = {}
+        #: Modules whose files are among these, by what `id` says of them.
+        self._known: dict[str, int] = {}
+        #: How many files had been opened, and modules imported, when the state of all was taken.
+        self._taken = (0, -1)
+        self._is_taken = False
+        self._imported = 0
+        #: Files of pytest's cache whose state was not taken then.
+        self._ignored: set[str] = set()
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         self._directories: dict[str, tuple[FileState | None, bytes]] = {}
@@ -121,6 +130,7 @@ class Dependencies:
             if isinstance(path, (str, bytes)):
                 self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
         elif event == "import":
+            self._imported += 1
             self.imports.setdefault(args[0])
         elif event == "sqlite3.connect":
             self._open_database(args[0])
@@ -207,32 +217,38 @@ class Dependencies:
         self._glances.stop()
 
     def inherit(self, other: Dependencies) -> None:
-        """What the process has read that this one was forked from, and since when it counts as unchanged."""
-        for name, state in other._opened.items():
-            self._opened.setdefault(name, state)
-        for name, listing in other._listed.items():
-            self._listed.setdefault(name, listing)
+        """Depend on all that the process has read that this one was forked from, which has just found it unchanged.
+
+        Its tables become this process's own, as they are. Looking at each entry would copy the memory that all forks share, and the states are
+        those that count: what is changed from now on has another one.
+        """
+        self._opened, self._listed = other._opened, other._listed
+        self._files, self._directories, self._known = other._files, other._directories, other._known
+        self._taken = (len(self._opened), -1)
         self._byte_code.inherit(other._byte_code)
         self._glances.inherit(other._glances)
         self.started_ns = other.started_ns
 
-    def take(self, files: Iterable[str], folders: Iterable[str]) -> None:
-        """Take the state of ``files``, everything that was opened and ``folders``: of a process that has no session."""
-        for name in {*files, *self._opened}:
+    def take(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
+        """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of a process that has no session."""
+        for name in {*_files_of(modules.values()), *files, *self._opened}:
             self._take_file(name)
+        self._known = {name: id(module) for name, module in modules.items()}
         for name in {*folders, *self._listed}:
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
         self._byte_code.snapshot(())
-        self._find_changes()
+        self._byte_code.leave(_foreign())
+        self._find_changes(self._files)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _take_file(self, name: str) -> None:
         if not name.endswith(_SUFFIXES_IGNORED) and not name.startswith(_VIRTUAL):
             self._files[name] = _state(name)
 
-    def _find_changes(self) -> None:
+    def _find_changes(self, names: Iterable[str]) -> None:
         """What changed while it may have been read is unknown, except by collection itself."""
-        for name, state in self._files.items():
+        for name in names:
+            state = self._files[name]
             new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.started_ns
             if name in self._overwritten:
                 changed = _digest(name) != self._overwritten[name]
@@ -254,8 +270,14 @@ class Dependencies:
             self._watching = before
 
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
-        """Take the state of everything that was seen, right after collection."""
-        files = self._read_files()
+        """Take the state of everything that was seen, right after collection; once more when hooks have had their say about the tests."""
+        was_opened, was_imported = self._taken
+        # Only what is new is looked at: the rest is memory that forks share.
+        opened = set(itertools.islice(reversed(self._opened), len(self._opened) - was_opened))
+        files = opened | self._ignored
+        if self._imported != was_imported:
+            files.update(_files_of(module for name, module in _modules() if self._known.get(name) != id(module)))
+        self._taken, self._is_taken = (len(self._opened), self._imported), True
         folders = {os.path.abspath(path or ".") for path in sys.path}
         roots = {str(config.rootpath), str(config.invocation_params.dir)}
         for item in session.items:
@@ -271,13 +293,15 @@ class Dependencies:
         files.update(self._looks_for_environments())
         files.update(startup_files())
         ignored = self._pytest_cache(config)
-        for name in files - ignored - self._files.keys():
+        self._ignored = files & ignored
+        fresh = files - ignored - self._files.keys()
+        for name in fresh:
             self._take_file(name)
         for name in (folders | self._listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
-        self._byte_code.snapshot((sys.prefix + os.sep, sys.base_prefix + os.sep))
-        self._find_changes()
+        self._byte_code.snapshot(_foreign())
+        self._find_changes({*fresh, *opened, *self._overwritten} & self._files.keys())
         self.per_run = self.per_run or _perrun.reason(config)
         self.effects = self.effects or self.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
@@ -285,7 +309,7 @@ class Dependencies:
     def _looks_for_environments(self) -> Iterator[str]:
         """Files that make a folder that was not looked into a virtual environment, or the other way round."""
         for folder in list(self._listed):
-            if folder.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep)):
+            if folder.startswith(_foreign()):
                 continue
             try:
                 with os.scandir(folder) as entries:
@@ -315,25 +339,15 @@ class Dependencies:
                 if _state(name) == state:
                     self._hashes[name] = digest
 
-    def _read_files(self) -> set[str]:
-        files = set(self._opened)
-        for module in list(sys.modules.values()):
-            # A module's cached byte code is what is opened.
-            name = getattr(module, "__file__", None)
-            if isinstance(name, str):
-                files.add(os.path.abspath(name))
-        return files
-
     def project_files(self) -> list[str]:
         """Files that were read so far and belong neither to Python nor to an installed distribution."""
-        foreign = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
-        return sorted(
-            name for name in self._read_files() if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED)
-        )
+        foreign = (*_foreign(), *_VIRTUAL)
+        files = {*self._opened, *_files_of(module for _, module in _modules())}
+        return sorted(name for name in files if not name.startswith(foreign) and not name.endswith(_SUFFIXES_IGNORED))
 
     def states(self) -> Iterator[tuple[str, FileState | None]]:
         """Every file that was read or looked for so far, as it was then; for `--watch`."""
-        for name, state in (self._files or self._opened).items():
+        for name, state in (self._files if self._is_taken else self._opened).items():
             if name not in self._written:
                 yield name, self._opened.get(name, state) if self.effects is not None else state
         for name in self._glances.missing():
@@ -395,6 +409,23 @@ class Dependencies:
             self._directories[name] = (now, listing)
             self.updates += 1
         return self._glances.changed() or self._byte_code.changed(self.edited)
+
+
+def _modules() -> list[tuple[str, ModuleType]]:
+    return list(sys.modules.items())
+
+
+def _files_of(modules: Iterable[ModuleType]) -> Iterator[str]:
+    """Where modules lie: of one with cached byte code, or of a library, that is not what was opened."""
+    for module in modules:
+        name = getattr(module, "__file__", None)
+        if isinstance(name, str):
+            yield os.path.abspath(name)
+
+
+def _foreign() -> tuple[str, str]:
+    """Where neither sources of the project lie, nor folders that it looks into."""
+    return sys.prefix + os.sep, sys.base_prefix + os.sep
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ _CRASHED = re.compile(
     r"^\[worker (\d+)\] crashed: (?P<cause>.*?)(?: while running .*?)?(?: \(not replaced(?:: (?P<why>.*))?\))?$"
 )
 _LAST = re.compile(r"^!+ worker (\d+) crashed and was not replaced: `--max-worker-restart` is (\d+) !+$")
+_INTERRUPT = re.compile(r"^!+ KeyboardInterrupt !+$")
 _LIMIT = re.compile(r"`--max-worker-restart` is (\d+)")
 
 
@@ -41,7 +42,7 @@ def labels(lines: list[str]) -> list[str]:
 
 
 def announcements(lines: list[str]) -> list[str]:
-    """How many workers there are, which tests run, which workers crash: as pytest-xdist says it."""
+    """How many workers there are, which tests run, which workers crash, what an interrupt is called: as pytest-xdist says it."""
     return [said for line in lines for said in _announce(line)]
 
 
@@ -62,6 +63,10 @@ def _announce(line: str) -> Iterator[str]:
     elif last := _LAST.match(line):
         # pytest-xdist's goes above the short summary, this one below it: both stand after the tracebacks.
         yield f"= xdist: {_limit_reached(f'gw{last[1]}', last[2])} ="
+    elif _INTERRUPT.match(line):
+        # A test's, or a Ctrl-C: pytest-xdist's controller stops with an exception of its own, named after a worker.
+        yield line
+        yield "! xdist.dsession.Interrupted: received keyboard-interrupt !"
     elif labelled := _LABELLED.match(line):
         # pytest-xdist's `-v` writes a test's id when it begins and again with its outcome.
         yield f"{labelled[2]} "

@@ -21,8 +21,8 @@ $ python tests/conformance/run.py --write
 
 which downloads them, since nothing of them is part of this project. Their labels are not ours, so what `rpytest` prints is translated before
 they read it (`tests/conformance/dialect.py`), in three steps that are counted apart: *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`;
-*announcements*, what both programs say in words of their own: how many workers and tests there are, and that a worker crashed; and two *exit
-statuses* in which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure
+*announcements*, what both programs say in words of their own: how many workers and tests there are, that a worker crashed, and what an
+interrupt is called; and two *exit statuses* in which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure
 (pytest-xdist: 2).
 
 | | passed | failed as they should | failed | skipped |

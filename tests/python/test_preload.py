@@ -11,7 +11,9 @@ import re
 
 import pytest
 
+import processes
 from harness import Project
+from running import WATCHDOG_SECONDS
 from sites import Site
 
 
@@ -39,6 +41,50 @@ def test_an_edit_does_not_import_packages_again(site: Site) -> None:
         result = site.project.rpytest("-rP", junit=False)
         assert f"made in {made} not in" in result.stdout
     assert site.refusals() == []
+
+
+def test_a_session_depends_on_what_its_preload_has_read(site: Site) -> None:
+    """It has not opened these files itself; nor has it those of the package's byte code."""
+    site.package("heavy.part", "VALUE = 1\n")
+    site.package("heavy.__init__", "from heavy.part import VALUE\n")
+    site.project.write(
+        test_a="import heavy\ndef test_1(): assert heavy.VALUE == 1\ndef test_2(): assert heavy.VALUE == 22\n"
+    )
+    site.learn()
+    site.edit()
+    for value, failed in (("22", "test_1"), ("1", "test_2")):
+        # A session from the preload, then the same one again.
+        for _ in range(2):
+            assert site.run().counts == {"passed": 1, "failed": 1}
+        site.package("heavy.part", f"VALUE = {value}\n")
+        for _ in range(2):
+            assert f"test_a.py::{failed} FAILED" in site.run().stdout
+        site.wait()
+        site.edit()
+
+
+def test_a_watcher_knows_the_project_s_files_when_a_conftest_fails(site: Site) -> None:
+    """And not only those that the preload has read."""
+    site.package("heavy", "")
+    site.project.env["NO_COLOR"] = "1"
+    value = site.project.path / "value.txt"
+    value.write_text("1")
+    site.project.write(
+        conftest="with open('value.txt') as file: int(file.read())\n", test_a="import heavy\ndef test_1(): pass\n"
+    )
+    site.learn()
+    value.write_text("one")
+    running = site.project.spawn("--watch", tty=True)
+    try:
+        processes.wait_until(lambda: "watching" in running.stdout, seconds=WATCHDOG_SECONDS)
+        assert "invalid literal" in running.stdout
+        value.write_text("11")
+        processes.wait_until(lambda: running.stdout.count("watching") > 1, seconds=WATCHDOG_SECONDS)
+        assert "1 passed" in running.stdout
+        running.send("q")
+        running.wait()
+    finally:
+        running.kill()
 
 
 def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:

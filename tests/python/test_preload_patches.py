@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Project
+from rpytest import _native
 from sites import Site
 
 
@@ -143,3 +144,15 @@ def test_sockets_of_its_own(project: Project) -> None:
         for _ in range(2):
             result = project.rpytest(*arguments, junit=False)
             assert (result.status, result.counts) == (0, {"passed": 2}), result
+
+
+def test_noticed_functions_are_no_replacements() -> None:
+    """While it is noticed who uses a function, all else of its module is compared as quickly as ever."""
+
+    def plain() -> None: ...
+
+    noticed = _native.Noticed(plain, print)
+    assert _native.begins_with({"a": noticed, "b": 1}, {"a": plain})
+    assert not _native.begins_with({"a": noticed}, {"a": print})
+    # Only for a while: what it was before is the function.
+    assert not _native.begins_with({"a": plain}, {"a": noticed})

@@ -270,6 +270,22 @@ SCENARIOS = [
             {"one.yaml": None},
         ],
     ),
+    Scenario(
+        "read by a hook that selects",
+        {
+            **HELPER,
+            "conftest.py": "def pytest_collection_modifyitems(items):\n    import late\n"
+            "    with open('kept.txt') as file: items[:] = [item for item in items if item.name == file.read() + late.REST]\n",
+            "late.py": "REST = '_a'\n",
+            "kept.txt": "test",
+        },
+        [
+            edit("late.py", "_a", "_b"),
+            edit("late.py", "_b", "_a"),
+            {"kept.txt": "no", "test_b.py": "def no_a(): pass\n"},
+            {"kept.txt": "test"},
+        ],
+    ),
     Scenario("touched", LIBRARY, [Same({}), Same(touch), Select("-k total"), Same(touch)]),
     # In the same second, byte code that another process has compiled meanwhile might be that of another text: then the session is not used again.
     Scenario("written anew", LIBRARY, [Same({}), Same(written_anew), Same(written_anew)]),
