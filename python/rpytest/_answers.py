@@ -21,8 +21,8 @@ class Answers(Protocol):
     def base_temp(self) -> Path:
         """The run's base temp directory, created when first asked for; raises `OSError`."""
 
-    def crashed(self, message: Message, stack: str) -> bytes:
-        """The record of a test that ended without a result."""
+    def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
+        """The record of a test that ended without a result; ``kept``: reports that it has had (:meth:`rpytest._encode.Encoder.kept`)."""
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """Exit status and pytest's text at the end of the run."""
@@ -46,11 +46,11 @@ class LocalAnswers:
             self._temp = TempPathFactory.from_config(self.collected.config, _ispytest=True)
         return self._temp.getbasetemp()
 
-    def crashed(self, message: Message, stack: str) -> bytes:
+    def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`Answers`."""
         if self._encoder is None:
-            self._encoder = Encoder(self.collected.config, self.collected.xml)
-        return self.summary.crashed(message, stack, self._encoder)
+            self._encoder = Encoder(self.collected.config, self.collected.xml, bool(message.get("every_report")))
+        return self.summary.crashed(message, stack, kept, self._encoder)
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`Answers`."""

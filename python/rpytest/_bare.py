@@ -60,9 +60,9 @@ class RemoteAnswers:
             raise OSError(answer["error"])
         return Path(answer["path"])
 
-    def crashed(self, message: Message, stack: str) -> bytes:
+    def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`rpytest._answers.Answers`."""
-        return self._ask({**message, "op": "crashed", "stack": stack})[1]
+        return self._ask({**message, "op": "crashed", "stack": stack, "len": len(kept)}, kept)[1]
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
         """See :class:`rpytest._answers.Answers`."""
@@ -89,7 +89,8 @@ def answer_remotely(sock: socket.socket, answers: LocalAnswers) -> NoReturn:
                     except OSError as error:
                         answer = {"error": str(error)}
                 case "crashed":
-                    data = answers.crashed(message, message["stack"])
+                    kept = _wire.read_all(fds[0], int(message["len"]))
+                    data = answers.crashed(message, message["stack"], kept)
                 case "report":
                     status, text = answers.report(message, _wire.read_all(fds[0], int(message["len"])))
                     answer, data = {"status": status}, text.encode("utf-8", "backslashreplace")

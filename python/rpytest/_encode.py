@@ -135,15 +135,35 @@ class Encoder:
             and report.__dict__.keys() == self._plain_keys
         )
 
-    def test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> tuple[int, bytes, bool]:
-        """Encode one test: record flags, body, and whether the command line should look at it at once."""
+    def kept(self, reports: Sequence[pytest.TestReport]) -> bytes:
+        """The reports that must not be lost if the worker dies in the test's teardown: none if all have passed, which goes without saying."""
+        if not any(map(_tells, reports)):
+            return b""
+        # Subtests may have failed where the test itself has not: its own report is among them in any case.
+        kept = [
+            report
+            for report in reports
+            if _tells(report) or (type(report) is pytest.TestReport and report.when == "call")
+        ]
+        return _record.dump([self._data(report) for report in kept])
+
+    def test(
+        self,
+        reports: Sequence[pytest.TestReport],
+        recorded: Sequence[bytes],
+        junit_reports: Sequence[pytest.TestReport] | None = None,
+    ) -> tuple[int, bytes, bool]:
+        """Encode one test: record flags, body, and whether the command line should look at it at once.
+
+        ``junit_reports``: what the junit file is made from, if that is something else.
+        """
         plain = self._is_plain_test(reports, recorded)
         # Before anybody is asked for its status: pytest 9 makes a passed test with failed subtests fail there, which `--maxfail` doesn't count.
         failures = [report.outcome == "failed" and not hasattr(report, "wasxfail") for report in reports]
         statuses = [] if plain else self._statuses(reports)
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
-            for report in reports:
+            for report in reports if junit_reports is None else junit_reports:
                 self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if plain:
@@ -208,11 +228,14 @@ class Encoder:
         )
 
     def _serialized(self, report: pytest.TestReport) -> bytes:
+        return _record.dump(self._data(report))
+
+    def _data(self, report: pytest.TestReport) -> Any:
         data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
         writes = _longrepr.record(report.longrepr, self._writer)
         if writes is not None:
             data[_longrepr.KEY] = writes
-        return _record.dump(data)
+        return data
 
     def _has_additions(self, report: pytest.TestReport) -> bool:
         return type(report) is pytest.TestReport and not self._plain_keys >= report.__dict__.keys()
@@ -241,6 +264,10 @@ class Encoder:
                 return "X" in shown
             case _:
                 return True
+
+
+def _tells(report: pytest.TestReport) -> bool:
+    return report.outcome != "passed" or hasattr(report, "wasxfail")
 
 
 def skip_reason(report: pytest.TestReport) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rpytest import _process, _record, _wire
 from rpytest._answers import Answers
 from rpytest._control import Client, Died, Ended
+from rpytest._fork import read_last_words
 from rpytest._reporter import BODY_HEAD, split_bodies
 from rpytest._worker import Birth, crash
 
@@ -86,6 +87,8 @@ class Host:
         self.slots = 0
         self.timings = False
         self.stacks: dict[int, str] = {}
+        #: Reports of the test that a dead worker was tearing down.
+        self.kept: dict[int, bytes] = {}
         #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
         self.interruption: Message | None = None
 
@@ -314,13 +317,13 @@ class Host:
         except ChildProcessError:
             # A project's code has waited for whoever ends; what the worker has written says how it went.
             status = 0
-        size = min(os.fstat(child.birth.crash).st_size, _STACK_LIMIT)
-        stack = os.pread(child.birth.crash, size, 0).decode("utf-8", "replace") if size else ""
+        stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
         os.close(child.pidfd)
         os.close(child.birth.crash)
         child.birth.host.close()
         del self.children[child.birth.slot]
         self.stacks[child.birth.slot] = stack
+        self.kept[child.birth.slot] = kept
         _wire.send(
             self.conn,
             {
@@ -366,11 +369,17 @@ class Host:
     def _crashed(self, message: Message) -> None:
         slot = int(message.get("slot", -1))
         again = False
+        # A controller has no items to make reports from.
+        message = {**message, "every_report": self.controller is not None}
         if self.controller is not None and self.controller.handles_crashes and message["in_flight"]:
             answer = self.controller.crashed(message)
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
-        body = self.answers.crashed(message, self.stacks.get(slot, ""))
+            if again:
+                # This was one of its runs: it has no result yet.
+                message["when"] = "call"
+        kept = self.kept.get(slot, b"") if message["in_flight"] and not again else b""
+        body = self.answers.crashed(message, self.stacks.get(slot, ""), kept)
         fd = _wire.memfd("rpytest-record", body)
         _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)

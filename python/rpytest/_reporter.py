@@ -6,6 +6,7 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import struct
@@ -212,10 +213,11 @@ class Summary:
             name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
             setattr(reporter, name, clock() if clock is not None else timing.time())
 
-    def crashed(self, message: Message, stack: str, encoder: Encoder) -> bytes:
+    def crashed(self, message: Message, stack: str, kept: bytes, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
 
-        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it.
+        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. A test that ended in its teardown (``when``)
+        has the reports of its other phases as well: ``kept``, if not all of them had passed.
         """
         item = self._item(int(message["test"]))
         outcome = message.get("outcome") or "failed"
@@ -223,7 +225,17 @@ class Summary:
         vars(report).update(message.get("attributes") or {})
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
-        _, body, _ = encoder.test([report], ())
+        before: list[pytest.TestReport] = []
+        if kept:
+            before = [decode_report(self.config, data) for data in _record.load(kept)]
+        elif message.get("when") == "teardown":
+            before = [self._report(item, "call", "passed", None, 0.0, 0.0)]
+        junit = report
+        if any(earlier.outcome == "failed" for earlier in before):
+            # A test case that has failed twice is two elements, as pytest writes it.
+            junit = copy.copy(report)
+            junit.when = "teardown"
+        _, body, _ = encoder.test([*before, report], (), [*before, junit])
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:

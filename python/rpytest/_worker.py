@@ -284,6 +284,8 @@ class Worker:
                 ending = self.session.shouldfail or self.session.shouldstop
                 self.following = _NOTHING if ending else native.claim()
                 nextitem = self._item(self.following) if self.following >= 0 else None
+            if kept := self.encoder.kept(self.reports):
+                self.last_words.keep(kept)
             native.phase(2)
             call_and_report(item, "teardown", nextitem=nextitem)
         finally:

@@ -126,6 +126,44 @@ def test_fixture_that_ends_the_process(project: Project, scope: str, place: str)
 
 
 @pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
+def test_result_of_a_test_whose_teardown_ends_the_process(project: Project, args: tuple[str, ...]) -> None:
+    """Passed, skipped or failed, it was: what is said of its call is not lost with the worker, and the death is a failure."""
+    project.write(
+        conftest="""
+        import os
+        import pytest
+
+        @pytest.fixture
+        def ends():
+            yield
+            os._exit(3)
+        """,
+        test_a="""
+        import pytest
+
+        def test_passes(ends): pass
+        def test_fails(ends):
+            print("what it wrote")
+            assert 1 == 2
+        def test_skips(ends): pytest.skip("not today")
+        @pytest.mark.xfail(reason="as expected")
+        def test_xfails(ends): assert 0
+        def test_other(): pass
+        """,
+    )
+    result = project.rpytest(*args, "-rfsxp")
+    assert result.status == 1
+    assert result.counts == {"passed": 2, "failed": 5, "skipped": 1, "xfailed": 1}
+    assert "assert 1 == 2" in result.stdout and "what it wrote" in result.stdout
+    assert "not today" in result.stdout and "as expected" in result.stdout
+    for name in ("passes", "fails", "skips", "xfails"):
+        assert re.search(rf"crashed while running 'test_a.py::test_{name}': exit status 3", result.stdout)
+    # Two elements of the junit file, as pytest writes a failure and an error in teardown.
+    assert result.outcome("test_fails") == "error+failed"
+    assert result.outcome("test_passes") == "failed"
+
+
+@pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
 def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[str, ...]) -> None:
     """The test that it had taken and not begun is somebody else's."""
     project.write(
