@@ -11,10 +11,12 @@ import inspect
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import _pytest.main
 import pytest
 from _pytest.config.findpaths import determine_setup
 
@@ -137,9 +139,20 @@ class Arguments:
         arguments = [*self.config.getini("addopts"), *extra, *argv]
         # Version 9 allows positional arguments between options by this, version 8 by a parser of its own.
         parse = self._parser.parse_args if hasattr(self._parser, "_parser") else self._parser.parse_intermixed_args
-        namespace = argparse.Namespace()
+        namespace = argparse.Namespace(**self._defaults())
         parse(arguments, namespace=namespace)
         return vars(namespace)
+
+    def _defaults(self) -> dict[str, Any]:
+        """Where several options set one value, version 8 begins with the first default that was *given*: `-x` has none, `--maxfail` has 0."""
+        parser: Any = self.config._parser
+        found: dict[str, Any] = {}
+        if hasattr(self._parser, "_parser"):
+            for group in (*parser._groups, parser._anonymous):
+                for option in group.options:
+                    if hasattr(option, "default"):
+                        found.setdefault(option.dest, option.default)
+        return found
 
     def compare(self, argv: Sequence[str], counted: bool) -> dict[str, Any]:
         """The options that have another value in ``argv``, with that value; raises :class:`Declined`.
@@ -179,6 +192,7 @@ class Arguments:
         config: Any = self.config
         given = different.get("file_or_dir", self.own["file_or_dir"])
         if "file_or_dir" not in different:
+            self._refuse_overlaps(config.args)
             return list(config.args), config.args_source
         known = {
             "inifile": self.own["inifilename"],
@@ -204,7 +218,21 @@ class Arguments:
         if not given and config.getini("testpaths") and source.name != "TESTPATHS":
             # pytest warns of it.
             raise Declined("no file was found in `testpaths`")
+        self._refuse_overlaps(args)
         return list(args), source
+
+    def _refuse_overlaps(self, args: Sequence[str]) -> None:
+        """Before version 9 a file that is given, and is part of another argument, is collected again, as another object."""
+        if hasattr(_pytest.main, "normalize_collection_arguments"):
+            return
+        here = self.config.invocation_params.dir
+        paths = [os.path.normpath(here / str(arg).split("::")[0]) for arg in args]
+        given = Counter(paths)
+        for arg, path in zip(args, paths, strict=True):
+            if "::" in str(arg) or os.path.isdir(path):
+                continue
+            if given[path] > 1 or any(str(folder) in given for folder in Path(path).parents):
+                raise Declined(f"{arg} is given twice")
 
 
 def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any], args: list[str], source: Any) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -67,9 +68,21 @@ def fork() -> int:
     global _is_own_fork
     _is_own_fork = True
     try:
-        return os.fork()
+        if not _has_threads():
+            return os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
     finally:
         _is_own_fork = False
+
+
+def _has_threads() -> bool:
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return True
 
 
 def is_own_fork() -> bool:

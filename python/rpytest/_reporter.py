@@ -230,12 +230,13 @@ class Summary:
             before = [decode_report(self.config, data) for data in _record.load(kept)]
         elif message.get("when") == "teardown":
             before = [self._report(item, "call", "passed", None, 0.0, 0.0)]
-        junit = report
+        # A test case of the junit file has one outcome; one that has failed before is two, as pytest writes it.
+        junit = [report]
         if any(earlier.outcome == "failed" for earlier in before):
-            # A test case that has failed twice is two elements, as pytest writes it.
-            junit = copy.copy(report)
-            junit.when = "teardown"
-        _, body, _ = encoder.test([*before, report], (), [*before, junit])
+            again = copy.copy(report)
+            again.when = "teardown"
+            junit = [*before, again]
+        _, body, _ = encoder.test([*before, report], (), junit)
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
