@@ -1,297 +1,179 @@
 """After an edit of test modules: may these alone be imported and collected anew, in a process that has imported what they were before?
 
-They may if nobody can tell. Their old versions have left nothing behind: no other module knows of them, and all that their statements have used while
-they were imported is known to keep nothing, or belongs to the project's own modules, whose contents were watched (``_contents.py``), or is used by the
-new version as well. Otherwise everything is collected afresh. See ``docs/design/edits.md``.
+They may if nobody can tell. The old versions have left nothing behind, as their statements are of a kind that leaves nothing (``_statements.py``), and no
+other module knows of them. Otherwise everything is collected afresh. See ``docs/design/edits.md``.
 """
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import linecache
 import sys
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 import pytest
 
-from rpytest import _imports, _steps
-from rpytest._statements import Statements, root_of
+from rpytest import _imports
+from rpytest._statements import Statements, Uncertain
 
-#: Top-level modules whose functions and classes keep nothing of what they are given, and change nothing that others can see.
-_PURE = frozenset(
-    {
-        "_pytest",
-        "abc",
-        "array",
-        "attr",
-        "attrs",
-        "base64",
-        "binascii",
-        "bisect",
-        "builtins",
-        "calendar",
-        "cmath",
-        "collections",
-        "colorsys",
-        "contextlib",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "difflib",
-        "enum",
-        "fnmatch",
-        "fractions",
-        "functools",
-        "genericpath",
-        "hashlib",
-        "heapq",
-        "html",
-        "hypothesis",
-        "inspect",
-        "io",
-        "ipaddress",
-        "itertools",
-        "json",
-        "math",
-        "numbers",
-        "operator",
-        "pathlib",
-        "posixpath",
-        "pprint",
-        "pytest",
-        "pytest_asyncio",
-        "re",
-        "secrets",
-        "statistics",
-        "string",
-        "struct",
-        "textwrap",
-        "time",
-        "types",
-        "typing",
-        "typing_extensions",
-        "unittest",
-        "urllib",
-        "uuid",
-        "zoneinfo",
-    }
-)
-
-#: Those that have a state which the new version sets as the old one has done, if it still does: `random.seed(0)`.
-_WITH_STATE = frozenset({"decimal", "logging", "numpy", "os", "pandas", "platform", "random", "sys"})
-
-#: Attributes and functions by which something is put where it stays.
-_KEEPING = frozenset(
+#: By which a module may have something of modules whose names only running it can tell.
+_ANY_MODULE = frozenset(
     {
         "__import__",
-        "addFilter",
-        "addHandler",
-        "addLevelName",
-        "basicConfig",
-        "captureWarnings",
-        "dictConfig",
-        "displayhook",
-        "eval",
-        "excepthook",
-        "exec",
-        "fileConfig",
+        "__subclasses__",
+        "exec_module",
         "import_module",
-        "install",
-        "load_profile",
-        "meta_path",
-        "modules",
-        "path_hooks",
-        "path_importer_cache",
-        "register",
-        "register_assert_rewrite",
-        "register_profile",
-        "register_random",
-        "register_type_strategy",
-        "removeHandler",
-        "setLogRecordFactory",
-        "setLoggerClass",
-        "setprofile",
-        "settrace",
-        "unraisablehook",
+        "iter_modules",
+        "run_module",
+        "run_path",
+        "walk_packages",
     }
 )
 
-#: By which a module may change the environment itself.
-_OF_THE_ENVIRONMENT = frozenset({"environ", "environb", "putenv", "unsetenv"})
+#: Among the names that are mentioned: perhaps all.
+ANY = "*"
 
-#: Imports what it is told.
-_IMPORTING = "importorskip"
+#: Of the old versions, in bytes: more is not kept.
+MOST_TEXT = 16 << 20
+
+
+def mentioned(code: CodeType, names: Container[str]) -> Iterator[str]:
+    """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`: nobody knows."""
+    if _looks_for_classes(code):
+        yield ANY
+    for each in (code, *_nested(code)):
+        if not _ANY_MODULE.isdisjoint(each.co_names) or ("sys" in each.co_names and "modules" in each.co_names):
+            yield ANY
+        for word in (*each.co_names, *_texts(each.co_consts)):
+            last = word.rpartition(".")[2]
+            if last in names:
+                yield last
+
+
+def _looks_for_classes(code: CodeType) -> bool:
+    """Whether it may find all sub-classes of a class, even those that are no more."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return "__subclasses__" in code.co_names or any(map(_looks_for_classes, inner))
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        # A test finds what is there when it is run.
+        if isinstance(constant, CodeType) and not constant.co_name.startswith("test"):
+            yield constant
+            yield from _nested(constant)
+
+
+def _texts(constants: Iterable[object]) -> Iterator[str]:
+    for constant in constants:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, (tuple, frozenset)):
+            yield from _texts(constant)
 
 
 class Edits:
-    """The test modules that a run has found edited, from the moment on that it was forked for this."""
+    """The test modules that a run has found edited."""
 
     def __init__(
         self,
         session: pytest.Session,
         files: Collection[str],
-        codes: dict[str, CodeType | None],
-        mentions: Callable[[], dict[str, set[str]]],
+        texts: Mapping[str, bytes],
+        mentions: Mapping[str, Collection[str]],
         given: Container[str],
         decline: Callable[[str], NoReturn],
     ) -> None:
-        """``codes``: of all modules of the project, by file; ``mentions``: files that may refer to a module, by the last part of its name.
+        """``texts``: what the files were; ``mentions``: files that may refer to a module, by the last part of its name.
 
-        ``given``: modules that were there before the project. ``decline`` ends this process: the run is served otherwise.
+        ``given``: modules that were there before the project. ``decline`` ends this process: everything is to be collected afresh.
         """
         self.files = frozenset(map(Path, files))
         self._session = session
-        self._codes = codes
+        self._texts = texts
         self._mentions = mentions
         self._given = given
         self._decline = decline
-        self._inside = _steps.folders()
-        #: Of each old version: its statements, which names of those have a state, and whether one of these is the project's.
-        self._old: dict[Path, tuple[Statements, set[str], bool]] = {}
-        #: The modules' names.
-        self._names: set[str] = set()
-        #: Modules that were there before the new versions, and these.
+        #: What they are now.
+        self._new: dict[Path, bytes] = {}
+        #: All modules, these among them.
         self._before: set[str] = set()
-        self._has_folders = False
 
-    def leave(
-        self,
-        collectors: Iterable[pytest.Module],
-        nodes: Container[Any],
-        effects: Container[pytest.Collector],
-        has_folders: bool,
-    ) -> None:
-        """Make the old versions as if they had never been there; ``nodes`` are theirs: the collectors, and all that is in them.
-
-        ``effects``: collectors that have changed the environment, or what they have imported has. ``has_folders``: pytest has put more than one folder of tests on `sys.path`.
-        """
-        self._has_folders = has_folders
+    def leave(self, collectors: Collection[pytest.Module], nodes: Container[Any]) -> None:
+        """Make the old versions as if they had never been there; ``nodes`` are theirs: the collectors, and all that is in them."""
+        self._before = set(sys.modules)
         for collector in collectors:
-            self._leave_one(collector, collector in effects)
+            self._judge(collector)
+        for collector in collectors:
+            self._remove(collector)
         _forget_fixtures(self._session, nodes, [collector.nodeid for collector in collectors], self._decline)
         importlib.invalidate_caches()
-        self._before = set(sys.modules) | self._names
 
-    def _leave_one(self, collector: pytest.Module, has_effect: bool) -> None:
+    def _judge(self, collector: pytest.Module) -> None:
+        """Decline unless neither version does anything to others while it is imported."""
         file = str(collector.path)
-        module: Any = vars(collector).get("_obj")
-        code = self._codes.pop(file, None)
-        if type(module) is not ModuleType or code is None or sys.modules.get(module.__name__) is not module:
-            self._decline(f"nobody knows how {collector.nodeid} was imported")
-        others = self._mentions().get(module.__name__.rpartition(".")[2], set()) - {file}
+        module = _module_of(collector)
+        text = self._texts.get(file)
+        if module is None or text is None:
+            self._decline(f"nobody knows what {collector.nodeid} was")
+        if sys.modules.get(module.__name__, None) != module:
+            self._decline(f"{collector.nodeid} has been taken out of `sys.modules`")
+        if self._session.config.pluginmanager.is_registered(module):
+            self._decline(f"{collector.nodeid} is a plugin, too")
+        others = {*self._mentions.get(module.__name__.rpartition(".")[2], ()), *self._mentions.get(ANY, ())} - {file}
         if others:
             self._decline(f"{min(others)} may have something of {collector.nodeid}")
-        statements = Statements(code)
-        self._check(collector, statements, module)
-        if has_effect and statements.names & _OF_THE_ENVIRONMENT:
-            self._decline(f"importing {collector.nodeid} changes the environment")
-        with_state = {chain for chain in statements.chains if self._has_state(chain, module)}
-        uses_project = any(self._is_of_project(_origin(vars(module).get(root_of(chain)))) for chain in with_state)
-        self._old[collector.path] = statements, with_state, uses_project
-        self._names.add(module.__name__)
+        package = module.__name__.rpartition(".")[0]
+        try:
+            self._new[collector.path] = collector.path.read_bytes()
+            old, new = Statements(text, package), Statements(self._new[collector.path], package)
+            if b"__subclasses__" in text + self._new[collector.path]:
+                raise Uncertain("asks for sub-classes")
+        except Uncertain as uncertain:
+            self._decline(f"{collector.nodeid} {uncertain} while it is imported")
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            self._decline(f"{collector.nodeid} can't be read: {error}")
+        for name in sorted(old.imports ^ new.imports):
+            parent = name.rpartition(".")[0]
+            # Not a module, but something in one that is there in any case.
+            is_part = name not in sys.modules and (parent in self._given or parent in old.imports & new.imports)
+            if name not in self._given and not is_part:
+                self._decline(f"{collector.nodeid} has another import, of `{name}`")
+
+    def _remove(self, collector: pytest.Module) -> None:
+        module = _module_of(collector)
+        assert module is not None
+        del sys.modules[module.__name__]
         package, _, name = module.__name__.rpartition(".")
         holder = sys.modules.get(package)
         if holder is not None and vars(holder).get(name) is module:
             delattr(holder, name)
-        del sys.modules[module.__name__]
-        linecache.cache.pop(file, None)
-        _imports.forget_file(file)
+        linecache.cache.pop(str(collector.path), None)
+        _imports.forget_file(str(collector.path))
         seen = getattr(self._session._fixturemanager, "_holderobjseen", None)
         if seen is not None:
             seen.discard(module)
 
     def made(self, collector: pytest.Module) -> None:
         """The new version of a module was collected."""
-        module: Any = vars(collector).get("_obj")
-        code = self._codes.get(str(collector.path))
-        if code is None or type(module) is not ModuleType:
-            self._decline(f"nobody knows how {collector.nodeid} was imported")
         more = sys.modules.keys() - self._before
         if more:
-            self._decline(f"{collector.nodeid} imports `{min(more)}`, which nothing has imported before")
-        (old, with_state, uses_project), new = self._old[collector.path], Statements(code)
-        self._check(collector, new, module)
-        for name in sorted(new.imports - old.imports):
-            if name.rpartition(".")[2] in {each.rpartition(".")[2] for each in self._names}:
-                self._decline(f"{collector.nodeid} imports `{name}`, which has been edited, too")
-            if self._has_folders and (name.startswith(".") or self._is_of_project(name)):
-                self._decline(
-                    f"{collector.nodeid} imports `{name}`, which it may not find with fewer folders on `sys.path`"
-                )
-        dropped = {name for name in old.imports - new.imports if self._counts(name)}
-        if _IMPORTING in old.names:
-            told = old.constants - new.constants
-            dropped |= {name for name in told if isinstance(name, str) and self._counts(name)}
-        if dropped:
-            self._decline(f"{collector.nodeid} does not import `{min(dropped)}` any more")
-        unused = with_state - new.chains
-        if with_state:
-            unused |= old.loose - new.loose
-        if uses_project:
-            # Told to something of the project, perhaps.
-            unused |= set(map(repr, old.constants - new.constants))
-        if unused:
-            self._decline(f"{collector.nodeid} does not use `{min(unused)}` any more while it is imported")
-
-    def _counts(self, name: str) -> bool:
-        """Whether somebody could tell that this was imported."""
-        if name.startswith("."):
-            return True
-        # Else it is something in a module, and no module.
-        return name in sys.modules and name not in self._given
-
-    def _check(self, collector: pytest.Module, statements: Statements, module: ModuleType) -> None:
-        """Decline if what is done while the module is imported may leave something in other places."""
-        keeping = statements.names & _KEEPING
-        keeping |= {chain for chain in statements.chains if chain.startswith("sys.path")}
-        if keeping:
-            self._decline(f"{collector.nodeid} uses `{min(keeping)}` while it is imported")
-        for root in statements.roots:
-            value = vars(module).get(root, vars(builtins).get(root))
-            if not self._is_known(value, module):
-                self._decline(
-                    f"{collector.nodeid} uses `{root}` while it is imported, of which nobody knows what it keeps"
-                )
-        for name, value in list(vars(module).items()):
-            # Never `isinstance`: objects that are made when they are first used say so in `__class__`.
-            if issubclass(type(value), type) and value.__module__ == module.__name__:
-                for base in value.__mro__[1:]:
-                    if not self._may_have_subclasses(base, module):
-                        self._decline(
-                            f"`{name}` of {collector.nodeid} is a sub-class of `{base.__qualname__}`, which may know of it"
-                        )
-
-    def _may_have_subclasses(self, base: type, module: ModuleType) -> bool:
-        origin = str(base.__module__)
-        if origin == module.__name__ or _steps.top(origin) in _PURE:
-            return True
-        return self._is_of_project(origin) and any(name.startswith("test") for name in vars(base))
-
-    def _is_known(self, value: object, module: ModuleType) -> bool:
-        origin = _origin(value)
-        return origin == module.__name__ or _steps.top(origin) in _PURE | _WITH_STATE or self._is_of_project(origin)
-
-    def _has_state(self, chain: str, module: ModuleType) -> bool:
-        origin = _origin(vars(module).get(root_of(chain)))
-        return origin != module.__name__ and _steps.top(origin) not in _PURE
-
-    def _is_of_project(self, name: str) -> bool:
-        origin = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None)
-        return isinstance(origin, str) and origin.endswith(".py") and not origin.startswith(self._inside)
+            self._decline(f"{collector.nodeid} has brought `{min(more)}`")
+        try:
+            is_same = collector.path.read_bytes() == self._new[collector.path]
+        except OSError:
+            is_same = False
+        if not is_same:
+            self._decline(f"{collector.nodeid} was edited again")
 
 
-def _origin(value: object) -> str:
-    """The module that something comes from."""
-    if type(value) is ModuleType:
-        return value.__name__
-    if issubclass(type(value), type) or type(value).__module__ == "builtins":
-        # A class, a function, a method; what else there is of Python's own has none.
-        return str(getattr(value, "__module__", None) or "builtins")
-    return str(type(value).__module__)
+def _module_of(collector: pytest.Module) -> ModuleType | None:
+    """`None`: there is none that can be taken back."""
+    found = vars(collector).get("_obj")
+    return found if type(found) is ModuleType else None
 
 
 def _forget_fixtures(

@@ -34,9 +34,7 @@ class Effect:
 
     #: Goes on after "importing …".
     text: str
-    #: Concerns the environment, or how warnings are shown: what is imported for the first time may have done it.
-    may_be_of_imports: bool = False
-    #: How warnings are shown.
+    #: How warnings are shown: libraries change that when they are imported for the first time.
     is_of_warnings: bool = False
 
     def __str__(self) -> str:
@@ -46,10 +44,13 @@ class Effect:
 class Memo:
     """The collectors of one session."""
 
-    def __init__(self, session: pytest.Session, replacing: Container[str]) -> None:
-        """``replacing``: files of modules that may have replaced something of others while they were imported."""
+    def __init__(self, session: pytest.Session, replacing: Container[str], codes: Container[str]) -> None:
+        """``replacing``: files of modules that may have replaced something of others while they were imported; ``codes``: of all modules so far."""
         self.session = session
         self._replacing = replacing
+        self._codes = codes
+        #: Plain test modules that were imported by their collectors, and by nobody before.
+        self._importing: set[pytest.Collector] = set()
         self._contents = Contents()
         self.reports: dict[pytest.Collector, pytest.CollectReport] = {}
         #: Warnings that were recorded while a collector was at work.
@@ -119,7 +120,14 @@ class Memo:
         is_file = isinstance(collector, pytest.File)
         if is_file:
             self._contents.begin(str(collector.path))
+        is_new = (
+            type(collector) is pytest.Module
+            and collector.path.name != "__init__.py"
+            and str(collector.path) not in self._codes
+        )
         report: pytest.CollectReport = self._make(collector)
+        if is_new and str(collector.path) in self._codes:
+            self._importing.add(collector)
         if log is not None and len(log) > before:
             self.warnings[collector] = log[before:]
         if sys.path != entries:
@@ -178,8 +186,7 @@ class Memo:
         for collector, report in self.reports.items():
             if isinstance(collector, pytest.File):
                 path = str(collector.path)
-                is_plain = type(collector) is pytest.Module and collector.path.name != "__init__.py" and report.passed
-                found[path] = is_plain and path not in found
+                found[path] = collector in self._importing and report.passed and path not in found
         return frozenset(path for path, is_plain in found.items() if is_plain)
 
     def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: Edits | None = None) -> None:
@@ -207,9 +214,6 @@ class Memo:
         for collector in self.reports:
             if isinstance(collector, pytest.Module) and collector.path in edits.files:
                 modules.append(collector)
-                effect = self.effects.get(collector)
-                if effect is not None and not effect.may_be_of_imports:
-                    decline(f"importing {collector.nodeid} {effect}")
                 if not {root_of(collector.path)}.issuperset(self.path_entries.get(collector, ())):
                     decline(f"importing {collector.nodeid} changes `sys.path`")
                 if self._warns_elsewhere(collector, self.warnings.get(collector, ())):
@@ -220,10 +224,14 @@ class Memo:
         # What is collected anew is that after everything else.
         for collector in list(self.reports)[list(self.reports).index(modules[0]) :]:
             effect = self.effects.get(collector)
-            if effect is not None and collector not in nodes and not effect.is_of_warnings:
+            if effect is not None and not effect.is_of_warnings:
                 decline(f"importing {collector.nodeid} {effect}")
             self._must_not_warn = self._must_not_warn or effect is not None
-        edits.leave(modules, nodes, self.effects, len(self.added_entries()) > 1)
+        held = {id(vars(collector).get("_obj")) for collector in modules}
+        for collector in self.reports:
+            if id(vars(collector).get("_obj")) in held and collector not in modules:
+                decline(f"{collector.nodeid} is the same module")
+        edits.leave(modules, nodes)
         self._contents.start()
 
     def _renew_all(self, nodes: Sequence[Any], decline: Callable[[str], NoReturn]) -> Sequence[Any]:
@@ -369,7 +377,7 @@ def _difference(
     if before[0] != after[0]:
         keys = before[0].keys() | after[0].keys()
         names = sorted(os.fsdecode(key) for key in keys if before[0].get(key) != after[0].get(key))
-        return Effect(f"changes the environment variable {names[0]}", may_be_of_imports=True)
+        return Effect(f"changes the environment variable {names[0]}")
     if before[2] != after[2]:
-        return Effect("changes which warnings are shown", may_be_of_imports=True, is_of_warnings=True)
+        return Effect("changes which warnings are shown", is_of_warnings=True)
     return None

@@ -358,6 +358,16 @@ class Dependencies:
         known = [(max(state[3], state[4]), name) for name in names if (state := self._files.get(name)) is not None]
         return [name for _, name in sorted(known, reverse=True)]
 
+    def text(self, name: str) -> bytes | None:
+        """What a file says, if that is what it said when it was collected."""
+        digest = self._hashes.get(name)
+        try:
+            with open(name, "rb") as file:
+                found = file.read()
+        except OSError:
+            return None
+        return found if hashlib.blake2b(found, digest_size=16).digest() == digest else None
+
     def is_unchanged(self, name: str) -> bool:
         """Whether a file is in the state in which it was collected."""
         return name in self._files and _state(name) == self._files[name]

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _adopt, _arguments, _imports, _looks, _process, _refusing, _wire
+from rpytest import _adopt, _arguments, _imports, _looks, _process, _refusing, _steps, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
-from rpytest._edits import Edits
+from rpytest._edits import ANY, MOST_TEXT, Edits, mentioned
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
 from rpytest._spare import Ahead, Waiting
-from rpytest._statements import mentioned
 from rpytest._warm import refuse
 
 if TYPE_CHECKING:
@@ -50,6 +49,19 @@ _MOST_FILES = 200
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
 
 
+#: Hooks by which the project may make tests depend on those that were made before.
+_MAKING_HOOKS = (
+    *(
+        "pytest_collect_directory",
+        "pytest_collect_file",
+        "pytest_generate_tests",
+        "pytest_ignore_collect",
+        "pytest_itemcollected",
+    ),
+    *("pytest_make_parametrize_id", "pytest_pycollect_makeitem", "pytest_pycollect_makemodule"),
+)
+
+
 class _Again(BaseException):
     """Collect again, for other arguments."""
 
@@ -61,7 +73,7 @@ class Trunk:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session, role.dependencies.replacing)
+        self.memo = Memo(session, role.dependencies.replacing, role.dependencies.codes)
         self.options = _arguments.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.
@@ -82,7 +94,10 @@ class Trunk:
         #: Test modules that may have been edited since, and those that have.
         self.editable: frozenset[str] = frozenset()
         self.edited: set[str] = set()
-        self._mentions: dict[str, set[str]] | None = None
+        #: Of test modules that may be edited: what they are, and files that may refer to each, by the last part of its name.
+        self._texts: dict[str, bytes] = {}
+        self._mentions: dict[str, set[str]] = {}
+        self._is_of_edits = False
         #: By identity: the plugins before edited modules are collected.
         self._registered: list[int] = []
         #: The modules that were there when everything was collected.
@@ -281,7 +296,7 @@ class Trunk:
                 _ = item.location
             if index % _SLICE == 0:
                 yield
-        yield from self._find_mentions()
+        yield from self._prepare_edits()
         added = self.memo.added_entries()
         if added:
             self.loaded = Loaded(added)
@@ -291,23 +306,23 @@ class Trunk:
             yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
         _process.freeze()
 
-    def _find_mentions(self) -> Iterator[None]:
-        """Which of the project's files may refer to which test module."""
+    def _prepare_edits(self) -> Iterator[None]:
+        """Keep what must be known of a test module when it is edited."""
         names = {Path(file).stem for file in self.editable}
-        found: dict[str, set[str]] = {}
-        for file, code in list(self.role.dependencies.codes.items()):
-            for name in () if code is None else mentioned(code, names):
-                found.setdefault(name, set()).add(file)
+        mentions: dict[str, set[str]] = {}
+        dependencies = self.role.dependencies
+        for file, code in list(dependencies.codes.items()):
+            for name in (ANY,) if code is None else mentioned(code, names):
+                mentions.setdefault(name, set()).add(file)
             yield
-        self._mentions = found
-
-    def mentions(self) -> dict[str, set[str]]:
-        """What `_find_mentions` finds, at once if it has not come so far."""
-        if self._mentions is None:
-            for _ in self._find_mentions():
-                pass
-        assert self._mentions is not None
-        return self._mentions
+        left = MOST_TEXT
+        for file in dependencies.latest(self.editable):
+            text = dependencies.text(file)
+            left -= len(text or b"")
+            if text is not None and left > 0:
+                self._texts[file] = text
+            yield
+        self._mentions = mentions
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
@@ -409,10 +424,10 @@ class Trunk:
             if self.edited:
                 # What the new versions do while they are imported.
                 role.dependencies.watch()
-                codes = role.dependencies.codes
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
-                edits = Edits(session, self.edited, codes, self.mentions, role.given, self._decline)
-            self.memo.begin(self._decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
+                edits = Edits(session, self.edited, self._texts, self._mentions, role.given, self._decline_edits)
+            decline = self._decline_edits if self.edited else self._decline
+            self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise _Again
         self._accept()
 
@@ -442,10 +457,21 @@ class Trunk:
     def _may_edit(self) -> None:
         """Whether test modules may be collected anew."""
         if self.role.request.get("watch"):
-            raise Declined("`--watch` is to know what everything was made from")
-        for implementation in third_party(self.config, "pytest_itemcollected"):
-            name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
-            raise Declined(f"`pytest_itemcollected` of {name} has heard of tests that are no more")
+            self._decline_edits("`--watch` is to know what everything was made from")
+        if not self._texts:
+            self._decline_edits("nobody has had the time to look at the test modules before")
+        inside = _steps.folders()
+        for hook in _MAKING_HOOKS:
+            for implementation in third_party(self.config, hook):
+                code = getattr(implementation.function, "__code__", None)
+                if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):
+                    name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
+                    self._decline_edits(f"`{hook}` of {name} has heard of tests that are no more")
+
+    def _decline_edits(self, reason: str) -> NoReturn:
+        """The test modules that are edited can't be collected anew."""
+        self._is_of_edits = True
+        self._decline(reason)
 
     def _silence(self) -> None:
         """Hooks that have been called for these items, or that would be called for the collection that is broken off."""
@@ -469,7 +495,7 @@ class Trunk:
         memo, session = self.memo, self.session
         memo.end_anew()
         if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
-            self._decline("a plugin was registered while the edited module was collected")
+            self._decline_edits("a plugin was registered while the edited module was collected")
         if len(set(map(id, session.items))) != len(session.items):
             self._decline("a test is meant twice")
         used = set(memo.used)
@@ -583,7 +609,7 @@ class Trunk:
             # As long as this process may be replaced by another one it says nothing.
             self.ahead.waiting.confirmed()
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason, "edited": bool(self.edited)})
+            _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason, "edited": self._is_of_edits})
         _process.leave(0)
 
 

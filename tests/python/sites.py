@@ -42,8 +42,8 @@ class Site:
         assert (actual.status, actual.counts) == (expected.status, expected.counts), f"{actual}\n{expected}"
         return actual
 
-    def edit(self, name: str = "test_a.py") -> None:
-        """An edit that changes nothing but the file: its session is of no use any more."""
+    def edit(self, name: str = "conftest.py") -> None:
+        """An edit, of a conftest unless there is a name, that changes nothing but the file: its session is of no use any more."""
         self.edits += 1
         with (self.project.path / name).open("a") as file:
             file.write(f"# {self.edits}\n" + "\n" * self.edits)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+import processes
 from daemons import status
 from harness import Project
 from staleness import Scenario, Scene, agree
@@ -15,7 +17,7 @@ from staleness import Scenario, Scene, agree
 _LAST = """
 import os, sys
 with open(os.environ["IMPORTED"], "a") as file:
-    file.write("rpytest\\n" if "rpytest" in sys.modules else "pytest\\n")
+    file.write(os.path.basename(sys.argv[0]) + "\\n")
 def test_last(): pass
 """
 
@@ -23,7 +25,8 @@ FILES: Mapping[str, str] = {
     "conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
     "helper.py": "import functools\nVALUE = 1\nNAMES = []\ndef register(name): NAMES.append(name)\ndef double(n): return 2 * n\n"
     "class Base: pass\nclass Mixin:\n    def test_mixed(self): assert self.number == 1\n"
-    "class Log:\n    def __init__(self): self.seen = []\nLOG = Log()\n",
+    "class Log:\n    def __init__(self): self.seen = []\nLOG = Log()\nCONFIG = {'debug': False}\nROUTES = {}\n"
+    "def route(name): return lambda handler: ROUTES.setdefault(name, handler)\nimport itertools\nCOUNT = itertools.count()\n",
     "test_b.py": "import helper\ndef test_b(): assert not helper.NAMES and not helper.LOG.seen\n"
     "def test_value(value): assert value == 1\n",
     "test_zz.py": _LAST,
@@ -44,7 +47,7 @@ SERVED: Mapping[str, tuple[str, str]] = {
     "no longer marked": (_PLAIN.replace("def test_1", "@pytest.mark.skip\ndef test_1"), _PLAIN),
     "parameters": (
         _IMPORTS + "@pytest.mark.parametrize('n', [1, 2])\ndef test_n(n): assert n < 3\n",
-        _IMPORTS + "@pytest.mark.parametrize('n', [1, 3, helper.double(2)])\ndef test_n(n): assert n < 3\n",
+        _IMPORTS + "@pytest.mark.parametrize('n', [1, 3, helper.VALUE])\ndef test_n(n): assert n < 3\n",
     ),
     "own helper": (
         _IMPORTS + "def sizes(): return [1]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
@@ -74,14 +77,6 @@ SERVED: Mapping[str, tuple[str, str]] = {
         + "class X(unittest.TestCase):\n    def setUp(self): self.n = 1\n    def test_x(self): assert self.n == 1\n",
         _PLAIN
         + "class X(unittest.TestCase):\n    def setUp(self): self.n = 2\n    def test_x(self): assert self.n == 1\n",
-    ),
-    "mixin": (
-        _PLAIN + "class TestX(helper.Mixin): number = 1\n",
-        _PLAIN + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
-    ),
-    "state set as before": (
-        _IMPORTS + "sys.setrecursionlimit(2222)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
-        _IMPORTS + "sys.setrecursionlimit(3333)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
     ),
     "environment only read": (
         _IMPORTS + "X = os.environ.get('NOTHING')\ndef test_1(): assert not X\n",
@@ -136,9 +131,72 @@ AFRESH: Mapping[str, tuple[str, str]] = {
         _IMPORTS + "helper.LOG.seen.append(1)\n" + _PLAIN,
         _IMPORTS + "helper.LOG.seen.append(2)\n" + _PLAIN + "def test_log(): assert helper.LOG.seen == [2]\n",
     ),
+    "mixin": (
+        _PLAIN + "class TestX(helper.Mixin): number = 1\n",
+        _PLAIN + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
+    ),
+    "state set as before": (
+        _IMPORTS + "sys.setrecursionlimit(2222)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
+        _IMPORTS + "sys.setrecursionlimit(3333)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
+    ),
     "less to construct an object of the project from": (
         _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\ndef test_n(n): assert n == 6\n",
         _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\ndef test_n(n): assert n == 6\n",
+    ),
+    "entry of a dictionary": (
+        "from helper import CONFIG\nCONFIG['debug'] = True\n" + _PLAIN,
+        "from helper import CONFIG\n" + _PLAIN + "def test_debug(): assert not CONFIG['debug']\n",
+    ),
+    "told twice by an edit that changes nothing": (
+        _IMPORTS + "helper.LOG.seen.append('m')\ndef test_log(): assert helper.LOG.seen == ['m']\n",
+        _IMPORTS + "helper.LOG.seen.append('m')\ndef test_log(): assert helper.LOG.seen == ['m']  # so\n",
+    ),
+    "the first one counts": (
+        _IMPORTS + "@helper.route('x')\ndef handler(): return 1\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+        _IMPORTS + "@helper.route('x')\ndef handler(): return 2\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+    ),
+    "counter": (
+        _IMPORTS + "@pytest.mark.parametrize('n', [next(helper.COUNT)])\ndef test_n(n): pass\n",
+        _IMPORTS + "@pytest.mark.parametrize('n', [next(helper.COUNT)])\ndef test_n(n): assert n\n",
+    ),
+    "patched in a function": (
+        "import json\ndef patch(): json.JSONEncoder.item_separator = ';'\npatch()\n" + _PLAIN,
+        "import json\n" + _PLAIN + "def test_json(): assert json.dumps([1, 2]) == '[1, 2]'\n",
+    ),
+    "patched for good": (
+        _IMPORTS + "pytest.MonkeyPatch().setenv('M', '1')\n" + _PLAIN,
+        _PLAIN + "def test_env(): assert 'M' not in os.environ\n",
+    ),
+    "environment by another name": (
+        "from os import environ as e\ne['M'] = '1'\n" + _PLAIN,
+        "from os import environ as e\nX = e['PATH']\n" + _PLAIN + "def test_env(): assert 'M' not in e\n",
+    ),
+    "state of Python's own": (
+        "import calendar\ncalendar.setfirstweekday(6)\n" + _PLAIN,
+        "import calendar\n" + _PLAIN + "def test_day(): assert calendar.firstweekday() == 0\n",
+    ),
+    "import in a function": (
+        "def quiet():\n    import warnings\n    warnings.filterwarnings('ignore', message='so')\nquiet()\n" + _PLAIN,
+        _PLAIN + "def test_w():\n    import warnings\n    warnings.warn('so')\n",
+    ),
+    "name that is deleted": (
+        "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\ndel signal\n" + _PLAIN,
+        _PLAIN + "def test_s():\n    import signal\n    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL\n",
+    ),
+    "mark on something imported": (
+        _IMPORTS + "test_s = pytest.mark.xfail(helper.double)\n" + _PLAIN,
+        _IMPORTS + "test_s = helper.register\n" + _PLAIN,
+    ),
+    "nested sub-class": (
+        _IMPORTS
+        + "class TestA:\n    class M(helper.Base): pass\n    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n",
+        _IMPORTS
+        + "class TestA:\n    class N(helper.Base): pass\n    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n",
+    ),
+    "sub-class of Python's own": (
+        _IMPORTS + "class A(unittest.TestCase):\n    def test_a(self): pass\n",
+        _IMPORTS + "class A(unittest.TestCase):\n    def test_b(self):\n"
+        "        assert len([c for c in unittest.TestCase.__subclasses__() if c.__module__ == 'test_m']) == 1\n",
     ),
     "patched": (_IMPORTS + "helper.VALUE = 2\n" + _PLAIN, _PLAIN + "def test_helper(): assert helper.VALUE == 1\n"),
     "environment": (
@@ -182,7 +240,9 @@ class Edited:
         assert self.imported_by("at the beginning") == ["rpytest", "pytest"]
 
     def edit(self, **texts: str) -> None:
-        """Write modules, in a second of their own."""
+        """Write modules, in a second of their own, and when rpytest has had the time to look at what they are now."""
+        pattern = re.compile(rf"kept for other arguments: {re.escape(str(self.folder))}, .* waits for the next run")
+        assert processes.wait_until(lambda: pattern.search(status(self.scene.project)) is not None, seconds=60)
         self.scene.settle()
         self.scene.write({f"{name}.py": text for name, text in texts.items()})
 
@@ -302,3 +362,78 @@ def test_a_module_that_changes_how_warnings_are_shown(shared_project: Project, f
     assert edited.imported_by("after an edit without warnings") == ["pytest"]
     edited.edit(test_m="import warnings\nwarnings.warn('so')\n" + _PLAIN)
     assert "rpytest" in edited.imported_by("after an edit that warns")
+
+
+#: What else may know of a test module: files, and the edit.
+KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
+    "a conftest that is collected": (
+        {"pytest.ini": "[pytest]\npython_files = *.py\n"},
+        "conftest",
+        FILES["conftest.py"].replace("return 1", "return 2"),
+    ),
+    "a plugin": (
+        {
+            "pytest.ini": "[pytest]\npythonpath = .\naddopts = -p test_m\n",
+            "test_m.py": _FIXTURE,
+            "test_n.py": "def test_n(mine): assert mine == 1\n",
+        },
+        "test_m",
+        _FIXTURE.replace("return 1", "return 2"),
+    ),
+    "a package that imports all that is in it": (
+        {
+            "tests/__init__.py": "import importlib, pkgutil\nALL = {}\nfor each in pkgutil.iter_modules(__path__):\n"
+            "    ALL[each.name] = importlib.import_module(f'{__name__}.{each.name}')\n",
+            "tests/test_p.py": "X = 1\ndef test_p(): pass\n",
+            "tests/test_q.py": "from tests import ALL\ndef test_q(): assert ALL['test_p'].X == 1\n",
+        },
+        "tests/test_p",
+        "X = 2\ndef test_p(): pass\n",
+    ),
+    "a test that looks for all of them": (
+        {
+            "test_a.py": "import importlib, pathlib, pytest\nHERE = pathlib.Path(__file__).parent\n"
+            "ALL = [importlib.import_module(p.stem) for p in sorted(HERE.glob('test_[m-y]*.py'))]\n"
+            "@pytest.mark.parametrize('name', [n for m in ALL for n in vars(m) if n.startswith('test')])\ndef test_all(name): pass\n",
+            "test_m.py": _PLAIN,
+        },
+        "test_m",
+        _PLAIN + "def test_3(): pass\n",
+    ),
+    "a hook that keeps parameters": (
+        {
+            "conftest.py": FILES["conftest.py"]
+            + "import functools, sys\n@functools.lru_cache\ndef cases(name): return sys.modules[name].CASES\n"
+            "def pytest_generate_tests(metafunc):\n"
+            "    if 'case' in metafunc.fixturenames: metafunc.parametrize('case', cases(metafunc.module.__name__))\n",
+            "test_m.py": "CASES = [1]\ndef test_m(case): pass\n",
+        },
+        "test_m",
+        "CASES = [1, 2]\ndef test_m(case): pass\n",
+    ),
+    "a module that sets the same state later": (
+        {
+            "test_m.py": "import sys\nsys.setrecursionlimit(2222)\ndef test_m(): pass\n",
+            "test_n.py": "import sys\nsys.setrecursionlimit(3333)\ndef test_n(): assert sys.getrecursionlimit() == 3333\n",
+        },
+        "test_m",
+        "import sys\nsys.setrecursionlimit(2222)\ndef test_m(): assert 1\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_somebody_may_know_of_it(shared_project: Project, folder: Path, name: str) -> None:
+    files, module, text = KNOWN[name]
+    edited = Edited(shared_project, folder, files)
+    edited.edit(**{module: text})
+    assert "rpytest" in edited.imported_by("after the edit")
+
+
+def test_a_module_that_is_collected_twice(shared_project: Project, folder: Path) -> None:
+    """By a link to its folder: both are one module."""
+    shared_project.fill(folder, {"real/test_s.py": _PLAIN})
+    (folder / "link").symlink_to("real")
+    edited = Edited(shared_project, folder, {})
+    edited.edit(**{"real/test_s": _PLAIN.replace("pass", "assert 0")})
+    assert "rpytest" in edited.imported_by("after the edit")
