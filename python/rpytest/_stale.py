@@ -161,7 +161,8 @@ class Dependencies:
             name = code.co_filename
             if _contents.replaces(code):
                 self.replacing.add(name)
-            if not name.startswith(self._inside):
+            # What is made of a text has no file; whoever does that is known.
+            if not name.startswith((*self._inside, "<")):
                 self.codes[name] = None if name in self.codes else code
 
     def _open(self, name: str, flags: int) -> None:
@@ -360,13 +361,12 @@ class Dependencies:
 
     def text(self, name: str) -> bytes | None:
         """What a file says, if that is what it said when it was collected."""
-        digest = self._hashes.get(name)
         try:
             with open(name, "rb") as file:
                 found = file.read()
         except OSError:
             return None
-        return found if hashlib.blake2b(found, digest_size=16).digest() == digest else None
+        return found if self.is_unchanged(name) else None
 
     def is_unchanged(self, name: str) -> bool:
         """Whether a file is in the state in which it was collected."""

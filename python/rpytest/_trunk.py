@@ -8,6 +8,7 @@ and goes on as pytest does: hooks select and order, then the tests run. Hooks so
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -44,6 +45,9 @@ _SLICE = 50
 
 #: Files, those that were changed last, whose imports are looked at before a run asks.
 _MOST_FILES = 200
+
+#: Test modules, those that were changed last, of which it is kept at once what they are: the next edit may come soon, and be one of these.
+_FIRST_TEXTS = 32
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
@@ -96,7 +100,7 @@ class Trunk:
         self.edited: set[str] = set()
         #: Of test modules that may be edited: what they are, and files that may refer to each, by the last part of its name.
         self._texts: dict[str, bytes] = {}
-        self._mentions: dict[str, set[str]] = {}
+        self._mentions: dict[str, set[str]] | None = None
         self._is_of_edits = False
         #: By identity: the plugins before edited modules are collected.
         self._registered: list[int] = []
@@ -247,6 +251,8 @@ class Trunk:
         )
         os.close(pidfd)
         self.editable = self.memo.editable()
+        for _ in itertools.islice(self._prepare_edits(), _FIRST_TEXTS):
+            pass
         self.arguments = Arguments(self.config, role.request["argv"])
         assert role.terminal is not None
         role.terminal.check_header(self.session)
@@ -308,21 +314,32 @@ class Trunk:
 
     def _prepare_edits(self) -> Iterator[None]:
         """Keep what must be known of a test module when it is edited."""
-        names = {Path(file).stem for file in self.editable}
-        mentions: dict[str, set[str]] = {}
-        dependencies = self.role.dependencies
-        for file, code in list(dependencies.codes.items()):
-            for name in (ANY,) if code is None else mentioned(code, names):
-                mentions.setdefault(name, set()).add(file)
-            yield
         left = MOST_TEXT
-        for file in dependencies.latest(self.editable):
-            text = dependencies.text(file)
+        for file in self.role.dependencies.latest(self.editable):
+            text = self.role.dependencies.text(file)
             left -= len(text or b"")
             if text is not None and left > 0:
                 self._texts[file] = text
             yield
-        self._mentions = mentions
+        yield from self._find_mentions()
+
+    def _find_mentions(self) -> Iterator[None]:
+        names = {Path(file).stem for file in self.editable}
+        found: dict[str, set[str]] = {}
+        for file, code in list(self.role.dependencies.codes.items()):
+            for name in (ANY,) if code is None else mentioned(code, names):
+                found.setdefault(name, set()).add(file)
+            yield
+        self._mentions = found
+
+    def mentions(self) -> dict[str, set[str]]:
+        """Files that may refer to a test module, by the last part of its name."""
+        if self._mentions is None:
+            # The edit came early.
+            for _ in self._find_mentions():
+                pass
+        assert self._mentions is not None
+        return self._mentions
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
@@ -425,7 +442,7 @@ class Trunk:
                 # What the new versions do while they are imported.
                 role.dependencies.watch()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
-                edits = Edits(session, self.edited, self._texts, self._mentions, role.given, self._decline_edits)
+                edits = Edits(session, self.edited, self._texts, self.mentions(), role.given, self._decline_edits)
             decline = self._decline_edits if self.edited else self._decline
             self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise _Again
@@ -458,8 +475,6 @@ class Trunk:
         """Whether test modules may be collected anew."""
         if self.role.request.get("watch"):
             self._decline_edits("`--watch` is to know what everything was made from")
-        if not self._texts:
-            self._decline_edits("nobody has had the time to look at the test modules before")
         inside = _steps.folders()
         for hook in _MAKING_HOOKS:
             for implementation in third_party(self.config, hook):
