@@ -78,7 +78,8 @@ def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | N
 
 def third_party(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
     """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that take it."""
-    caller = getattr(config.hook, hook, None)
+    # pytest before 9 has functions in `config.hook`, for hooks that take paths.
+    caller = getattr(config.pluginmanager.hook, hook, None)
     found = []
     for impl in caller.get_hookimpls() if caller is not None else ():
         module = str(getattr(impl.plugin, "__module__", None) or getattr(impl.plugin, "__name__", ""))
