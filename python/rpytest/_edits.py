@@ -36,9 +36,6 @@ _ANY_MODULE = frozenset(
 #: Among the names that are mentioned: perhaps all.
 ANY = "*"
 
-#: Of the old versions, in bytes: more is not kept.
-MOST_TEXT = 16 << 20
-
 
 def mentioned(code: CodeType, names: Container[str]) -> Iterator[str]:
     """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`: nobody knows."""

@@ -8,7 +8,6 @@ and goes on as pytest does: hooks select and order, then the tests run. Hooks so
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import select
 import socket
@@ -19,15 +18,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _adopt, _arguments, _imports, _looks, _process, _refusing, _steps, _wire
+from rpytest import _adopt, _arguments, _editable, _imports, _looks, _process, _refusing, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
-from rpytest._edits import ANY, MOST_TEXT, Edits, mentioned
+from rpytest._editable import Editable
+from rpytest._edits import Edits
 from rpytest._encode import third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
+from rpytest._silence import Silence
 from rpytest._spare import Ahead, Waiting
 from rpytest._warm import refuse
 
@@ -46,24 +47,8 @@ _SLICE = 50
 #: Files, those that were changed last, whose imports are looked at before a run asks.
 _MOST_FILES = 200
 
-#: Test modules, those that were changed last, of which it is kept at once what they are: the next edit may come soon, and be one of these.
-_FIRST_TEXTS = 32
-
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
-
-
-#: Hooks by which the project may make tests depend on those that were made before.
-_MAKING_HOOKS = (
-    *(
-        "pytest_collect_directory",
-        "pytest_collect_file",
-        "pytest_generate_tests",
-        "pytest_ignore_collect",
-        "pytest_itemcollected",
-    ),
-    *("pytest_make_parametrize_id", "pytest_pycollect_makeitem", "pytest_pycollect_makemodule"),
-)
 
 
 class _Again(BaseException):
@@ -89,18 +74,15 @@ class Trunk:
         self._is_confirmed = False
         self._collects_again = False
         self._is_collecting = False
-        self._hooks_off: list[tuple[Any, Any]] = []
+        self._silence = Silence()
         self._is_prepared = False
         #: Collected again, although the same tests are meant.
         self._is_all = False
         #: The process of the next run.
         self.ahead = Ahead()
         #: Test modules that may have been edited since, and those that have.
-        self.editable: frozenset[str] = frozenset()
+        self.editable: Editable
         self.edited: set[str] = set()
-        #: Of test modules that may be edited: what they are, and files that may refer to each, by the last part of its name.
-        self._texts: dict[str, bytes] = {}
-        self._mentions: dict[str, set[str]] | None = None
         self._is_of_edits = False
         #: By identity: the plugins before edited modules are collected.
         self._registered: list[int] = []
@@ -250,9 +232,7 @@ class Trunk:
             [pidfd],
         )
         os.close(pidfd)
-        self.editable = self.memo.editable()
-        for _ in itertools.islice(self._prepare_edits(), _FIRST_TEXTS):
-            pass
+        self.editable = Editable(self.memo, role.dependencies)
         self.arguments = Arguments(self.config, role.request["argv"])
         assert role.terminal is not None
         role.terminal.check_header(self.session)
@@ -272,7 +252,7 @@ class Trunk:
     def _serve(self, message: Message, fds: list[int]) -> bool:
         """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
         dependencies = self.role.dependencies
-        spare, reason = self.ahead.offer(message, fds, dependencies, self.editable)
+        spare, reason = self.ahead.offer(message, fds, dependencies, self.editable.files)
         self.edited = set(dependencies.edited)
         if spare is not None and not spare.confirm(self.edited):
             spare.end()
@@ -302,7 +282,7 @@ class Trunk:
                 _ = item.location
             if index % _SLICE == 0:
                 yield
-        yield from self._prepare_edits()
+        yield from self.editable.prepare()
         added = self.memo.added_entries()
         if added:
             self.loaded = Loaded(added)
@@ -311,35 +291,6 @@ class Trunk:
             latest = dependencies.latest(files)[:_MOST_FILES]
             yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
         _process.freeze()
-
-    def _prepare_edits(self) -> Iterator[None]:
-        """Keep what must be known of a test module when it is edited."""
-        left = MOST_TEXT
-        for file in self.role.dependencies.latest(self.editable):
-            text = self.role.dependencies.text(file)
-            left -= len(text or b"")
-            if text is not None and left > 0:
-                self._texts[file] = text
-            yield
-        yield from self._find_mentions()
-
-    def _find_mentions(self) -> Iterator[None]:
-        names = {Path(file).stem for file in self.editable}
-        found: dict[str, set[str]] = {}
-        for file, code in list(self.role.dependencies.codes.items()):
-            for name in (ANY,) if code is None else mentioned(code, names):
-                found.setdefault(name, set()).add(file)
-            yield
-        self._mentions = found
-
-    def mentions(self) -> dict[str, set[str]]:
-        """Files that may refer to a test module, by the last part of its name."""
-        if self._mentions is None:
-            # The edit came early.
-            for _ in self._find_mentions():
-                pass
-        assert self._mentions is not None
-        return self._mentions
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
@@ -370,7 +321,7 @@ class Trunk:
                 continue
             if self._is_prepared:
                 dependencies = self.role.dependencies
-                forked = self.ahead.prepare(self.config, self.session, dependencies, lambda: None, self.editable)
+                forked = self.ahead.prepare(self.config, self.session, dependencies, lambda: None, self.editable.files)
                 if isinstance(forked, Waiting):
                     return
                 if forked is None:
@@ -419,7 +370,9 @@ class Trunk:
             if again:
                 self._may_collect()
             if self.edited:
-                self._may_edit()
+                obstacle = _editable.obstacle(config, message)
+                if obstacle is not None:
+                    self._decline_edits(obstacle)
             role.workers = _adopt.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             _looks.end(config)
@@ -435,14 +388,15 @@ class Trunk:
         if again:
             session.testsfailed = 0
             role.news.reports.clear()
-            self._silence()
+            self._silence.begin(config)
             self._collects_again = True
             edits = None
             if self.edited:
                 # What the new versions do while they are imported.
                 role.dependencies.watch()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
-                edits = Edits(session, self.edited, self._texts, self.mentions(), role.given, self._decline_edits)
+                kept = self.editable
+                edits = Edits(session, self.edited, kept.texts, kept.mentions(), role.given, self._decline_edits)
             decline = self._decline_edits if self.edited else self._decline
             self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise _Again
@@ -471,42 +425,15 @@ class Trunk:
                 "warnings were recorded while the tests were collected, of which nobody knows whose they are"
             )
 
-    def _may_edit(self) -> None:
-        """Whether test modules may be collected anew."""
-        if self.role.request.get("watch"):
-            self._decline_edits("`--watch` is to know what everything was made from")
-        inside = _steps.folders()
-        for hook in _MAKING_HOOKS:
-            for implementation in third_party(self.config, hook):
-                code = getattr(implementation.function, "__code__", None)
-                if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):
-                    name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
-                    self._decline_edits(f"`{hook}` of {name} has heard of tests that are no more")
-
     def _decline_edits(self, reason: str) -> NoReturn:
         """The test modules that are edited can't be collected anew."""
         self._is_of_edits = True
         self._decline(reason)
 
-    def _silence(self) -> None:
-        """Hooks that have been called for these items, or that would be called for the collection that is broken off."""
-        off = [
-            *third_party(self.config, "pytest_itemcollected"),
-            *self.config.hook.pytest_collection_finish.get_hookimpls(),
-        ]
-        for implementation in off:
-            self._hooks_off.append((implementation, implementation.function))
-            implementation.function = _nothing(implementation)
-
-    def _restore_hooks(self) -> None:
-        for implementation, function in self._hooks_off:
-            implementation.function = function
-        self._hooks_off.clear()
-
     def _selected(self) -> None:
         """pytest has collected the selection: is it what it would be without everything else?"""
         self._collects_again = False
-        self._restore_hooks()
+        self._silence.end()
         memo, session = self.memo, self.session
         memo.end_anew()
         if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
@@ -626,17 +553,6 @@ class Trunk:
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {"ev": "declined", "run": self.run, "reason": reason, "edited": self._is_of_edits})
         _process.leave(0)
-
-
-def _nothing(implementation: Any) -> Any:
-    """A function for a hook's implementation that does nothing: `yield` where it wraps others."""
-    if implementation.hookwrapper or implementation.wrapper:
-
-        def wrapper(*_: object) -> Any:
-            return (yield)
-
-        return wrapper
-    return lambda *_: None
 
 
 def _is_measured() -> bool:
