@@ -6,7 +6,6 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 
 from __future__ import annotations
 
-import copy
 import io
 import re
 import struct
@@ -22,7 +21,7 @@ from _pytest.terminal import TerminalReporter
 
 from rpytest import _longrepr, _record
 from rpytest._cache import Cache, not_a_worker
-from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
+from rpytest._encode import Encoder, decode_warning, needs_every_report, skip_reason, third_party
 from rpytest._wire import Message
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
@@ -216,27 +215,23 @@ class Summary:
     def crashed(self, message: Message, stack: str, kept: bytes, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
 
-        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. A test that ended in its teardown (``when``)
-        has the reports of its other phases as well: ``kept``, if not all of them had passed.
+        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. ``kept``: reports of its other phases, if not all
+        of them had passed. It is one failed test: what it had come to before is shown with it.
         """
         item = self._item(int(message["test"]))
         outcome = message.get("outcome") or "failed"
         report = self._report(item, "call", outcome, message["message"], 0.0, float(message.get("duration") or 0.0))
         vars(report).update(message.get("attributes") or {})
+        for data in _record.load(kept) if kept else ():
+            earlier = decode_report(self.config, data)
+            if earlier.outcome == "failed":
+                report.sections += [(f"Failure before, in its {earlier.when}", earlier.longreprtext), *earlier.sections]
+            elif earlier.outcome == "skipped":
+                what = "expected failure" if hasattr(earlier, "wasxfail") else "skipped"
+                report.sections.append(("Before", f"{what}: {skip_reason(earlier)}"))
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
-        before: list[pytest.TestReport] = []
-        if kept:
-            before = [decode_report(self.config, data) for data in _record.load(kept)]
-        elif message.get("when") == "teardown":
-            before = [self._report(item, "call", "passed", None, 0.0, 0.0)]
-        # A test case of the junit file has one outcome; one that has failed before is two, as pytest writes it.
-        junit = [report]
-        if any(earlier.outcome == "failed" for earlier in before):
-            again = copy.copy(report)
-            again.when = "teardown"
-            junit = [*before, again]
-        _, body, _ = encoder.test([*before, report], (), junit)
+        _, body, _ = encoder.test([report], ())
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
