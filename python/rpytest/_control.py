@@ -107,7 +107,11 @@ def fork_detached() -> int:
         except OSError:
             _process.leave(1)
         return 0
-    _, status = os.waitpid(pid, 0)
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the socket is closed.
+        status = 0
     if status != 0:
         raise BlockingIOError("no process could be forked")
     return pid
