@@ -400,6 +400,14 @@ KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
         "test_m",
         _PLAIN + "def test_3(): pass\n",
     ),
+    "a module that executes a text": (
+        {
+            "test_m.py": "X = 1\ndef test_m(): pass\n",
+            "test_n.py": "exec('from test_' + 'm import X')\ndef test_n(): assert X == 1\n",
+        },
+        "test_m",
+        "X = 2\ndef test_m(): pass\n",
+    ),
     "a hook that keeps parameters": (
         {
             "conftest.py": FILES["conftest.py"]
