@@ -49,7 +49,7 @@ class LocalAnswers:
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`Answers`."""
         if self._encoder is None:
-            self._encoder = Encoder(self.collected.config, self.collected.xml, bool(message.get("every_report")))
+            self._encoder = Encoder(self.collected.config, self.collected.xml)
         return self.summary.crashed(message, stack, kept, self._encoder)
 
     def report(self, message: Message, bodies: bytes) -> tuple[int, str]:

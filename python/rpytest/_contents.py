@@ -29,7 +29,7 @@ _OURS = _steps.OWN - {"conftest"}
 _bootstrap: Any = importlib._bootstrap
 
 #: The attributes of a class, whatever its metaclass says.
-_CLASS_CONTENTS: Any = type.__dict__["__dict__"].__get__
+CLASS_CONTENTS: Any = type.__dict__["__dict__"].__get__
 
 
 class Contents:
@@ -115,7 +115,7 @@ class Contents:
                 # Never `isinstance`: objects that are made when they are first used say so in `__class__`.
                 # Nor what a metaclass may answer.
                 if issubclass(type(value), type):
-                    held = _CLASS_CONTENTS(value)
+                    held = CLASS_CONTENTS(value)
                     if held.get("__module__") == name:
                         for attribute, part in list(held.items()):
                             self._measure(f"{name}.{key}.{attribute}", part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rpytest import _steps
 from rpytest._edits import ANY, mentioned
-from rpytest._encode import third_party
+from rpytest._encode import plugin_name, third_party
 
 if TYPE_CHECKING:
     import pytest
@@ -46,12 +46,13 @@ class Editable:
         #: What they are, as far as it is kept.
         self.texts: dict[str, bytes] = {}
         self._mentions: dict[str, set[str]] | None = None
-        for _ in itertools.islice(self._keep_texts(), _FIRST):
+        self._keeping = self._keep_texts()
+        for _ in itertools.islice(self._keeping, _FIRST):
             pass
 
     def prepare(self) -> Iterator[None]:
-        """Look at all of them, one at a time, while nobody waits."""
-        yield from self._keep_texts()
+        """Look at the others, too, one at a time, while nobody waits."""
+        yield from self._keeping
         yield from self._find_mentions()
 
     def _keep_texts(self) -> Iterator[None]:
@@ -93,6 +94,5 @@ def obstacle(config: pytest.Config, request: Message) -> str | None:
         for implementation in third_party(config, hook):
             code = getattr(implementation.function, "__code__", None)
             if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):
-                name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
-                return f"`{hook}` of {name} has heard of tests that are no more"
+                return f"`{hook}` of {plugin_name(implementation)} has heard of tests that are no more"
     return None

@@ -117,7 +117,7 @@ class Edits:
         text = self._texts.get(file)
         if module is None or text is None:
             self._decline(f"nobody knows what {collector.nodeid} was")
-        if sys.modules.get(module.__name__, None) != module:
+        if sys.modules.get(module.__name__) != module:
             self._decline(f"{collector.nodeid} has been taken out of `sys.modules`")
         if self._session.config.pluginmanager.is_registered(module):
             self._decline(f"{collector.nodeid} is a plugin, too")

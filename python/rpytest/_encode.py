@@ -90,6 +90,11 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
     return found
 
 
+def plugin_name(implementation: Any) -> str:
+    """What to call the plugin of a hook's implementation in a message."""
+    return getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
+
+
 def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
     return bool(

@@ -161,7 +161,7 @@ def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int])
         with contextlib.suppress(Exception):
             function, who = _asker(sys._getframe(1))
             # Nearly always one of these, hundreds of times.
-            if who is None or str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN:
+            if who is None or _is_known(who):
                 return
             named = kwargs or {}
             if named.get("dir_fd") is None:
@@ -239,10 +239,14 @@ def _asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
     return function, None
 
 
+def _is_known(who: FrameType) -> bool:
+    return str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN
+
+
 def is_for_python(frame: FrameType) -> bool:
     """Whether a file is opened to be imported, or to be quoted in a traceback."""
     _, who = _asker(frame)
-    return who is None or str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN
+    return who is None or _is_known(who)
 
 
 def _told(kind: str, found: Any) -> Answer:

@@ -369,15 +369,10 @@ class Host:
     def _crashed(self, message: Message) -> None:
         slot = int(message.get("slot", -1))
         again = False
-        # A controller has no items to make reports from.
-        message = {**message, "every_report": self.controller is not None}
         if self.controller is not None and self.controller.handles_crashes and message["in_flight"]:
             answer = self.controller.crashed(message)
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
-            if again:
-                # This was one of its runs: it has no result yet.
-                message["when"] = "call"
         kept = self.kept.get(slot, b"") if message["in_flight"] and not again else b""
         body = self.answers.crashed(message, self.stacks.get(slot, ""), kept)
         fd = _wire.memfd("rpytest-record", body)

@@ -7,6 +7,7 @@ is in it, `pytest_make_collect_report`, is answered from memory. The nodes are t
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import sys
 import warnings
@@ -222,7 +223,7 @@ class Memo:
                 nodes.add(collector)
                 nodes.update(self.reports[collector].result)
         # What is collected anew is that after everything else.
-        for collector in list(self.reports)[list(self.reports).index(modules[0]) :]:
+        for collector in itertools.dropwhile(lambda collector: collector not in modules, self.reports):
             effect = self.effects.get(collector)
             if effect is not None and not effect.is_of_warnings:
                 decline(f"importing {collector.nodeid} {effect}")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rpytest import _steps
-from rpytest._encode import third_party
+from rpytest._encode import plugin_name, third_party
 
 #: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
 _STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
@@ -89,7 +89,7 @@ def reason(config: pytest.Config) -> str | None:
             if not _is_of_project(impl.function.__module__, inside):
                 # A plugin prepares its own objects, and acts on the run in the controller.
                 continue
-            name = getattr(impl.plugin, "__name__", None) or type(impl.plugin).__name__
+            name = plugin_name(impl)
             if name not in _STARTS_ONCE:
                 return f"`{hook}` of {name} is to run in every run"
     for module in _cleanups(config):

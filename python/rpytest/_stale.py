@@ -89,7 +89,8 @@ class Dependencies:
         self._watching = False
         self._installed = False
         self._complete = False
-        self._inside = _steps.folders()
+        #: How names of files begin that are not the project's; what is made of a text has none, and whoever does that is known.
+        self._no_project = (*_steps.folders(), "<")
         self.started_ns = 0
         #: Why this can't be used again, and, if it is that, what has to happen in every run.
         self.effects: str | None = None
@@ -161,8 +162,7 @@ class Dependencies:
             name = code.co_filename
             if _contents.replaces(code):
                 self.replacing.add(name)
-            # What is made of a text has no file; whoever does that is known.
-            if not name.startswith((*self._inside, "<")):
+            if not name.startswith(self._no_project):
                 self.codes[name] = None if name in self.codes else code
 
     def _open(self, name: str, flags: int) -> None:

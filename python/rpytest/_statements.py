@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from rpytest._contents import CLASS_CONTENTS
+
 #: What may be called, or be the base of a class: by full name, and everything in those that end with a dot.
 _HARMLESS = (
     "abc.ABC",
@@ -103,46 +105,44 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 #: Statements and expressions of which only the parts matter.
 _TRANSPARENT = (
-    *(
-        ast.If,
-        ast.For,
-        ast.While,
-        ast.Try,
-        ast.ExceptHandler,
-        ast.Expr,
-        ast.Pass,
-        ast.Return,
-        ast.Assert,
-        ast.Break,
-        ast.Continue,
-        ast.Raise,
-    ),
-    *(
-        ast.Constant,
-        ast.List,
-        ast.Tuple,
-        ast.Set,
-        ast.Dict,
-        ast.BoolOp,
-        ast.BinOp,
-        ast.UnaryOp,
-        ast.Compare,
-        ast.IfExp,
-        ast.JoinedStr,
-        ast.FormattedValue,
-    ),
-    *(
-        ast.Starred,
-        ast.Slice,
-        ast.ListComp,
-        ast.SetComp,
-        ast.DictComp,
-        ast.GeneratorExp,
-        ast.comprehension,
-        ast.Subscript,
-        ast.keyword,
-    ),
-    *(ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context),
+    ast.If,
+    ast.For,
+    ast.While,
+    ast.Try,
+    ast.ExceptHandler,
+    ast.Expr,
+    ast.Pass,
+    ast.Return,
+    ast.Assert,
+    ast.Break,
+    ast.Continue,
+    ast.Raise,
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Set,
+    ast.Dict,
+    ast.BoolOp,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.JoinedStr,
+    ast.FormattedValue,
+    ast.Starred,
+    ast.Slice,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.comprehension,
+    ast.Subscript,
+    ast.keyword,
+    ast.operator,
+    ast.unaryop,
+    ast.boolop,
+    ast.cmpop,
+    ast.expr_context,
 )
 
 
@@ -232,9 +232,7 @@ class Statements:
             if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
                 raise Uncertain("changes what is in something")
             if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-                local |= {
-                    name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-                }
+                local |= _stored(node)
             for child in ast.iter_child_nodes(node):
                 self._visit(child, local, is_inner)
         else:
@@ -251,9 +249,7 @@ class Statements:
                 raise Uncertain(f"makes the class `{node.name}` in another way")
             for base in node.bases:
                 self._check_called(base, local)
-            inner = local | {
-                name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-            }
+            inner = local | _stored(node)
             inner |= {each.name for each in node.body if isinstance(each, (*_FUNCTIONS, ast.ClassDef))}
             for statement in node.body:
                 self._visit(statement, inner, True)
@@ -299,23 +295,12 @@ class Statements:
         if isinstance(function, ast.Name):
             self._check_own(function.id, local)
         elif isinstance(function, ast.Attribute):
-            if isinstance(function.value, ast.Name) and function.value.id in self._own and function.attr == "setter":
-                # Of a property.
-                return None
-            if function.attr not in _METHODS and not self._is_property(function, local):
+            if function.attr not in _METHODS and not _is_property(function, local):
                 raise Uncertain(f"uses `{function.attr}` of something")
             self._visit(function.value, local)
         else:
             raise Uncertain("calls what it has computed")
         return None
-
-    @staticmethod
-    def _is_property(function: ast.Attribute, local: frozenset[str]) -> bool:
-        return (
-            isinstance(function.value, ast.Name)
-            and function.value.id in local
-            and function.attr in ("setter", "getter")
-        )
 
     def _check_own(self, name: str, local: frozenset[str]) -> None:
         definition = self._own.get(name)
@@ -332,9 +317,7 @@ class Statements:
                 else [each for each in ast.walk(definition) if isinstance(each, _FUNCTIONS)]
             )
             for body in bodies:
-                inner = _parameters(body.args) | {
-                    each.id for each in ast.walk(body) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-                }
+                inner = _parameters(body.args) | _stored(body)
                 for statement in body.body:
                     self._visit(statement, inner, True)
 
@@ -368,6 +351,18 @@ def _of_module(statement: ast.AST) -> Iterable[ast.AST]:
             yield from _of_module(child)
 
 
+def _stored(node: ast.AST) -> frozenset[str]:
+    """Names that something is assigned to in there."""
+    every = ast.walk(node)
+    return frozenset(each.id for each in every if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+
+
+def _is_property(function: ast.Attribute, local: frozenset[str]) -> bool:
+    """Whether it decorates another function of a property of the class."""
+    holder = function.value
+    return isinstance(holder, ast.Name) and holder.id in local and function.attr in ("setter", "getter")
+
+
 def _parameters(arguments: ast.arguments) -> frozenset[str]:
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     return frozenset(each.arg for each in every if each is not None)
@@ -387,7 +382,7 @@ def _is_value(name: str) -> bool:
     if name in ("os.environ", "sys.version_info") or _is_harmless(name):
         return True
     value = _resolve(name)
-    if isinstance(value, _SIMPLE) and type(value) in _SIMPLE:
+    if type(value) in _SIMPLE:
         return True
     if type(value) in (tuple, frozenset):
         return all(type(each) in _SIMPLE for each in value)
@@ -408,7 +403,7 @@ def _resolve(name: str) -> Any:
                 if type(value) is not ModuleType and not issubclass(type(value), type):
                     # What a value has is as good as the value.
                     return value if type(value) in (*_SIMPLE, type(sys.version_info)) else _NOTHING
-                held = type.__dict__["__dict__"].__get__(value) if issubclass(type(value), type) else vars(value)
+                held = CLASS_CONTENTS(value) if issubclass(type(value), type) else vars(value)
                 found = held.get(part, _NOTHING)
                 if issubclass(type(value), enum.EnumMeta):
                     found = value._member_map_.get(part, found)

@@ -24,7 +24,7 @@ from rpytest._conftests import Conftests
 from rpytest._control import Died, Ended, fork_detached
 from rpytest._editable import Editable
 from rpytest._edits import Edits
-from rpytest._encode import third_party
+from rpytest._encode import plugin_name, third_party
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
@@ -413,8 +413,7 @@ class Trunk:
             raise Declined("coverage has measured the import of more modules")
         for hook in _COLLECTING_HOOKS:
             for implementation in third_party(config, hook):
-                name = getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
-                raise Declined(f"`{hook}` of {name} has heard of other tests")
+                raise Declined(f"`{hook}` of {plugin_name(implementation)} has heard of other tests")
         conftests: Any = config.pluginmanager
         known = self.plugins | set(map(id, conftests._conftest_plugins))
         for plugin in config.pluginmanager.get_plugins():
