@@ -118,9 +118,10 @@ pub enum RunEvent<'a> {
     Started(&'a RunStart),
     /// A worker took a test; sent for the status line only and may be skipped.
     Running(&'a [RunningTest<'a>]),
-    /// A test has its final result.
+    /// A test has its final result. `group` is what keeps it together with others: its mark `xdist_group`.
     Finished {
         nodeid: &'a str,
+        group: Option<&'a str>,
         result: &'a TestResult,
     },
     /// A worker died. `test` is the node id of the test that it took with it.
@@ -156,6 +157,17 @@ pub enum Replacement {
     Limit(u32),
     /// No: the run ends.
     Ending,
+}
+
+/// What is said when `--max-worker-restart` workers (`limit`) have been replaced and the one of `slot` has crashed, too:
+/// pytest-xdist's words.
+#[must_use]
+pub fn limit_reached(slot: Slot, limit: u32) -> String {
+    if limit == 0 {
+        format!("worker gw{slot} crashed and worker restarting disabled")
+    } else {
+        format!("maximum crashed workers reached: {limit}")
+    }
 }
 
 /// A test in flight.
@@ -223,6 +235,8 @@ pub struct RunEnd {
     pub not_run: usize,
     /// Why it was stopped early, if it was.
     pub stopped: Option<String>,
+    /// It was stopped from outside or by a test, and not for the number of failures.
+    pub interrupted: bool,
     /// pytest's own summary, final line included; `None` when there is nothing that only pytest can say.
     pub summary: Option<String>,
     /// `record_testsuite_property` values, without duplicates.

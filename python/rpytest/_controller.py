@@ -177,13 +177,18 @@ class Controller:
 
     def loop(self, session: pytest.Session) -> bool:
         """`pytest_runtestloop`: serve until the run is over, then end as pytest's own loop would have ended."""
+        try:
+            return self._serve(session)
+        except _wire.Closed:
+            # While it waited, or while it answered: who has given it up reports by itself, and wants no word of it.
+            self.is_forsaken = True
+            self.interruption = Interruption("the run was given up", "")
+            raise KeyboardInterrupt from None
+
+    def _serve(self, session: pytest.Session) -> bool:
+        """Do as the command line asks until it sends the report; raises `Closed` when it is gone."""
         while True:
-            try:
-                message, fds = _wire.receive(self.sock)
-            except _wire.Closed:
-                self.is_forsaken = True
-                self.interruption = Interruption("the run was given up", "")
-                raise KeyboardInterrupt from None
+            message, fds = _wire.receive(self.sock)
             data = _wire.read_all(fds[0], int(message["len"])) if fds else b""
             _wire.close_all(fds)
             match message["op"]:

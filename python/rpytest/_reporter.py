@@ -357,8 +357,10 @@ class _Node:
 
 
 def has_labels(config: pytest.Config) -> bool:
-    """Whether each failure must say which worker it was in: where a test has several results. Else the sections are plain pytest's."""
-    return bool(config.option.rpytest_dist == "each")
+    """Whether each failure says which worker it was in, as the lines of the tests do: where a test has several results, and
+    under `-v`. Else the sections are plain pytest's.
+    """
+    return bool(config.option.rpytest_dist == "each") or test_verbosity(config) > 0
 
 
 def test_verbosity(config: pytest.Config) -> int:

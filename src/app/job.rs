@@ -1,6 +1,6 @@
 //! A run whose tests are known: from the plan to the exit status.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,6 +144,7 @@ impl Job<'_> {
             Screen::stdout(ScreenOptions {
                 color: options.color,
                 width: terminal_width(),
+                terminal: io::stdout().is_terminal(),
             })
         });
         let mut all = match &screen {

@@ -27,6 +27,8 @@ pub struct ScreenOptions {
     pub color: bool,
     /// Columns, as [`terminal_width`] has it.
     pub width: usize,
+    /// It is a terminal, and no file or pipe.
+    pub terminal: bool,
 }
 
 /// Width to write for, as pytest finds it: `COLUMNS`, else the terminal on standard output, else 80; never under 40.

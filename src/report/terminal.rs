@@ -5,7 +5,9 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{ReportError, Reporter, Screen};
-use crate::event::{Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, Slot, TestResult};
+use crate::event::{
+    Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, Slot, TestResult, limit_reached,
+};
 
 /// Streams results to the terminal in one of the user guide's three forms, by pytest's verbosity.
 pub struct Terminal {
@@ -47,9 +49,14 @@ impl Terminal {
             } else {
                 "workers"
             };
-            let tests = if start.tests == 1 { "test" } else { "tests" };
+            let items = if start.tests == 1 { "item" } else { "items" };
+            // pytest-xdist's lines, which scripts look for; on a terminal it, too, shows the second one only.
+            if !self.screen.options().terminal {
+                self.screen
+                    .lines(&format!("created: {0}/{0} {workers}", start.workers));
+            }
             self.screen.lines(&format!(
-                "{} {workers} [{} {tests}]",
+                "{} {workers} [{} {items}]",
                 start.workers, start.tests
             ));
             if let Some(how) = start.scheduling.as_deref().filter(|_| self.verbosity > 0) {
@@ -68,12 +75,17 @@ impl Terminal {
         self.screen.flush()
     }
 
-    fn finished(&self, nodeid: &str, result: &TestResult) -> Result<(), ReportError> {
+    fn finished(
+        &self,
+        nodeid: &str,
+        group: Option<&str>,
+        result: &TestResult,
+    ) -> Result<(), ReportError> {
         for report in &result.reports {
             if self.test_verbosity < 0 {
                 self.letter(report);
             } else if !report.word.is_empty() {
-                self.line(nodeid, result.slot, report);
+                self.line(nodeid, group, result.slot, report);
             }
         }
         if self.live_output {
@@ -96,12 +108,16 @@ impl Terminal {
         self.screen.write(&report.letter, &markup(report));
     }
 
-    fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
+    fn line(&self, nodeid: &str, group: Option<&str>, slot: Slot, report: &Report) {
         self.screen.fresh_line();
         if self.labels {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);
+        if let Some(group) = group.filter(|_| self.labels) {
+            self.screen.write("@", &[]);
+            self.screen.write(group, &[]);
+        }
         self.screen.write(" ", &[]);
         self.screen.write(&report.word, &markup(report));
         if self.test_verbosity > 0 && !report.reason.is_empty() {
@@ -127,6 +143,7 @@ impl Terminal {
         }
     }
 
+    /// In pytest-xdist's words; `gw0` is the name of worker 0, as tests have it from `worker_id`.
     fn crashed(
         &self,
         slot: Slot,
@@ -136,21 +153,21 @@ impl Terminal {
     ) -> Result<(), ReportError> {
         self.screen.fresh_line();
         self.screen.write(&label(slot), &[]);
-        self.screen.write("crashed", &["red"]);
+        self.screen.write("node down", &["red"]);
         self.screen.write(&format!(": {cause}"), &[]);
         if let Some(test) = test {
             self.screen.write(&format!(" while running {test}"), &[]);
         }
-        let why = match replacement {
-            Replacement::Coming => String::new(),
-            Replacement::NothingLeft => " (not replaced: no test is left to start)".to_owned(),
-            Replacement::Limit(limit) => {
-                format!(" (not replaced: `--max-worker-restart` is {limit})")
+        let next = match replacement {
+            Replacement::Coming => format!("replacing crashed worker gw{slot}"),
+            Replacement::NothingLeft => {
+                format!("replacing crashed worker gw{slot}: not needed, no test is left to start")
             }
-            Replacement::Ending => " (not replaced)".to_owned(),
+            Replacement::Limit(limit) => limit_reached(slot, limit),
+            Replacement::Ending => String::new(),
         };
-        self.screen.write(&why, &[]);
         self.screen.newline();
+        self.screen.lines(&next);
         self.screen.flush()
     }
 
@@ -185,8 +202,9 @@ impl Terminal {
         self.screen.fresh_line();
         if end.not_run > 0 {
             let tests = if self.tests == 1 { "test" } else { "tests" };
+            let why = if end.interrupted { "Interrupted: " } else { "" };
             self.screen.lines(&format!(
-                "{} of {} {tests} did not run",
+                "{why}{} of {} {tests} did not run",
                 end.not_run, self.tests
             ));
         }
@@ -206,7 +224,11 @@ impl Reporter for Terminal {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Running(_) => Ok(()),
             RunEvent::Terminal { .. } => self.screen.flush(),
-            RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
+            RunEvent::Finished {
+                nodeid,
+                group,
+                result,
+            } => self.finished(nodeid, group, result),
             RunEvent::Crashed {
                 slot,
                 cause,

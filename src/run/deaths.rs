@@ -8,7 +8,7 @@ use super::made_up::made_up;
 use super::stats::now_ns;
 use super::{Lane, Lost, PATIENCE, Run};
 use crate::daemon::message::HostRequest;
-use crate::event::{Replacement, RunEvent};
+use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
 use crate::ring::Phase;
 
@@ -100,7 +100,8 @@ impl Run<'_> {
         if let Replacement::Limit(limit) = replacement {
             self.crash_limit.get_or_insert_with(|| {
                 format!(
-                    "worker {slot} crashed and was not replaced: `--max-worker-restart` is {limit}"
+                    "xdist: {} (`--max-worker-restart`)",
+                    limit_reached(slot, limit)
                 )
             });
         }

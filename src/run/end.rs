@@ -121,6 +121,7 @@ impl Run<'_> {
             status,
             not_run: unfinished,
             stopped: self.verdict.describe(),
+            interrupted: self.verdict.interrupted().is_some(),
             summary,
             suite_properties: std::mem::take(&mut self.properties),
             notes: self

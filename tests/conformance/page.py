@@ -20,10 +20,8 @@ $ python tests/conformance/run.py --write
 ```
 
 which downloads them, since nothing of them is part of this project. Their labels are not ours, so what `rpytest` prints is translated before
-they read it (`tests/conformance/dialect.py`), in three steps that are counted apart: *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`;
-*announcements*, what both programs say in words of their own: how many workers and tests there are, that a worker crashed, and what an
-interrupt is called; and two *exit statuses* in which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure
-(pytest-xdist: 2).
+they read it (`tests/conformance/dialect.py`): *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`. Counted apart are two *exit statuses* in
+which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure (pytest-xdist: 2).
 
 | | passed | failed as they should | failed | skipped |
 |---|---|---|---|---|
@@ -60,9 +58,8 @@ Of {count} tests {reference} pass when the command is `pytest`, {ours} when it i
 
 _ROWS = (
     ("xdist", "pytest-xdist itself"),
-    ("statuses", "rpytest"),
-    ("announcements", "… with its own exit statuses"),
-    ("labels", "… with labels translated only"),
+    ("labels", "rpytest"),
+    ("statuses", "… with two exit statuses translated, too"),
     ("as-is", "… with nothing translated"),
 )
 
@@ -75,7 +72,7 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
             outcomes = list(results[kind].values())
             counts = [str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")]
             table.append(f"| {name} | {' | '.join(counts)} |")
-    ours = results["statuses"]
+    ours = results["labels"]
     sure = [test for test in ours if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
     passing = [f"- `{test}`" + _how(test, results) for test in sure]
     text = _HEAD.format(
@@ -113,9 +110,9 @@ def write_pytest(results: Mapping[str, Mapping[str, str]], files: Sequence[str],
 
 
 def _how(test: str, results: Mapping[str, Mapping[str, str]]) -> str:
-    if results["statuses"][test] == "xfailed":
+    if results["labels"][test] == "xfailed":
         return " (xfail)"
     needed = next(
-        kind for kind in ("as-is", "labels", "announcements", "statuses") if results[kind].get(test) == "passed"
+        kind for kind in ("as-is", "labels") if results[kind].get(test) == "passed"
     )
     return "" if needed == "as-is" else f" ({needed})"

@@ -23,8 +23,8 @@ from witness import Folder, Words
 WATCHDOG_SECONDS = 180.0
 #: Tickets for kills at chosen places, and how many of each a round has for a hundred kills in all.
 TICKETS = {"setup": 8, "call": 4, "teardown": 10, "commit": 12, "torn": 12, "stealing": 12, "respawn": 14}
-_CRASH_LINE = re.compile(r"^\[worker \d+\] (?:crashed: )?killed by (SIG\w+)", re.M)
-_ANY_CRASH = re.compile(r"^\[worker \d+\] (?:crashed: .*|.* after its last test)$", re.M)
+_CRASH_LINE = re.compile(r"^\[worker \d+\] (?:node down: )?killed by (SIG\w+)", re.M)
+_ANY_CRASH = re.compile(r"^\[worker \d+\] (?:node down: .*|.* after its last test)$", re.M)
 
 
 @dataclass

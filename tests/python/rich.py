@@ -317,9 +317,15 @@ def write(project: Project) -> None:
 _SECTION = re.compile(r"^([=\-!_])\1* (?!test session starts).+ \1+$")
 
 
+WORKER_LINE = re.compile(r"\[worker \d+\] \w+ -- Python \d")
+
+
 def sections(output: str) -> str:
-    """What stands below the results: from the first line with a title in a rule on; without one, the last line."""
-    lines = output.splitlines()
+    """What stands below the results: from the first line with a title in a rule on; without one, the last line.
+
+    Without the line that says under `-v` which worker a failure was in.
+    """
+    lines = [line for line in output.splitlines() if not WORKER_LINE.match(line)]
     plain = [uncolored(line) for line in lines]
     start = next((at for at, line in enumerate(plain) if _SECTION.match(line)), None)
     if start is None:
@@ -331,7 +337,7 @@ def header(output: str) -> list[str]:
     """What stands above the results, without the lines that are one runner's own."""
     # An installed pytest-xdist is left out by rpytest; the path of Python may be another name of the same program.
     own = re.compile(
-        r"plugins: |\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |[-.FEsxXu]+( +\[ *\d+%\])?$"
+        r"plugins: |created: |\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |[-.FEsxXu]+( +\[ *\d+%\])?$"
     )
     lines = []
     for line in output.splitlines():

@@ -72,7 +72,7 @@ def test_scribbling_over_the_segment(project: Project, how: str, seed: int) -> N
         assert result.counts == {"passed": TESTS}, result
     else:
         assert result.status in (1, 3), result
-        assert "crashed" in text or "error:" in text or "did not run" in text, result
+        assert "node down" in text or "error:" in text or "did not run" in text, result
     assert project.rpytest("-n", "2", "--collect-only", "-q").status == 0
 
 
@@ -112,4 +112,4 @@ def test_worker_that_waits_in_overwritten_memory(project: Project) -> None:
     status = running.wait()
     assert "panicked" not in running.stdout + running.stderr, running
     assert len(junit_files.read(junit)) == 100
-    assert status == (1 if "crashed: killed by SIGABRT while running" in running.stdout else 0), running
+    assert status == (1 if "node down: killed by SIGABRT while running" in running.stdout else 0), running

@@ -99,6 +99,38 @@ def test_host_killed_by_a_test(project: Project) -> None:
     assert result.outcome("[5]") == "error"
 
 
+@pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
+def test_host_killed_while_a_controller_reports(project: Project, args: tuple[str, ...]) -> None:
+    """Its hooks are behind when the command line gives it up: it ends without a word."""
+    project.write(
+        conftest="""
+        import os, time
+
+        def pytest_runtest_logreport(report):
+            if "PYTEST_XDIST_WORKER" not in os.environ:
+                time.sleep(0.1)
+        """,
+        test_kills="""
+        import os, signal, time
+        import pytest
+
+        @pytest.mark.parametrize("i", range(10))
+        def test_one(i):
+            # Reports are on their way by then.
+            time.sleep(0.1)
+            if i == 5:
+                os.kill(os.getppid(), signal.SIGKILL)
+                [time.sleep(0.1) for _ in range(10000)]
+        """,
+    )
+    result = project.rpytest(*args)
+    assert result.status == 3
+    assert "went away while the tests were running" in result.stderr
+    assert "INTERNALERROR" not in result.stdout + result.stderr, result
+    assert "Traceback" not in result.stdout + result.stderr, result
+    assert len(result.outcomes) == 10
+
+
 @pytest.mark.parametrize("scope", ["function", "module", "session"])
 @pytest.mark.parametrize("place", ["setup", "teardown"])
 def test_fixture_that_ends_the_process(project: Project, scope: str, place: str) -> None:
@@ -189,7 +221,7 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
     assert result.outcomes == {f"test_a::test_1[{i}]": "passed" for i in range(20)}
     # Two workers have crashed, which no test's result shows.
     assert result.status == 1
-    assert result.stdout.count("crashed: exit status 0 before its session was finished") == 2
+    assert result.stdout.count("node down: exit status 0 before its session was finished") == 2
 
 
 def test_too_many_deaths(project: Project) -> None:
@@ -199,7 +231,7 @@ def test_too_many_deaths(project: Project) -> None:
     assert result.status == 1
     assert len(result.outcomes) == 30
     assert set(result.outcomes.values()) == {"failed"}
-    assert re.search(r"!! worker [01] crashed and was not replaced: `--max-worker-restart` is 3 !!", result.stdout)
+    assert re.search(r"!! xdist: maximum crashed workers reached: 3 \(`--max-worker-restart`\) !!", result.stdout)
     messages = [case.message for case in result.cases or ()]
     assert sum("crashed while running" in message for message in messages) == 5
     assert (

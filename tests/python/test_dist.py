@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -109,7 +110,7 @@ def test_fewer_files_than_workers(project: Project, method: str) -> None:
     result = project.rpytest("-n", "4", "--dist", "loadfile", "--start-method", method)
     assert (result.status, result.counts) == (0, {"passed": 7})
     assert {frozenset(pids) for pids in workers_by(ran(project), "file").values()}
-    assert "2 workers [7 tests]" in result.stdout
+    assert "2 workers [7 items]" in result.stdout
 
 
 def test_loadscope_keeps_classes_and_functions_together(suite: Project) -> None:
@@ -156,7 +157,9 @@ def test_loadgroup_keeps_groups_together_and_leaves_ids_alone(project: Project) 
     project.write(conftest=CONFTEST, test_a=source, test_b=source)
     result = project.rpytest("-n", "3", "--dist", "loadgroup", "-v")
     assert result.status == 0
-    assert "@" not in result.stdout.replace("conftest", "")
+    assert re.search(r"^\[worker \d\] test_a.py::test_one\[0\]@db PASSED$", result.stdout, re.M)
+    assert re.search(r"^\[worker \d\] test_b.py::TestBoth::test_inner@a_b PASSED$", result.stdout, re.M)
+    assert re.search(r"^\[worker \d\] test_a.py::test_free\[0\] PASSED$", result.stdout, re.M)
     assert not [id for id in result.outcomes if "@" in id]
     groups = defaultdict(set)
     for test in ran(project):

@@ -188,11 +188,22 @@ class TestLines:
     def run(self, project: Project, *args: str, n: int = 2) -> Result:
         return project.rpytest("-n", str(n), *args, "--tb=no", "-rN", junit=False, cwd=project.path / "guide")
 
+    def test_verbose_failures_name_their_worker(self, guide: Project) -> None:
+        """Under `-v`, as the lines of the tests do; else the text is pytest's alone."""
+        for args, count in (((), 0), (("-v",), 1)):
+            result = guide.rpytest("-n", "2", *args, junit=False, cwd=guide.path / "guide")
+            named = [at for at, line in enumerate(result.lines) if rich.WORKER_LINE.match(line)]
+            assert len(named) == count, result
+            if count:
+                streamed = next(line for line in result.lines if line.endswith("test_a.py::test_3 FAILED"))
+                assert result.lines[named[0]].partition("]")[0] == streamed.partition("]")[0]
+
     def test_default(self, guide: Project) -> None:
         result = self.run(guide, n=1)
-        start = result.lines.index("1 worker [4 tests]")
+        start = result.lines.index("1 worker [4 items]")
+        assert result.lines[start - 1] == "created: 1/1 worker"
         assert result.lines[start:-1] == [
-            "1 worker [4 tests]",
+            "1 worker [4 items]",
             "",
             "test_a.py::test_1 PASSED",
             "test_a.py::test_3 FAILED",
@@ -204,7 +215,7 @@ class TestLines:
 
     def test_verbose(self, guide: Project) -> None:
         result = self.run(guide, "-v")
-        assert "2 workers [4 tests]" in result.lines
+        assert "2 workers [4 items]" in result.lines
         lines = [line for line in result.lines if line.startswith("[worker ")]
         assert sorted(line.partition("] ")[2] for line in lines) == [
             "test_a.py::test_1 PASSED",

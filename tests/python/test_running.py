@@ -49,7 +49,7 @@ class TestNumberOfWorkers:
         assert len(pids) == len(names)
         assert told(result, "count") == {str(len(names))}
         plural = "s" if len(names) > 1 else ""
-        assert f"{len(names)} worker{plural} [16 tests]" in result.stdout
+        assert f"{len(names)} worker{plural} [16 items]" in result.stdout
         return len(names)
 
     @pytest.fixture
@@ -86,7 +86,7 @@ class TestNumberOfWorkers:
             "-c", f"exec taskset -c {cpu} rpytest -n {n} --junitxml={junit}", program="/bin/sh", cwd=telling
         )
         assert running.wait() == 0
-        assert "1 worker [16 tests]" in running.stdout
+        assert "1 worker [16 items]" in running.stdout
         assert 1 <= self.workers(shared_project, telling, "-n", n) <= (os.cpu_count() or 1)
 
     @pytest.mark.parametrize("n", ["auto", "logical"])
@@ -125,9 +125,9 @@ class TestNumberOfWorkers:
     def test_never_more_than_tests(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(folder, {"test_a.py": TELLING.replace("16", "2")})
         result = shared_project.rpytest("-n4", cwd=folder)
-        assert "2 workers [2 tests]" in result.stdout
+        assert "2 workers [2 items]" in result.stdout
         assert told(result, "count") == {"2"}
-        assert shared_project.rpytest("-n4", "-k", "1-0 or [0]", cwd=folder).stdout.count("1 worker [1 test]") == 1
+        assert shared_project.rpytest("-n4", "-k", "1-0 or [0]", cwd=folder).stdout.count("1 worker [1 item]") == 1
 
     def test_bare(self, shared_project: Project, telling: Path) -> None:
         assert self.workers(shared_project, telling, "-n3", "--start-method=bare") == 3

@@ -77,7 +77,7 @@ fn pytests_summary_replaces_ours() {
     last.notes = vec!["slowest worker: 0".to_owned()];
     let results = [("test_a.py::test_1", failed(0))];
     insta::assert_snapshot!(run(&start(1, 0), &results, &last, 80, false), @r"
-    2 workers [1 test]
+    2 workers [1 item]
 
     test_a.py::test_1 FAILED
 
@@ -108,7 +108,7 @@ fn says_why_it_stopped_and_what_did_not_run() {
         false,
     );
     insta::assert_snapshot!(text, @r"
-    2 workers [4 tests]
+    2 workers [4 items]
 
     test_a.py::test_1 PASSED
     3 of 4 tests did not run

@@ -76,6 +76,7 @@ fn same_as_pytest(fixture: &str) {
         junit
             .event(&RunEvent::Finished {
                 nodeid: "",
+                group: None,
                 result: &result,
             })
             .expect("nothing is written yet");
@@ -168,7 +169,11 @@ fn with_late_error(case: &str, double: u64) -> String {
         ..JunitCounts::default()
     };
     let mut junit = Junit::new();
-    let finished = |result| RunEvent::Finished { nodeid: "", result };
+    let finished = |result| RunEvent::Finished {
+        nodeid: "",
+        group: None,
+        result,
+    };
     for event in [
         RunEvent::Started(&start),
         finished(&first),
@@ -215,6 +220,7 @@ fn without_the_option_there_is_no_file() {
     junit
         .event(&RunEvent::Finished {
             nodeid: "",
+            group: None,
             result: &passed(0),
         })
         .expect("nothing to write");

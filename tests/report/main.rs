@@ -25,7 +25,14 @@ impl Out {
     }
 
     pub fn screen(&self, width: usize, color: bool) -> Screen {
-        Screen::new(Box::new(self.clone()), ScreenOptions { color, width })
+        Screen::new(
+            Box::new(self.clone()),
+            ScreenOptions {
+                color,
+                width,
+                terminal: true,
+            },
+        )
     }
 }
 
@@ -132,8 +139,12 @@ pub fn run(
     all.event(&RunEvent::Started(start))
         .expect("memory can be written");
     for (nodeid, result) in results {
-        all.event(&RunEvent::Finished { nodeid, result })
-            .expect("memory can be written");
+        all.event(&RunEvent::Finished {
+            nodeid,
+            group: None,
+            result,
+        })
+        .expect("memory can be written");
     }
     all.event(&RunEvent::Ended(end))
         .expect("memory can be written");

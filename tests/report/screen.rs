@@ -12,6 +12,7 @@ use crate::{Out, end, failed, passed, reporters, start};
 const OPTIONS: ScreenOptions = ScreenOptions {
     color: false,
     width: 80,
+    terminal: true,
 };
 
 #[test]
@@ -25,6 +26,7 @@ fn passes_wait_for_a_tick_and_failures_do_not() {
 
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
+        group: None,
         result: &passed(0),
     })
     .expect("memory can be written");
@@ -37,6 +39,7 @@ fn passes_wait_for_a_tick_and_failures_do_not() {
     std::thread::sleep(std::time::Duration::from_millis(70));
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_2",
+        group: None,
         result: &failed(1),
     })
     .expect("memory can be written");
@@ -63,6 +66,7 @@ fn many_lines_are_few_writes() {
     for test in 0..60_000 {
         all.event(&RunEvent::Finished {
             nodeid: "test_a.py::test_1",
+            group: None,
             result: &passed(test),
         })
         .expect("it can be written");
@@ -102,6 +106,7 @@ fn a_closed_pipe_does_not_cost_the_junit_file() {
         .expect_err("nobody reads");
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
+        group: None,
         result: &passed(0),
     })
     .expect("it was said once");
@@ -160,5 +165,5 @@ fn a_terminal_that_is_not_ready_is_waited_for() {
     let mut all = reporters(&Screen::new(Box::new(Slow(out.clone(), 0)), OPTIONS));
     all.event(&RunEvent::Started(&start(1, 0)))
         .expect("it gets ready again");
-    assert_eq!(out.text(), "2 workers [1 test]\n\n");
+    assert_eq!(out.text(), "2 workers [1 item]\n\n");
 }

@@ -30,6 +30,7 @@ fn on(terminal: &InMemoryTerm, width: usize) -> Reporters {
         ScreenOptions {
             color: false,
             width,
+            terminal: true,
         },
     );
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), 15);
@@ -77,6 +78,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
         .expect("memory can be written");
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
+        group: None,
         result: &passed(0),
     })
     .expect("memory can be written");
@@ -88,7 +90,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
         .expect("memory can be written");
     tick(&mut all);
     insta::assert_snapshot!(without_times(&terminal.contents()), @r"
-    2 workers [500 tests]
+    2 workers [500 items]
 
     test_a.py::test_1 PASSED
     [  1/500] #s · test_a.py::test_with_a_long_name (#s), test_a.py:…
@@ -96,6 +98,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
 
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_2",
+        group: None,
         result: &failed(1),
     })
     .expect("memory can be written");
@@ -103,7 +106,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
         .expect("memory can be written");
     tick(&mut all);
     insta::assert_snapshot!(without_times(&terminal.contents()), @r"
-    2 workers [500 tests]
+    2 workers [500 items]
 
     test_a.py::test_1 PASSED
     test_a.py::test_2 FAILED
@@ -120,11 +123,11 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
     all.event(&RunEvent::Ended(&end(1.0)))
         .expect("memory can be written");
     insta::assert_snapshot!(terminal.contents(), @r"
-    2 workers [500 tests]
+    2 workers [500 items]
 
     test_a.py::test_1 PASSED
     test_a.py::test_2 FAILED
-    [worker 1] crashed: SIGKILL
+    [worker 1] node down: SIGKILL
 
     ==================== 1 failed, 1 passed in 1.00s =====================
     ");
@@ -145,7 +148,7 @@ fn is_one_line_however_long_the_names() {
         tick(&mut all);
     }
     insta::assert_snapshot!(without_times(&terminal.contents()), @r"
-    2 workers [5 tests]
+    2 workers [5 items]
 
     [0/5] #s · tests/größe/test_数字.py::test_数字[数字数字…
     ");

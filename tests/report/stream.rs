@@ -1,7 +1,7 @@
 //! The three forms of streamed output.
 
 use rpytest::event::{Outcome, Replacement, Report, RunEvent, RunStart, TestResult, When};
-use rpytest::report::Reporter;
+use rpytest::report::{Reporter, Screen, ScreenOptions};
 
 use crate::{Out, end, failed, passed, report, reporters, result, run, skipped, start};
 
@@ -48,7 +48,7 @@ fn some() -> Vec<(&'static str, TestResult)> {
 #[test]
 fn default_form() {
     insta::assert_snapshot!(run(&start(8, 0), &some(), &end(1.0), 80, false), @r"
-    2 workers [8 tests]
+    2 workers [8 items]
 
     test_a.py::test_1 PASSED
     test_b.py::test_2 PASSED
@@ -70,7 +70,7 @@ fn verbose_form_names_workers_and_reasons() {
     begin.method = "bare".to_owned();
     begin.why = Some("threads are alive after collection".to_owned());
     insta::assert_snapshot!(run(&begin, &some(), &end(1.0), 66, false), @r"
-    2 workers [8 tests]
+    2 workers [8 items]
     start method: bare (threads are alive after collection)
     session fixtures: each worker has its own (start method bare)
 
@@ -120,7 +120,7 @@ fn quiet_form_is_letters_wrapped_at_the_width() {
 fn words_and_letters_have_pytests_colours() {
     let text = run(&start(8, 0), &some(), &end(1.0), 80, true).replace('\x1b', "^");
     insta::assert_snapshot!(text, @r"
-    2 workers [8 tests]
+    2 workers [8 items]
 
     test_a.py::test_1 ^[32mPASSED^[0m
     test_b.py::test_2 ^[32mPASSED^[0m
@@ -160,7 +160,7 @@ fn header_is_pytests_and_counts_are_ours() {
     === test session starts ===
     platform linux
     collected 1 item
-    1 worker [1 test]
+    1 worker [1 item]
 
     test_a.py::test_1 PASSED
 
@@ -178,6 +178,7 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
         RunEvent::Started(&begin),
         RunEvent::Finished {
             nodeid: "test_a.py::test_1",
+            group: None,
             result: &result,
         },
         RunEvent::Crashed {
@@ -188,6 +189,7 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
         },
         RunEvent::Finished {
             nodeid: "test_a.py::test_1",
+            group: None,
             result: &result,
         },
         RunEvent::Crashed {
@@ -203,9 +205,86 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
     }
     insta::assert_snapshot!(out.text().replace('\x1b', "^"), @r"
     ^[32m.^[0m
-    [worker 2] ^[31mcrashed^[0m: SIGSEGV while running test_a.py::test_x
+    [worker 2] ^[31mnode down^[0m: SIGSEGV while running test_a.py::test_x
+    replacing crashed worker gw2
     ^[32m.^[0m
-    [worker 1] ^[31mcrashed^[0m: exit status 3 (not replaced: `--max-worker-restart` is 3)
+    [worker 1] ^[31mnode down^[0m: exit status 3
+    maximum crashed workers reached: 3
     shutting down
     ");
+}
+
+#[test]
+fn a_file_or_pipe_is_told_how_many_workers_were_created() {
+    let out = Out::default();
+    let options = ScreenOptions {
+        color: false,
+        width: 80,
+        terminal: false,
+    };
+    let mut all = reporters(&Screen::new(Box::new(out.clone()), options));
+    for verbosity in [0, -1] {
+        all.event(&RunEvent::Started(&start(1, verbosity)))
+            .expect("memory can be written");
+    }
+    assert_eq!(
+        out.text(),
+        "created: 2/2 workers\n2 workers [1 item]\n\n",
+        "and `-q` tells nobody"
+    );
+}
+
+#[test]
+fn groups_are_shown_where_workers_are() {
+    for (verbosity, shown) in [
+        (0, "test_a.py::test_1 PASSED"),
+        (1, "[worker 0] test_a.py::test_1@group PASSED"),
+    ] {
+        let out = Out::default();
+        let mut all = reporters(&out.screen(80, false));
+        let begin = start(1, verbosity);
+        let result = passed(0);
+        for event in [
+            RunEvent::Started(&begin),
+            RunEvent::Finished {
+                nodeid: "test_a.py::test_1",
+                group: Some("group"),
+                result: &result,
+            },
+            RunEvent::Ended(&end(1.0)),
+        ] {
+            all.event(&event).expect("memory can be written");
+        }
+        assert_eq!(out.text().lines().nth(2), Some(shown));
+    }
+}
+
+#[test]
+fn what_becomes_of_a_crashed_workers_place() {
+    let said = |replacement| {
+        let out = Out::default();
+        let mut all = reporters(&out.screen(80, false));
+        all.event(&RunEvent::Crashed {
+            slot: 1,
+            cause: "SIGKILL",
+            test: None,
+            replacement,
+        })
+        .expect("memory can be written");
+        out.text().replace("[worker 1] node down: SIGKILL\n", "")
+    };
+    assert_eq!(said(Replacement::Coming), "replacing crashed worker gw1\n");
+    assert_eq!(
+        said(Replacement::NothingLeft),
+        "replacing crashed worker gw1: not needed, no test is left to start\n"
+    );
+    assert_eq!(
+        said(Replacement::Limit(0)),
+        "worker gw1 crashed and worker restarting disabled\n"
+    );
+    assert_eq!(
+        said(Replacement::Limit(2)),
+        "maximum crashed workers reached: 2\n"
+    );
+    assert_eq!(said(Replacement::Ending), "");
 }

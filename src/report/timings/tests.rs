@@ -83,7 +83,11 @@ impl Run {
     }
 
     fn add(mut self, nodeid: &str, result: &TestResult) -> Self {
-        let event = RunEvent::Finished { nodeid, result };
+        let event = RunEvent::Finished {
+            nodeid,
+            group: None,
+            result,
+        };
         self.recorder.event(&event, ZERO + 100.0);
         self
     }
