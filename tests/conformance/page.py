@@ -112,7 +112,5 @@ def write_pytest(results: Mapping[str, Mapping[str, str]], files: Sequence[str],
 def _how(test: str, results: Mapping[str, Mapping[str, str]]) -> str:
     if results["labels"][test] == "xfailed":
         return " (xfail)"
-    needed = next(
-        kind for kind in ("as-is", "labels") if results[kind].get(test) == "passed"
-    )
+    needed = next(kind for kind in ("as-is", "labels") if results[kind].get(test) == "passed")
     return "" if needed == "as-is" else f" ({needed})"
