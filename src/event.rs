@@ -118,10 +118,9 @@ pub enum RunEvent<'a> {
     Started(&'a RunStart),
     /// A worker took a test; sent for the status line only and may be skipped.
     Running(&'a [RunningTest<'a>]),
-    /// A test has its final result. `group` is what keeps it together with others: its mark `xdist_group`.
+    /// A test has its final result.
     Finished {
         nodeid: &'a str,
-        group: Option<&'a str>,
         result: &'a TestResult,
     },
     /// A worker died. `test` is the node id of the test that it took with it.

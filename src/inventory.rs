@@ -20,9 +20,6 @@ pub struct Inventory {
     /// Per test 0, or the number of the group that must stay in one worker. Empty: there are no groups.
     #[serde(default)]
     pub groups: Vec<u32>,
-    /// Names of the groups 1, 2, … that have one to be shown: marks of `--dist loadgroup`. `None`: groups of files and the like.
-    #[serde(default)]
-    pub group_names: Vec<Option<String>>,
     /// Tests that run when nothing else runs.
     #[serde(default)]
     pub serial: Vec<u32>,
@@ -88,14 +85,6 @@ impl Inventory {
         self.ids.get(test as usize).map_or("", String::as_str)
     }
 
-    /// Name of the group that a test is in, if it is one to be shown.
-    #[must_use]
-    pub fn group(&self, test: u32) -> Option<&str> {
-        let number = *self.groups.get(test as usize)?;
-        let place = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.group_names.get(place)?.as_deref()
-    }
-
     /// From now on ids are shown as someone in `folder` would type them: node ids are relative to pytest's `root`.
     pub fn see_from(&mut self, folder: &Path, root: &Path) {
         self.seen_from = (folder != root).then(|| (folder.to_owned(), root.to_owned()));
@@ -151,14 +140,6 @@ mod tests {
         assert!(Inventory::parse(br#"{"ids":["a","b"],"serial":[2]}"#, 2).is_err());
         let bare = Inventory::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
         assert_eq!(bare.modules, [0, 0]);
-    }
-
-    #[test]
-    fn groups_have_names_where_users_gave_them() {
-        let json = br#"{"ids":["a","b","c","d"],"groups":[0,1,2,3],"group_names":["one",null]}"#;
-        let inventory = Inventory::parse(json, 4).unwrap();
-        let names: Vec<_> = (0..5).map(|test| inventory.group(test)).collect();
-        assert_eq!(names, [None, Some("one"), None, None, None]);
     }
 
     #[test]

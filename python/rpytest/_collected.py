@@ -74,13 +74,11 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
         place = (key, id(cls), _wide_parameters(item))
         classes.append(class_numbers.setdefault(place, len(class_numbers)))
     times = max(1, copies)
-    groups, group_names = _groups.groups(items, mode)
     content = {
         "ids": ids * times,
         "modules": modules * times,
         "classes": classes * times,
-        "groups": groups,
-        "group_names": group_names,
+        "groups": _groups.groups(items, mode),
         "serial": [number + copy * len(items) for copy in range(times) for number in _groups.serial(items)],
     }
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")

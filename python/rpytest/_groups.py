@@ -16,18 +16,11 @@ if TYPE_CHECKING:
 _GROUPED: dict[str, Callable[[pytest.Item], str | None]]
 
 
-def groups(items: list[pytest.Item], mode: str) -> tuple[list[int], list[str | None]]:
-    """For each test 0, or a number that all tests of its group have; empty when the mode knows no groups.
-
-    And the names of the groups 1, 2, …, as far as users gave them: the mark `xdist_group`.
-    """
+def groups(items: list[pytest.Item], mode: str) -> list[int]:
+    """For each test 0, or a number that all tests of its group have; empty when the mode knows no groups."""
     names = _names(items, mode)
     numbers: dict[str, int] = {}
-    numbered = [0 if name is None else numbers.setdefault(name, len(numbers) + 1) for name in names]
-    if mode != "loadgroup":
-        return numbered, []
-    marked = {_marked(item) for item in items}
-    return numbered, [name if name in marked else None for name in numbers]
+    return [0 if name is None else numbers.setdefault(name, len(numbers) + 1) for name in names]
 
 
 def _names(items: list[pytest.Item], mode: str) -> list[str | None]:

@@ -374,7 +374,7 @@ class Host:
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
         kept = self.kept.get(slot, b"") if message["in_flight"] and not again else b""
-        body = self.answers.crashed(message, self.stacks.get(slot, ""), kept)
+        body = self.answers.crashed({**message, "again": again}, self.stacks.get(slot, ""), kept)
         fd = _wire.memfd("rpytest-record", body)
         _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)

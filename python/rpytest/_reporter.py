@@ -216,7 +216,8 @@ class Summary:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
 
         ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. ``kept``: reports of its other phases, if not all
-        of them had passed. It is one failed test: what it had come to before is shown with it.
+        of them had passed: what it had come to before is shown with its failure. A test that had passed when its worker died in the teardown
+        counts as passed and as failed: as one with an error in its teardown does in pytest, and such a death in pytest-xdist.
         """
         item = self._item(int(message["test"]))
         outcome = message.get("outcome") or "failed"
@@ -231,7 +232,11 @@ class Summary:
                 report.sections.append(("Before", f"{what}: {skip_reason(earlier)}"))
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
-        _, body, _ = encoder.test([report], ())
+        has_passed = (
+            message.get("when") == "teardown" and message["in_flight"] and not kept and not message.get("again")
+        )
+        before = [self._report(item, "call", "passed", None, 0.0, 0.0)] if has_passed else []
+        _, body, _ = encoder.test([*before, report], ())
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:

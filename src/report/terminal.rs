@@ -75,17 +75,12 @@ impl Terminal {
         self.screen.flush()
     }
 
-    fn finished(
-        &self,
-        nodeid: &str,
-        group: Option<&str>,
-        result: &TestResult,
-    ) -> Result<(), ReportError> {
+    fn finished(&self, nodeid: &str, result: &TestResult) -> Result<(), ReportError> {
         for report in &result.reports {
             if self.test_verbosity < 0 {
                 self.letter(report);
             } else if !report.word.is_empty() {
-                self.line(nodeid, group, result.slot, report);
+                self.line(nodeid, result.slot, report);
             }
         }
         if self.live_output {
@@ -108,16 +103,12 @@ impl Terminal {
         self.screen.write(&report.letter, &markup(report));
     }
 
-    fn line(&self, nodeid: &str, group: Option<&str>, slot: Slot, report: &Report) {
+    fn line(&self, nodeid: &str, slot: Slot, report: &Report) {
         self.screen.fresh_line();
         if self.labels {
             self.screen.write(&label(slot), &[]);
         }
         self.screen.write(nodeid, &[]);
-        if let Some(group) = group.filter(|_| self.labels) {
-            self.screen.write("@", &[]);
-            self.screen.write(group, &[]);
-        }
         self.screen.write(" ", &[]);
         self.screen.write(&report.word, &markup(report));
         if self.test_verbosity > 0 && !report.reason.is_empty() {
@@ -224,11 +215,7 @@ impl Reporter for Terminal {
             RunEvent::Started(start) => self.started(start),
             RunEvent::Running(_) => Ok(()),
             RunEvent::Terminal { .. } => self.screen.flush(),
-            RunEvent::Finished {
-                nodeid,
-                group,
-                result,
-            } => self.finished(nodeid, group, result),
+            RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
             RunEvent::Crashed {
                 slot,
                 cause,

@@ -117,7 +117,12 @@ impl Run<'_> {
             // Without a host it is one of all the tests that have no result: `nobody_will_say`.
             Some(lost) if death.is_some() => {
                 let id = inventory.id(lost.test);
-                let message = format!("worker 'gw{slot}' crashed while running '{id}': {cause}");
+                let phase = match lost.when {
+                    "teardown" => " (in its teardown)",
+                    _ => "",
+                };
+                let message =
+                    format!("worker 'gw{slot}' crashed while running '{id}': {cause}{phase}");
                 self.ledger.ask(lost.test);
                 self.lost.push_back(Lost { message, ..lost });
             }

@@ -181,7 +181,6 @@ impl Run<'_> {
         let inventory = self.inventory;
         self.tell(&RunEvent::Finished {
             nodeid: &inventory.shown(result.test),
-            group: inventory.group(result.test),
             result,
         });
         let limit = u64::from(self.options.maxfail);

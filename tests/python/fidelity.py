@@ -48,6 +48,8 @@ _LETTER = {
 SAME_SETS = {"PYTHONHASHSEED": "0"}
 
 _NORMALISE = (
+    # Under `-v`, above each failure.
+    (re.compile(r"^\[worker \d+\] \w+ -- Python \d.*\n", re.M), ""),
     # Times and what is padded to make room for them.
     (re.compile(r"\b\d+\.\d+s( \(\d+:\d\d:\d\d\))?"), "TIME"),
     (re.compile(r"([=_!*-])\1{2,}"), r"\1"),
@@ -78,7 +80,7 @@ _NORMALISE = (
     (re.compile(r"(available fixtures: .*), testrun_uid"), r"\1"),
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
     (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
-    (re.compile(r"^\d+ workers? \[\d+ tests?\]\n", re.M), ""),
+    (re.compile(r"^(created: \d+/\d+ workers?\n)?\d+ workers? \[\d+ items?\]\n", re.M), ""),
 )
 
 

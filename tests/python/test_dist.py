@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -157,9 +156,7 @@ def test_loadgroup_keeps_groups_together_and_leaves_ids_alone(project: Project) 
     project.write(conftest=CONFTEST, test_a=source, test_b=source)
     result = project.rpytest("-n", "3", "--dist", "loadgroup", "-v")
     assert result.status == 0
-    assert re.search(r"^\[worker \d\] test_a.py::test_one\[0\]@db PASSED$", result.stdout, re.M)
-    assert re.search(r"^\[worker \d\] test_b.py::TestBoth::test_inner@a_b PASSED$", result.stdout, re.M)
-    assert re.search(r"^\[worker \d\] test_a.py::test_free\[0\] PASSED$", result.stdout, re.M)
+    assert "@" not in result.stdout.replace("conftest", "")
     assert not [id for id in result.outcomes if "@" in id]
     groups = defaultdict(set)
     for test in ran(project):

@@ -76,7 +76,6 @@ fn same_as_pytest(fixture: &str) {
         junit
             .event(&RunEvent::Finished {
                 nodeid: "",
-                group: None,
                 result: &result,
             })
             .expect("nothing is written yet");
@@ -169,11 +168,7 @@ fn with_late_error(case: &str, double: u64) -> String {
         ..JunitCounts::default()
     };
     let mut junit = Junit::new();
-    let finished = |result| RunEvent::Finished {
-        nodeid: "",
-        group: None,
-        result,
-    };
+    let finished = |result| RunEvent::Finished { nodeid: "", result };
     for event in [
         RunEvent::Started(&start),
         finished(&first),
@@ -220,7 +215,6 @@ fn without_the_option_there_is_no_file() {
     junit
         .event(&RunEvent::Finished {
             nodeid: "",
-            group: None,
             result: &passed(0),
         })
         .expect("nothing to write");

@@ -139,12 +139,8 @@ pub fn run(
     all.event(&RunEvent::Started(start))
         .expect("memory can be written");
     for (nodeid, result) in results {
-        all.event(&RunEvent::Finished {
-            nodeid,
-            group: None,
-            result,
-        })
-        .expect("memory can be written");
+        all.event(&RunEvent::Finished { nodeid, result })
+            .expect("memory can be written");
     }
     all.event(&RunEvent::Ended(end))
         .expect("memory can be written");

@@ -26,7 +26,6 @@ fn passes_wait_for_a_tick_and_failures_do_not() {
 
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
-        group: None,
         result: &passed(0),
     })
     .expect("memory can be written");
@@ -39,7 +38,6 @@ fn passes_wait_for_a_tick_and_failures_do_not() {
     std::thread::sleep(std::time::Duration::from_millis(70));
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_2",
-        group: None,
         result: &failed(1),
     })
     .expect("memory can be written");
@@ -66,7 +64,6 @@ fn many_lines_are_few_writes() {
     for test in 0..60_000 {
         all.event(&RunEvent::Finished {
             nodeid: "test_a.py::test_1",
-            group: None,
             result: &passed(test),
         })
         .expect("it can be written");
@@ -106,7 +103,6 @@ fn a_closed_pipe_does_not_cost_the_junit_file() {
         .expect_err("nobody reads");
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
-        group: None,
         result: &passed(0),
     })
     .expect("it was said once");

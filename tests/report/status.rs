@@ -78,7 +78,6 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
         .expect("memory can be written");
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_1",
-        group: None,
         result: &passed(0),
     })
     .expect("memory can be written");
@@ -98,7 +97,6 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
 
     all.event(&RunEvent::Finished {
         nodeid: "test_a.py::test_2",
-        group: None,
         result: &failed(1),
     })
     .expect("memory can be written");
@@ -128,6 +126,7 @@ fn stays_below_the_lines_and_leaves_nothing_behind() {
     test_a.py::test_1 PASSED
     test_a.py::test_2 FAILED
     [worker 1] node down: SIGKILL
+    replacing crashed worker gw1
 
     ==================== 1 failed, 1 passed in 1.00s =====================
     ");

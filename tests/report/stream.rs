@@ -178,7 +178,6 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
         RunEvent::Started(&begin),
         RunEvent::Finished {
             nodeid: "test_a.py::test_1",
-            group: None,
             result: &result,
         },
         RunEvent::Crashed {
@@ -189,7 +188,6 @@ fn crashes_and_notices_stand_on_lines_of_their_own_at_once() {
         },
         RunEvent::Finished {
             nodeid: "test_a.py::test_1",
-            group: None,
             result: &result,
         },
         RunEvent::Crashed {
@@ -232,31 +230,6 @@ fn a_file_or_pipe_is_told_how_many_workers_were_created() {
         "created: 2/2 workers\n2 workers [1 item]\n\n",
         "and `-q` tells nobody"
     );
-}
-
-#[test]
-fn groups_are_shown_where_workers_are() {
-    for (verbosity, shown) in [
-        (0, "test_a.py::test_1 PASSED"),
-        (1, "[worker 0] test_a.py::test_1@group PASSED"),
-    ] {
-        let out = Out::default();
-        let mut all = reporters(&out.screen(80, false));
-        let begin = start(1, verbosity);
-        let result = passed(0);
-        for event in [
-            RunEvent::Started(&begin),
-            RunEvent::Finished {
-                nodeid: "test_a.py::test_1",
-                group: Some("group"),
-                result: &result,
-            },
-            RunEvent::Ended(&end(1.0)),
-        ] {
-            all.event(&event).expect("memory can be written");
-        }
-        assert_eq!(out.text().lines().nth(2), Some(shown));
-    }
 }
 
 #[test]

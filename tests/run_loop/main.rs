@@ -58,7 +58,7 @@ impl Reporter for Recorder {
                     kill_process(getpid(), Signal::INT).unwrap();
                 }
             }
-            RunEvent::Finished { nodeid, result, .. } => {
+            RunEvent::Finished { nodeid, result } => {
                 let verdict = if result.failed() { "failed" } else { "passed" };
                 self.lines.push(format!("{nodeid} {verdict}"));
                 if result.reports[0].category == "error" {

@@ -63,7 +63,7 @@ impl Recorder {
                 self.ready = now;
                 self.results.reserve(start.tests);
             }
-            RunEvent::Finished { nodeid, result, .. } => self.finished(nodeid, result),
+            RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
             RunEvent::Crashed {
                 slot,
                 cause,

@@ -83,11 +83,7 @@ impl Run {
     }
 
     fn add(mut self, nodeid: &str, result: &TestResult) -> Self {
-        let event = RunEvent::Finished {
-            nodeid,
-            group: None,
-            result,
-        };
+        let event = RunEvent::Finished { nodeid, result };
         self.recorder.event(&event, ZERO + 100.0);
         self
     }
