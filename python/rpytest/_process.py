@@ -21,6 +21,8 @@ import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from rpytest import _seeds
+
 _F = TypeVar("_F", bound=Callable[..., object])
 
 #: Callbacks and objects that were registered for the end of another process: kept alive, never called. Dropping the last
@@ -66,16 +68,21 @@ def keep_private(*sockets: socket.socket) -> None:
 def fork() -> int:
     """`os.fork` for rpytest's own processes, which say themselves what they let go of."""
     global _is_own_fork
+    random_state = _seeds.state()
     _is_own_fork = True
     try:
         if not _has_threads():
-            return os.fork()
-        with warnings.catch_warnings():
-            # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return os.fork()
+            pid = os.fork()
+        else:
+            with warnings.catch_warnings():
+                # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
     finally:
         _is_own_fork = False
+    if pid == 0:
+        _seeds.restore(random_state)
+    return pid
 
 
 def _has_threads() -> bool:
@@ -258,7 +265,7 @@ def disarm_inherited() -> None:
         for name in ("ensure_running", "register", "unregister", "getfd"):
             setattr(tracker, name, getattr(fresh, name))
     numpy_random: Any = sys.modules.get("numpy.random")
-    if numpy_random is not None:
+    if numpy_random is not None and not _seeds.is_seeded("numpy.random"):
         # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
         with contextlib.suppress(Exception):
             numpy_random.seed()

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from rpytest import _contents, _perrun, _process, _steps
+from rpytest import _contents, _perrun, _process, _seeds, _steps
 from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
@@ -163,6 +163,7 @@ class Dependencies:
             if _contents.replaces(code):
                 self.replacing.add(name)
             if not name.startswith(self._no_project):
+                _seeds.see(code)
                 self.codes[name] = None if name in self.codes else code
 
     def _open(self, name: str, flags: int) -> None:
