@@ -61,6 +61,10 @@ _VIRTUAL = ("/proc/", "/sys/", "/dev/")
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Larger files are compared by their stat alone.
 _HASH_LIMIT = 8 << 20
+#: The same for data files while the run waits.
+_DATA_LIMIT = 1 << 20
+#: Suffixes of what is no data.
+_CODE = (".py", ".pyc", ".so")
 
 
 class Dependencies:
@@ -299,6 +303,10 @@ class Dependencies:
         fresh = files - ignored - self._files.keys()
         for name in fresh:
             self._take_file(name)
+        # Tests may write their data anew, with the same contents, before there is time for the rest.
+        foreign = _foreign()
+        data = (name for name in opened if not name.endswith(_CODE) and not name.startswith(foreign))
+        self._hash(data, _DATA_LIMIT)
         for name in (folders | self._listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
             self._directories[name] = (_state(name), self._listed.get(name) or _listing(name))
@@ -328,13 +336,16 @@ class Dependencies:
             return
         self._complete = True
         doubtful = self._byte_code.doubtful_sources()
-        for name, state in self._files.items():
+        self._hash(self._files.keys() - doubtful - self._hashes.keys(), _HASH_LIMIT)
+
+    def _hash(self, names: Iterable[str], limit: int) -> None:
+        for name in names:
+            state = self._files.get(name)
             if (
                 state is not None
                 and stat.S_ISREG(state[0])
-                and state[2] <= _HASH_LIMIT
+                and state[2] <= limit
                 and not name.startswith(sys.base_prefix)
-                and name not in doubtful
             ):
                 digest = _digest(name)
                 # Changed since: these are not the contents that were collected.

@@ -134,6 +134,24 @@ class TestStaleness:
             (warm / "helper.py").write_text(f"VALUE = {value}\n" + "\n" * (number + 1))
             assert self.again(shared_project, warm).counts.get("failed", 0) == failed
 
+    def test_data_that_a_test_writes_anew(self, shared_project: Project, folder: Path) -> None:
+        """With the same contents, in each run: that is no change. With other contents it is."""
+        source = """
+            import os, pathlib
+            FILE = pathlib.Path(__file__).with_name("data.txt")
+            DATA = FILE.read_text()
+            def test_data():
+                FILE.write_text(os.environ.get("DATA", "1"))
+                assert DATA == "1"
+            """
+        shared_project.fill(folder, {"test_a.py": source})
+        (folder / "data.txt").write_text("1")
+        for _ in range(3):
+            assert self.again(shared_project, folder).counts == {"passed": 1}
+        assert runs(shared_project, folder) == [3]
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder, env={"DATA": "2"}).counts == {"passed": 1}
+        assert shared_project.rpytest("-n2", junit=False, cwd=folder).counts == {"failed": 1}
+
     def test_in_the_middle_of_a_run(self, shared_project: Project, folder: Path) -> None:
         """The run finishes with what it has read; the next one sees the edit."""
         shared_project.fill(
