@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rpytest import _process, _wire
+from rpytest._log import log
 from rpytest._wire import Message
 
 #: Modification time, size and inode by file name; `None` for a missing file.
@@ -148,6 +149,15 @@ def refuse(conn: socket.socket, text: str, hint: str) -> None:
     """Tell the command line that there is no run, and why."""
     with contextlib.suppress(_wire.Closed, OSError):
         _wire.send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
+
+
+def resign(conn: socket.socket, fds: list[int], reason: str) -> None:
+    """Ask the command line to start a daemon of its own in the place of this one."""
+    log(f"to be replaced: {reason}")
+    _wire.close_all(fds)
+    with contextlib.suppress(_wire.Closed):
+        _wire.send(conn, {"ev": "replace", "reason": reason})
+    conn.close()
 
 
 def signal_name(number: int) -> str:

@@ -22,5 +22,6 @@ def assert_clear(result: Result) -> None:
     assert "panicked" not in text, result
     assert "internal error" not in text, result
     assert "_daemon.py" not in text, result
+    assert "_sessions.py" not in text, result
     assert "_session.py" not in text, result
     assert "Traceback" not in result.stderr.replace("INTERNALERROR> Traceback", ""), result

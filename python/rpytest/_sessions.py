@@ -1,0 +1,421 @@
+"""The daemon's sessions: which of them serves a run, what they say about it, and what becomes of a run whose session does not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from rpytest import _eviction, _wire
+from rpytest._layers import Preloads
+from rpytest._log import log
+from rpytest._outdated import Parts
+from rpytest._reaper import Reaper
+from rpytest._warm import (
+    FileTimes,
+    Pending,
+    Warm,
+    base_key,
+    default_memory_limit,
+    file_times,
+    has_news,
+    hung_up,
+    refuse,
+    resign,
+    session_key,
+)
+from rpytest._wire import Message
+
+#: What a session dies of when its command line is interrupted before pytest can deal with that.
+_BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
+
+#: Seconds between two looks at how much memory is in use.
+_MEASURED_EVERY = 2.0
+
+
+class Sessions:
+    """All sessions of a daemon, trunks among them, and the runs that wait for one."""
+
+    def __init__(
+        self, fork: Callable[[Callable[[], object], Pending | None], int], preloads: Preloads, is_kept: bool
+    ) -> None:
+        """``fork`` runs its argument in a fork of the daemon, which keeps the descriptors of one run, and returns the process id.
+
+        ``is_kept``: a session serves more than one run.
+        """
+        self._fork = fork
+        self.preloads = preloads
+        self.is_kept = is_kept
+        #: By the descriptor of their connections.
+        self.warm: dict[int, Warm] = {}
+        self.last_reason: str | None = None
+        #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
+        self._bare: dict[str, tuple[Message, FileTimes]] = {}
+        self._reaper = Reaper(preloads.status_of)
+        #: MiB, by the latest run's configuration.
+        self.memory_limit = default_memory_limit()
+        self._measured = -_MEASURED_EVERY
+        #: Since the last look at how much memory is in use.
+        self.has_grown = False
+        self._numbers = 0
+        self._parts = Parts()
+
+    def is_busy(self) -> bool:
+        """Whether a session collects, or a run waits."""
+        return any(warm.pending or not warm.info for warm in self.warm.values())
+
+    def status(self) -> Message:
+        """As it is shown to the user."""
+        return {
+            "memory_limit": self.memory_limit,
+            "sessions": [warm.status() for warm in self.warm.values() if not warm.is_trunk and not warm.is_over],
+            "trunks": [warm.status() for warm in self.warm.values() if warm.is_trunk],
+            "preloads": [process.status() for process in self.preloads.processes.values()],
+            "last_reason": self.last_reason,
+        }
+
+    def close(self) -> None:
+        """At the daemon's end: they end when nobody is connected to them."""
+        for warm in list(self.warm.values()):
+            warm.control.close()
+
+    def leave(self, but: Pending | None) -> None:
+        """In a fork of the daemon: neither they nor their runs are this process's, except for one run."""
+        for warm in self.warm.values():
+            warm.control.close()
+            if warm.pidfd >= 0:
+                os.close(warm.pidfd)
+            for pending in warm.pending:
+                if pending is not but:
+                    pending.close()
+        self.warm.clear()
+
+    # Runs
+
+    def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
+        """Give a new run to a session, or to workers without one."""
+        self._numbers += 1
+        self._run(Pending(request, conn, fds, self._numbers))
+
+    def _run(self, pending: Pending) -> None:
+        key = session_key(pending.request)
+        self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
+        warm = next((warm for warm in self.warm.values() if warm.key == key), None)
+        if warm is not None:
+            # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        warm = self._trunk(pending)
+        if warm is not None:
+            self._hand_over(warm, pending)
+            return
+        if self.is_kept:
+            reason = self._parts.changed()
+            if reason is not None:
+                resign(pending.conn, pending.fds, reason)
+                return
+        if key in self._bare:
+            known, times = self._bare[key]
+            if times == file_times(times):
+                self._start_bare(pending, known)
+                return
+            # What was in the way may be gone.
+            del self._bare[key]
+        self._start(key, pending)
+
+    def _hand_over(self, warm: Warm, pending: Pending) -> None:
+        warm.pending.append(pending)
+        warm.used = time.monotonic()
+        # A broken session is noticed as an end of file, and the run goes to a fresh one.
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(warm.control, {**pending.request, "run": pending.number}, [pending.conn.fileno(), *pending.fds])
+
+    def _trunk(self, pending: Pending) -> Warm | None:
+        """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
+        base = base_key(pending.request)
+        trunks = [
+            warm
+            for warm in self.warm.values()
+            if warm.is_trunk and warm.base == base and warm.number not in pending.declined
+        ]
+        return max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since), default=None)
+
+    def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
+        self._make_room()
+        request = pending.request
+        ours, theirs = _wire.pair()
+        reaper = None
+        forked = self.preloads.session(request, theirs) if preloaded else None
+        if forked is not None:
+            pid, pidfd, reaper = forked
+            with contextlib.suppress(_wire.Closed):
+                _wire.send(ours, request, [pending.conn.fileno(), *pending.fds])
+        else:
+
+            def main() -> None:
+                from rpytest._session import session_main
+
+                ours.close()
+                session_main(theirs, pending.conn, request, pending.fds, self.is_kept)
+
+            pid = self._fork(main, pending)
+            pidfd = os.pidfd_open(pid)
+        theirs.close()
+        self.warm[ours.fileno()] = Warm(
+            key,
+            pid,
+            pidfd,
+            ours,
+            time.time(),
+            pending,
+            [pending],
+            used=time.monotonic(),
+            cwd=request["cwd"],
+            args=request["argv"],
+            reaper=reaper,
+            base=base_key(request),
+        )
+
+    def _start_bare(self, pending: Pending, known: Message) -> None:
+        def main() -> None:
+            from rpytest._bare import bare_main
+
+            bare_main(pending.conn, pending.request, pending.fds, known)
+
+        self._fork(main, pending)
+        pending.close()
+
+    # Their ends
+
+    def unaccepted(self) -> list[Pending]:
+        """Runs that no session has accepted yet, and whose command lines are there."""
+        return [pending for warm in self.warm.values() for pending in warm.pending if not pending.gone]
+
+    def look_after_runs(self) -> None:
+        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        for pending in self.unaccepted():
+            pending.gone = hung_up(pending.conn)
+        for warm in list(self.warm.values()):
+            # Warm, it only has to take note; not heard yet, it may have taken the run already.
+            if (
+                warm.pending
+                and not warm.info
+                and all(pending.gone for pending in warm.pending)
+                and not has_news(warm.control)
+            ):
+                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
+                for pending in warm.pending:
+                    pending.close()
+                warm.pending = []
+                self._forget(warm)
+
+    def reap(self) -> None:
+        """Wait for all children of the daemon that have ended."""
+        self._reaper.reap({warm.pid for warm in self.warm.values()})
+
+    def shrink(self) -> None:
+        """Let go of what needs too much memory."""
+        if not self.has_grown or time.monotonic() < self._measured + _MEASURED_EVERY:
+            return
+        self._measured, self.has_grown = time.monotonic(), False
+        preloads = [process for process in self.preloads.processes.values() if process.is_ready]
+        reason = f"more than {self.memory_limit} MiB are in use"
+        for kept in _eviction.too_large(self.warm.values(), preloads, self.memory_limit):
+            if isinstance(kept, Warm):
+                log(f"session {kept.pid} goes: {reason}")
+                self._forget(kept)
+                self.last_reason = f"it was let go, as {reason} (`memory_limit`)"
+            else:
+                self.preloads.drop(kept, reason)
+
+    def _make_room(self) -> None:
+        for warm in _eviction.of_no_folder(self.warm.values()):
+            log(f"session {warm.pid} goes: {warm.cwd} is gone")
+            self._forget(warm)
+        for process in list(self.preloads.processes.values()):
+            if not os.path.isdir(process.request["cwd"]):
+                self.preloads.drop(process, f"{process.request['cwd']} is gone")
+        for warm, reason in _eviction.too_many(self.warm.values()):
+            log(f"{'trunk' if warm.is_trunk else 'session'} {warm.pid} goes: {reason}")
+            self._forget(warm)
+
+    def _forget(self, warm: Warm) -> None:
+        self.warm.pop(warm.control.fileno(), None)
+        self._reaper.forget(warm.pid)
+        self.preloads.forget(warm.pid)
+        warm.control.close()
+        if warm.pidfd >= 0:
+            os.close(warm.pidfd)
+
+    # What they say
+
+    def hear(self, warm: Warm) -> None:
+        """It has said something, or is gone."""
+        try:
+            message, fds = _wire.receive(warm.control)
+        except (_wire.Closed, OSError, ValueError):
+            self._lost(warm)
+            return
+        if message.get("ev") == "trunk":
+            self._plant(warm, message, fds)
+            return
+        if warm.is_trunk:
+            self._hear_trunk(warm, message, fds)
+            return
+        _wire.close_all(fds)
+        match message.get("ev"):
+            case "accepted" | "done":
+                if warm.pending:
+                    warm.pending.pop(0).close()
+            case "info":
+                # A run has begun, in the process that waited for it if there was one.
+                warm.info, warm.spare = message, 0
+                if not self.is_kept:
+                    # One run only: the session ends when its host has.
+                    self._forget(warm)
+                self.has_grown = True
+            case "spare":
+                warm.spare = int(message["pid"])
+                self.has_grown = True
+            case "plain":
+                # pytest itself, for one run only; whoever waits for a session gets another one.
+                waiting, warm.pending = warm.pending[1:], warm.pending[:1]
+                warm.key = f"plain {warm.pid}"
+                for run in waiting:
+                    self._run(run)
+            case "stale":
+                self.last_reason = message["reason"]
+                log(f"session {warm.pid} is not reused: {self.last_reason}")
+                self._restart(warm, message.get("learns", False))
+            case "learned":
+                if self.is_kept and warm.first is not None:
+                    self.preloads.learn(warm.first.request, message)
+            case "over":
+                pending, warm.pending = warm.pending, []
+                self._forget(warm)
+                pending += self._fell_trunks(warm)
+                for run in pending[:1]:
+                    self._start(warm.key, run, preloaded=False)
+                for run in pending[1:]:
+                    self._run(run)
+                if warm.first is not None:
+                    self.preloads.refused(warm.first.request, message)
+            case "bare":
+                reason = message["reason"]
+                log(f"session {warm.pid} can't be forked: {reason}")
+                pending, warm.pending = warm.pending, []
+                self._forget(warm)
+                # What is in the way came when tests were selected, as it would in every run.
+                pending += self._fell_trunks(warm)
+                if reason != "asked for":
+                    self._bare[warm.key] = (message, file_times(message["files"]))
+                for run in pending:
+                    self._start_bare(run, message)
+
+    def _plant(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        """A session has forked a trunk."""
+        (fd,) = fds
+        control = _wire.adopt(fd)
+        control.set_inheritable(False)
+        self._numbers += 1
+        self.warm[fd] = Warm(
+            f"trunk {self._numbers}",
+            0,
+            -1,
+            control,
+            time.time(),
+            None,
+            info=message,
+            used=time.monotonic(),
+            cwd=warm.cwd,
+            args=warm.args,
+            is_trunk=True,
+            base=warm.base,
+            number=self._numbers,
+            source=warm.pid,
+        )
+
+    def _fell_trunks(self, warm: Warm) -> list[Pending]:
+        """Let the trunks of a session go; returns the runs that wait for them."""
+        pending = []
+        for trunk in [other for other in self.warm.values() if other.source == warm.pid and other.is_trunk]:
+            pending += trunk.pending
+            trunk.pending = []
+            self._forget(trunk)
+        return pending
+
+    def _hear_trunk(self, warm: Warm, message: Message, fds: list[int]) -> None:
+        run = next((pending for pending in warm.pending if pending.number == message.get("run")), None)
+        match message.get("ev"):
+            case "info":
+                warm.info, warm.pid = message, int(message["pid"])
+                (warm.pidfd,) = fds
+                return
+            case "spare":
+                warm.spare = int(message["pid"])
+                self.has_grown = True
+            case "accepted" if run is not None:
+                warm.spare = 0
+                warm.pending.remove(run)
+                run.close()
+            case "declined" if run is not None:
+                warm.pending.remove(run)
+                run.declined.add(warm.number)
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
+                if message.get("edited"):
+                    # After this edit it is of no use.
+                    self._fell(warm)
+                self._run(run)
+            case "stale":
+                self.last_reason = message["reason"]
+                log(f"trunk {warm.pid} is not reused: {self.last_reason}")
+                self._fell(warm)
+        _wire.close_all(fds)
+
+    def _fell(self, trunk: Warm) -> None:
+        """Let a trunk go that has found something changed."""
+        for source in _eviction.idle(self.warm.values()):
+            # It was made from the same files, and would find the same.
+            if source.pid == trunk.source:
+                self._forget(source)
+        self._restart(trunk)
+
+    def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
+        pending, warm.pending = warm.pending, []
+        if has_more_to_say:
+            # It ends when its run has.
+            warm.key, warm.is_over = f"over {warm.pid}", True
+        else:
+            self._forget(warm)
+        for run in pending:
+            self._run(run)
+
+    def _lost(self, warm: Warm) -> None:
+        if warm.info and warm.pending:
+            # It was warm and died before it took the run: a fresh one takes it.
+            self.last_reason = "the session's process died"
+            self._restart(warm)
+            return
+        # It died while it collected. Who only waited for it gets one that is not to blame.
+        collected_for = [pending for pending in warm.pending if pending is warm.first]
+        waiting = [pending for pending in warm.pending if pending is not warm.first]
+        warm.pending = []
+        cause = self._reaper.cause(warm.pid, warm.reaper) if collected_for else ""
+        self._forget(warm)
+        for pending in collected_for:
+            log(f"session {warm.pid} {cause} while it collected")
+            if cause in _BY_COMMAND_LINE:
+                # It has passed a signal on, and knows what it means when the connection ends.
+                pending.close()
+                continue
+            hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
+            refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
+            pending.close()
+        for pending in waiting:
+            self._run(pending)
