@@ -55,7 +55,7 @@ class AddedFinalizers:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            from rpytest._shared import group
+            from rpytest._finalizers import group
 
             raise group(f"errors while tearing down {node!r}", errors)
         return result

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.runner import call_and_report
-from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _identity, _live, _process, _record, _wire
+from rpytest import _identity, _live, _process, _record
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
+from rpytest._basetemp import use_host_basetemp
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
@@ -23,7 +23,6 @@ from rpytest._news import Herald
 
 if TYPE_CHECKING:
     import warnings
-    from pathlib import Path
 
     from rpytest import _native
     from rpytest._live import LiveLog
@@ -364,30 +363,3 @@ def _interrupt_location() -> str:
     excinfo = pytest.ExceptionInfo.from_current()
     crash = getattr(excinfo.getrepr(), "reprcrash", None)
     return f"{crash.path}:{crash.lineno}" if crash is not None else ""
-
-
-class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
-    """A temp path factory that asks the host for the run's base directory when it is first needed."""
-
-    _birth: Birth
-
-    def getbasetemp(self) -> Path:
-        """The worker's own directory, `popen-gwN`, in the run's base directory."""
-        if self._basetemp is None and self._given_basetemp is None:
-            from pathlib import Path
-
-            _wire.send(self._birth.host, {"op": "basetemp"})
-            answer, _ = _wire.receive(self._birth.host)
-            if "error" in answer:
-                raise OSError(answer["error"])
-            self._given_basetemp = Path(answer["path"]) / f"popen-{self._birth.name}"
-        return super().getbasetemp()
-
-
-def use_host_basetemp(config: pytest.Config, birth: Birth) -> None:
-    """Make the configuration's temp path factory ask the host."""
-    factory: Any = getattr(config, "_tmp_path_factory", None)
-    if factory is not None:
-        factory.__class__ = _WorkerTemp
-        factory._birth = birth
-        factory._given_basetemp = factory._basetemp = None
