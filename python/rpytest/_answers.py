@@ -49,7 +49,7 @@ class LocalAnswers:
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`Answers`."""
         if self._encoder is None:
-            # A controller, which may look at the result, has no items to make reports from.
+            # If a controller looks at the result: it has no items to make reports from.
             self._encoder = Encoder(self.collected.config, self.collected.xml, every_report=True)
         return self.summary.crashed(message, stack, kept, self._encoder)
 

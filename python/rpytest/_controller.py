@@ -183,6 +183,7 @@ class Controller:
             # While it waited, or while it answered: who has given it up reports by itself, and wants no word of it.
             self.is_forsaken = True
             self.interruption = Interruption("the run was given up", "")
+            self.terminal.silence()
             raise KeyboardInterrupt from None
 
     def _serve(self, session: pytest.Session) -> bool:

@@ -153,15 +153,23 @@ class Encoder:
         ]
         return _record.dump([self._data(report) for report in kept])
 
-    def test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> tuple[int, bytes, bool]:
-        """Encode one test: record flags, body, and whether the command line should look at it at once."""
+    def test(
+        self,
+        reports: Sequence[pytest.TestReport],
+        recorded: Sequence[bytes],
+        junit_reports: Sequence[pytest.TestReport] | None = None,
+    ) -> tuple[int, bytes, bool]:
+        """Encode one test: record flags, body, and whether the command line should look at it at once.
+
+        ``junit_reports``: those that the junit file is made from, if not all of them are.
+        """
         plain = self._is_plain_test(reports, recorded)
         # Before anybody is asked for its status: pytest 9 makes a passed test with failed subtests fail there, which `--maxfail` doesn't count.
         failures = [report.outcome == "failed" and not hasattr(report, "wasxfail") for report in reports]
         statuses = [] if plain else self._statuses(reports)
         junit, counts = "", _record.NO_COUNTS
         if self.xml is not None:
-            for report in reports:
+            for report in reports if junit_reports is None else junit_reports:
                 self.xml.log_report(report)
             junit, counts = self.xml.take()  # type: ignore[assignment]
         if plain:

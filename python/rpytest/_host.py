@@ -383,11 +383,15 @@ class Host:
         bodies = _wire.read_all(fd, int(message["len"]))
         began = time.monotonic()
         # A run that has passed is not reported: without a report, every test has a result.
-        has_run = {record[0] for record in split_bodies(memoryview(bodies)) if record[2] == _record.TEST}
-        records = self._finalize(message, [fd], has_run, int(message.get("failures") or 0))
+        ran_in = {
+            test: (slot, incarnation)
+            for test, _, kind, slot, incarnation, _ in split_bodies(memoryview(bodies))
+            if kind == _record.TEST
+        }
+        records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
         os.close(fd)
         for test, body in records:
-            bodies += BODY_HEAD.pack(test, 0, _record.TEST, 0, 0, len(body)) + body
+            bodies += BODY_HEAD.pack(test, 0, _record.TEST, *ran_in.get(test, (0, 0)), len(body)) + body
             if message["status"] == 0 and _record.decode_test(memoryview(body), False).reports:
                 message["status"] = 1
         if self.interruption is not None and message["status"] in (0, 1):

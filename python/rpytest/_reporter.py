@@ -10,6 +10,7 @@ import io
 import re
 import struct
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,8 @@ from _pytest.terminal import TerminalReporter
 
 from rpytest import _longrepr, _record
 from rpytest._cache import Cache, not_a_worker
-from rpytest._encode import Encoder, decode_warning, needs_every_report, skip_reason, third_party
+from rpytest._encode import Encoder, decode_warning, needs_every_report, third_party
+from rpytest._nodes import Gateway, Spec
 from rpytest._wire import Message
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
@@ -94,6 +96,11 @@ class Terminal:
             self.stream.write(self.header + self.take())
             self.reporter._tw._file = self.stream
             self.is_redirected = False
+
+    def silence(self) -> None:
+        """Nobody wants its text any more."""
+        if self.reporter is not None:
+            self.reporter._tw._file = Buffer(False)
 
     def renew(self) -> None:
         """A plugin may have put another reporter in the place of pytest's since: redirect that one."""
@@ -216,27 +223,25 @@ class Summary:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
 
         ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. ``kept``: reports of its other phases, if not all
-        of them had passed: what it had come to before is shown with its failure. A test that had passed when its worker died in the teardown
-        counts as passed and as failed: as one with an error in its teardown does in pytest, and such a death in pytest-xdist.
+        of them had passed. A test whose worker died in the teardown had passed by then, or been skipped: that counts, too, as with an error in the
+        teardown in pytest, and with such a death in pytest-xdist. A failure before is shown with this one. In the junit file it is one test.
         """
         item = self._item(int(message["test"]))
         outcome = message.get("outcome") or "failed"
         report = self._report(item, "call", outcome, message["message"], 0.0, float(message.get("duration") or 0.0))
         vars(report).update(message.get("attributes") or {})
+        before = []
         for data in _record.load(kept) if kept else ():
             earlier = decode_report(self.config, data)
             if earlier.outcome == "failed":
                 report.sections += [(f"Failure before, in its {earlier.when}", earlier.longreprtext), *earlier.sections]
-            elif earlier.outcome == "skipped":
-                what = "expected failure" if hasattr(earlier, "wasxfail") else "skipped"
-                report.sections.append(("Before", f"{what}: {skip_reason(earlier)}"))
+            else:
+                before.append(earlier)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
-        has_passed = (
-            message.get("when") == "teardown" and message["in_flight"] and not kept and not message.get("again")
-        )
-        before = [self._report(item, "call", "passed", None, 0.0, 0.0)] if has_passed else []
-        _, body, _ = encoder.test([*before, report], ())
+        if message.get("when") == "teardown" and message["in_flight"] and not kept and not message.get("again"):
+            before = [self._report(item, "call", "passed", None, time.time(), 0.0)]
+        _, body, _ = encoder.test([*before, report], (), junit_reports=[report])
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
@@ -355,10 +360,11 @@ class Summary:
 
 
 class _Node:
-    """A worker as pytest's failure sections know it."""
+    """A worker as pytest's failure sections know it, and hooks that ask a report for its worker's name."""
 
     def __init__(self, slot: int) -> None:
         self._workerinfocache = worker_line(slot)
+        self.gateway = Gateway(Spec(f"gw{slot}"))
 
 
 def has_labels(config: pytest.Config) -> bool:

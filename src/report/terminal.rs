@@ -149,6 +149,9 @@ impl Terminal {
         if let Some(test) = test {
             self.screen.write(&format!(" while running {test}"), &[]);
         }
+        if replacement == Replacement::Ending {
+            self.screen.write(" (not replaced)", &[]);
+        }
         let next = match replacement {
             Replacement::Coming => format!("replacing crashed worker gw{slot}"),
             Replacement::NothingLeft => {

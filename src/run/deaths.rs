@@ -98,12 +98,7 @@ impl Run<'_> {
         }
         let replacement = self.replace(slot);
         if let Replacement::Limit(limit) = replacement {
-            self.crash_limit.get_or_insert_with(|| {
-                format!(
-                    "xdist: {} (`--max-worker-restart`)",
-                    limit_reached(slot, limit)
-                )
-            });
+            self.crash_limit = Some(format!("xdist: {}", limit_reached(slot, limit)));
         }
         let inventory = self.inventory;
         let nodeid = in_flight.as_ref().map(|lost| inventory.shown(lost.test));
@@ -144,7 +139,9 @@ impl Run<'_> {
             return Replacement::Ending;
         }
         if self.segment.unclaimed_for(slot) == 0 {
-            return if self.crashes > limit {
+            return if self.crash_limit.is_some() {
+                Replacement::Ending
+            } else if self.crashes > limit {
                 Replacement::Limit(limit)
             } else {
                 Replacement::NothingLeft
@@ -157,7 +154,11 @@ impl Run<'_> {
             }
             None => {
                 self.out_of_restarts = true;
-                Replacement::Limit(limit)
+                // It is said once.
+                match self.crash_limit {
+                    Some(_) => Replacement::Ending,
+                    None => Replacement::Limit(limit),
+                }
             }
         }
     }

@@ -121,7 +121,8 @@ impl Run<'_> {
             status,
             not_run: unfinished,
             stopped: self.verdict.describe(),
-            interrupted: self.verdict.interrupted().is_some(),
+            interrupted: self.verdict.interrupted().is_some()
+                && !self.verdict.success_was_asked_for(),
             summary,
             suite_properties: std::mem::take(&mut self.properties),
             notes: self

@@ -10,6 +10,7 @@ use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode::{self, Stop, StopReason};
 use crate::error::Error;
 use crate::event::RunEvent;
+use crate::plan::history::Sample;
 use crate::pool::{Death, Worker};
 
 impl Run<'_> {
@@ -224,8 +225,13 @@ impl Run<'_> {
         }
         let asked = self.asked.iter().position(|lost| lost.test == test);
         let worker = self.segment.claim_of(test);
+        let mut has_run = false;
         let slot = match asked {
-            Some(at) => self.asked.swap_remove(at).slot,
+            Some(at) => {
+                let lost = self.asked.swap_remove(at);
+                has_run = lost.in_flight;
+                lost.slot
+            }
             None => {
                 self.late_record = !more;
                 worker.map_or(0, |(slot, _)| slot)
@@ -242,6 +248,10 @@ impl Run<'_> {
             self.revived_at = None;
         } else {
             self.ledger.finish(test);
+        }
+        if has_run {
+            // A crash is the test's last outcome, too.
+            self.samples.push((test, Sample::of(&result)));
         }
         let incarnation = worker.map_or(0, |(_, incarnation)| incarnation);
         self.bodies

@@ -124,7 +124,8 @@ def final_line(results: dict[str, Seen]) -> dict[str, int]:
     for nodeid, seen in results.items():
         counted = _counted(nodeid)
         if seen.crashed:
-            # In its teardown it had passed, if it was to.
-            counted = ["failed", "passed"] if seen.crashed_late and "passed" in counted else ["failed"]
+            # In its teardown it had passed, or been skipped, if it was to.
+            before = [word for word in counted if word not in ("failed", "errors")] if seen.crashed_late else []
+            counted = ["failed", *before]
         counts.update(counted)
     return dict(counts)

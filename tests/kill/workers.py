@@ -146,6 +146,11 @@ class Round:
         must = {said.nodeid for said in dead if said.in_flight == 1}
         may = {said.nodeid for said in dead if said.in_flight}
         problems = truth.check_results(reference, results, must, may)
+        for said in dead:
+            # What a worker noted and what the command line read; between the two letters either may be right.
+            late = {"setup": False, "teardown": True}.get(said.phase)
+            if said.in_flight == 1 and late not in (None, said.nodeid in results and results[said.nodeid].crashed_late):
+                problems.append(f"died in its {said.phase}, but is said to have died in another phase: {said.nodeid}")
         if status != 1:
             problems.append(f"exit status {status} instead of 1")
         # One line for each death and no others; a kill that came after the goodbye may have one, too.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -99,17 +101,35 @@ def test_host_killed_by_a_test(project: Project) -> None:
     assert result.outcome("[5]") == "error"
 
 
+LIVE = """
+        import pytest
+
+        class Live(TerminalReporter):
+            pass
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_configure(config):
+            plain = config.pluginmanager.getplugin("terminalreporter")
+            config.pluginmanager.unregister(plain)
+            config.pluginmanager.register(Live(config), "terminalreporter")
+"""
+
+
+@pytest.mark.parametrize("terminal", ["plain", "live"])
 @pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
-def test_host_killed_while_a_controller_reports(project: Project, args: tuple[str, ...]) -> None:
+def test_host_killed_while_a_controller_reports(project: Project, args: tuple[str, ...], terminal: str) -> None:
     """Its hooks are behind when the command line gives it up: it ends without a word."""
     project.write(
         conftest="""
         import os, time
 
+        from _pytest.terminal import TerminalReporter
+
         def pytest_runtest_logreport(report):
             if "PYTEST_XDIST_WORKER" not in os.environ:
                 time.sleep(0.1)
-        """,
+        """
+        + LIVE * (terminal == "live"),
         test_kills="""
         import os, signal, time
         import pytest
@@ -126,6 +146,7 @@ def test_host_killed_while_a_controller_reports(project: Project, args: tuple[st
     result = project.rpytest(*args)
     assert result.status == 3
     assert "went away while the tests were running" in result.stderr
+    assert "given up" not in result.stdout, result
     assert "INTERNALERROR" not in result.stdout + result.stderr, result
     assert "Traceback" not in result.stdout + result.stderr, result
     assert len(result.outcomes) == 10
@@ -180,21 +201,29 @@ def test_result_of_a_test_whose_teardown_ends_the_process(project: Project, args
         def test_skips(ends): pytest.skip("not today")
         @pytest.mark.xfail(reason="as expected")
         def test_xfails(ends): assert 0
+        @pytest.mark.xfail(reason="as expected")
+        def test_xpasses(ends): pass
         def test_other(): pass
         """,
     )
-    result = project.rpytest(*args, "-rfsxp")
+    file = project.scratch / "deaths.xml"
+    result = project.rpytest(*args, "-rfsxXp", f"--junitxml={file}", junit=False)
     assert result.status == 1
-    # What had passed counts as that, too, as under pytest with an error in its teardown.
-    assert result.counts == {"passed": 2, "failed": 4}
+    # What had passed or been skipped counts as that, too, as under pytest with an error in the teardown.
+    assert result.counts == {"passed": 2, "failed": 5, "skipped": 1, "xfailed": 1, "xpassed": 1}
     assert "assert 1 == 2" in result.stdout and "what it wrote" in result.stdout
-    assert "skipped: not today" in result.stdout and "expected failure: as expected" in result.stdout
-    for name in ("passes", "fails", "skips", "xfails"):
+    assert "not today" in result.stdout and "as expected" in result.stdout
+    # It is the last that is known of them, too.
+    known = json.loads(project.rpytest("--inventory-status", "--inventory-format=json", junit=False).stdout)
+    assert (known["tests"], known["failed"]) == (6, 5)
+    # One test, one outcome, in the junit file.
+    assert ElementTree.parse(file).getroot()[0].get("tests") == "6"
+    outcomes = {case.id.partition("::")[2]: case.outcome for case in junit_files.read(file)}
+    for name in ("passes", "fails", "skips", "xfails", "xpasses"):
         assert re.search(
             rf"crashed while running 'test_a.py::test_{name}': exit status 3 \(in its teardown\)", result.stdout
         )
-        # One test, one outcome, in the junit file, too.
-        assert result.outcome(f"test_{name}") == "failed"
+        assert outcomes[f"test_{name}"] == "failed"
 
 
 @pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
@@ -234,7 +263,7 @@ def test_too_many_deaths(project: Project) -> None:
     assert result.status == 1
     assert len(result.outcomes) == 30
     assert set(result.outcomes.values()) == {"failed"}
-    assert re.search(r"!! xdist: maximum crashed workers reached: 3 \(`--max-worker-restart`\) !!", result.stdout)
+    assert re.search(r"!! xdist: maximum crashed workers reached: 3 !!", result.stdout)
     messages = [case.message for case in result.cases or ()]
     assert sum("crashed while running" in message for message in messages) == 5
     assert (

@@ -198,6 +198,54 @@ class TestLines:
                 streamed = next(line for line in result.lines if line.endswith("test_a.py::test_3 FAILED"))
                 assert result.lines[named[0]].partition("]")[0] == streamed.partition("]")[0]
 
+    def test_verbose_failures_have_a_node_that_hooks_may_ask(self, guide: Project) -> None:
+        guide.fill(
+            guide.path / "guide",
+            {
+                "conftest.py": """
+                def pytest_terminal_summary(terminalreporter):
+                    for report in terminalreporter.stats["failed"]:
+                        where = report.node.gateway.id if hasattr(report, "node") else "main"
+                        terminalreporter.write_line(f"{report.nodeid} was in {where}")
+                """
+            },
+        )
+        for args in ((), ("-v",), ("-v", "--dist=each")):
+            result = guide.rpytest("-n2", *args, junit=False, cwd=guide.path / "guide")
+            assert result.status == 1 and result.counts["failed"] == (2 if len(args) == 2 else 1), result
+            assert re.search(r"^test_a.py::test_3 was in (gw[01]|main)$", result.stdout, re.M), result
+
+    def test_teardown_of_what_is_shared_names_the_worker_of_its_test(self, guide: Project) -> None:
+        guide.fill(
+            guide.path / "guide",
+            {
+                "conftest.py": """
+                import pytest
+
+                @pytest.fixture(scope="session")
+                def shared():
+                    yield
+                    raise OSError("left open")
+                """,
+                "test_a.py": """
+                import time
+                import pytest
+
+                @pytest.mark.parametrize("i", range(6))
+                def test_x(shared, i):
+                    time.sleep(0.1)
+                    assert i
+                """,
+                "test_b.py": "",
+            },
+        )
+        result = guide.rpytest("-n3", "-v", "--order", "collected", junit=False, cwd=guide.path / "guide")
+        assert result.counts == {"failed": 1, "passed": 5, "errors": 1} or result.counts["error"] == 1, result
+        (streamed,) = [line for line in result.lines if re.match(r"\[worker \d\] .* ERROR$", line)]
+        at = next(at for at, line in enumerate(result.lines) if "ERROR at teardown of" in line)
+        named = next(line for line in result.lines[at:] if rich.WORKER_LINE.match(line))
+        assert named.partition("]")[0] == streamed.partition("]")[0], result
+
     def test_default(self, guide: Project) -> None:
         result = self.run(guide, n=1)
         start = result.lines.index("1 worker [4 items]")

@@ -1,6 +1,6 @@
 //! The three forms of streamed output.
 
-use rpytest::event::{Outcome, Replacement, Report, RunEvent, RunStart, TestResult, When};
+use rpytest::event::{Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, TestResult, When};
 use rpytest::report::{Reporter, Screen, ScreenOptions};
 
 use crate::{Out, end, failed, passed, report, reporters, result, run, skipped, start};
@@ -233,6 +233,29 @@ fn a_file_or_pipe_is_told_how_many_workers_were_created() {
 }
 
 #[test]
+fn what_did_not_run() {
+    let said = |interrupted| {
+        let out = Out::default();
+        let mut all = reporters(&out.screen(80, false));
+        let begin = start(3, 0);
+        let last = RunEnd {
+            not_run: 2,
+            interrupted,
+            ..end(1.0)
+        };
+        for event in [RunEvent::Started(&begin), RunEvent::Ended(&last)] {
+            all.event(&event).expect("memory can be written");
+        }
+        out.text().lines().nth(2).map(str::to_owned)
+    };
+    assert_eq!(said(false).as_deref(), Some("2 of 3 tests did not run"));
+    assert_eq!(
+        said(true).as_deref(),
+        Some("Interrupted: 2 of 3 tests did not run")
+    );
+}
+
+#[test]
 fn what_becomes_of_a_crashed_workers_place() {
     let said = |replacement| {
         let out = Out::default();
@@ -244,20 +267,23 @@ fn what_becomes_of_a_crashed_workers_place() {
             replacement,
         })
         .expect("memory can be written");
-        out.text().replace("[worker 1] node down: SIGKILL\n", "")
+        out.text().replace("[worker 1] node down: SIGKILL", "")
     };
-    assert_eq!(said(Replacement::Coming), "replacing crashed worker gw1\n");
+    assert_eq!(
+        said(Replacement::Coming),
+        "\nreplacing crashed worker gw1\n"
+    );
     assert_eq!(
         said(Replacement::NothingLeft),
-        "replacing crashed worker gw1: not needed, no test is left to start\n"
+        "\nreplacing crashed worker gw1: not needed, no test is left to start\n"
     );
     assert_eq!(
         said(Replacement::Limit(0)),
-        "worker gw1 crashed and worker restarting disabled\n"
+        "\nworker gw1 crashed and worker restarting disabled\n"
     );
     assert_eq!(
         said(Replacement::Limit(2)),
-        "maximum crashed workers reached: 2\n"
+        "\nmaximum crashed workers reached: 2\n"
     );
-    assert_eq!(said(Replacement::Ending), "");
+    assert_eq!(said(Replacement::Ending), " (not replaced)\n");
 }
