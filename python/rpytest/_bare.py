@@ -21,9 +21,10 @@ from rpytest import _debug, _identity, _plugin, _process, _record, _shard, _watc
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._control import Client, Ended, Start, fork_detached
+from rpytest._entry import enter
 from rpytest._fork import restart_faulthandler, stop_capture
 from rpytest._host import Child, Host
-from rpytest._session import Role, enter, useful
+from rpytest._role import Role, useful
 from rpytest._stale import Dependencies
 from rpytest._wire import Message
 from rpytest._worker import Birth, Worker

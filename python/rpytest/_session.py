@@ -7,23 +7,17 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import socket
 import sys
-import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from _pytest.config import ExitCode
 
 from rpytest import (
-    __version__,
     _adapters,
-    _arguments,
     _debug,
-    _distribution,
-    _fixtures,
     _held,
     _identity,
     _looks,
@@ -34,85 +28,22 @@ from rpytest import (
     _steps,
     _watch,
     _wire,
-    _xdist,
 )
 from rpytest._cache import save_without_run
 from rpytest._collected import describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
-from rpytest._controller import Controller
-from rpytest._controllers import Controllers, News
-from rpytest._encode import CollectingXML, install_junit
+from rpytest._controllers import Controllers
+from rpytest._entry import enter, finish_plain
 from rpytest._reporter import Terminal
+from rpytest._role import Role, useful
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
 from rpytest._trunk import Trunk
 from rpytest._warm import refuse
-from rpytest._worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rpytest._preload import Preload
     from rpytest._wire import Message
-
-
-def useful(workers: int, session: pytest.Session) -> int:
-    """No more workers than tests, unless each worker runs them all."""
-    each = session.config.option.rpytest_dist == "each"
-    return workers if each else min(workers, len(session.items))
-
-
-class Role:
-    """What a process in the worker role has while pytest runs in it."""
-
-    #: Among processes that collect the same, the one that speaks for all.
-    is_first = True
-
-    def __init__(self) -> None:
-        self.terminal: Terminal | None = None
-        self.xml: CollectingXML | None = None
-        self.worker: Worker | None = None
-        self.controller: Controller | None = None
-        self.news = News()
-        #: Workers that were asked for.
-        self.workers = 0
-        self.has_collected = False
-        self.session: pytest.Session | None = None
-
-    def run_pytest(self, argv: list[str], surface: _plugin.Surface) -> int:
-        """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
-        try:
-            return int(run_pytest(argv, [surface, _fixtures, self.news, Hooks(self)]))
-        except BaseException as error:
-            status = _escaped(error, self.has_collected)
-            if self.controller is not None and status == 0:
-                # `sys.exit(0)` in a hook at the end does not make failures good.
-                return self.controller.status_of_tests()
-            if self.worker is not None and status:
-                self.worker.abort(status)
-            if self.worker is None and status == 0 and self.session is not None:
-                # Neither does it where pytest itself runs.
-                return int(self.session.exitstatus)
-            return status
-
-    def configured(self, config: pytest.Config) -> None:
-        """pytest and its plugins are configured, the session begins."""
-
-    def started(self, session: pytest.Session) -> None:
-        """The session is there, nothing is collected yet."""
-
-    def become_controller(self, config: pytest.Config, start: Start, arguments: list[str]) -> None:
-        """In a fork of the base: from here on pytest runs as a controller."""
-        message = start.message
-        if message.get("argv", arguments) != arguments:
-            # Of another command line, which its session has accepted.
-            known = _arguments.Arguments(config, arguments)
-            arguments = list(message["argv"])
-            different = known.compare(arguments, counted=False)
-            _arguments.apply(config, arguments, different, *known.resolve(different))
-            _plugin.settle_options(config)
-        self.controller = Controller(start, int(message["workers"]), str(message["uid"]), arguments)
-        self.controller.enter(config)
 
 
 class Session(Role):
@@ -384,42 +315,6 @@ class Session(Role):
         finish_plain(self.conn, self.control, status)
 
 
-class Hooks:
-    """The hooks of a process in the worker role before it works."""
-
-    def __init__(self, role: Role) -> None:
-        self.role = role
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """After pytest's own plugins: redirect the terminal reporter, create the junit writer."""
-        if hasattr(config, "workerinput"):
-            self.role.terminal = Terminal(config)
-            self.role.xml = install_junit(config, self.role.is_first)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """After everybody has configured itself."""
-        self.role.session = session
-        if self.role.terminal is not None:
-            self.role.terminal.session = session
-            self.role.terminal.renew()
-        self.role.configured(session.config)
-        self.role.started(session)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_report_header(self) -> Iterator[None]:
-        """It is written anew for a run with other arguments where these were read for it: that is no dependency."""
-        with _looks.looks.for_header():
-            return (yield)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection(self) -> None:
-        """What was written so far is the header of every run."""
-        if self.role.terminal is not None:
-            self.role.terminal.end_header()
-
-
 def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
     """Refuse a plugin that has taken the terminal reporter away: it means to draw everything itself, as one process sees it."""
     had = terminal is not None and terminal.reporter is not None
@@ -428,65 +323,6 @@ def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
             "a plugin has removed pytest's terminal reporter, so it can't be told of what workers do\n"
             "hint: `-n 0` runs pytest itself; or leave the option out that asks for the plugin's output (`--rich`?)"
         )
-
-
-def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
-    """`pytest.main` under the name of our program."""
-    import _pytest.config as implementation
-
-    if any(arg == "--version" or (arg.startswith("-V") and not arg.strip("-V")) for arg in args):
-        sys.stdout.write(f"rpytest {__version__}\n")
-        sys.stdout.flush()
-    main: Any = getattr(implementation, "_main", None)
-    if main is not None:
-        return main(args=args, plugins=plugins, prog="rpytest")  # type: ignore[no-any-return]
-    return pytest.main(args, plugins=plugins)
-
-
-def _escaped(error: BaseException, has_collected: bool) -> int:
-    """Print an exception that ended pytest's main function; returns the exit status that the interpreter would give."""
-    flush = _process.flush_streams
-    flush()
-    trace = error.__traceback__
-    while (
-        trace is not None
-        and trace.tb_next is not None
-        and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__)
-    ):
-        # Ours: of no use to whoever wrote the hook.
-        trace = trace.tb_next
-    if isinstance(error, SystemExit):
-        if error.code is None or isinstance(error.code, int):
-            status = (error.code or 0) & 0xFF
-        else:
-            sys.stderr.write(f"{error.code}\n")
-            status = ExitCode.TESTS_FAILED
-        if status == 0 and not has_collected:
-            # No test has run: that is no success.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            sys.stderr.write(
-                f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n"
-            )
-            sys.stderr.write("hint: raise `pytest.exit` or `pytest.skip` there instead\n")
-            status = ExitCode.INTERNAL_ERROR
-    elif isinstance(error, KeyboardInterrupt):
-        sys.stderr.write("interrupted\n")
-        status = ExitCode.INTERRUPTED
-    else:
-        traceback.print_exception(type(error), error, trace)
-        status = ExitCode.TESTS_FAILED
-    flush()
-    return int(status)
-
-
-def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
-    """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
-    _process.run_exit_functions()
-    with contextlib.suppress(_wire.Closed, OSError):
-        _wire.send(control, {"ev": "done"})
-    with contextlib.suppress(_wire.Closed, OSError):
-        _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
-    _process.leave(0)
 
 
 def session_main(
@@ -511,31 +347,3 @@ def session_main(
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
     _identity.watch_environment(session.watch)
     session.main()
-
-
-def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
-    """Take over the command line's environment, directory and streams."""
-    _process.keep_private(conn)
-    os.umask(int(request["umask"]))
-    os.chdir(request["cwd"])
-    _process.adopt_environment(request["env"])
-    _process.adopt_streams(fds)
-    _process.adopt_affinity(request["affinity"])
-    _process.default_signals()
-    # What the daemon knows of the folders on the path may be long ago.
-    importlib.invalidate_caches()
-    _distribution.install()
-    sys.argv = [request["prog"], *request["argv"]]
-    # As for a console script: the folder of the program; as for `python -m`: the current one.
-    sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
-    if request.get("cwd_on_path"):
-        sys.path[0] = os.getcwd()
-    _xdist.install()
-    announce_process(conn, "collecting")
-
-
-def announce_process(conn: socket.socket, event: str) -> None:
-    """Tell the command line which process interrupts should go to."""
-    pidfd = os.pidfd_open(os.getpid())
-    _wire.send(conn, {"ev": event, "pid": os.getpid()}, [pidfd])
-    os.close(pidfd)

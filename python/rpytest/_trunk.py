@@ -25,6 +25,7 @@ from rpytest._control import Died, Ended, fork_detached
 from rpytest._editable import Editable
 from rpytest._edits import Edits
 from rpytest._encode import plugin_name, third_party
+from rpytest._entry import announce_process, finish_plain
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler, truncate_log_file
 from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
 from rpytest._memo import Memo
@@ -505,8 +506,6 @@ class Trunk:
 
     def _accept(self) -> None:
         """From here on everything goes as in a session of its own."""
-        from rpytest._session import announce_process, finish_plain
-
         role = self.role
         assert role.controllers is not None
         ended = self._start_controller() if role.controllers.base is not None else None

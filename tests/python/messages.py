@@ -24,4 +24,5 @@ def assert_clear(result: Result) -> None:
     assert "_daemon.py" not in text, result
     assert "_sessions.py" not in text, result
     assert "_session.py" not in text, result
+    assert "_role.py" not in text, result
     assert "Traceback" not in result.stderr.replace("INTERNALERROR> Traceback", ""), result

@@ -1,0 +1,53 @@
+"""How a process takes over what the command line has (directory, environment, streams), and how it tells the exit status when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import _distribution, _process, _wire, _xdist
+
+if TYPE_CHECKING:
+    from rpytest._wire import Message
+
+
+def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
+    """Take over the command line's environment, directory and streams."""
+    _process.keep_private(conn)
+    os.umask(int(request["umask"]))
+    os.chdir(request["cwd"])
+    _process.adopt_environment(request["env"])
+    _process.adopt_streams(fds)
+    _process.adopt_affinity(request["affinity"])
+    _process.default_signals()
+    # What the daemon knows of the folders on the path may be long ago.
+    importlib.invalidate_caches()
+    _distribution.install()
+    sys.argv = [request["prog"], *request["argv"]]
+    # As for a console script: the folder of the program; as for `python -m`: the current one.
+    sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
+    if request.get("cwd_on_path"):
+        sys.path[0] = os.getcwd()
+    _xdist.install()
+    announce_process(conn, "collecting")
+
+
+def announce_process(conn: socket.socket, event: str) -> None:
+    """Tell the command line which process interrupts should go to."""
+    pidfd = os.pidfd_open(os.getpid())
+    _wire.send(conn, {"ev": event, "pid": os.getpid()}, [pidfd])
+    os.close(pidfd)
+
+
+def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
+    """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
+    _process.run_exit_functions()
+    with contextlib.suppress(_wire.Closed, OSError):
+        _wire.send(control, {"ev": "done"})
+    with contextlib.suppress(_wire.Closed, OSError):
+        _wire.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+    _process.leave(0)
