@@ -43,6 +43,7 @@ from rpytest._warm import refuse
 
 if TYPE_CHECKING:
     from rpytest._preload import Preload
+    from rpytest._selection import Selection
     from rpytest._wire import Message
 
 
@@ -86,6 +87,11 @@ class Session(Role):
         #: Shows packages that a preload has imported.
         self.finder: _held.Finder | None = None
 
+    @property
+    def selection(self) -> Selection | None:
+        """In a process of its trunk's that is one run."""
+        return None if self.trunk is None else self.trunk.selection
+
     # pytest's life cycle
 
     def main(self) -> NoReturn:
@@ -97,8 +103,8 @@ class Session(Role):
             self.controller.end(status)
         if self.worker is not None:
             self.worker.goodbye(status)
-        if self.trunk is not None:
-            self.trunk.confirm()
+        if self.selection is not None:
+            self.selection.confirm()
         if self.terminal is not None and self.terminal.session is not None:
             save_without_run(self.terminal.session)
         client = self.controllers.client if self.controllers is not None else None
@@ -206,12 +212,11 @@ class Session(Role):
             _shard.mark(config)
             return None
         self.watch.active = False
-        is_selection = self.trunk is not None and self.trunk.is_run
         _looks.end(config)
         self.dependencies.stop_watching()
         if self.graph is not None:
             self.graph.stop()
-        if not is_selection:
+        if self.selection is None:
             self.dependencies.snapshot(config, session)
         obstacle = self.watch.reader or self.controllers.obstacle()
         if obstacle is not None:
@@ -230,8 +235,8 @@ class Session(Role):
         refusing = _refusing.made_for_one_process()
         if refusing is not None:
             self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
-        if self.trunk is not None:
-            self.trunk.confirm()
+        if self.selection is not None:
+            self.selection.confirm()
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
@@ -247,8 +252,8 @@ class Session(Role):
             self.watch,
             self.graph,
         )
-        waiting = self.trunk.ahead.waiting if self.trunk is not None else None
-        worker = self.worker = server.serve_selection(waiting) if is_selection else server.serve()
+        selection = self.selection
+        worker = self.worker = server.serve() if selection is None else server.serve_selection(selection.waiting)
         worker.enter(config, session, self.xml)
         worker.run()
         return True
@@ -260,8 +265,8 @@ class Session(Role):
             self.controllers.give_up()
         self.tell_dependencies()
         _process.run_exit_functions()
-        if self.trunk is not None and self.trunk.is_run:
-            self.trunk.hand_back(reason)
+        if self.selection is not None:
+            self.selection.hand_back(reason)
         try:
             files = self.dependencies.project_files()
             known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
@@ -277,8 +282,8 @@ class Session(Role):
 
     def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
-        if self.trunk is not None and self.trunk.is_run:
-            own.add(self.trunk.control.fileno())
+        if self.selection is not None:
+            own.add(self.selection.control.fileno())
         if self.controllers is not None:
             own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
         return own
