@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,41 +10,8 @@ from _pytest import skipping
 from _pytest.fixtures import SubRequest
 from _pytest.scope import Scope
 
-#: A fixture function can say by this attribute, on itself or on what `pytest.fixture` has made of it, what it wants.
-ATTRIBUTE = "rpytest_shared"
-
-#: pytest's and our own: nothing of a project's is in their values.
-_OURS = ("_pytest", "rpytest")
-
-#: Fixtures of plugins that must be made in the process that uses them: names, or all of a plugin's.
-_OF_EACH_WORKER: dict[str, frozenset[str] | None] = {
-    "pytest_django": frozenset(
-        {
-            "django_db_setup",
-            "django_db_modify_db_settings",
-            "django_db_modify_db_settings_parallel_suffix",
-            "django_db_modify_db_settings_tox_suffix",
-            "django_db_modify_db_settings_xdist_suffix",
-            "live_server",
-        }
-    ),
-    "pytest_asyncio": None,
-    "pytest_trio": None,
-    "pytest_twisted": None,
-    "pytest_playwright": None,
-    "xdist": None,
-}
-
-_NOT_THERE: Any = object()
-
-
-class Settings:
-    """What `[tool.rpytest]` says about session fixtures."""
-
-    def __init__(self, message: dict[str, Any]) -> None:
-        self.per_worker_only = message.get("session_fixtures") == "per-worker"
-        self.shared = frozenset(message.get("shared_fixtures") or ())
-        self.per_worker = frozenset(message.get("per_worker_fixtures") or ())
+from rpytest._closures import closures, definitions, is_ours
+from rpytest._obstacles import Settings, inherited_obstacle, own_obstacle
 
 
 class Need:
@@ -73,60 +37,7 @@ class Need:
     @property
     def is_builtin(self) -> bool:
         """Whether it is pytest's or ours."""
-        return _module(self.definition).split(".")[0] in _OURS
-
-
-def _module(definition: pytest.FixtureDef[Any]) -> str:
-    return str(getattr(definition.func, "__module__", "") or "")
-
-
-#: The session fixtures in the closure of a test, in pytest's order: each definition, and how deep it is among those of its name.
-Closure = tuple[tuple["pytest.FixtureDef[Any]", int], ...]
-
-
-class Closures:
-    """The session fixtures of each test: found once for a session, as far as it has been collected."""
-
-    def __init__(self, interesting: set[str] | _Everything) -> None:
-        self.interesting = interesting
-        #: By identity of the list of names, which the tests of one function share; it is kept, so that no other has its identity.
-        self._known: dict[int, tuple[list[str], Closure]] = {}
-        #: Equal closures are one object.
-        self._equal: dict[tuple[tuple[int, int], ...], Closure] = {}
-
-    def of(self, item: Any) -> Closure:
-        """The closure of a test."""
-        names = getattr(item, "fixturenames", None)
-        known = self._known.get(id(names))
-        if known is not None and known[0] is names:
-            return known[1]
-        closure = self._find(item, names) if names else ()
-        closure = self._equal.setdefault(tuple((id(definition), depth) for definition, depth in closure), closure)
-        if names:
-            self._known[id(names)] = (names, closure)
-        return closure
-
-    def _find(self, item: Any, names: list[str]) -> Closure:
-        if self.interesting.isdisjoint(names):
-            return ()
-        definitions = _definitions(item)
-        return tuple(
-            (definitions[name][-depth], depth)
-            for name in names
-            if name in self.interesting and (depth := _session_depth(definitions, name))
-        )
-
-
-_CLOSURES = pytest.StashKey[Closures]()
-
-
-def closures(session: pytest.Session) -> Closures:
-    """What is known of a session."""
-    interesting = _interesting(session)
-    known = session.config.stash.get(_CLOSURES, None)
-    if known is None or known.interesting != interesting:
-        known = session.config.stash[_CLOSURES] = Closures(interesting)
-    return known
+        return is_ours(self.definition)
 
 
 class Needs:
@@ -140,8 +51,6 @@ class Needs:
         remembered: Callable[[pytest.FixtureDef[Any]], str | None],
     ) -> None:
         self.items = session.items
-        self.settings = settings
-        self.remembered = remembered
         self._needs: dict[int, Need] = {}
         self._skipped: dict[int, bool] = {}
         #: Those of each closure, in the order in which pytest sets them up.
@@ -150,9 +59,9 @@ class Needs:
         if self._closures.interesting:
             self._find(planned)
             for need in self._needs.values():
-                need.obstacle = self._obstacle(need)
+                need.obstacle = own_obstacle(need, self, settings, remembered)
             for need in self._needs.values():
-                need.obstacle = need.obstacle or _inherited_obstacle(need, set())
+                need.obstacle = need.obstacle or inherited_obstacle(need, set())
 
     def item(self, number: int) -> pytest.Item:
         """The test with a number; under `--dist each` every worker has its own numbers."""
@@ -181,11 +90,11 @@ class Needs:
                 groups.setdefault(id(closure), []).append(number)
         for key, numbers in groups.items():
             item = self.item(numbers[0])
-            definitions = _definitions(item)
+            known = definitions(item)
             depths = {}
             asked = []
             for definition, depth in of(item):
-                need = self._need(definitions, definition.argname, depth)
+                need = self._need(known, definition.argname, depth)
                 depths[id(need)] = depth
                 asked.append(need)
             self._at[key] = [need for need in _in_order_of_set_up(asked) if id(need) in depths]
@@ -199,16 +108,16 @@ class Needs:
     def _key(self, number: int) -> int:
         return id(self._closures.of(self.item(number)))
 
-    def _need(self, definitions: dict[str, Any], name: str, depth: int) -> Need:
-        definition = definitions[name][-depth]
+    def _need(self, by_name: dict[str, Any], name: str, depth: int) -> Need:
+        definition = by_name[name][-depth]
         need = self._needs.get(id(definition))
         if need is None:
             need = self._needs[id(definition)] = Need(definition)
             for argument in definition.argnames:
                 deeper = depth + 1 if argument == name else 1
-                known = definitions.get(argument) or ()
+                known = by_name.get(argument) or ()
                 if argument != "request" and deeper <= len(known):
-                    need.requests.append(self._need(definitions, argument, deeper))
+                    need.requests.append(self._need(by_name, argument, deeper))
         return need
 
     # Who needs it
@@ -255,64 +164,17 @@ class Needs:
                 best = (number, position, need)
         return None if best is None else (best[0], best[2])
 
-    # What stands against sharing it
-
-    def _obstacle(self, need: Need) -> str | None:
-        definition, settings = need.definition, self.settings
-        if need.name in settings.per_worker:
-            return "per_worker_fixtures"
-        need.is_forced = need.name in settings.shared
-        if settings.per_worker_only and not (need.is_forced or need.is_builtin):
-            return 'session_fixtures = "per-worker"'
-        function = inspect.unwrap(definition.func)
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            return "async"
-        if self._has_several_parameters(need):
-            return "parametrized"
-        if need.name == "worker_id" and _module(definition).startswith("rpytest"):
-            return "requests worker_id"
-        if need.is_forced or need.is_builtin:
-            return None
-        wish = _wish(definition)
-        if wish is not None:
-            need.is_forced = wish
-            return None if wish else f"{ATTRIBUTE} = False"
-        plugin = _module(definition).split(".")[0]
-        if plugin in _OF_EACH_WORKER:
-            names = _OF_EACH_WORKER[plugin]
-            if names is None or need.name in names:
-                return f"{plugin} makes one for each worker"
-        return self.remembered(definition)
-
-    def _has_several_parameters(self, need: Need) -> bool:
-        """Whether two tests request it with different parameters."""
-        first: Any = _NOT_THERE
-        if need.definition.params is not None and len(need.definition.params) < 2:
-            return False
-        for number in need.dependants:
-            callspec = getattr(self.item(number), "callspec", None)
-            value = None if callspec is None else callspec.params.get(need.name)
-            if value is first or (value is None and first is _NOT_THERE and need.definition.params is None):
-                continue
-            if self.is_skipped(number):
-                continue
-            if first is _NOT_THERE:
-                first = value
-            elif not _equal(first, value):
-                return True
-        return False
-
     # Setting up
 
     def request(self, number: int, need: Need) -> SubRequest:
         """A request for the fixture by a test."""
         item: Any = self.item(number)
         item._initrequest()
-        definitions = _definitions(item)
+        known = definitions(item)[need.name]
         _, depth = need.places[self._key(number)]
         request = item._request
         for level in range(1, depth + 1):
-            definition = definitions[need.name][-level]
+            definition = known[-level]
             callspec = getattr(item, "callspec", None)
             scope = definition._scope
             parameter: tuple[Any, int] | None = None
@@ -348,110 +210,6 @@ def _sub_request(
 
     value, index = parameter if parameter is not None else (NOTSET, 0)
     return SubRequest(request, scope, value, index, definition, _ispytest=True)
-
-
-class _Everything:
-    """Of a pytest whose tables look otherwise: any name may be a session fixture's."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def isdisjoint(self, _names: object) -> bool:
-        """As of a set."""
-        return False
-
-
-_EVERYTHING = _Everything()
-
-
-def _interesting(session: pytest.Session) -> set[str] | _Everything:
-    """Names of session fixtures that are neither pytest's nor ours."""
-    found = session_definitions(session)
-    return _EVERYTHING if found is None else {definition.argname for definition in found}
-
-
-def session_definitions(session: pytest.Session) -> list[pytest.FixtureDef[Any]] | None:
-    """The session fixtures that are neither pytest's nor ours; `None` where pytest keeps them in a way that we don't know."""
-    manager: Any = session._fixturemanager
-    found: list[pytest.FixtureDef[Any]] = []
-    # One table before pytest 9.1, two of tables by node since.
-    flat = getattr(manager, "_arg2fixturedefs", None)
-    nested = [getattr(manager, name, None) for name in ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")]
-    if flat is None and None in nested:
-        return None
-    for definitions in (flat or {}).values():
-        found += filter(_is_of_project, definitions)
-    for table in nested:
-        for by_node in (table or {}).values():
-            for definitions in by_node.values():
-                found += filter(_is_of_project, definitions)
-    return found
-
-
-def _is_of_project(definition: Any) -> bool:
-    """Whether it is a session fixture, and neither pytest's nor ours."""
-    return definition.scope == "session" and _module(definition).split(".")[0] not in _OURS
-
-
-def _definitions(item: Any) -> dict[str, Any]:
-    info = getattr(item, "_fixtureinfo", None)
-    return {} if info is None else info.name2fixturedefs
-
-
-def _session_depth(definitions: dict[str, Any], name: str) -> int:
-    """How deep among the fixtures of one name, from 1, the session's is that is requested; 0: none is."""
-    known = definitions.get(name) or ()
-    for depth, definition in enumerate(reversed(known), 1):
-        if definition.scope == "session":
-            return depth
-        if name not in definition.argnames:
-            break
-    return 0
-
-
-def _inherited_obstacle(need: Need, seen: set[int]) -> str | None:
-    """What stands against something that it depends on."""
-    if id(need) in seen:
-        return None
-    seen.add(id(need))
-    for requested in need.requests:
-        deeper = _inherited_obstacle(requested, seen)
-        if deeper is not None:
-            return deeper
-        if requested.obstacle is not None:
-            own = requested.obstacle
-            return own if own.startswith(("requests ", "session_fixtures ")) else f"requests {requested.name}"
-        if requested.definition.scope != "session":
-            # pytest's error about scopes, in the test where it belongs.
-            return f"requests {requested.name}"
-    return None
-
-
-def _wish(definition: pytest.FixtureDef[Any]) -> bool | None:
-    """What the fixture says itself by :data:`ATTRIBUTE`."""
-    function: Any = definition.func
-    holders = [function, inspect.unwrap(function)]
-    with contextlib.suppress(AttributeError):
-        # pytest 8.4 and newer give a name in a module or class another object than the function.
-        found: Any = sys.modules.get(function.__module__)
-        for part in function.__qualname__.split("."):
-            found = vars(found)[part] if isinstance(found, type) else getattr(found, part)
-        holders.append(found)
-    for holder in holders:
-        with contextlib.suppress(Exception):
-            value = getattr(holder, ATTRIBUTE, None)
-            if value is not None:
-                return bool(value)
-    return None
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    try:
-        return bool(one == other)
-    except Exception:
-        return False
 
 
 def _is_skipped(item: pytest.Item) -> bool:

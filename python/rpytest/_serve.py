@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _debug, _process, _watch, _wire
 from rpytest._answers import LocalAnswers
+from rpytest._closures import closures
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
 from rpytest._controllers import Controllers
@@ -26,7 +27,6 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
-from rpytest._needs import closures
 from rpytest._shared import SharedFixtures
 from rpytest._spare import Ahead, Waiting
 from rpytest._stale import Dependencies

@@ -17,8 +17,9 @@ from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
 from rpytest._finalizers import Finalizers, last_dependant
 from rpytest._fork import park_capture, restart_capture
-from rpytest._needs import Need, Needs, Settings
+from rpytest._needs import Need, Needs
 from rpytest._news import News
+from rpytest._obstacles import Settings
 from rpytest._phase import phase
 from rpytest._remembered import Remembered
 from rpytest._setup_watcher import Hazard, SetupWatcher

@@ -15,10 +15,10 @@ from rpytest import _identity, _live, _process, _record
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
+from rpytest._closures import session_definitions
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
-from rpytest._needs import session_definitions
 from rpytest._news import Herald
 
 if TYPE_CHECKING:
