@@ -2,19 +2,17 @@
 
 The daemon forks it, with the environment and directory of a run, when a session has shown which packages the project imports. Sessions are then
 forked from it. It never keeps an import that does more than define things: such an import is refused before it does so, by an audit hook that
-raises. See ``docs/design/preload.md``.
+raises (``_import_guard.py``). See ``docs/design/preload.md``.
 """
 
 from __future__ import annotations
 
-import _thread
 import importlib
 import importlib.machinery
 import os
 import select
 import socket
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest import _patches, _process, _steps, _wire
+from rpytest._import_guard import ImportGuard, Spoiled
 from rpytest._stale import Dependencies
 from rpytest._steps import Binding, Held, Step, top
 
@@ -32,39 +31,6 @@ _ALWAYS = ("always", None, Warning, None, 0)
 
 #: Looked for in the current directory, and opened only if it is there: of matplotlib.
 _PROBED = ("matplotlibrc",)
-
-#: Audit events that no import of a preloaded package may cause.
-_REFUSED = {
-    "os.fork": "starts a process",
-    "os.forkpty": "starts a process",
-    "os.exec": "starts a process",
-    "os.posix_spawn": "starts a process",
-    "os.system": "starts a process",
-    "socket.connect": "connects a socket",
-    "socket.sendto": "uses a socket",
-    "socket.sendmsg": "uses a socket",
-    "socket.getaddrinfo": "looks up a host",
-    "socket.gethostbyname": "looks up a host",
-    "os.chdir": "changes the directory",
-    "os.remove": "removes a file",
-    "os.rmdir": "removes a folder",
-    "os.rename": "renames a file",
-    "os.link": "makes a link",
-    "os.symlink": "makes a link",
-    "os.truncate": "changes a file",
-    "os.chmod": "changes a file",
-    "os.utime": "changes a file",
-    "tempfile.mkstemp": "makes a temporary file",
-    "tempfile.mkdtemp": "makes a temporary folder",
-    "sqlite3.connect": "opens a database",
-    "syslog.openlog": "opens the system's log",
-    "sys.settrace": "traces",
-    "sys.setprofile": "traces",
-}
-
-
-class Spoiled(BaseException):
-    """An import can't be preloaded. Not an `Exception`: packages catch those of optional parts."""
 
 
 class Preload:
@@ -85,7 +51,7 @@ class Preload:
         self.environment = dict(os.environ)
         self.inside = _steps.folders()
         self.dependencies = Dependencies()
-        self._roots = tuple(os.path.join(root, "") for root in roots)
+        self._guard = ImportGuard(self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside)
         self._base = set(sys.modules)
         self._finders = [self, *sys.meta_path]
         self._filters = list(warnings.filters)
@@ -93,10 +59,8 @@ class Preload:
         self._visible: list[Step] = []
         self._entering: str | None = None
         self._executed: list[str] = []
-        self._objection: str | None = None
         #: The innermost step that failed.
         self._culprit: str | None = None
-        self._making = False
         #: What the modules that every session here has from the daemon consist of, without pytest's own.
         self.marks: list[_patches.Mark] = []
         #: Environment variables that were looked at.
@@ -107,11 +71,10 @@ class Preload:
         environment: Any = os.environ
         environment._data = _steps.Variables(environment._data, self._stack)
         os.environb._data = environment._data  # type: ignore[attr-defined]
-        replaced = self._replace()
         self.dependencies.watch()
-        sys.addaudithook(self._audit)
+        self._guard.begin()
         sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
-        self._making = True
+        self._guard.is_on = True
         try:
             for wanted in self.wanted:
                 # A package first, and not as a part of its sub-module.
@@ -119,11 +82,10 @@ class Preload:
                     if name not in self.owner and name not in self._base and name not in self.failed:
                         self._make_one(name)
         finally:
-            self._making = False
+            self._guard.is_on = False
             sys.dont_write_bytecode = writes
             self.dependencies.stop_watching()
-            for module, name, value in replaced:
-                setattr(module, name, value)
+            self._guard.end()
             sys.meta_path[:] = self._finders[1:]
             warnings.filters[:] = self._filters  # type: ignore[index]
             _steps.filters_changed()
@@ -138,24 +100,6 @@ class Preload:
             step.marks = _patches.marks(step.modules, step.modules)
         self.reads = frozenset().union(*(step.reads for step in steps))
 
-    def _replace(self) -> list[tuple[ModuleType, str, Any]]:
-        """Put refusals in the place of functions that cause no audit event (of threads not before Python 3.12); returns what was there."""
-        ours = {
-            (os, "register_at_fork"): self._register_at_fork,
-            (warnings, "showwarning"): self._warned,
-            **{
-                (module, prefix + name): self._start_thread
-                for module, prefix in ((threading, "_"), (_thread, ""))
-                for name in ("start_new_thread", "start_joinable_thread")
-            },
-        }
-        replaced = []
-        for (module, name), value in ours.items():
-            if hasattr(module, name):
-                replaced.append((module, name, getattr(module, name)))
-                setattr(module, name, value)
-        return replaced
-
     def modules(self) -> dict[str, ModuleType]:
         """Those that are held, and those that are there from the beginning."""
         found = dict(sys.modules)
@@ -167,11 +111,11 @@ class Preload:
         before = _steps.surroundings()
         threads, written = _steps.native_threads(), _written()
         self._executed.clear()
-        self._objection = self._culprit = None
+        self._guard.objection = self._culprit = None
         try:
             step = self._run(name)
-            if self._objection is not None:
-                raise Spoiled(self._objection)
+            if self._guard.objection is not None:
+                raise Spoiled(self._guard.objection)
             after = _steps.surroundings()
             for what, value in after.items():
                 # A module that knows of some state may have come with it.
@@ -244,7 +188,7 @@ class Preload:
                 step.modules[name] = module
         for name, module in step.modules.items():
             if name in step.found and (not isinstance(module, ModuleType) or module.__spec__ is None):
-                raise self._spoiled(f"puts something else in the place of `{name}`")
+                raise self._guard.spoiled(f"puts something else in the place of `{name}`")
             step.native |= isinstance(
                 getattr(getattr(module, "__spec__", None), "loader", None), importlib.machinery.ExtensionFileLoader
             )
@@ -275,14 +219,14 @@ class Preload:
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
         """What the step that is being made asks for."""
-        if not self._making or not self._stack:
+        if not self._guard.is_on or not self._stack:
             return None
         current = self._stack[-1]
         step = self.owner.get(name)
         if step is not None:
             return self._shown(step, name)
         if name in self.failed:
-            raise self._spoiled(f"imports `{name}`, {_steps.LEFT_OUT}")
+            raise self._guard.spoiled(f"imports `{name}`, {_steps.LEFT_OUT}")
         spec = _steps.resolve(name, path, self)
         if spec is None:
             if "." not in name:
@@ -296,12 +240,12 @@ class Preload:
             pass
         elif not has_failed and _steps.resolve(name, path, self, self._finders) is not None:
             # Not by the finder of a package, as of `six.moves`.
-            raise self._spoiled(f"imports `{name}`, which no session has imported")
+            raise self._guard.spoiled(f"imports `{name}`, which no session has imported")
         # Python's own `_x` are parts of its `x`, and may import it.
         is_part = has_failed or (name.startswith("_") and name in sys.stdlib_module_names)
         if name != self._entering and top(name) != top(current.name) and not is_part:
             if any(top(each.name) == top(name) for each in self._stack):
-                raise self._spoiled(f"imports `{name}`, which imports it")
+                raise self._guard.spoiled(f"imports `{name}`, which imports it")
             return self._shown(self._run(name), name)
         if name == self._entering:
             self._entering = None
@@ -315,59 +259,6 @@ class Preload:
                 each.show(name)
                 self._visible.append(each)
         return Held(name, step.modules[name])
-
-    # What an import must not do
-
-    def _spoiled(self, reason: str) -> Spoiled:
-        # Remembered, in case that it is swallowed by an `except:`.
-        self._objection = self._objection or reason
-        return Spoiled(reason)
-
-    def _warned(self, message: object, category: type[Warning], *_: object, **__: object) -> None:
-        raise self._spoiled(f"warns: {category.__name__}: {message}")
-
-    def _register_at_fork(self, **handlers: Any) -> None:
-        module = str(sys._getframe(1).f_globals.get("__name__", ""))
-        # In a child, which has nothing of the package yet, such a handler finds nothing to do.
-        if top(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
-            raise self._spoiled("has handlers for forks")
-        _register(**handlers)
-
-    def _start_thread(self, *_: object, **__: object) -> NoReturn:
-        raise self._spoiled("starts a thread")
-
-    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self._making:
-            return
-        if event == "open":
-            path, _, flags = args
-            if isinstance(path, (str, bytes)):
-                name = os.path.abspath(os.fsdecode(path))
-                flags = flags if isinstance(flags, int) else 0
-                if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and name != os.devnull:
-                    raise self._spoiled(f"writes {name}")
-                if self._is_project(name):
-                    raise self._spoiled(f"reads {name}")
-        elif event in ("os.listdir", "os.scandir"):
-            path = args[0] if args[0] is not None else "."
-            if isinstance(path, (str, bytes)) and self._is_project(os.path.abspath(os.fsdecode(path))):
-                raise self._spoiled("looks into the project's folder")
-        elif event == "os.mkdir":
-            if not os.path.isdir(args[0]):
-                raise self._spoiled(f"makes a folder ({os.fspath(args[0])!r})")
-        elif event == "subprocess.Popen":
-            if not self.dependencies.asks_the_system(args[1]):
-                raise self._spoiled("starts a process")
-        elif event in _REFUSED:
-            if event == "os.fork" and _process.is_own_fork():
-                return
-            raise self._spoiled(_REFUSED[event])
-
-    def _is_project(self, path: str) -> bool:
-        return (os.path.join(path, "")).startswith(self._roots) and not path.startswith(self.inside)
-
-
-_register = os.register_at_fork
 
 
 def _written() -> int:
