@@ -120,11 +120,12 @@ _bomb: Bomb | None = None
 def _forks_a_worker() -> bool:
     """Whether the fork that is going on is a host's for a worker. There are others: hosts themselves, controllers."""
     frame: Any = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "_spawn" and frame.f_globals.get("__name__") == "rpytest._host":
-            return True
+    while frame is not None and frame.f_globals.get("__name__") != "rpytest._process":
         frame = frame.f_back
-    return False
+    while frame is not None and frame.f_globals.get("__name__") == "rpytest._process":
+        frame = frame.f_back
+    # Not any frame further up: a worker without a session, whose own host's these are, forks the process that answers.
+    return frame is not None and frame.f_code.co_name == "_spawn" and frame.f_globals.get("__name__") == "rpytest._host"
 
 
 def _in_host() -> None:
