@@ -17,9 +17,10 @@ import pytest
 
 from rpytest import _debug, _plugin, _process, _record, _wire
 from rpytest._bare_worker import BareWorker
+from rpytest._children import Child
 from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._entry import enter
-from rpytest._host import Child, Host
+from rpytest._host import Host
 from rpytest._remote_answers import RemoteAnswers
 from rpytest._role import Role
 from rpytest._worker import Birth
@@ -114,7 +115,7 @@ class BareHost(Host):
     def _forked(self, child: Child) -> None:
         """The first workers are announced when all have collected, replacements at once."""
         if self.segment is not None:
-            self._born(child)
+            self.children.announce(child)
 
     def _reap(self, child: Child) -> None:
         """Before the first workers were announced nobody can be told of their deaths."""
@@ -162,9 +163,9 @@ class BareHost(Host):
 
     def _dismiss(self, count: int) -> None:
         """Let the workers after the first `count` go: there is nothing for them."""
-        for slot in sorted(self.children):
+        for slot in sorted(self.children.by_slot):
             if slot >= count:
-                child = self.children.pop(slot)
+                child = self.children.by_slot.pop(slot)
                 _wire.send(child.birth.host, {"op": "quit"})
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
@@ -174,7 +175,7 @@ class BareHost(Host):
     def _wait_for_workers(self) -> None:
         poll = select.poll()
         poll.register(self.conn, select.POLLIN)
-        for child in self.children.values():
+        for child in self.children:
             poll.register(child.pidfd, select.POLLIN)
             if child.talks:
                 poll.register(child.birth.host, select.POLLIN)
@@ -183,12 +184,12 @@ class BareHost(Host):
             # Nothing but the end can come before `collected`.
             _wire.receive(self.conn)
             raise _wire.Closed
-        for child in list(self.children.values()):
+        for child in self.children:
             if child.birth.host.fileno() in ready:
                 self._answer(child)
             elif child.pidfd in ready:
                 _, status = os.waitpid(child.pid, 0)
-                del self.children[child.birth.slot]
+                del self.children.by_slot[child.birth.slot]
                 if self.ended is None and child.birth.slot not in self.failed:
                     cause = (
                         f"signal {os.WTERMSIG(status)}"
@@ -250,24 +251,24 @@ class BareHost(Host):
         self._dismiss(self.slots)
         self.segment = _native.Segment.open(segment)
         # One that was killed in the meantime is announced as the others are, and reaped afterwards.
-        for child in self.children.values():
+        for child in self.children:
             with contextlib.suppress(_wire.Closed, OSError):
                 self._send_go(child, segment)
-        for child in self.children.values():
+        for child in self.children:
             child.ended = False
             with contextlib.suppress(_wire.Closed, OSError):
                 _wire.receive(child.birth.host)
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):
-            self._born(self.children[slot])
+            self.children.announce(self.children.by_slot[slot])
         return None
 
     def _send_go(self, child: Child, segment: str) -> None:
         _wire.send(child.birth.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
 
     def _give_up(self, status: int, text: str) -> NoReturn:
-        self._kill_children()
+        self.children.kill()
         with contextlib.suppress(_wire.Closed):
             _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
         _process.leave(0)

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
@@ -18,34 +17,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _process, _record, _wire
 from rpytest._answers import Answers
+from rpytest._children import Child, Children
 from rpytest._control import Client, Died, Ended
-from rpytest._fork import read_last_words
 from rpytest._reporter import BODY_HEAD, split_bodies
+from rpytest._segments import remove_segments_of
 from rpytest._worker import Birth, crash
 
 if TYPE_CHECKING:
     from rpytest import _native
     from rpytest._shared import SharedFixtures
     from rpytest._wire import Message
-
-#: Most bytes of a dead worker's stack dump that are passed on.
-_STACK_LIMIT = 64 * 1024
-
-_SHARED_MEMORY = "/dev/shm"
-_CREDENTIALS = struct.Struct("3i")
-
-
-class Child:
-    """A live worker as the host sees it."""
-
-    def __init__(self, birth: Birth, pid: int, pidfd: int) -> None:
-        self.birth = birth
-        self.pid = pid
-        self.pidfd = pidfd
-        #: Its end of the socket is open.
-        self.talks = True
-        #: It is dead, which can't be told yet.
-        self.ended = False
 
 
 class Host:
@@ -81,14 +62,11 @@ class Host:
         self.news = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
         announcement["options"]["testrunuid"] = self.uid
-        self.children: dict[int, Child] = {}
+        self.children = Children(conn)
         self.segment: _native.Segment | None = None
         self.bell = -1
         self.slots = 0
         self.timings = False
-        self.stacks: dict[int, str] = {}
-        #: Reports of the test that a dead worker was tearing down.
-        self.kept: dict[int, bytes] = {}
         #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
         self.interruption: Message | None = None
 
@@ -134,13 +112,13 @@ class Host:
             poll.register(self.conn, select.POLLIN)
             if self.controller is not None:
                 poll.register(self.controller.sock, select.POLLIN)
-            for child in self.children.values():
+            for child in self.children:
                 if not child.ended:
                     poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
                     poll.register(child.birth.host, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
-            for child in list(self.children.values()):
+            for child in self.children:
                 if child.talks and child.birth.host.fileno() in ready:
                     self._answer(child)
                 if child.pidfd in ready:
@@ -165,10 +143,10 @@ class Host:
             case "spawn":
                 return self._spawn(int(message["slot"]), int(message["incarnation"]))
             case "interrupt":
-                for child in self.children.values():
+                for child in self.children:
                     signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
             case "debugger":
-                asking = self.children.get(int(message["slot"]))
+                asking = self.children.by_slot.get(int(message["slot"]))
                 if asking is not None:
                     with contextlib.suppress(_wire.Closed):
                         _wire.send(asking.birth.host, {})
@@ -265,75 +243,24 @@ class Host:
         if self.shared is not None:
             birth.news = self.shared.news
             birth.shared = [definition for definition, _ in self.shared.set_up]
-        _process.flush_streams()
-        host = os.getpid()
-        pid = _process.fork()
-        if pid == 0:
-            from rpytest import _native
-
-            _native.die_with_parent()
-            if os.getppid() != host:
-                _process.leave(1)
-            ours.close()
-            birth.host = theirs
-            _process.keep_private(theirs)
-            self.conn.close()
+        child = self.children.fork(birth, theirs)
+        if child is None:
             if self.controller is not None:
                 self.controller.close()
-            for child in self.children.values():
-                for fd in (child.pidfd, child.birth.spill, child.birth.crash):
-                    if fd >= 0:
-                        os.close(fd)
-                child.birth.host.close()
-            self.children.clear()
             try:
                 self.prepare(birth)
             except BaseException as error:
                 crash(birth, error)
             return birth
-        theirs.close()
-        pidfd = os.pidfd_open(pid)
-        self.children[slot] = Child(birth, pid, pidfd)
-        self._forked(self.children[slot])
+        self._forked(child)
         return None
 
     def _forked(self, child: Child) -> None:
         """A worker was forked; the command line hears of it at once."""
-        self._born(child)
-
-    def _born(self, child: Child) -> None:
-        birth = child.birth
-        _wire.send(
-            self.conn,
-            {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid},
-            [child.pidfd, birth.spill],
-        )
-        os.close(birth.spill)
-        birth.spill = -1
+        self.children.announce(child)
 
     def _reap(self, child: Child) -> None:
-        try:
-            _, status = os.waitpid(child.pid, 0)
-        except ChildProcessError:
-            # A project's code has waited for whoever ends; what the worker has written says how it went.
-            status = 0
-        stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
-        os.close(child.pidfd)
-        os.close(child.birth.crash)
-        child.birth.host.close()
-        del self.children[child.birth.slot]
-        self.stacks[child.birth.slot] = stack
-        self.kept[child.birth.slot] = kept
-        _wire.send(
-            self.conn,
-            {
-                "ev": "died",
-                "slot": child.birth.slot,
-                "incarnation": child.birth.incarnation,
-                "status": status,
-                "stack": stack,
-            },
-        )
+        self.children.reap(child)
 
     def _answer(self, child: Child) -> None:
         try:
@@ -373,8 +300,8 @@ class Host:
             answer = self.controller.crashed(message)
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
-        kept = self.kept.get(slot, b"") if message["in_flight"] and not again else b""
-        body = self.answers.crashed({**message, "again": again}, self.stacks.get(slot, ""), kept)
+        kept = self.children.kept.get(slot, b"") if message["in_flight"] and not again else b""
+        body = self.answers.crashed({**message, "again": again}, self.children.stacks.get(slot, ""), kept)
         fd = _wire.memfd("rpytest-record", body)
         _wire.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)
@@ -421,7 +348,7 @@ class Host:
         self.conn.close()
         # Nor must a reader of its output wait for that.
         _process.detach_streams()
-        self._kill_children()
+        self.children.kill()
         self.at_end()
         _process.leave(0)
 
@@ -440,7 +367,7 @@ class Host:
 
     def _fail(self, error: Exception) -> NoReturn:
         """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
-        self._kill_children()
+        self.children.kill()
         text = f"error: the run's host process failed: {_describe(error)}\n"
         text += "".join(traceback.format_exception(error))
         if self.shared is not None:
@@ -453,28 +380,19 @@ class Host:
 
     def _give_up_run(self, status: int, text: str) -> NoReturn:
         """End the run because of an error that is somebody else's."""
-        self._kill_children()
+        self.children.kill()
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
         self._end(status)
 
     def _abandon(self) -> NoReturn:
         """The command line is gone: so is the run."""
-        self._kill_children()
+        self.children.kill()
         if self.controller is not None:
             self.controller.kill()
-        _remove_segments(self.conn)
+        remove_segments_of(self.conn)
         self._finish(2)
         _process.leave(1)
-
-    def _kill_children(self) -> None:
-        for child in self.children.values():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
-        for child in self.children.values():
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child.pid, 0)
-        self.children.clear()
 
 
 def control_run(announcement: Message, controller: Client) -> None:
@@ -487,18 +405,6 @@ def control_run(announcement: Message, controller: Client) -> None:
     options["silent"] = options["silent"] or controller.is_live
     if controller.header:
         announcement["header"] = controller.header + announcement["collection"]
-
-
-def _remove_segments(conn: socket.socket) -> None:
-    """Remove the names of shared memory of the process at the other end, which was killed before it could do so itself."""
-    with contextlib.suppress(OSError):
-        pid, _, _ = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if pid <= 0:
-            # Of another PID namespace.
-            return
-        for name in os.listdir(_SHARED_MEMORY):
-            if name.startswith(f"rpytest-{pid}-"):
-                os.unlink(os.path.join(_SHARED_MEMORY, name))
 
 
 def _interruption(stop: Message) -> Message:

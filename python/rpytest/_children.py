@@ -1,0 +1,121 @@
+"""The workers of a host as its child processes: forked, announced to the command line, reaped, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rpytest import _process, _wire
+from rpytest._fork import read_last_words
+
+if TYPE_CHECKING:
+    from rpytest._worker import Birth
+
+#: Most bytes of a dead worker's stack dump that are passed on.
+_STACK_LIMIT = 64 * 1024
+
+
+class Child:
+    """A live worker as the host sees it."""
+
+    def __init__(self, birth: Birth, pid: int, pidfd: int) -> None:
+        self.birth = birth
+        self.pid = pid
+        self.pidfd = pidfd
+        #: Its end of the socket is open.
+        self.talks = True
+        #: It is dead, which can't be told yet.
+        self.ended = False
+
+
+class Children:
+    """The live ones, and the last words of the dead."""
+
+    def __init__(self, conn: socket.socket) -> None:
+        """``conn``: the command line's connection."""
+        self.conn = conn
+        self.by_slot: dict[int, Child] = {}
+        #: Stack dumps of those that have died last, by slot.
+        self.stacks: dict[int, str] = {}
+        #: Reports of the test that a dead worker was tearing down.
+        self.kept: dict[int, bytes] = {}
+
+    def __iter__(self) -> Iterator[Child]:
+        """They may be removed meanwhile."""
+        return iter(list(self.by_slot.values()))
+
+    def fork(self, birth: Birth, theirs: socket.socket) -> Child | None:
+        """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the others."""
+        _process.flush_streams()
+        host = os.getpid()
+        pid = _process.fork()
+        if pid == 0:
+            from rpytest import _native
+
+            _native.die_with_parent()
+            if os.getppid() != host:
+                _process.leave(1)
+            birth.host.close()
+            birth.host = theirs
+            _process.keep_private(theirs)
+            self.conn.close()
+            for child in self:
+                for fd in (child.pidfd, child.birth.spill, child.birth.crash):
+                    if fd >= 0:
+                        os.close(fd)
+                child.birth.host.close()
+            self.by_slot.clear()
+            return None
+        theirs.close()
+        child = self.by_slot[birth.slot] = Child(birth, pid, os.pidfd_open(pid))
+        return child
+
+    def announce(self, child: Child) -> None:
+        """Tell the command line of it."""
+        birth = child.birth
+        _wire.send(
+            self.conn,
+            {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid},
+            [child.pidfd, birth.spill],
+        )
+        os.close(birth.spill)
+        birth.spill = -1
+
+    def reap(self, child: Child) -> None:
+        """It is dead: tell the command line how, and keep what it has said last."""
+        try:
+            _, status = os.waitpid(child.pid, 0)
+        except ChildProcessError:
+            # A project's code has waited for whoever ends; what the worker has written says how it went.
+            status = 0
+        stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
+        os.close(child.pidfd)
+        os.close(child.birth.crash)
+        child.birth.host.close()
+        del self.by_slot[child.birth.slot]
+        self.stacks[child.birth.slot] = stack
+        self.kept[child.birth.slot] = kept
+        _wire.send(
+            self.conn,
+            {
+                "ev": "died",
+                "slot": child.birth.slot,
+                "incarnation": child.birth.incarnation,
+                "status": status,
+                "stack": stack,
+            },
+        )
+
+    def kill(self) -> None:
+        """End all that are there, and wait for them."""
+        for child in self:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        for child in self:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+        self.by_slot.clear()
