@@ -1,13 +1,16 @@
-"""Generators of random numbers that a project has seeded while it was collected.
+"""Generators of random numbers that a project has seeded while it was collected, or a session fixture that all workers share.
 
 CPython gives `random` a new seed in every forked process, and rpytest does so with numpy's global state: workers, and runs of a warm session, must not
 draw the same numbers. But a project that says ``random.seed(0)`` in a module or in its conftest's ``pytest_configure`` means what follows to be
 determined, as it is under pytest and in each of pytest-xdist's workers, which import for themselves. So what code mentions a `seed` outside of its
-functions is noted when it is executed; if that turns out to be the generator's, its state survives our forks.
+functions is noted when it is executed; if that turns out to be the generator's, its state survives our forks. While a shared fixture is set up,
+calls are noticed, wherever they come from.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from collections.abc import Iterator
 from types import CodeType
@@ -43,6 +46,37 @@ def is_seeded(module: str) -> bool:
     if _mentioned:
         _resolve()
     return module in _seeded
+
+
+@contextlib.contextmanager
+def noticing() -> Iterator[None]:
+    """While something of the project is called: note whether it seeds a generator."""
+    replaced = []
+    for name in _GENERATORS:
+        module: Any = sys.modules.get(name)
+        seed = getattr(module, "seed", None)
+        if seed is not None:
+            module.seed = noticed = _noticed(name, seed)
+            replaced.append((module, seed, noticed))
+    try:
+        yield
+    finally:
+        for module, seed, noticed in replaced:
+            if module.seed is noticed:
+                module.seed = seed
+
+
+def _noticed(name: str, seed: Any) -> Any:
+    @functools.wraps(seed)
+    def noticed(*args: Any, **kwargs: Any) -> Any:
+        # Without a value it is a new one.
+        if any(value is not None for value in (*args[:1], *kwargs.values())):
+            _seeded.add(name)
+        else:
+            _seeded.discard(name)
+        return seed(*args, **kwargs)
+
+    return noticed
 
 
 def state() -> object | None:

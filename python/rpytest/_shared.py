@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record
+from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record, _seeds
 from rpytest._basetemp import use_shared_temp
 from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
@@ -223,7 +223,7 @@ class SharedFixtures:
         began = time.perf_counter()
         need.is_up = True
         try:
-            with phase(self.config, item, "setup", news), no_terminal(watcher.debugger):
+            with phase(self.config, item, "setup", news), no_terminal(watcher.debugger), _seeds.noticing():
                 need.definition.execute(request=request)
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise

@@ -13,7 +13,9 @@ def test_draws(record_property):
     import random
     record_property("drawn", random.random())
 """
-SEEDED = random.Random(7).random()
+_RANDOM = random.Random(7)
+SEEDED = _RANDOM.random()
+SECOND = _RANDOM.random()
 
 
 def drawn(result: Result) -> list[float]:
@@ -76,6 +78,50 @@ def test_edits(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
+    "setup", ["random.seed(7)", "random.seed(a=7)", "helper.sow(7)", "random.seed(1); random.seed(); random.seed(7)"]
+)
+def test_seeded_by_a_session_fixture(project: Project, setup: str) -> None:
+    """That is set up once for all workers: each goes on from there, as if it had set it up itself."""
+    project.write(
+        helper="import random\ndef sow(value): random.seed(value)\n",
+        conftest=f"""
+        import random
+        import pytest
+        import helper
+
+        @pytest.fixture(scope="session", autouse=True)
+        def sown():
+            {setup}
+        """,
+        test_a=DRAWS,
+        test_b=DRAWS,
+    )
+    assert SEEDED in drawn(project.pytest())
+    for _ in range(2):
+        result = project.rpytest("-n2", "-v", "--dist=each")
+        assert "sown" in result.stdout
+        # Two tests in each of two workers.
+        assert sorted(drawn(result)) == sorted([SEEDED, SECOND] * 2)
+
+
+def test_session_fixture_that_draws(project: Project) -> None:
+    """Or takes a new seed: that is none."""
+    project.write(
+        conftest="""
+        import random
+        import pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def draws():
+            random.seed()
+            return random.random()
+        """,
+        test_a=DRAWS,
+    )
+    assert len(set(drawn(project.rpytest("-n2", "--dist=each")) + drawn(project.rpytest("-n2", "--dist=each")))) == 4
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "",
@@ -121,3 +167,18 @@ def test_numpy(project: Project, source: str, state: str) -> None:
         result = project.rpytest("-n2")
         assert result.status == 0, result
         assert [value for case in result.cases or () for _, value in case.properties] == [state]
+
+
+def test_numpy_seeded_by_a_session_fixture(project: Project) -> None:
+    fixture = """
+        import numpy as np
+        import pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def sown():
+            np.random.seed(7)
+        """
+    project.fill(project.path, {**NUMPY, "conftest.py": fixture, "test_a.py": READS})
+    for _ in range(2):
+        result = project.rpytest("-n2", "--dist=each")
+        assert [value for case in result.cases or () for _, value in case.properties] == ["7", "7"], result
