@@ -99,6 +99,7 @@ class Snapshot:
         self.files = {fd: _identity(fd) for fd in _descriptors()}
         self.memory = _shared_memory()
         self.timers = _interval_timers()
+        self.interrupt = signal.getsignal(signal.SIGINT)
         self.objects = _delicate_objects()
 
     def hazard(self) -> str | None:
@@ -128,6 +129,9 @@ class Snapshot:
             return "left shared memory that can be written to"
         if _interval_timers() - self.timers:
             return "left an interval timer running"
+        if signal.getsignal(signal.SIGINT) != self.interrupt:
+            # The host's and the workers' are ours.
+            return "set a handler of SIGINT"
         return None
 
     def readers(self) -> list[int]:

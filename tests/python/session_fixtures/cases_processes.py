@@ -206,6 +206,20 @@ CASES = [
         notes=NOTES,
     ),
     Case(
+        "interrupt-handler",
+        {
+            "conftest.py": fixture(
+                "it = []\nhandler = lambda *_: it.append(1)\nbefore = signal.signal(signal.SIGINT, handler)",
+                "signal.signal(signal.SIGINT, before)",
+                "import signal",
+            ),
+            "test_a.py": "import os, signal\n"
+            + parametrized("thing", body("os.kill(os.getpid(), signal.SIGINT)\nassert thing")),
+        },
+        own={"thing": "its set-up set a handler of SIGINT"},
+        notes=NOTES,
+    ),
+    Case(
         "multiprocessing-manager",
         {
             "conftest.py": fixture(
