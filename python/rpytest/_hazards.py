@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from rpytest import _wire
+from rpytest import _process, _wire
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
@@ -98,7 +98,7 @@ class Snapshot:
         self.tasks = _tasks()
         self.files = {fd: _identity(fd) for fd in _descriptors()}
         self.memory = _shared_memory()
-        self.timers = _interval_timers()
+        self.timers = _process.interval_timers()
         self.interrupt = signal.getsignal(signal.SIGINT)
         self.objects = _delicate_objects()
 
@@ -127,7 +127,7 @@ class Snapshot:
                 return f"left {found}"
         if not _shared_memory() <= self.memory:
             return "left shared memory that can be written to"
-        if _interval_timers() - self.timers:
+        if _process.interval_timers() - self.timers:
             return "left an interval timer running"
         if signal.getsignal(signal.SIGINT) != self.interrupt:
             # The host's and the workers' are ours.
@@ -257,12 +257,6 @@ def _shared_memory() -> set[str]:
                 if not path.startswith(("/dev/shm/rpytest-", "/memfd:rpytest-", "/dev/shm/sem.")):
                     found.add(f"{fields[0]} {path}")
     return found
-
-
-def _interval_timers() -> set[int]:
-    """Timers of `signal.setitimer` and `signal.alarm` that run: forks don't have them."""
-    kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    return {kind for kind in kinds if signal.getitimer(kind)[0] > 0}
 
 
 def _delicate_objects() -> dict[str, int]:

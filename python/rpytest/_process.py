@@ -325,6 +325,12 @@ def child_processes() -> list[str]:
     return names
 
 
+def interval_timers() -> set[int]:
+    """Timers of `signal.setitimer` and `signal.alarm` that run: forks don't have them."""
+    kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    return {kind for kind in kinds if signal.getitimer(kind)[0] > 0}
+
+
 def python_threads() -> list[str]:
     """Names of Python threads besides the current one: a process with one can't be forked safely."""
     current = threading.current_thread()

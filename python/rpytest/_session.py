@@ -224,6 +224,9 @@ class Session(Role):
         threads = _process.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
+        if _process.interval_timers():
+            # Of `signal.alarm`, for example: forks don't have it.
+            self._fall_back("an interval timer runs after collection")
         children = _process.child_processes()
         if children:
             # The first worker to finish its session may end it, and the others still need theirs.

@@ -285,8 +285,9 @@ class TestBareFallback:
                 ),
                 "a process runs after collection (sleep)",
             ),
+            ("import signal\nsignal.alarm(3000)", "an interval timer runs after collection"),
         ],
-        ids=["variable", "variable in", "workerinput", "count", "thread", "process"],
+        ids=["variable", "variable in", "workerinput", "count", "thread", "process", "timer"],
     )
     def test_automatic(self, shared_project: Project, folder: Path, conftest: str, reason: str) -> None:
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TELLING})
