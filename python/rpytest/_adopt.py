@@ -10,7 +10,7 @@ from _pytest.junitxml import xml_key
 from rpytest import _arguments, _identity, _looks, _plugin, _shard
 from rpytest._arguments import Declined
 from rpytest._encode import install_junit
-from rpytest._reporter import Terminal
+from rpytest._terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Container

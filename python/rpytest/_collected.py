@@ -12,7 +12,7 @@ from _pytest.scope import Scope
 from rpytest import _groups, _shard
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML
-from rpytest._reporter import Terminal, needs_report, test_verbosity
+from rpytest._terminal import Terminal, needs_report, test_verbosity
 from rpytest._wire import Message
 
 

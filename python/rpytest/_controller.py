@@ -20,7 +20,8 @@ from rpytest._endings import conclude
 from rpytest._fork import restart_capture, restart_log_file
 from rpytest._node_lines import summary_parts
 from rpytest._nodes import Node, NodeManager
-from rpytest._reporter import Interruption, Terminal, decode_report, split_bodies
+from rpytest._reporter import Interruption, decode_report, split_bodies
+from rpytest._terminal import Terminal
 
 if TYPE_CHECKING:
     from rpytest._wire import Message

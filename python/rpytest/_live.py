@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rpytest import _process
-from rpytest._reporter import Buffer
+from rpytest._terminal import Buffer
 
 if TYPE_CHECKING:
     import logging

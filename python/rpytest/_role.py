@@ -17,7 +17,7 @@ from rpytest import __version__, _arguments, _fixtures, _looks, _plugin, _proces
 from rpytest._controller import Controller
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML, install_junit
-from rpytest._reporter import Terminal
+from rpytest._terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,10 +34,10 @@ from rpytest._collected import describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controllers import Controllers
 from rpytest._entry import enter, finish_plain
-from rpytest._reporter import Terminal
 from rpytest._role import Role, useful
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
+from rpytest._terminal import Terminal
 from rpytest._trunk import Trunk
 from rpytest._warm import refuse
 

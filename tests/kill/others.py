@@ -25,6 +25,8 @@ WATCHDOG_SECONDS = 60.0
 #: A few tests with every outcome.
 MODULE = "test_outcomes.py"
 _WORKERS = 3
+#: How many processes without a parent there were with these sessions, and so many trunks.
+_orphans: dict[tuple[frozenset[int], int], int] = {}
 _FAILED = 1
 _BROKEN = 3
 
@@ -179,12 +181,14 @@ class _Kill:
             # A session is a child of the daemon, or of the preload that it was forked from.
             sessions = {int(pid) for pid in re.findall(r"^ *session (\d+): ", status, re.M)}
             # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
-            # the status says. A controller would be one orphan more.
+            # the status says, with its base. A controller would be one orphan more, at the latest when this is looked at again.
             trunks = status.count("kept for other arguments: ")
             # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
-            helpers = orphans if len(orphans) <= 2 * max(trunks, len(sessions)) else []
+            kept = (frozenset(sessions), trunks)
+            most = _orphans.get(kept, len(sessions) + 2 * trunks)
+            helpers = orphans if len(orphans) <= most else []
             preloads = set(witness.children(tree.daemon)) - sessions
             # Each session and trunk may have forked the process of its next run already.
             waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
@@ -194,6 +198,8 @@ class _Kill:
                 for pid in self.project.processes()
                 if pid not in warm or (pid != tree.daemon and not set(witness.children(pid)) <= sessions | waiting)
             ]
+            if not left:
+                _orphans[kept] = len(orphans)
             return not left
 
         problems = []
