@@ -163,10 +163,13 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
         if bare:
             found.host = session
         else:
-            # The project has a session fixture: the host is a fork of the session's.
-            # What else a session forks, for hooks, does not map the run's memory.
-            for warden in filter(_maps_segment, children(session)):
-                found.session, found.warden = session, warden
-                found.host = next(filter(_maps_segment, children(warden)), 0)
             found.session = found.session or session
+    if not bare:
+        # The project has a session fixture: the host is a fork of the warden's, which is the session's; that may be the daemon's child, a preload's or
+        # nobody's. What else a session forks, for hooks, does not map the run's memory.
+        mapping = set(filter(_maps_segment, pythons))
+        for warden in mapping:
+            if parent(warden) in pythons - mapping:
+                found.session, found.warden = parent(warden), warden
+                found.host = next((pid for pid in children(warden) if pid in mapping), 0)
     return found
