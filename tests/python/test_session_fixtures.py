@@ -321,11 +321,12 @@ def test_interrupted_while_it_is_set_up(project: Project) -> None:
     project.write({"conftest.py": conftest, "test_a.py": "def test_1(slow): pass"})
     running = project.spawn("-n2")
     path = project.path / "notes"
-    assert processes.wait_until(path.exists, seconds=60)
+    # Written, and not only opened: there the interrupt would strike in a module of Python's.
+    assert processes.wait_until(lambda: path.exists() and path.read_text() != "", seconds=60)
     running.send_signal(signal.SIGINT)
-    assert running.wait() == 2
-    assert "KeyboardInterrupt" in running.stdout
-    assert "conftest.py:" in running.stdout
+    assert running.wait() == 2, running
+    assert "KeyboardInterrupt" in running.stdout, running
+    assert "conftest.py:" in running.stdout, running
     assert notes(project) == ["slow", "end-first"]
 
 
