@@ -201,11 +201,26 @@ class Selection:
                     self.decline(f"the module `{name}` was found in {folder}, which would not be on `sys.path`")
                 if name in needed and is_ambiguous(name, folder, wanted):
                     self.decline(f"there is more than one module `{name}`")
+            if not self._is_all:
+                self._check_order(files, {name: folder for name, folder in modules.items() if name in needed}, loaded)
         unwanted = added - wanted
         forget(unwanted, [name for name, folder in modules.items() if folder in unwanted], loaded)
         for name, module in self.conftests.imported():
             # Its name was taken by one of another folder.
             sys.modules.setdefault(name, module)
+
+    def _check_order(self, files: set[Path], modules: dict[str, str], loaded: Loaded) -> None:
+        """A file may import what lies where it does itself, or a conftest above it: other folders may not be on `sys.path` yet,
+        since the arguments, or `--lf`, may put it before the files that add them.
+        """
+        for file in files:
+            there = {root_of(file)}
+            there |= {root_of(path) for path in self.conftests.paths if path.parent in file.parents}
+            elsewhere = {name: folder for name, folder in modules.items() if folder not in there}
+            needed = needed_by({file}, loaded) if elsewhere else ()
+            for name, folder in elsewhere.items():
+                if needed is None or name in needed:
+                    self.decline(f"the module `{name}` was found in {folder}, which may come later to `sys.path`")
 
     def confirm(self) -> None:
         """Nothing is in the way any more: the run is this process's."""

@@ -171,6 +171,15 @@ TWO = {
 
 #: What can't be served without a difference, or looks as if: a project, and commands of which the first is everything.
 TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
+    "a folder that comes later to the path": (
+        {
+            "sub/conftest.py": "",
+            "sub/helper.py": "VALUE = 1\n",
+            "sub/test_b.py": "def test_b(): pass\n",
+            "test_a.py": "import helper\ndef test_a(): assert helper.VALUE == 2\n",
+        },
+        ["", "--lf", "test_a.py sub", "sub test_a.py", "test_a.py", "sub"],
+    ),
     "an option is read at configure": (
         {
             "conftest.py": "def pytest_configure(config):\n    import builtins; builtins.LEVEL = config.option.verbose",
