@@ -91,7 +91,8 @@ class SharedFixtures:
                 ward.tell({"op": "settled"})
                 ward.take_back()
                 break
-            if warden.is_settled and warden.is_lent and not warden.is_gone:
+            # Without a request it was killed between its last set-up and the first worker: that is the end of a host.
+            if warden.is_settled and warden.is_lent and warden.request is not None and not warden.is_gone:
                 self._take_over(warden)
                 return None
             if warden.is_settled or warden.is_gone:
