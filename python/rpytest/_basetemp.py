@@ -37,11 +37,7 @@ class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
 
 def use_host_basetemp(config: pytest.Config, birth: Birth) -> None:
     """Make the configuration's temp path factory ask the host."""
-    factory: Any = getattr(config, "_tmp_path_factory", None)
-    if factory is not None:
-        factory.__class__ = _WorkerTemp
-        factory._birth = birth
-        factory._given_basetemp = factory._basetemp = None
+    _use(config, _WorkerTemp, _birth=birth)
 
 
 class _SharedTemp(TempPathFactory):  # type: ignore[misc]
@@ -58,8 +54,12 @@ class _SharedTemp(TempPathFactory):  # type: ignore[misc]
 
 def use_shared_temp(config: pytest.Config, answers: LocalAnswers) -> None:
     """Make the configuration's temp path factory that of shared fixtures."""
+    _use(config, _SharedTemp, _answers=answers)
+
+
+def _use(config: pytest.Config, cls: type[TempPathFactory], **attributes: object) -> None:
+    """Turn the configuration's factory, which fixtures and plugins may hold already, into one of another class that has made nothing yet."""
     factory: Any = getattr(config, "_tmp_path_factory", None)
     if factory is not None:
-        factory.__class__ = _SharedTemp
-        factory._answers = answers
-        factory._given_basetemp = factory._basetemp = None
+        factory.__class__ = cls
+        vars(factory).update(attributes, _given_basetemp=None, _basetemp=None)

@@ -196,13 +196,14 @@ class Selection:
             needed = needed_by(files, loaded)
             if needed is None:
                 self.decline("a module imports what only running it can tell")
-            for name, folder in sorted(modules.items()):
-                if name in needed and folder not in wanted:
+            used_modules = {name: folder for name, folder in sorted(modules.items()) if name in needed}
+            for name, folder in used_modules.items():
+                if folder not in wanted:
                     self.decline(f"the module `{name}` was found in {folder}, which would not be on `sys.path`")
-                if name in needed and is_ambiguous(name, folder, wanted):
+                if is_ambiguous(name, folder, wanted):
                     self.decline(f"there is more than one module `{name}`")
-            if not self._is_all:
-                self._check_order(files, {name: folder for name, folder in modules.items() if name in needed}, loaded)
+            if used_modules and not self._is_all:
+                self._check_order(files, used_modules, loaded)
         unwanted = added - wanted
         forget(unwanted, [name for name, folder in modules.items() if folder in unwanted], loaded)
         for name, module in self.conftests.imported():
@@ -213,9 +214,9 @@ class Selection:
         """A file may import what lies where it does itself, or a conftest above it: other folders may not be on `sys.path` yet,
         since the arguments, or `--lf`, may put it before the files that add them.
         """
+        above = {path.parent: root_of(path) for path in self.conftests.paths}
         for file in files:
-            there = {root_of(file)}
-            there |= {root_of(path) for path in self.conftests.paths if path.parent in file.parents}
+            there = {root_of(file), *(above[folder] for folder in file.parents if folder in above)}
             elsewhere = {name: folder for name, folder in modules.items() if folder not in there}
             needed = needed_by({file}, loaded) if elsewhere else ()
             for name, folder in elsewhere.items():

@@ -96,7 +96,11 @@ impl Run<'_> {
         if let Some(lost) = &in_flight {
             self.sequences[usize::from(slot)].push(lost.test);
         }
-        let replacement = self.replace(slot);
+        let replacement = match self.replace(slot) {
+            // It is said once.
+            Replacement::Limit(_) if self.crash_limit.is_some() => Replacement::Ending,
+            other => other,
+        };
         if let Replacement::Limit(limit) = replacement {
             self.crash_limit = Some(format!("xdist: {}", limit_reached(slot, limit)));
         }
@@ -139,9 +143,7 @@ impl Run<'_> {
             return Replacement::Ending;
         }
         if self.segment.unclaimed_for(slot) == 0 {
-            return if self.crash_limit.is_some() {
-                Replacement::Ending
-            } else if self.crashes > limit {
+            return if self.crashes > limit {
                 Replacement::Limit(limit)
             } else {
                 Replacement::NothingLeft
@@ -154,11 +156,7 @@ impl Run<'_> {
             }
             None => {
                 self.out_of_restarts = true;
-                // It is said once.
-                match self.crash_limit {
-                    Some(_) => Replacement::Ending,
-                    None => Replacement::Limit(limit),
-                }
+                Replacement::Limit(limit)
             }
         }
     }
