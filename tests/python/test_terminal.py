@@ -437,8 +437,11 @@ class TestSignals:
         running.wait_for(_STATUS + ".*test_sleeps")
         running.send("\x1a")
         assert processes.wait_until(lambda: _state(running) == "T", seconds=60)
-        # Nothing is left of the status line for the shell's prompt to follow.
-        assert not any(re.match(_STATUS, line) for line in screen.shown(running.stdout))
+        # Nothing is left of the status line for the shell's prompt to follow. What was written before it stopped may
+        # still be on its way to us.
+        assert processes.wait_until(
+            lambda: not any(re.match(_STATUS, line) for line in screen.shown(running.stdout)), seconds=60
+        )
         running.send_signal(signal.SIGCONT)
         assert running.wait() == 1
         assert "1 failed, 4 passed" in running.stdout
