@@ -24,6 +24,7 @@ from rpytest._bytecode import ByteCode, FileState, is_cached, source_of
 from rpytest._bytecode import state as _state
 from rpytest._cache import CACHE_FILES, is_read_by_pytest, reads_cache
 from rpytest._glances import Glances, is_for_python
+from rpytest._lookups import Lookups
 from rpytest._warm import startup_files
 
 #: Names in a listing that come and go without meaning anything to collection.
@@ -84,6 +85,8 @@ class Dependencies:
         self.replacing: set[str] = set()
         #: The code of the project's modules by source file; `None` where a file was executed twice.
         self.codes: dict[str, CodeType | None] = {}
+        #: Which functions of the project that may find any module have run.
+        self.lookups = Lookups()
         #: Sources that somebody has opened to read them, and not to import or show them.
         self._texts: set[str] = set()
         #: Contents of files that were read and written, before they were written.
@@ -169,6 +172,10 @@ class Dependencies:
             if not name.startswith(self._no_project):
                 _seeds.see(code)
                 self.codes[name] = None if name in self.codes else code
+                self.lookups.see(code)
+            elif name.startswith("<") and not name.startswith("<frozen "):
+                # Executed two frames above.
+                self.lookups.see_text(code, sys._getframe(2).f_code.co_filename.startswith(self._no_project[:-1]))
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
@@ -221,6 +228,7 @@ class Dependencies:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
         self._glances.stop()
+        self.lookups.stop()
 
     def inherit(self, other: Dependencies) -> None:
         """Depend on all that the process has read that this one was forked from, which has just found it unchanged.
