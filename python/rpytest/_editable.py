@@ -69,7 +69,7 @@ class Editable:
     def _find_mentions(self) -> Iterator[None]:
         names = {Path(file).stem for file in self.files}
         found: dict[str, set[str]] = {}
-        for file, code in list(self._dependencies.codes.items()):
+        for file, code in list(self._dependencies.observer.codes.items()):
             for name in (ANY,) if code is None else mentioned(code, names):
                 found.setdefault(name, set()).add(file)
             yield
