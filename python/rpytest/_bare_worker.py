@@ -48,10 +48,10 @@ class BareWorker(Role):
         if request.get("watch") and self.is_first:
             self.graph = _watch.Graph()
             self.graph.start()
-            self.dependencies.watch()
+            self.dependencies.observer.watch()
 
     def _tell_dependencies(self) -> None:
-        self.dependencies.stop_watching()
+        self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
             _watch.send(self.birth.host, self.dependencies, self.graph, "op")

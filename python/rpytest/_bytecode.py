@@ -11,25 +11,13 @@ import os
 import struct
 from collections.abc import Container, Iterable
 
+from rpytest._states import FileState, state
+
 #: Flags of a cache that names its source's hash, which is compared each time (PEP 552); pytest's own from version 9.2 on.
 _CHECKED_HASH = 3
 
-FileState = tuple[int, int, int, int, int]
-
 #: Magic number, flags (0: the next two count), the source's modification time in seconds, its size.
 _HEAD = struct.Struct("<4sIII")
-
-#: Of the daemon's start: our own looks are not among those that are noticed, and cost nothing.
-_stat = os.stat
-
-
-def state(name: str) -> FileState | None:
-    """Mode, inode, size, modification and change time in nanoseconds; `None`: not there."""
-    try:
-        found = _stat(name)
-    except (OSError, ValueError):
-        return None
-    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def is_cached(name: str) -> bool:

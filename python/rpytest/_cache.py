@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rpytest._bytecode import FileState, state
+from rpytest._states import FileState, state
 
 _PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
 

@@ -75,7 +75,7 @@ class Daemon:
                 return
 
     def _idle_for(self) -> float:
-        if self.sessions.is_busy():
+        if self.waiting or self.sessions.is_busy():
             self.last_use = time.monotonic()
         return time.monotonic() - self.last_use
 
@@ -117,6 +117,8 @@ class Daemon:
             _wire.send(conn, {"stopped": True})
             conn.close()
         elif operation == "status":
+            # Whoever asks after a run is told of that run: its session has spoken of it before it began.
+            self.sessions.hear_all()
             _wire.send(conn, self._status())
             conn.close()
         elif message["protocol"] != _wire.PROTOCOL or message["build"] != self.build:

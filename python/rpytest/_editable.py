@@ -69,7 +69,7 @@ class Editable:
     def _find_mentions(self) -> Iterator[None]:
         names = {Path(file).stem for file in self.files}
         found: dict[str, set[str]] = {}
-        for file, code in list(self._dependencies.codes.items()):
+        for file, code in list(self._dependencies.observer.codes.items()):
             for name in (ANY,) if code is None else mentioned(code, names):
                 found.setdefault(name, set()).add(file)
             yield
@@ -77,7 +77,7 @@ class Editable:
         functions: set[str] = set()
         for file in found.pop(LOOKS, ()):
             where = _lookups.where(self._dependencies.text(file))
-            if where is _lookups.Where.IN_FUNCTIONS and self._dependencies.lookups.are_known:
+            if where is _lookups.Where.IN_FUNCTIONS and self._dependencies.observer.lookups.are_known:
                 functions.add(file)
             elif where is not _lookups.Where.NOWHERE:
                 found.setdefault(ANY, set()).add(file)
@@ -96,7 +96,7 @@ class Editable:
 
     def looking(self, file: str) -> set[str]:
         """Files with functions that may have looked for the module of this file."""
-        return self._functions & self._dependencies.lookups.since(file)
+        return self._functions & self._dependencies.observer.lookups.since(file)
 
 
 def obstacle(config: pytest.Config, request: Message) -> str | None:

@@ -130,7 +130,7 @@ class ImportGuard:
             if not os.path.isdir(args[0]):
                 raise self.spoiled(f"makes a folder ({os.fspath(args[0])!r})")
         elif event == "subprocess.Popen":
-            if not self._dependencies.asks_the_system(args[1]):
+            if not self._dependencies.observer.asks_the_system(args[1]):
                 raise self.spoiled("starts a process")
         elif event in _REFUSED:
             if event == "os.fork" and _process.is_own_fork():

@@ -71,7 +71,7 @@ class Preload:
         environment: Any = os.environ
         environment._data = _steps.Variables(environment._data, self._stack)
         os.environb._data = environment._data  # type: ignore[attr-defined]
-        self.dependencies.watch()
+        self.dependencies.observer.watch()
         self._guard.begin()
         sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
         self._guard.is_on = True
@@ -84,7 +84,7 @@ class Preload:
         finally:
             self._guard.is_on = False
             sys.dont_write_bytecode = writes
-            self.dependencies.stop_watching()
+            self.dependencies.observer.stop()
             self._guard.end()
             sys.meta_path[:] = self._finders[1:]
             warnings.filters[:] = self._filters  # type: ignore[index]
@@ -353,7 +353,7 @@ def _be_session(control: socket.socket, preload: Preload, began: int) -> NoRetur
 
     try:
         request, fds = _wire.receive(control)
-        preload.dependencies.started_ns = began
+        preload.dependencies.observer.started_ns = began
         session_main(control, _wire.adopt(fds[0]), request, fds[1:], True, preload)
     except _wire.Closed:
         # The daemon has not waited for this process.

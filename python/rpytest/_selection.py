@@ -113,7 +113,7 @@ class Selection:
             edits = None
             if self.edited:
                 # What the new versions do while they are imported.
-                role.dependencies.watch()
+                role.dependencies.observer.watch()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
                 kept = self.editable
                 edits = Edits(

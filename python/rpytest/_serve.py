@@ -119,9 +119,9 @@ class Server:
             self._retire(reason)
         if spare is not None:
             # Before it can begin: should this process be killed in between, the run is lost and not served twice.
-            self._tell({"ev": "accepted"})
+            self._accept()
             if spare.confirm():
-                self._count(spare.pidfd, fds)
+                self._keep(spare.pidfd, fds)
                 return None
             spare.end()
         if self.controllers.base is not None and not self._control(message, fds):
@@ -244,12 +244,12 @@ class Server:
     def _fork_host(self, warm: bool, fds: list[int], is_accepted: bool = False) -> Worker | None:
         """Fork the host of one run: a worker in the worker, `None` in the session."""
         if not is_accepted:
-            self._tell({"ev": "accepted"})
+            self._accept()
         _process.flush_streams()
         pid = _process.fork()
         if pid:
             self.conn.close()
-            self._count(os.pidfd_open(pid), fds)
+            self._keep(os.pidfd_open(pid), fds)
             return None
         self.control.close()
         _wire.close_all(self.hosts)
@@ -258,13 +258,17 @@ class Server:
             self._adopt(fds)
         return self._be_host(warm)
 
-    def _count(self, host: int, fds: list[int]) -> None:
+    def _keep(self, host: int, fds: list[int]) -> None:
         """A run has its host."""
         self.hosts.append(host)
         _wire.close_all(fds)
         if self.controllers.client is not None:
             self.controllers.client.close()
             self.controllers.client = None
+
+    def _accept(self) -> None:
+        """A run is taken; the daemon knows all about it before it can be over."""
+        self._tell({"ev": "accepted"})
         self.runs += 1
         self._tell(
             {

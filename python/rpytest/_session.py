@@ -137,7 +137,7 @@ class Session(Role):
         if method == "bare":
             self._fall_back("asked for")
         if method == "imported":
-            self.dependencies.per_run = "asked for"
+            self.dependencies.serve_once("asked for")
         threads = _process.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.
@@ -177,11 +177,11 @@ class Session(Role):
 
     def learned(self) -> Message:
         """Installed modules that were imported here, if the preload doesn't know of all of them."""
-        found = _steps.installed(self.dependencies.imports, self.given, self.inside)
+        found = _steps.installed(self.dependencies.observer.imports, self.given, self.inside)
         known = self.finder.preload.wanted if self.finder is not None else {}
         if all(name in known for name in found):
             return {}
-        tried = [name for name in self.dependencies.imports if name not in sys.modules]
+        tried = [name for name in self.dependencies.observer.imports if name not in sys.modules]
         return {"modules": found, "tried": tried}
 
     def configured(self, config: pytest.Config) -> None:
@@ -196,14 +196,14 @@ class Session(Role):
         config = session.config
         self.has_collected = True
         if self.controller is not None:
-            self.dependencies.stop_watching()
+            self.dependencies.observer.stop()
             return self.controller.loop(session)
         if self.finder is not None:
             self.finder.settle()
             self.finder.close()
         if self.controllers is None:
             # pytest itself runs the tests.
-            self.dependencies.stop_watching()
+            self.dependencies.observer.stop()
             return None
         require_reporter(config, self.terminal)
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
@@ -213,7 +213,7 @@ class Session(Role):
             return None
         self.watch.active = False
         _looks.end(config)
-        self.dependencies.stop_watching()
+        self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
         if self.selection is None:
@@ -351,7 +351,7 @@ def session_main(
     enter(request, fds, conn)
     if preload is not None:
         session.use(preload)
-    dependencies.watch()
+    dependencies.observer.watch()
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
     _identity.watch_environment(session.watch)
     session.main()

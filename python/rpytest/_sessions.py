@@ -254,6 +254,11 @@ class Sessions:
 
     # What they say
 
+    def hear_all(self) -> None:
+        """Whatever they have said by now."""
+        while talking := next((warm for warm in self.warm.values() if has_news(warm.control)), None):
+            self.hear(talking)
+
     def hear(self, warm: Warm) -> None:
         """It has said something, or is gone."""
         try:

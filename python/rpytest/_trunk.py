@@ -49,7 +49,7 @@ class Trunk:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session, role.dependencies.replacing, role.dependencies.codes)
+        self.memo = Memo(session, role.dependencies.observer.replacing, role.dependencies.observer.codes)
         self.options = _arguments.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.
@@ -103,7 +103,7 @@ class Trunk:
                 self.selection.selected()
         elif self._is_collecting:
             self.memo.settle()
-            with self.role.dependencies.paused():
+            with self.role.dependencies.observer.paused():
                 obstacle = self._obstacle()
             if obstacle is None:
                 self._fork()
@@ -196,7 +196,7 @@ class Trunk:
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
         _looks.looks.active = False
-        role.dependencies.stop_watching()
+        role.dependencies.observer.stop()
         pidfd = os.pidfd_open(os.getpid())
         _wire.send(
             control,

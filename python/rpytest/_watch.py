@@ -15,8 +15,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rpytest import _wire
-from rpytest._bytecode import FileState, state
-from rpytest._stale import IGNORED_NAMES
+from rpytest._states import IGNORED_NAMES, FileState, state
 
 if TYPE_CHECKING:
     from rpytest._stale import Dependencies

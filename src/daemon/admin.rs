@@ -14,8 +14,11 @@ use super::place::Place;
 use super::wire::Connection;
 use crate::error::{Error, Result};
 
-/// How long a daemon may take to answer or to end before it is killed or reported as not answering.
+/// How long a daemon may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to answer before it is taken for dead: a machine that is busy, or waits for its disk, can keep it from
+/// that for seconds.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 const STOPPING: &str = "stopping it";
 
 /// The text for `--daemon-status`: every daemon of this interpreter.
@@ -141,7 +144,7 @@ fn ask(connection: &Connection) -> Result<DaemonStatus> {
     connection
         .send(&PlainRequest::STATUS, &[])
         .map_err(failed)?;
-    if !readable(connection.as_fd(), PATIENCE).unwrap_or(false) {
+    if !readable(connection.as_fd(), ANSWER_PATIENCE).unwrap_or(false) {
         return Err(Error::WentAway {
             who: "daemon",
             doing: doing.into(),

@@ -147,7 +147,7 @@ impl Started {
 
     /// The connection has ended, so the process is ending; it can't be waited for without a limit, though.
     fn wait_a_little(&mut self) -> Option<ExitStatus> {
-        for _ in 0..200 {
+        for _ in 0..1000 {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Some(status);
             }

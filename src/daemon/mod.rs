@@ -2,6 +2,7 @@
 
 mod admin;
 mod client;
+mod identity;
 mod import_path;
 mod launch;
 pub mod message;
@@ -10,4 +11,5 @@ pub mod wire;
 
 pub use admin::{status, stop};
 pub use client::{Link, Options, connect, exchange_error, replace, supersede};
-pub use place::{Place, umask};
+pub use identity::umask;
+pub use place::Place;

@@ -71,6 +71,9 @@ impl Terminal {
                     .lines("session fixtures: each worker has its own (start method bare)");
             }
             self.screen.newline();
+        } else if self.verbosity == -1 && !self.screen.options().terminal {
+            // Its line where there is nobody to see that it goes on; with `-qq` nothing but results was asked for.
+            self.screen.lines("bringing up nodes...");
         }
         self.screen.flush()
     }

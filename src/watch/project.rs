@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
 /// Inode, size, modification and change time in nanoseconds.
 type Stamp = [i128; 4];
+
+/// Two changes of a folder within this time, in nanoseconds, may have the same one: kernels take the time of their last tick, and
+/// some file systems know whole seconds only.
+const GRAIN: i128 = 2_500_000_000;
 
 /// The `dependencies` message's attachment.
 #[derive(Deserialize)]
@@ -37,6 +42,8 @@ struct Folder {
     every_entry: bool,
     /// When its entries were changed last, as far as that was looked at.
     changed: Option<i128>,
+    /// That was so short before it was listed that what comes next may leave the same time.
+    is_fresh: bool,
     entries: BTreeSet<String>,
 }
 
@@ -100,7 +107,7 @@ impl Project {
         }
         let mut moved = Vec::new();
         for (path, folder) in &self.folders {
-            if mtime(path) != folder.changed {
+            if folder.is_fresh || mtime(path) != folder.changed {
                 let now = self.listed(path, folder.every_entry);
                 let differ = now.entries.symmetric_difference(&folder.entries);
                 changed.extend(differ.map(|name| path.join(name)));
@@ -128,6 +135,7 @@ impl Project {
     fn listed(&self, path: &Path, every_entry: bool) -> Folder {
         // First the time: an entry that comes in between is found the next time.
         let changed = mtime(path);
+        let is_fresh = changed.is_some_and(|changed| now() - changed < GRAIN);
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         let entries = entries
             .filter_map(|entry| {
@@ -142,6 +150,7 @@ impl Project {
         Folder {
             every_entry,
             changed,
+            is_fresh,
             entries,
         }
     }
@@ -170,6 +179,15 @@ fn stamp(path: &Path) -> Option<Stamp> {
         nanoseconds(found.mtime(), found.mtime_nsec()),
         nanoseconds(found.ctime(), found.ctime_nsec()),
     ])
+}
+
+/// As in a [`Stamp`].
+fn now() -> i128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
+        })
 }
 
 fn mtime(path: &Path) -> Option<i128> {
@@ -249,6 +267,23 @@ mod tests {
         assert!(tree.changes(&mut project).is_empty());
         fs::create_dir(tree.path("sub")).unwrap();
         assert_eq!(tree.changes(&mut project), ["sub"]);
+    }
+
+    #[test]
+    fn a_file_that_comes_in_the_moment_of_a_look_is_found_later() {
+        let tree = Tree::new(&["test_a.py"]);
+        let folder = fs::File::open(tree.path("")).unwrap();
+        // Not past, however long this takes.
+        let moment = SystemTime::now() + std::time::Duration::from_secs(3600);
+        folder.set_modified(moment).unwrap();
+        let mut project = Project::default();
+        project
+            .learn(&tree.message(&["test_a.py"], false, &[]), true)
+            .unwrap();
+        tree.write("test_b.py", "");
+        // As kernels do that know ticks only.
+        folder.set_modified(moment).unwrap();
+        assert_eq!(tree.changes(&mut project), ["test_b.py"]);
     }
 
     #[test]

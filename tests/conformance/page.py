@@ -73,7 +73,7 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
             counts = [str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")]
             table.append(f"| {name} | {' | '.join(counts)} |")
     ours = results["labels"]
-    sure = [test for test in ours if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
+    sure = [test for test in sorted(ours) if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
     passing = [f"- `{test}`" + _how(test, results) for test in sure]
     text = _HEAD.format(
         xdist=xdist_version,

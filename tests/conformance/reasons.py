@@ -11,7 +11,6 @@ REASONS: dict[str, str] = {
     "acceptance_test.py::test_config_initialization": "expects lines that begin with the node id under `-v`; ours begin with the worker",
     "acceptance_test.py::test_collection_crash": "expects an announcement of workers without tests, and exit status 1; here none are started for a suite that can't be collected, and it is pytest's, 2",
     "acceptance_test.py::TestDistribution::test_distribution_rsyncdirs_example": "`--rsyncdir` and workers in other directories: a usage error here, workers are local forks",
-    "acceptance_test.py::TestTerminalReporting::test_output_verbosity[-q]": "expects `bringing up nodes...` under `-q`, where rpytest, like pytest, says nothing before the first test",
     "acceptance_test.py::test_issue_594_random_parametrize": "expects an error since each worker collects other tests; here they are collected once, and the run is as good as pytest's",
     "acceptance_test.py::TestNodeFailure::test_max_worker_restart_tests_queued": "expects tests that never ran to be left out of the counts; here each is an error, by name",
     "acceptance_test.py::TestNodeFailure::test_max_worker_restart_die": "a module that ends the process that imports it: here no worker has crashed, the tests could not be collected; an error says so (status 3)",

@@ -203,7 +203,7 @@ class _Kill:
             return not left
 
         problems = []
-        if not processes.wait_until(only_warm, seconds=20):
+        if not processes.wait_until(only_warm):
             problems += with_evidence([f"process left: {processes.describe(pid)}" for pid in left], status)
         problems += [f"shared memory left: {path}" for path in processes.segments_of([running.pid])]
         return problems

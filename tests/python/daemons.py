@@ -43,4 +43,4 @@ def waiting_test(started: str, go: str) -> str:
 
 
 def wait_for(path: Path) -> None:
-    assert processes.wait_until(path.exists, seconds=60)
+    assert processes.wait_until(path.exists)

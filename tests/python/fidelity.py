@@ -81,6 +81,7 @@ _NORMALISE = (
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
     (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
     (re.compile(r"^(created: \d+/\d+ workers?\n)?\d+ workers? \[\d+ items?\]\n", re.M), ""),
+    (re.compile(r"^bringing up nodes\.\.\.\n", re.M), ""),
 )
 
 

@@ -140,6 +140,19 @@ class Project:
         """As `write`, into a folder."""
         self.write({str(folder / name): text for name, text in files.items()})
 
+    def put(self, files: Mapping[str, str], /) -> None:
+        """As `write`, but each file appears with all of its text, and a new folder with its first file: for somebody who looks at
+        the project meanwhile."""
+        for name, text in files.items():
+            path = self.path / name
+            new = [folder for folder in path.parents if not folder.exists()]
+            target = new[-1] if new else path
+            hidden = target.with_name(f".{target.name}.put")
+            file = hidden / path.relative_to(target) if new else hidden
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(dedented(text))
+            hidden.replace(target)
+
     # -- commands
 
     def spawn(
@@ -272,7 +285,7 @@ class Project:
             if any(Path(running.command[0]).name != "pytest" for running in self._started):
                 self.stop_daemon()
             # Ended processes need a moment to go; one that never goes is described below.
-            processes.wait_until(lambda: not self.leftovers(), seconds=60)
+            processes.wait_until(lambda: not self.leftovers())
             problems += self.leftovers()
         finally:
             self.kill_all()
@@ -289,7 +302,31 @@ class Project:
             processes.send(left, signal.SIGKILL)
             return not left
 
-        processes.wait_until(all_gone, seconds=60)
+        processes.wait_until(all_gone)
+
+
+MEETING = """
+import os, pathlib, time
+
+def meet(count=None, place="run", _been=set()):
+    \"\"\"Returns when `count` workers of the run have called it (None: all): each of them has a test then, however late it starts.
+
+    In each worker only the first call waits.
+    \"\"\"
+    if place in _been:
+        return
+    _been.add(place)
+    run = f"meeting-{place}-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    here = pathlib.Path(os.environ["PYTEST_DEBUG_TEMPROOT"], run)
+    here.mkdir(exist_ok=True)
+    (here / os.environ.get("PYTEST_XDIST_WORKER", "master")).touch()
+    count = count or int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    late = time.monotonic() + 240
+    while len(list(here.iterdir())) < count:
+        assert time.monotonic() < late, f"only {sorted(here.iterdir())} of {count} workers have come"
+        time.sleep(0.002)
+"""
+"""A project's module ``meeting.py``, for tests about what several workers do."""
 
 
 def dedented(text: str) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
 
+PATIENCE_SECONDS = 300.0
+"""After this, what is waited for never comes. A machine may stop for seconds, at any place: never a measure of speed."""
+
 
 def with_variable(name: str, value: str) -> list[int]:
     """Living processes that were started with the environment variable, oldest pid first.
@@ -85,12 +88,17 @@ def describe(pid: int) -> str:
 
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is not a zombie."""
+    return state(pid) not in "ZX"
+
+
+def state(pid: int) -> str:
+    """A letter, as `ps` shows it: `T` stopped, `S` asleep until something happens, `R` at work or kept from it; `X`: gone."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:
-        return False
+        return "X"
     # The name, in parentheses, may contain anything.
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+    return stat.rpartition(")")[2].split()[0]
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
@@ -102,11 +110,14 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
             pass
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     """Wait for `condition`; returns whether it came true. `seconds` guards against hangs only."""
     end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
+    while True:
+        # This process may have been stopped, too: the condition has the last word.
+        is_late = time.monotonic() > end
+        if condition():
+            return True
+        if is_late:
             return False
         time.sleep(0.01)
-    return True

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import processes
 
-WATCHDOG_SECONDS = 300.0
+WATCHDOG_SECONDS = processes.PATIENCE_SECONDS
 """After this a command hangs. Far more than a loaded machine needs: never a measure of speed."""
 
 # Makes the terminal on descriptor 0 the controlling one, so that ^C in it is a SIGINT.
@@ -57,6 +57,7 @@ class Running:
         if tty:
             self._input, terminal = pty.openpty()
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            self._first_modes = termios.tcgetattr(terminal)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _WITH_TERMINAL, *self.command],
                 cwd=cwd,
@@ -98,6 +99,17 @@ class Running:
         """The descriptor that stands for the user at its terminal."""
         assert self._tty
         return self._input
+
+    @property
+    def first_modes(self) -> list[object]:
+        """The terminal's settings before the command was started; it may have others by the time that somebody asks."""
+        assert self._tty
+        return self._first_modes
+
+    @property
+    def modes(self) -> list[object]:
+        """The terminal's settings."""
+        return termios.tcgetattr(self.terminal)
 
     @property
     def stdout(self) -> str:
@@ -147,6 +159,16 @@ class Running:
     def send_group_signal(self, number: signal.Signals) -> None:
         """Send a signal to its process group, as a terminal does for ^C."""
         os.killpg(self.pid, number)
+
+    def pause(self) -> None:
+        """Stop it; returns when it stands still."""
+        self.send_signal(signal.SIGSTOP)
+        assert processes.wait_until(lambda: processes.state(self.pid) in "TZX")
+        assert processes.state(self.pid) == "T", f"it has ended\n{self}"
+
+    def go_on(self) -> None:
+        """Let it go on after `pause`."""
+        self.send_signal(signal.SIGCONT)
 
     def is_running(self) -> bool:
         return self._process.poll() is None
@@ -219,11 +241,11 @@ class Running:
         # pytest enables faulthandler: aborted Python processes write where they were.
         others = [pid for pid in tree if pid != self.pid]
         processes.send(others, signal.SIGABRT)
-        processes.wait_until(lambda: not any(map(processes.is_alive, others)), seconds=5)
+        processes.wait_until(lambda: not any(map(processes.is_alive, others)), seconds=20)
         processes.send(self._tree(), signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         for reader in self._readers:
-            reader.join(5)
+            reader.join(20)
         report.append(str(self))
         return Hang("\n".join(report))

@@ -62,7 +62,7 @@ class Site:
             text = status(self.project)
             return "  preload " in text and "being made" not in text
 
-        assert processes.wait_until(is_ready, seconds=60), f"no preload\n{text}\n{self.log()}"
+        assert processes.wait_until(is_ready), f"no preload\n{text}\n{self.log()}"
         return text
 
     def log(self) -> str:

@@ -391,7 +391,7 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
         test = "import pathlib, time\ndef test_1():\n    pathlib.Path('running').touch()\n    [time.sleep(0.1) for _ in range(600)]\n"
         project.write({"conftest.py": conftest, "test_a.py": test})
         running = project.spawn("-n1")
-        processes.wait_until((project.path / "running").exists, seconds=60)
+        assert processes.wait_until((project.path / "running").exists)
         running.send_signal(signal.SIGINT)
         assert running.wait() == 2
         assert "KeyboardInterrupt" in running.stdout

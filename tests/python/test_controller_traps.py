@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -129,7 +130,8 @@ class TestSame:
             def pytest_runtest_logreport(report):
                 if not hasattr(SESSION.config, "workerinput"): SESSION.shouldstop = "enough"
         """
-        test = "import pytest, time\n@pytest.mark.parametrize('i', range(400))\ndef test_1(i): time.sleep(0.05)\n"
+        # However late it is asked for, there is something left.
+        test = "import pytest, time\n@pytest.mark.parametrize('i', range(400))\ndef test_1(i): time.sleep(0.05 if i % 200 < 20 else 1)\n"
         result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": test})
         assert result.status == 2
         assert "enough" in result.stdout
@@ -230,7 +232,7 @@ class TestHangs:
         test = "import pytest\n@pytest.mark.parametrize('i', range(3000))\ndef test_1(i): pass\n"
         project.write({"conftest.py": self.SLOW, "test_a.py": test})
         running = project.spawn("-n2", "-q")
-        assert processes.wait_until((project.path / "slow").exists, seconds=60)
+        assert processes.wait_until((project.path / "slow").exists)
         running.send_signal(number)
         if number == signal.SIGINT:
             # The first asks, and what is asked for never comes; a signal that is still pending is not sent twice.
@@ -240,37 +242,41 @@ class TestHangs:
                 running.send_signal(number)
                 return not running.is_running()
 
-            assert processes.wait_until(insist, seconds=60)
+            assert processes.wait_until(insist)
         assert running.wait() in (2, -signal.SIGKILL)
         project.stop_daemon()
-        assert processes.wait_until(lambda: not project.processes(), seconds=60)
+        assert processes.wait_until(lambda: not project.processes())
 
     @pytest.mark.parametrize("which", ["base", "trunk"])
     def test_a_forked_helper_that_was_killed(self, project: Project, which: str) -> None:
         """What controllers are forked from, or runs with other arguments: the next run does without it, or makes another one."""
         project.write({"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING})
         assert project.rpytest("-n2").status == 0
-        orphans = [pid for pid in project.processes() if processes_parent(pid) == 1]
-        # The daemon leads a session of its own; these, which are nobody's children, do not. The base was forked first.
-        helpers = sorted((pid for pid in orphans if processes_session(pid) != pid), key=processes_start)
-        assert len(helpers) == 2
-        processes.send([helpers[["base", "trunk"].index(which)]], signal.SIGKILL)
+
+        def helpers() -> list[int]:
+            # The daemon leads a session of its own; these, which are no children of any of its processes, do not. The base was forked first.
+            tree = {pid: stat for pid in project.processes() if (stat := _stat(pid)) is not None}
+            found = [pid for pid, stat in tree.items() if stat.parent not in tree and stat.session != pid]
+            return sorted(found, key=lambda pid: tree[pid].start)
+
+        # What belongs to the run may still be on its way out.
+        assert processes.wait_until(lambda: len(helpers()) == 2), helpers()
+        processes.send([helpers()[["base", "trunk"].index(which)]], signal.SIGKILL)
         for _ in range(2):
             assert project.rpytest("-n2").counts == {"passed": 4}
             assert project.rpytest("-n2", "-k", "test").counts == {"passed": 4}
 
 
-def processes_parent(pid: int) -> int:
-    return int(_stat(pid)[1])
+class _Stat(NamedTuple):
+    parent: int
+    session: int
+    start: int
 
 
-def processes_session(pid: int) -> int:
-    return int(_stat(pid)[3])
-
-
-def processes_start(pid: int) -> int:
-    return int(_stat(pid)[19])
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def _stat(pid: int) -> _Stat | None:
+    """None: it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return _Stat(int(words[1]), int(words[3]), int(words[19]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 import junit as junit_files
@@ -47,7 +45,12 @@ SCRIBBLER = """
     @pytest.mark.parametrize("i", range({tests}))
     def test_one(i):
         if i == 7:
+            open("scribbled", "w").close()
             scribble({seed}, "{how}")
+        # Every worker has something left to do by then.
+        late = time.monotonic() + 240
+        while i % 20 > 10 and not os.path.exists("scribbled") and time.monotonic() < late:
+            time.sleep(0.002)
         print(f"output of {{i}}" * (i % 5) * 200)
         time.sleep(0.002)
 """
@@ -84,6 +87,9 @@ CONDITIONS = """
 
     @pytest.mark.parametrize("i", range(100))
     def test_one(i):
+        # Much is left to be written when nobody reads any more.
+        while i % 50 > 9 and not os.path.exists("stopped"):
+            time.sleep(0.002)
         if i == 7:
             start, _ = segment()
             with open("/proc/self/mem", "r+b", buffering=0) as memory:
@@ -94,7 +100,6 @@ CONDITIONS = """
                     memory.seek(start + events + 128 * number + 40)
                     memory.write(struct.pack("<I", 1) * 12)
             open("written", "w").close()
-            time.sleep(0.5)
         print("x" * 6000)
 """
 
@@ -104,11 +109,12 @@ def test_worker_that_waits_in_overwritten_memory(project: Project) -> None:
     project.write(test_waits=SEGMENT + CONDITIONS)
     junit = project.scratch / "waits.xml"
     running = project.spawn("-n", "2", f"--junitxml={junit}")
-    assert processes.wait_until((project.path / "written").exists, seconds=60)
+    assert processes.wait_until((project.path / "written").exists)
     # Nobody reads, so both rings fill up.
-    running.send_signal(signal.SIGSTOP)
+    running.pause()
+    (project.path / "stopped").touch()
     assert not processes.wait_until(lambda: not running.is_running(), seconds=2)
-    running.send_signal(signal.SIGCONT)
+    running.go_on()
     status = running.wait()
     assert "panicked" not in running.stdout + running.stderr, running
     assert len(junit_files.read(junit)) == 100

@@ -12,6 +12,7 @@ import pytest
 
 import junit as junit_files
 import processes
+from daemons import daemon_pid
 from harness import Project
 from running import Running
 
@@ -32,7 +33,7 @@ def collecting(project: Project, *args: str) -> tuple[Running, int]:
     note = project.path / "collecting"
     note.unlink(missing_ok=True)
     running = project.spawn(*args)
-    assert processes.wait_until(lambda: note.exists() and note.read_text() != "", seconds=60)
+    assert processes.wait_until(lambda: note.exists() and note.read_text() != "")
     return running, int(note.read_text())
 
 
@@ -47,7 +48,7 @@ def test_command_killed_while_tests_are_collected(project: Project, args: tuple[
     """Nothing goes on collecting for nobody, however long it takes, and the next run does not wait for it."""
     running, collector = collecting(project, *args)
     running.kill()
-    assert processes.wait_until(lambda: not processes.is_alive(collector), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(collector))
     let_go_on(project)
     result = project.rpytest(*args)
     assert result.status == 0
@@ -62,21 +63,21 @@ def test_command_ended_while_tests_are_collected(project: Project, number: signa
     assert "interrupt" in (running.stdout + running.stderr).lower()
     assert "error:" not in running.stderr, running
     # It has said its last word and may still be on its way out.
-    assert processes.wait_until(lambda: not processes.is_alive(collector), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(collector))
 
 
 def test_daemon_killed_while_tests_are_collected(project: Project) -> None:
     """The run goes on without it."""
-    running, collector = collecting(project, "-n2")
-    (daemon,) = [pid for pid in project.processes() if pid not in (running.pid, collector)]
+    running, _ = collecting(project, "-n2")
+    daemon = daemon_pid(project)
     processes.send([daemon], signal.SIGKILL)
-    assert processes.wait_until(lambda: not processes.is_alive(daemon), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(daemon))
     let_go_on(project)
     assert running.wait() == 0
     assert "2 passed" in running.stdout
     assert running.stderr == ""
     # Its session has no daemon to come back to.
-    assert processes.wait_until(lambda: not project.processes(), seconds=60)
+    assert processes.wait_until(lambda: not project.processes())
 
 
 def test_host_killed_by_a_test(project: Project) -> None:
@@ -85,9 +86,16 @@ def test_host_killed_by_a_test(project: Project) -> None:
         import os, signal, time
         import pytest
 
+        begun = []
+
         @pytest.mark.parametrize("i", range(10))
         def test_one(i):
+            begun.append(i)
+            if len(begun) == 2:
+                # The result of its first one has been left.
+                os.mkdir(f"done-{i}")
             if i == 5:
+                while not any(name.startswith("done") for name in os.listdir()): time.sleep(0.01)
                 os.kill(os.getppid(), signal.SIGKILL)
                 [time.sleep(0.1) for _ in range(10000)]
         """
@@ -243,11 +251,20 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
                     return getattr(native, name)
 
                 def begin(self, test):
+                    os.mkdir(f"died-{plugin.birth.slot}")
                     os._exit(0)
 
             plugin.native = Claims()
         """,
-        test_a="import pytest\n@pytest.mark.parametrize('i', range(20))\ndef test_1(i): pass",
+        # Those that come in their place leave tests for both.
+        test_a="""
+        import glob, time
+        import pytest
+
+        @pytest.mark.parametrize("i", range(20))
+        def test_1(i):
+            while len(glob.glob("died-*")) < 2: time.sleep(0.01)
+        """,
     )
     result = project.rpytest(*args)
     assert result.outcomes == {f"test_a::test_1[{i}]": "passed" for i in range(20)}
@@ -274,24 +291,30 @@ def test_too_many_deaths(project: Project) -> None:
 
 def test_command_stopped_for_a_while(project: Project, tmp_path: Path) -> None:
     """Workers wait for it when their rings are full, and nothing is lost."""
-    count = 200
+    each, stops = 100, 3
+    count = each * stops
     project.write(
         test_a=f"""
+        import pathlib, time
         import pytest
 
-        @pytest.mark.parametrize("i", range({count}))
-        def test_1(i):
-            open("began", "a").close()
+        @pytest.mark.parametrize("i", range({each}))
+        @pytest.mark.parametrize("part", range({stops}))
+        def test_1(i, part):
+            pathlib.Path(f"began-{{part}}").touch()
+            # Whatever is written is written while the command is stopped, or later.
+            while not pathlib.Path(f"stopped-{{part}}").exists(): time.sleep(0.01)
             print(f"{{i}} " * 2000)
         """
     )
     junit = tmp_path / "stopped.xml"
     running = project.spawn("-n2", f"--junitxml={junit}")
-    assert processes.wait_until((project.path / "began").exists, seconds=60)
-    for _ in range(3):
-        running.send_signal(signal.SIGSTOP)
+    for part in range(stops):
+        assert processes.wait_until((project.path / f"began-{part}").exists)
+        running.pause()
+        (project.path / f"stopped-{part}").touch()
         assert not processes.wait_until(lambda: not running.is_running(), seconds=1)
-        running.send_signal(signal.SIGCONT)
+        running.go_on()
     assert running.wait() == 0
     assert f"{count} passed" in running.stdout
     assert len(junit_files.read(junit)) == count
@@ -320,7 +343,7 @@ def test_a_port_is_free_when_the_command_has_ended(project: Project) -> None:
     """A large process takes a while to go, and gives its memory back before its sockets."""
     project.write(
         test_a="""
-        import socket, threading
+        import os, socket, threading
 
         kept = []
 
@@ -331,9 +354,12 @@ def test_a_port_is_free_when_the_command_has_ended(project: Project) -> None:
                 port = probe.getsockname()[1]
             from pathlib import Path
             file = Path("port")
-            port = int(file.read_text()) if file.exists() else port
-            file.write_text(str(port))
-            server = socket.create_server(("127.0.0.1", port))
+            if not file.exists():
+                # An address of its own, so that nobody else takes the port between two runs.
+                host = "127." + ".".join(str(1 + byte % 254) for byte in os.urandom(3))
+                file.write_text(f"{host} {port}")
+            host, port = file.read_text().split()
+            server = socket.create_server((host, int(port)))
             threading.Thread(target=server.accept, daemon=True).start()
             kept.append((server, bytearray(300 << 20)))
         """

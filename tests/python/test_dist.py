@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Project, Result
+from harness import MEETING, Project, Result
 
 # Every test appends one line of JSON to a file of its process; written in one system call.
 CONFTEST = """
@@ -36,6 +36,17 @@ CONFTEST = """
     def a_while():
         time.sleep(0.005)
 """
+
+#: Every worker has a test, however late it starts.
+ALL_MEET = (
+    CONFTEST
+    + """
+    @pytest.fixture(autouse=True)
+    def together():
+        from meeting import meet
+        meet()
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,10 @@ def module(tests: int, classes: int = 0) -> str:
 
 @pytest.fixture
 def suite(project: Project) -> Project:
-    """Six modules of different size."""
+    """Six modules of different size, of which every worker gets something."""
     project.write(
-        conftest=CONFTEST,
+        conftest=ALL_MEET,
+        meeting=MEETING,
         **{f"test_{name}": module(2 + 3 * number, number % 3) for number, name in enumerate("abcdef")},
     )
     return project
@@ -151,9 +163,10 @@ def test_loadgroup_keeps_groups_together_and_leaves_ids_alone(project: Project) 
             def test_outer(self): pass
 
         @pytest.mark.parametrize("i", range(20))
-        def test_free(i): pass
+        def test_free(i): meeting.meet()
         """
-    project.write(conftest=CONFTEST, test_a=source, test_b=source)
+    source = source.replace("import pytest\n", "import meeting, pytest\n", 1)
+    project.write(conftest=CONFTEST, meeting=MEETING, test_a=source, test_b=source)
     result = project.rpytest("-n", "3", "--dist", "loadgroup", "-v")
     assert result.status == 0
     assert "@" not in result.stdout.replace("conftest", "")
@@ -230,14 +243,14 @@ def test_each_survives_a_crash_in_one_worker(project: Project) -> None:
 
 
 SERIAL = """
-    import pytest, time
+    import meeting, os, pytest, time
 
     @pytest.fixture(scope="module")
     def slow_end():
         yield
         time.sleep(0.3)
 
-    def test_0(slow_end): time.sleep(0.05)
+    def test_0(slow_end): meeting.meet(min(2, int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
     @pytest.mark.serial
     def test_alone(): time.sleep(0.1)
     class TestMore:
@@ -250,7 +263,7 @@ SERIAL = """
 
 @METHODS
 def test_serial_tests_run_while_nothing_else_does(project: Project, method: str) -> None:
-    project.write(conftest=CONFTEST, test_a=SERIAL, test_b=SERIAL, test_c=SERIAL)
+    project.write(conftest=CONFTEST, meeting=MEETING, test_a=SERIAL, test_b=SERIAL, test_c=SERIAL)
     result = project.rpytest("-n", "4", "--start-method", method)
     assert (result.status, result.counts) == (0, {"passed": 15})
     tests = ran(project)
@@ -268,14 +281,15 @@ def test_serial_tests_run_while_nothing_else_does(project: Project, method: str)
 
 
 def test_serial_without_workers_and_strict_markers(project: Project) -> None:
-    project.write(conftest=CONFTEST, test_a=SERIAL)
+    project.write(conftest=CONFTEST, meeting=MEETING, test_a=SERIAL)
     result = project.rpytest("-n", "1", "--strict-markers")
     assert (result.status, result.counts) == (0, {"passed": 5})
     assert [test.id for test in ran(project)][1] == "test_a.py::test_alone", "in the order of collection"
 
 
 def test_a_group_with_a_serial_test_is_serial_as_a_whole(project: Project) -> None:
-    project.write(conftest=CONFTEST, test_a=SERIAL, test_b=module(20), test_c=module(20))
+    alone = SERIAL.replace("meeting.meet", "(lambda count: time.sleep(0.05))")
+    project.write(conftest=CONFTEST, meeting=MEETING, test_a=alone, test_b=module(20), test_c=module(20))
     assert project.rpytest("-n", "3", "--dist", "loadfile").status == 0
     tests = ran(project)
     files = workers_by(tests, "file")
@@ -329,22 +343,8 @@ def test_the_collected_order_is_the_same_every_time(suite: Project) -> None:
     assert [id for worker in sorted(seen[0]) for id in seen[0][worker]] == collected
 
 
-MEETING = """
-    @pytest.fixture(scope="module", autouse=True)
-    def meeting(request):
-        here = pathlib.Path(__file__).parent / "here"
-        here.mkdir(exist_ok=True)
-        (here / request.path.name).touch()
-        deadline = time.monotonic() + 60
-        while len(list(here.iterdir())) < 2:
-            assert time.monotonic() < deadline, "no other module has begun"
-            time.sleep(0.002)
-"""
-
-
 def test_no_loadscope_reorder_goes_through_the_files_in_order(suite: Project) -> None:
     # The first module waits for the second, whichever worker is late; which of two claims is logged first is chance.
-    suite.write(conftest=CONFTEST + MEETING)
     assert suite.rpytest("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder").status == 0
     files = [[id.partition("::")[0] for id in ids] for ids in sequences(ran(suite)).values()]
     assert sorted(of_one[0] for of_one in files) == ["test_a.py", "test_b.py"]
@@ -460,7 +460,7 @@ def test_module_fixtures_are_set_up_once_when_their_cost_is_known(project: Proje
         """
     project.write({f"test_{name}.py": source for name in "abcdefgh"})
     counts: list[int] = []
-    while len(counts) < 8 and 8 not in counts[1:]:
+    while len(counts) < 30 and 8 not in counts[1:]:
         assert project.rpytest("-n", "4").status == 0
         counts.append(len((project.path / "setups").read_text().splitlines()))
         (project.path / "setups").unlink()

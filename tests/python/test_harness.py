@@ -34,8 +34,8 @@ def test_a_hang_ends_with_a_report(project: Project) -> None:
 
 def test_a_hang_shows_where_python_processes_were(project: Project) -> None:
     """Children are aborted, and faulthandler says where."""
-    code = "import faulthandler, time; faulthandler.enable(); print('up', flush=True)\n"
-    code += "def waits_here(): time.sleep(1000)\nwaits_here()"
+    code = "import faulthandler, time; faulthandler.enable()\n"
+    code += "def waits_here(): print('up', flush=True); time.sleep(1000)\nwaits_here()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     running = python(project, parent + f"; {SLEEP}")
     running.wait_for("up")
@@ -47,7 +47,8 @@ def test_output_held_by_an_orphan_is_a_hang(project: Project) -> None:
     """As it is for a user who pipes the output into another program."""
     code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).pid)"
     running = python(project, code)
-    orphan = running.wait_for(r"\d+")[0]
+    orphan = running.wait_for(r"^(\d+)\n")[1]
+    assert processes.wait_until(lambda: not running.is_running())
     with pytest.raises(Hang, match="still held open") as hang:
         running.wait(timeout=1)
     assert f"stdout is held open by [{orphan}]" in str(hang.value)
@@ -122,9 +123,7 @@ def test_environment_is_isolated(project: Project, monkeypatch: pytest.MonkeyPat
 def test_processes_with_a_variable_ignores_others() -> None:
     child = subprocess.Popen([sys.executable, "-c", SLEEP], env={"RPYTEST_TEST_MARK": "ab"})
     try:
-        assert processes.wait_until(
-            lambda: processes.with_variable("RPYTEST_TEST_MARK", "ab") == [child.pid], seconds=60
-        )
+        assert processes.wait_until(lambda: processes.with_variable("RPYTEST_TEST_MARK", "ab") == [child.pid])
         assert processes.with_variable("RPYTEST_TEST_MARK", "a") == []
     finally:
         child.kill()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import processes
 import rpytest
+from daemons import status
 from harness import Project
 
 
@@ -129,7 +131,12 @@ def test_programs_that_describe_the_system(shared_project: Project, folder: Path
     args = ("-n1", "-q")
     for _ in range(2):
         assert shared_project.rpytest(*args, junit=False, cwd=folder).status == 0
-    status = shared_project.rpytest("--daemon-status", junit=False).stdout
-    ours = re.search(rf"session \d+: {re.escape(str(folder))} with .*\n *1 test, (\d) runs?,", status)
-    # One that can't be used again has been let go.
-    assert (ours[1] if ours else None) == ("2" if reused else None), status
+
+    def served() -> str | None:
+        found = re.search(
+            rf"session \d+: {re.escape(str(folder))} with .*\n *1 test, (\d) runs?,", status(shared_project)
+        )
+        return found and found[1]
+
+    # One that can't be used again is let go, a moment after its run.
+    assert processes.wait_until(lambda: served() == ("2" if reused else None)), status(shared_project)

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import Project, Result
+from harness import MEETING, Project, Result
 
-# Each test tells who ran it; long enough for every worker to get one.
+# Each test tells who ran it, and every worker gets one.
 TELLING = """
-import os, time
+import os
 import pytest
 
 @pytest.mark.parametrize("i", range(16))
 def test_1(i, record_property, worker_id):
+    from meeting import meet
     record_property("worker", worker_id)
     record_property("pid", os.getpid())
     record_property("count", os.environ.get("PYTEST_XDIST_WORKER_COUNT", "none"))
-    time.sleep(0.02)
+    meet()
 """
 
 
@@ -54,7 +55,7 @@ class TestNumberOfWorkers:
 
     @pytest.fixture
     def telling(self, shared_project: Project, folder: Path) -> Path:
-        shared_project.fill(folder, {"test_a.py": TELLING})
+        shared_project.fill(folder, {"meeting.py": MEETING, "test_a.py": TELLING})
         return folder
 
     @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ class TestNumberOfWorkers:
         assert "test_a.py ......" in result.stdout
 
     def test_never_more_than_tests(self, shared_project: Project, folder: Path) -> None:
-        shared_project.fill(folder, {"test_a.py": TELLING.replace("16", "2")})
+        shared_project.fill(folder, {"meeting.py": MEETING, "test_a.py": TELLING.replace("16", "2")})
         result = shared_project.rpytest("-n4", cwd=folder)
         assert "2 workers [2 items]" in result.stdout
         assert told(result, "count") == {"2"}
@@ -290,7 +291,7 @@ class TestBareFallback:
         ids=["variable", "variable in", "workerinput", "count", "thread", "process", "timer"],
     )
     def test_automatic(self, shared_project: Project, folder: Path, conftest: str, reason: str) -> None:
-        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TELLING})
+        shared_project.fill(folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": TELLING})
         result = shared_project.rpytest("-n2", "-v", cwd=folder)
         assert result.counts["passed"] == 16
         assert "start method: bare (" in result.stdout
@@ -329,16 +330,18 @@ class TestBareFallback:
         test = (
             seen
             + """
-import conftest, pytest, time
+import conftest, pytest
 
 @pytest.mark.parametrize("i", range(8))
 def test_1(i, worker_id, testrun_uid):
-    time.sleep(0.02)
+    from meeting import meet
+    meet()
     assert SEEN == conftest.SEEN == [worker_id, "2", testrun_uid]
 """
         )
-        shared_project.fill(folder, {"test_a.py": test, "conftest.py": seen})
-        assert shared_project.rpytest("-n2", "--testrunuid=mine", cwd=folder).counts == {"passed": 8}
+        shared_project.fill(folder, {"meeting.py": MEETING, "test_a.py": test, "conftest.py": seen})
+        # An id that no other run has: it is where the workers meet.
+        assert shared_project.rpytest("-n2", f"--testrunuid=of-{folder.name}", cwd=folder).counts == {"passed": 8}
         assert shared_project.rpytest("-n2", cwd=folder).counts == {"passed": 8}
 
     def test_pytest_itself_has_none(self, shared_project: Project, folder: Path) -> None:
@@ -353,7 +356,7 @@ def test_1(i, worker_id, testrun_uid):
         copies = "import os\nCOPY = dict(os.environ), os.environ.copy(), {**os.environ, 'A': '1'}, [v for k, v in os.environ.items()]\n"
         # While tests are collected, after others have set variables, too.
         conftest = copies + "def pytest_configure(): os.environ['SET_LATER'] = '1'\n"
-        shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": copies + TELLING})
+        shared_project.fill(folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": copies + TELLING})
         result = shared_project.rpytest("-n2", "-v", cwd=folder)
         assert result.counts["passed"] == 16
         assert "start method" not in result.stdout

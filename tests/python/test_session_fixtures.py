@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import processes
-from harness import Project, Result
+from harness import MEETING, Project, Result
 
 #: A fixture's set-up and finalizer leave a line each, with the process that ran them.
 NOTES = """
@@ -292,7 +292,7 @@ def test_server_ends_when_a_process_of_ours_is_killed(project: Project, victim: 
     project.write({"conftest.py": SERVER, "test_a.py": test})
     running = project.spawn("-n2")
     note = project.path / "running"
-    assert processes.wait_until(note.exists, seconds=60)
+    assert processes.wait_until(note.exists)
     (server,) = [int(line.split()[0].partition("-")[2]) for line in noted(project)]
     assert processes.is_alive(server)
     if victim == "command":
@@ -300,7 +300,7 @@ def test_server_ends_when_a_process_of_ours_is_killed(project: Project, victim: 
     else:
         processes.send([int(note.read_text())], signal.SIGKILL)
         assert running.wait() == 3
-    assert processes.wait_until(lambda: not processes.is_alive(server), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(server))
 
 
 def test_interrupted_while_it_is_set_up(project: Project) -> None:
@@ -322,7 +322,7 @@ def test_interrupted_while_it_is_set_up(project: Project) -> None:
     running = project.spawn("-n2")
     path = project.path / "notes"
     # Written, and not only opened: there the interrupt would strike in a module of Python's.
-    assert processes.wait_until(lambda: path.exists() and path.read_text() != "", seconds=60)
+    assert processes.wait_until(lambda: path.exists() and path.read_text() != "")
     running.send_signal(signal.SIGINT)
     assert running.wait() == 2, running
     assert "KeyboardInterrupt" in running.stdout, running
@@ -405,13 +405,16 @@ def test_history_does_not_take_it_for_the_first_tests_own(project: Project) -> N
         time.sleep(1)
     """
     project.write({"conftest.py": conftest, "test_a.py": "def test_1(slow): pass\ndef test_2(slow): pass"})
-    result = project.rpytest("-n2", "--durations=1")
-    assert re.search(r"^1\.\d\ds setup +test_a.py::test_1$", result.stdout, re.M), result
+    result = project.rpytest("-n2", "--durations=0", "-vv")
+    shown = {id: float(time) for time, id in re.findall(r"^(\d+\.\d\d)s setup +test_a.py::(\w+)$", result.stdout, re.M)}
+    assert shown["test_1"] >= 1, result
     exported = project.path / "history.jsonl"
     assert project.spawn("--history-export", str(exported)).wait() == 0
     _, *tests = map(json.loads, exported.read_text().splitlines())
-    assert len(tests) == 2
-    assert all(test["us"][0] < 900_000 for test in tests), tests
+    set_ups = {test["id"].rpartition("::")[2]: test["us"][0] / 1e6 for test in tests}
+    # What is shown has the fixture's second in it; the rest is as long as the machine makes it.
+    assert set_ups["test_1"] <= shown["test_1"] - 1 + 0.01, (set_ups, shown)
+    assert set_ups["test_2"] <= shown["test_2"] + 0.01, (set_ups, shown)
 
 
 def test_parts_of_the_suite_set_up_what_they_need(project: Project) -> None:
@@ -477,9 +480,12 @@ def test_set_up_that_does_not_listen_to_interrupts(project: Project) -> None:
     @pytest.fixture(scope="session")
     def stubborn():
         process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        note(process.pid)
+        is_noted = False
         while True:
             try:
+                if not is_noted:
+                    note(process.pid)
+                    is_noted = True
                 [time.sleep(0.1) for _ in range(6000)]
             except KeyboardInterrupt:
                 note("interrupted")
@@ -488,13 +494,13 @@ def test_set_up_that_does_not_listen_to_interrupts(project: Project) -> None:
     project.write({"conftest.py": conftest, "test_a.py": "def test_1(stubborn): pass"})
     running = project.spawn("-n2")
     path = project.path / "notes"
-    assert processes.wait_until(path.exists, seconds=60)
+    assert processes.wait_until(lambda: path.exists() and "\n" in path.read_text())
     server = int(path.read_text().split()[0])
     running.send_signal(signal.SIGINT)
-    assert processes.wait_until(lambda: "interrupted" in path.read_text(), seconds=60)
+    assert processes.wait_until(lambda: "interrupted" in path.read_text())
     running.send_signal(signal.SIGINT)
     assert running.wait() == 2
-    assert processes.wait_until(lambda: not processes.is_alive(server), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(server))
 
 
 def test_breakpoint_in_a_set_up_belongs_to_a_worker(project: Project) -> None:
@@ -513,8 +519,8 @@ def test_breakpoint_in_a_set_up_belongs_to_a_worker(project: Project) -> None:
 
 def test_nothing_is_shared_with_bare(project: Project) -> None:
     conftest = NOTES + '    @pytest.fixture(scope="session")\n    def one(): note("one")\n'
-    test = "import time\ndef test_1(one): time.sleep(0.3)\ndef test_2(one): time.sleep(0.3)"
-    project.write({"conftest.py": conftest, "test_a.py": test})
+    test = "from meeting import meet\ndef test_1(one): meet()\ndef test_2(one): meet()\n"
+    project.write({"conftest.py": conftest, "meeting.py": MEETING, "test_a.py": test})
     result = project.rpytest("-n2", "-v", "--start-method=bare")
     assert "session fixtures: each worker has its own (start method bare)" in result.stdout
     assert notes(project) == ["one", "one"]

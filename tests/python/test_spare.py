@@ -50,7 +50,7 @@ def _spare(project: Project, kind: str) -> int:
 
 
 def _wait_for_spare(project: Project, kind: str, but: int = 0) -> int:
-    assert processes.wait_until(lambda: _spare(project, kind) not in (0, but), seconds=60)
+    assert processes.wait_until(lambda: _spare(project, kind) not in (0, but))
     return _spare(project, kind)
 
 
@@ -100,7 +100,7 @@ def test_it_serves_the_next_run(project: Project, kind: str, served: Runs) -> No
 def test_killed_while_it_waits(project: Project, kind: str, served: Runs, number: signal.Signals) -> None:
     spare = _wait_for_spare(project, kind)
     processes.send([spare], number)
-    assert processes.wait_until(lambda: not processes.is_alive(spare), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(spare))
     assert served.run()[0] != spare
     # Afterwards there is another one.
     another = _wait_for_spare(project, kind, but=spare)
@@ -115,7 +115,7 @@ def test_killed_when_it_has_the_run(project: Project, kind: str, served: Runs) -
     # As a rule it has the run by then. If not, the same must be true.
     time.sleep(0.5)
     processes.send([spare], signal.SIGKILL)
-    exit_status = running.wait(60)
+    exit_status = running.wait()
     # Another process has served the run, or its end was noticed: nothing is green that has not run.
     assert "passed" in running.stdout if exit_status == 0 else "error: " in running.stderr
     assert served.run()[0] != spare
@@ -137,7 +137,7 @@ def test_what_has_changed_since_is_seen(
     pid, _, hooks = served.run(expected=1)
     # It has not got as far as a hook.
     assert spare not in (pid, *hooks)
-    assert not processes.is_alive(spare)
+    assert processes.wait_until(lambda: not processes.is_alive(spare))
 
 
 def test_a_touch_changes_nothing(project: Project, kind: str, served: Runs) -> None:
@@ -156,14 +156,14 @@ def test_a_touch_changes_nothing(project: Project, kind: str, served: Runs) -> N
 def test_it_goes_with_its_session(project: Project, kind: str) -> None:
     spare = _wait_for_spare(project, kind)
     project.stop_daemon()
-    assert processes.wait_until(lambda: not processes.is_alive(spare), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(spare))
 
 
 def test_it_goes_when_its_session_is_killed(project: Project, kind: str, served: Runs) -> None:
     spare = _wait_for_spare(project, kind)
     parent = int((processes.PROC / str(spare) / "stat").read_text().rpartition(")")[2].split()[1])
     processes.send([parent], signal.SIGKILL)
-    assert processes.wait_until(lambda: not processes.is_alive(spare), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(spare))
     assert served.run()[0] not in (spare, parent)
 
 
@@ -178,7 +178,10 @@ def test_its_memory_counts(project: Project, kind: str, served: Runs) -> None:
         assert found
         return int(found[1])
 
-    before, spare = shown(), _spare(project, kind)
+    spare = _spare(project, kind)
+    # When it has got the memory that it needs.
+    assert processes.wait_until(lambda: processes.state(spare) == "S")
+    before = shown()
     # It is not replaced before the next run.
     processes.send([spare], signal.SIGKILL)
-    assert processes.wait_until(lambda: shown() < before, seconds=60)
+    assert processes.wait_until(lambda: shown() < before)

@@ -195,15 +195,19 @@ class TestStreams:
     def test_reader_that_leaves(self, shared_project: Project, folder: Path) -> None:
         """`rpytest | head -1` is no error, and the run ends early."""
         test = """
-        import time
+        import os, time
         import pytest
 
         @pytest.mark.parametrize("i", range(2000))
         def test_1(i):
-            time.sleep(0.002)
+            # The reader has left, and there is much to do.
+            while i % 1000 > 100 and not os.path.exists("left"): time.sleep(0.002)
+            time.sleep(0.002 if i % 1000 <= 100 else 0.1)
         """
         shared_project.fill(folder, {"test_a.py": test})
-        result = shell(shared_project, "rpytest -n2 -v --junitxml=j.xml | head -1; exit ${PIPESTATUS[0]}", cwd=folder)
+        reader = "{ head -1; exec <&-; touch left; }"
+        script = f"rpytest -n2 -v --junitxml=j.xml | {reader}; exit ${{PIPESTATUS[0]}}"
+        result = shell(shared_project, script, cwd=folder)
         assert result.status == 2
         assert result.stdout.startswith("====")
         assert result.stderr == ""
@@ -304,7 +308,7 @@ while True:
         assert project.rpytest("-n2", junit=False).status == 0
         (path,) = project.runtime_dir.glob("*.sock")
         processes.send(project.processes(), signal.SIGKILL)
-        assert processes.wait_until(lambda: not project.processes(), seconds=60)
+        assert processes.wait_until(lambda: not project.processes())
         assert path.is_socket()
         assert "no daemon is running" in project.rpytest("--daemon-status", junit=False).stdout
         assert project.rpytest("-n2").counts == {"passed": 2}
@@ -368,7 +372,7 @@ while True:
         result = project.rpytest("-n2")
         assert result.counts == {"passed": 2}
         assert "warning: the daemon does not answer" in result.stderr
-        assert not self.listening.is_running()
+        assert self.listening.wait() == -signal.SIGKILL
 
     @as_root
     def test_daemon_of_somebody_else(self, project: Project) -> None:

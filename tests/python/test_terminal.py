@@ -19,22 +19,24 @@ from running import Running
 
 SLOW = {
     "test_slow": """
-        import time
+        import pathlib, time
 
         import pytest
 
         def test_first(): pass
         def test_fails(): assert [1] == [2]
         @pytest.mark.parametrize("i", range(3))
-        def test_sleeps(i): time.sleep(0.4)
+        def test_sleeps(i):
+            while not pathlib.Path("go").exists(): time.sleep(0.01)
         """
 }
 
 DEBUGGED = {
     "test_debugged": """
-        import time
+        import pathlib, time
 
-        def test_before(): time.sleep(0.3)
+        def test_before():
+            while not pathlib.Path("before").exists(): time.sleep(0.01)
 
         def test_stops():
             value = 40
@@ -43,7 +45,8 @@ DEBUGGED = {
             value += 1
             assert value == 42
 
-        def test_after(): time.sleep(0.3)
+        def test_after():
+            while not pathlib.Path("after").exists(): time.sleep(0.01)
         """
 }
 
@@ -62,7 +65,7 @@ READS = {
 
 LONG = {
     "test_long": """
-        import time
+        import os, time
         import pytest
 
         @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ LONG = {
 
         def test_fails(): assert 0
         def test_long(resource):
-            for _ in range(600): time.sleep(0.1)
+            os.mkdir("begun"); [time.sleep(0.1) for _ in range(3000)]
         def test_never_reached(): pass
         """
 }
@@ -117,27 +120,17 @@ def _on_terminal(
     return status, running.stdout
 
 
-def _modes(running: Running) -> list[object]:
-    """The settings of its terminal."""
-    return termios.tcgetattr(running.terminal)
-
-
-def _state(running: Running) -> str:
-    """`T` when it is stopped; other letters otherwise."""
-    status = (processes.PROC / str(running.pid) / "status").read_text()
-    return status.partition("State:\t")[2][:1]
-
-
 class TestStatusLine:
     def test_says_what_goes_on_and_leaves_nothing(self, project: Project) -> None:
         project.write(**SLOW)
         args = ("-n", "1", "--color=no", "-p", "no:cacheprovider")
-        status, output = _on_terminal(project, *args)
-        assert status == 1
-        assert re.search(
-            _STATUS.replace(r"\d+/\d+", "2/5") + r"1 failed · \d+\.\ds · test_slow.py::test_sleeps\[0\] \(0\.\ds\)",
-            output,
+        running = project.spawn(*args, env={"TERM": "xterm-256color"}, tty=True)
+        running.wait_for(
+            _STATUS.replace(r"\d+/\d+", "2/5") + r"1 failed · \d+\.\ds · test_slow.py::test_sleeps\[0\] \(\d+\.\ds\)"
         )
+        project.write({"go": ""})
+        assert running.wait() == 1
+        output = running.stdout
         plain = project.rpytest(*args, junit=False)
         # What remains on the screen is what a file gets, but for one line.
         assert _evened(screen.shown(output)) == [line for line in _evened(plain.lines) if line != "created: 1/1 worker"]
@@ -145,14 +138,22 @@ class TestStatusLine:
     @pytest.mark.parametrize("args", [("-q",), ("-s",)], ids=" ".join)
     def test_absent_where_others_write_on_its_line(self, project: Project, args: tuple[str, ...]) -> None:
         project.write(**SLOW)
-        status, output = _on_terminal(project, "-n", "2", "--color=no", *args)
+        running = project.spawn("-n", "2", "--color=no", *args, env={"TERM": "xterm-256color"}, tty=True)
+        # Long enough for a status line, which is drawn thirty times a second, to come if there is one; it must not.
+        processes.wait_until(lambda: re.search(_STATUS, running.stdout) is not None, seconds=1)
+        project.write({"go": ""})
+        status, output = running.wait(), running.stdout
         assert status == 1
         assert not re.search(_STATUS, output)
         assert "\x1b[2K" not in output
 
     def test_dumb_terminals_get_plain_text(self, project: Project) -> None:
         project.write(**SLOW)
-        _, output = _on_terminal(project, "-n", "2", env={"TERM": "dumb"})
+        running = project.spawn("-n", "2", env={"TERM": "dumb"}, tty=True)
+        processes.wait_until(lambda: "\x1b" in running.stdout.partition("2 workers")[2], seconds=1)
+        project.write({"go": ""})
+        running.wait()
+        output = running.stdout
         assert "\x1b" not in output.partition("2 workers")[2]
 
     def test_fits_a_window_that_shrinks(self, project: Project) -> None:
@@ -168,7 +169,8 @@ class TestStatusLine:
         before = len(running.stdout)
         fcntl.ioctl(running.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
         running.send_signal(signal.SIGWINCH)
-        running.wait_for(rf"(?s).{{{before + 200}}}.*\[0/1\][^\n]{{30,44}}…")
+        # A few lines, after as many more as may have been on their way.
+        running.wait_for(rf"(?s).{{{before + 200}}}(?:.*\[0/1\][^\n\x1b]{{30,44}}…){{4}}")
         project.write({"go": ""})
         assert running.wait() == 0
         last = re.findall(r"\[0/1\][^\n\x1b]*", running.stdout)[-3:]
@@ -261,31 +263,44 @@ class TestDebugger:
     def start(self, project: Project, *args: str) -> Running:
         return project.spawn("--color=no", "-p", "no:cacheprovider", *args, tty=True, env={"TERM": "xterm"})
 
+    @pytest.fixture
+    def debugged(self, project: Project) -> Project:
+        """In which no test waits."""
+        project.write(**DEBUGGED)
+        project.write({"before": "", "after": ""})
+        return project
+
     def interrupt(self, running: Running) -> None:
         """Type Ctrl-C at the prompt: pdb asks again.
 
         Python sees a signal that comes just before it begins to read only when something else happens, so a key may be
-        necessary that a person would press anyway: the same one again.
+        necessary that a person would press anyway: an empty line, which pdb takes for the last command once more. Not the
+        same key again: it might come so late that it interrupts what runs by then.
         """
 
         def asked_again() -> bool:
             return re.search(r"--KeyboardInterrupt--(?s:.)*\(Pdb\) ", running.stdout) is not None
 
+        running.send("\x03")
         for _ in range(60):
-            running.send("\x03")
-            if processes.wait_until(asked_again, seconds=2):
+            if processes.wait_until(asked_again, seconds=5):
                 return
+            running.send("\n")
         raise AssertionError(f"no answer to Ctrl-C\n{running}")
 
     def test_breakpoint(self, project: Project) -> None:
         project.write(**DEBUGGED)
         running = self.start(project, "-n", "1")
+        running.wait_for(_STATUS)
+        project.write({"before": ""})
         running.wait_for(r"IO-capturing turned off(?s:.)*\(Pdb\) ")
         running.send("p value + 1\n")
         running.wait_for(r"^41\r?$(?s:.)*\(Pdb\) ")
         # The prompt's affair, not the end of the run.
         self.interrupt(running)
         running.send("c\n")
+        running.wait_for(r"PDB continue(?s:.)*" + _STATUS)
+        project.write({"after": ""})
         assert running.wait() == 0
         text = running.stdout.replace("\r\n", "\n")
         before, _, rest = text.partition("PDB set_trace")
@@ -295,11 +310,10 @@ class TestDebugger:
         assert "test_debugged.py::test_before PASSED" in before
         assert "3 passed" in after
 
-    def test_breakpoints_of_its_own(self, project: Project) -> None:
-        project.write(**DEBUGGED)
-        running = self.start(project, "-n", "1")
+    def test_breakpoints_of_its_own(self, debugged: Project) -> None:
+        running = self.start(debugged, "-n", "1")
         running.wait_for(r"turned off(?s:.)*\(Pdb\) ")
-        running.send("b 10\n")
+        running.send("b 11\n")
         running.wait_for(r"Breakpoint 1 at (?s:.)*\(Pdb\) ")
         running.send("c\n")
         running.wait_for(r"IO-capturing resumed(?s:.)*-> assert value == 42(?s:.)*\(Pdb\) ")
@@ -310,9 +324,8 @@ class TestDebugger:
         inside = running.stdout.rpartition("-> assert value == 42")[2].partition("PDB continue")[0]
         assert "\x1b[2K" not in inside
 
-    def test_quit_ends_the_run(self, project: Project) -> None:
-        project.write(**DEBUGGED)
-        running = self.start(project, "-n", "1")
+    def test_quit_ends_the_run(self, debugged: Project) -> None:
+        running = self.start(debugged, "-n", "1")
         running.wait_for(r"turned off(?s:.)*\(Pdb\) ")
         running.send("q\n")
         assert running.wait() == 2
@@ -322,24 +335,26 @@ class TestDebugger:
     def test_ctrl_c_after_the_debugger_ends_the_run(self, project: Project) -> None:
         project.write(
             test_long="""
-            import time
+            import os, time
             def test_long():
                 breakpoint()
                 print("goes on")
-                for _ in range(600): time.sleep(0.1)
+                os.mkdir("gone on")
+                for _ in range(3000): time.sleep(0.1)
             """
         )
         running = self.start(project, "-n", "1")
         running.wait_for(r"turned off(?s:.)*\(Pdb\) ")
         running.send("c\n")
         running.wait_for(r"IO-capturing resumed(?s:.)*" + _STATUS)
+        # The debugger is left only a little later than it says so.
+        assert processes.wait_until((project.path / "gone on").exists)
         running.send("\x03")
         assert running.wait() == 2
         assert "! KeyboardInterrupt !" in running.stdout
 
-    def test_several_workers_can_not_share_it(self, project: Project) -> None:
-        project.write(**DEBUGGED)
-        result = project.rpytest("-n", "2")
+    def test_several_workers_can_not_share_it(self, debugged: Project) -> None:
+        result = debugged.rpytest("-n", "2")
         assert result.status == 1
         assert result.counts == {"failed": 1, "passed": 2}
         assert (
@@ -348,20 +363,16 @@ class TestDebugger:
         )
         assert ">       breakpoint()" in result.stdout and "debugging.py" not in result.stdout
 
-    def test_a_dead_debugger_leaves_the_terminal_as_it_was(self, project: Project) -> None:
-        project.write(**DEBUGGED)
-        running = self.start(project, "-n", "1")
-        modes = _modes(running)
+    def test_a_dead_debugger_leaves_the_terminal_as_it_was(self, debugged: Project) -> None:
+        running = self.start(debugged, "-n", "1")
         running.wait_for(r"turned off(?s:.)*\(Pdb\) ")
         running.send("import os; print('pid', os.getpid())\n")
         pid = int(running.wait_for(r"^pid (\d+)\r?$(?s:.)*\(Pdb\) ")[1])
-        assert processes.wait_until(lambda: _modes(running) != modes, seconds=60), (
-            "the line editor has modes of its own"
-        )
+        assert processes.wait_until(lambda: running.modes != running.first_modes), "the line editor has its own"
         os.kill(pid, signal.SIGKILL)
         running.wait_for("^=+ .* in .*s =+\r?$")
-        assert processes.wait_until(lambda: not running.is_running(), seconds=60)
-        assert _modes(running) == modes
+        assert processes.wait_until(lambda: not running.is_running())
+        assert running.modes == running.first_modes
         assert running.wait() == 1
         assert "crashed" in running.stdout and "1 failed, 2 passed" in running.stdout
 
@@ -415,12 +426,13 @@ class TestSignals:
     def test_ctrl_c_reports_what_was_done(self, project: Project) -> None:
         project.write(**LONG)
         running = project.spawn("-n", "1", "--color=no", "-p", "no:cacheprovider", tty=True, env={"TERM": "xterm"})
-        modes = _modes(running)
         running.wait_for(_STATUS.replace(r"\d+/\d+", "1/3") + ".*test_long.py::test_long")
+        # The line names it from its set-up on.
+        assert processes.wait_until((project.path / "begun").exists)
         running.send("\x03")
         running.wait_for("in .*s =")
-        assert processes.wait_until(lambda: not running.is_running(), seconds=60)
-        assert _modes(running) == modes
+        assert processes.wait_until(lambda: not running.is_running())
+        assert running.modes == running.first_modes
         assert running.wait() == 2
         lines = screen.shown(running.stdout)
         # Torn down, on a line without the status line's remains.
@@ -436,12 +448,11 @@ class TestSignals:
         running = project.spawn("-n", "2", "--color=no", tty=True, env={"TERM": "xterm"})
         running.wait_for(_STATUS + ".*test_sleeps")
         running.send("\x1a")
-        assert processes.wait_until(lambda: _state(running) == "T", seconds=60)
+        assert processes.wait_until(lambda: processes.state(running.pid) == "T")
         # Nothing is left of the status line for the shell's prompt to follow. What was written before it stopped may
         # still be on its way to us.
-        assert processes.wait_until(
-            lambda: not any(re.match(_STATUS, line) for line in screen.shown(running.stdout)), seconds=60
-        )
-        running.send_signal(signal.SIGCONT)
+        assert processes.wait_until(lambda: not any(re.match(_STATUS, line) for line in screen.shown(running.stdout)))
+        running.go_on()
+        project.write({"go": ""})
         assert running.wait() == 1
         assert "1 failed, 4 passed" in running.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import termios
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 import processes
 from daemons import wait_for, waiting_test
 from harness import Project
-from running import WATCHDOG_SECONDS, Running
+from running import Running
 
 IDLE = re.compile(r"watching (\d+) files?")
 RESULT = re.compile(r"([\w/.]+::\S+) (PASSED|FAILED|ERROR)")
@@ -39,19 +38,10 @@ class Watching:
     def wait(self, pattern: str) -> str:
         """Wait for it in what is new; returns the new text up to its end."""
 
-        def found() -> bool:
-            return re.search(pattern, self.running.stdout[self.seen :]) is not None
-
-        if (
-            not processes.wait_until(lambda: found() or not self.running.is_running(), seconds=WATCHDOG_SECONDS)
-            or not found()
-        ):
-            pytest.fail(f"no {pattern!r} after {self.running.stdout[: self.seen][-200:]!r}\n{self.running}")
-        match = re.search(pattern, self.running.stdout[self.seen :])
-        assert match
-        text = self.running.stdout[self.seen :][: match.end()]
-        self.seen += match.end()
-        return CONTROL.sub("", text)
+        # It fails when the output has ended without it, which is after the command has.
+        match = self.running.wait_for(rf"(?s)\A.{{{self.seen}}}(?P<new>.*?(?:{pattern}))")
+        self.seen = match.end()
+        return CONTROL.sub("", match["new"])
 
     def idle(self) -> str:
         return self.wait(IDLE.pattern)
@@ -59,9 +49,6 @@ class Watching:
     def order(self) -> list[str]:
         """The tests of the next run, in their order."""
         return [id for id, _ in RESULT.findall(self.idle())]
-
-    def modes(self) -> list[object]:
-        return termios.tcgetattr(self.running.terminal)
 
     def quit(self) -> int:
         self.running.send("q")
@@ -89,13 +76,13 @@ def watcher(chain: Project) -> Iterator[Watching]:
 
 class TestOrder:
     def test_affected_first(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"lib/low.py": "VALUE = 2 # edited\n"})
+        chain.put({"lib/low.py": "VALUE = 2 # edited\n"})
         text = watcher.idle()
         assert "changed: lib/low.py\r\n" in text
         ids = [id for id, _ in RESULT.findall(text)]
         # Also what imports it in a function only.
         assert ids == ["test_y.py::test_y", "test_z.py::test_z", "test_a.py::test_a", "test_b.py::test_b"]
-        chain.write({"test_b.py": "def test_b(): assert 1 + 1\n"})
+        chain.put({"test_b.py": "def test_b(): assert 1 + 1\n"})
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
 
@@ -104,7 +91,7 @@ class TestOrder:
         """One session for each run; one that was collected without `--watch`, for other arguments."""
         files = ["test_a.py", "test_b.py", "test_y.py", "test_z.py"]
         if kind == "imported":
-            chain.write({"conftest.py": "def pytest_sessionstart(): pass\n"})
+            chain.put({"conftest.py": "def pytest_sessionstart(): pass\n"})
         else:
             # Twice, as the first run's session may still be busy with itself.
             for _ in range(2):
@@ -113,9 +100,9 @@ class TestOrder:
         text = watcher.idle()
         assert "4 passed" in text
         assert ("start method: imported" in text) == (kind == "imported")
-        chain.write({"lib/low.py": "VALUE = 2 # edited\n"})
+        chain.put({"lib/low.py": "VALUE = 2 # edited\n"})
         assert watcher.order() == ["test_y.py::test_y", "test_z.py::test_z", "test_a.py::test_a", "test_b.py::test_b"]
-        chain.write({"test_b.py": "def test_b(): assert 1 + 1\n"})
+        chain.put({"test_b.py": "def test_b(): assert 1 + 1\n"})
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
 
@@ -129,17 +116,17 @@ class TestOrder:
         )
         watcher = watching(chain)
         assert "5 passed" in watcher.idle()
-        chain.write({"in/big": ""})
+        chain.put({"in/big": ""})
         text = watcher.idle()
         assert "changed: in/big" in text
         assert "1 failed, 4 passed" in text
         assert watcher.quit() == 1
 
     def test_failed_first(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"test_z.py": "def test_z(): assert 0\n"})
+        chain.put({"test_z.py": "def test_z(): assert 0\n"})
         assert "1 failed, 3 passed" in watcher.idle()
         # Now it is imported when a test runs, not before.
-        chain.write({"lib/middle.py": "VALUE = 2\n"})
+        chain.put({"lib/middle.py": "VALUE = 2\n"})
         assert watcher.order() == ["test_z.py::test_z", "test_y.py::test_y", "test_a.py::test_a", "test_b.py::test_b"]
         assert watcher.quit() == 1
 
@@ -155,16 +142,16 @@ class TestOrder:
         )
         watcher = watching(project)
         assert watcher.order() == ["sub/test_s.py::test_s", "test_a.py::test_a", "test_z.py::test_z"]
-        project.write({"data.txt": "2222"})
+        project.put({"data.txt": "2222"})
         assert watcher.order()[0] == "test_z.py::test_z"
-        project.write({"sub/conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 22\n"})
+        project.put({"sub/conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 22\n"})
         assert watcher.order()[0] == "sub/test_s.py::test_s"
         assert watcher.quit() == 0
 
     def test_several_workers(self, chain: Project) -> None:
         watcher = watching(chain, "-n2", "-v")
         watcher.idle()
-        chain.write({"lib/low.py": "VALUE = 2 # edited\n"})
+        chain.put({"lib/low.py": "VALUE = 2 # edited\n"})
         text = watcher.idle()
         assert "before that what failed or is affected" in text
         assert "4 passed" in text
@@ -173,41 +160,41 @@ class TestOrder:
     def test_an_order_that_was_asked_for_stays(self, chain: Project) -> None:
         watcher = watching(chain, "--order", "collected")
         order = watcher.order()
-        chain.write({"lib/low.py": "VALUE = 2 # edited\n"})
+        chain.put({"lib/low.py": "VALUE = 2 # edited\n"})
         assert watcher.order() == order
         assert watcher.quit() == 0
 
 
 class TestChanges:
     def test_files_come_and_go(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"test_new.py": "def test_new(): pass\n"})
+        chain.put({"test_new.py": "def test_new(): pass\n"})
         assert "5 passed" in watcher.idle()
         (chain.path / "test_new.py").unlink()
         assert "4 passed" in watcher.idle()
-        chain.write({"deep/test_deep.py": "def test_deep(): pass\n"})
+        chain.put({"deep/test_deep.py": "def test_deep(): pass\n"})
         assert "5 passed" in watcher.idle()
         assert watcher.quit() == 0
 
     def test_nothing_that_matters(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"notes.log": "x", ".hidden": "x", "test_a.py~": "x", "docs.md": "x"})
+        chain.put({"notes.log": "x", ".hidden": "x", "test_a.py~": "x", "docs.md": "x"})
         (chain.path / "__pycache__/other.pyc").write_text("x")
         # Something that does: it is the only thing that is told.
-        chain.write({"test_b.py": "def test_b(): pass\n"})
+        chain.put({"test_b.py": "def test_b(): pass\n"})
         assert "changed: test_b.py\r\n" in watcher.idle()
         assert watcher.quit() == 0
 
     def test_broken_and_mended(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"lib/low.py": "VALUE = = 1\n"})
+        chain.put({"lib/low.py": "VALUE = = 1\n"})
         assert "SyntaxError" in watcher.idle()
-        chain.write({"lib/low.py": "VALUE = 1\n"})
+        chain.put({"lib/low.py": "VALUE = 1\n"})
         assert "4 passed" in watcher.idle()
-        chain.write({"conftest.py": "import nothing_such\n"})
+        chain.put({"conftest.py": "import nothing_such\n"})
         assert "nothing_such" in watcher.idle()
-        chain.write({"nothing_such.py": ""})
+        chain.put({"nothing_such.py": ""})
         assert "4 passed" in watcher.idle()
-        chain.write({"pytest.ini": "[pytest]\naddopts = --no-such-option\n"})
+        chain.put({"pytest.ini": "[pytest]\naddopts = --no-such-option\n"})
         assert "unrecognized arguments" in watcher.idle()
-        chain.write({"pytest.ini": "[pytest]\naddopts = -k test_a\n"})
+        chain.put({"pytest.ini": "[pytest]\naddopts = -k test_a\n"})
         assert "1 passed, 3 deselected" in watcher.idle()
         assert watcher.quit() == 0
 
@@ -215,14 +202,14 @@ class TestChanges:
         project.write(test_a="import helper\ndef test_a(): pass\n")
         watcher = watching(project)
         assert "ModuleNotFoundError" in watcher.idle()
-        project.write(helper="")
+        project.put({"helper.py": ""})
         assert "1 passed" in watcher.idle()
         assert watcher.quit() == 0
 
     def test_no_tests_yet(self, project: Project) -> None:
         watcher = watching(project)
         assert "no tests ran" in watcher.idle()
-        project.write(test_a="def test_a(): pass\n")
+        project.put({"test_a.py": "def test_a(): pass\n"})
         assert "1 passed" in watcher.idle()
         assert watcher.quit() == 0
 
@@ -236,7 +223,7 @@ class TestChanges:
         )
         watcher = watching(project)
         wait_for(project.path / "started")
-        project.write({"helper.py": "VALUE = 1\n"})
+        project.put({"helper.py": "VALUE = 1\n"})
         (project.path / "go").touch()
         assert "2 passed" in watcher.wait("changed: helper.py")
         assert "2 passed" in watcher.idle()
@@ -255,7 +242,7 @@ class TestChanges:
         assert "not run again: the tests themselves change data.txt" in watcher.idle()
         assert (project.path / "data.txt").read_text() == "xx"
         # The user's change counts all the same.
-        project.write({"test_b.py": "def test_b(): pass\n"})
+        project.put({"test_b.py": "def test_b(): pass\n"})
         assert "2 passed" in watcher.wait("changed: data.txt")
         watcher.idle()
         assert watcher.quit() == 0
@@ -264,9 +251,9 @@ class TestChanges:
     def test_other_ways_to_run(self, chain: Project, args: tuple[str, ...]) -> None:
         watcher = watching(chain, *args)
         assert "4 passed" in watcher.idle()
-        chain.write({"lib/low.py": "VALUE = 100\n"})
+        chain.put({"lib/low.py": "VALUE = 100\n"})
         assert "2 failed, 2 passed" in watcher.idle()
-        chain.write({"lib/low.py": "VALUE = 1\n"})
+        chain.put({"lib/low.py": "VALUE = 1\n"})
         assert "4 passed" in watcher.idle()
         assert watcher.quit() == 0
 
@@ -275,7 +262,7 @@ class TestKeys:
     def test_all_and_failed(self, chain: Project, watcher: Watching) -> None:
         watcher.running.send("f")
         assert "no test has failed" in watcher.idle()
-        chain.write({"test_z.py": "def test_z(): assert 0\ndef test_more(): pass\n"})
+        chain.put({"test_z.py": "def test_z(): assert 0\ndef test_more(): pass\n"})
         assert "1 failed, 4 passed" in watcher.idle()
         watcher.wait(re.escape("f: failed (1), q: quit"))
         watcher.running.send("f")
@@ -284,7 +271,7 @@ class TestKeys:
         assert "failed last time: 1 of 5 tests" in text
         watcher.running.send("\r")
         assert "1 failed, 4 passed" in watcher.idle()
-        chain.write({"test_z.py": "def test_z(): pass\n"})
+        chain.put({"test_z.py": "def test_z(): pass\n"})
         assert "4 passed" in watcher.idle()
         watcher.running.send("a")
         assert "4 passed" in watcher.idle()
@@ -293,9 +280,9 @@ class TestKeys:
         assert watcher.quit() == 0
 
     def test_failed_test_is_gone(self, chain: Project, watcher: Watching) -> None:
-        chain.write({"test_z.py": "def test_z(): assert 0\n"})
+        chain.put({"test_z.py": "def test_z(): assert 0\n"})
         watcher.idle()
-        chain.write({"test_z.py": "def test_another(): pass\n"})
+        chain.put({"test_z.py": "def test_another(): pass\n"})
         assert "4 passed" in watcher.idle()
         watcher.running.send("f")
         assert "no test has failed" in watcher.idle()
@@ -304,14 +291,11 @@ class TestKeys:
     @pytest.mark.parametrize("key", ["q", "\x04", "\x03"])
     def test_end(self, chain: Project, key: str) -> None:
         running = chain.spawn("--watch", tty=True)
-        watcher = Watching(running)
-        before = watcher.modes()
-        watcher.idle()
-        processes.wait_until(lambda: watcher.modes() != before, seconds=60)
-        assert watcher.modes() != before
+        Watching(running).idle()
+        assert processes.wait_until(lambda: running.modes != running.first_modes)
         running.send(key)
-        assert processes.wait_until(lambda: not running.is_running(), seconds=60)
-        assert watcher.modes() == before
+        assert processes.wait_until(lambda: not running.is_running())
+        assert running.modes == running.first_modes
         assert running.wait() == 0
         # The status line is gone.
         assert running.stdout.endswith("\r\x1b[K")
@@ -319,22 +303,26 @@ class TestKeys:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_signal(self, chain: Project, number: signal.Signals) -> None:
         watcher = watching(chain)
-        before = watcher.modes()
+        running = watcher.running
         watcher.idle()
-        assert processes.wait_until(lambda: watcher.modes() != before, seconds=60)
-        watcher.running.send_signal(number)
-        assert processes.wait_until(lambda: not watcher.running.is_running(), seconds=60)
-        assert watcher.modes() == before
-        assert watcher.running.wait() == 2
+        assert processes.wait_until(lambda: running.modes != running.first_modes)
+        running.send_signal(number)
+        assert processes.wait_until(lambda: not running.is_running())
+        assert running.modes == running.first_modes
+        assert running.wait() == 2
 
     def test_suspended(self, watcher: Watching) -> None:
-        raw = watcher.modes()
-        watcher.running.send("\x1a")
-        assert processes.wait_until(lambda: watcher.modes() != raw, seconds=60)
-        watcher.running.send_signal(signal.SIGCONT)
+        running = watcher.running
+        assert processes.wait_until(lambda: running.modes != running.first_modes)
+        raw = running.modes
+        running.send("\x1a")
+        # It gives the terminal back and then stops: SIGCONT in between would be lost.
+        assert processes.wait_until(lambda: processes.state(running.pid) == "T")
+        assert running.modes == running.first_modes
+        running.go_on()
         watcher.idle()
-        assert processes.wait_until(lambda: watcher.modes() == raw, seconds=60)
-        watcher.running.send("\n")
+        assert processes.wait_until(lambda: running.modes == raw)
+        running.send("\n")
         assert "4 passed" in watcher.idle()
         assert watcher.quit() == 0
 
@@ -383,7 +371,7 @@ class TestWithoutTerminal:
         watcher = watching(chain, tty=False)
         assert "4 passed" in watcher.idle()
         watcher.running.send("q\n")
-        chain.write({"test_z.py": "def test_z(): assert 0\n"})
+        chain.put({"test_z.py": "def test_z(): assert 0\n"})
         assert "1 failed, 3 passed" in watcher.idle()
         # Closes the pipe.
         assert watcher.running.wait() == 1
@@ -394,7 +382,7 @@ class TestWithoutTerminal:
         running = chain.spawn("-c", "exec rpytest --watch < /dev/null", program="/bin/sh")
         watcher = Watching(running)
         assert "4 passed" in watcher.idle()
-        chain.write({"test_z.py": "def test_z(): assert 0\n"})
+        chain.put({"test_z.py": "def test_z(): assert 0\n"})
         assert "1 failed, 3 passed" in watcher.idle()
         running.send_signal(signal.SIGINT)
         assert running.wait() == 1
@@ -420,7 +408,7 @@ class TestUsage:
         assert "--watch" in result.stdout
 
     def test_in_addopts(self, chain: Project) -> None:
-        chain.write({"pytest.ini": "[pytest]\naddopts = --watch\n"})
+        chain.put({"pytest.ini": "[pytest]\naddopts = --watch\n"})
         result = chain.rpytest(junit=False)
         assert result.status == 4
         assert "--watch" in result.stderr

@@ -35,8 +35,13 @@ class Environment:
         make(project, path)
         for name in _DISTRIBUTIONS:
             self._copy(name)
-        shutil.copytree(Path(rpytest.__file__).parent, self.site / "rpytest")
+        shutil.copytree(Path(rpytest.__file__).parent, self.site / "rpytest", dirs_exist_ok=True)
         shutil.copy(project.bin / "rpytest", path / "bin")
+
+    def remove(self) -> None:
+        """Delete it. A process that is at work in it may write byte code meanwhile, and make a folder for that."""
+        while self.path.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def _copy(self, name: str) -> None:
         try:

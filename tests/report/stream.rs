@@ -221,14 +221,14 @@ fn a_file_or_pipe_is_told_how_many_workers_were_created() {
         terminal: false,
     };
     let mut all = reporters(&Screen::new(Box::new(out.clone()), options));
-    for verbosity in [0, -1] {
+    for verbosity in [0, -1, -2] {
         all.event(&RunEvent::Started(&start(1, verbosity)))
             .expect("memory can be written");
     }
     assert_eq!(
         out.text(),
-        "created: 2/2 workers\n2 workers [1 item]\n\n",
-        "and `-q` tells nobody"
+        "created: 2/2 workers\n2 workers [1 item]\n\nbringing up nodes...\n",
+        "with `-q` that they are coming, with `-qq` nothing"
     );
 }
 

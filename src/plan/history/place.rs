@@ -10,8 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::hash::hash;
 use crate::env::{self, Env};
 
-/// How long to wait for another run that is saving: it takes milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for another run that is saving: it takes milliseconds, but it may be kept from working for seconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// `$RPYTEST_CACHE_DIR`, `$XDG_CACHE_HOME/rpytest` or `~/.cache/rpytest`; `None` without a home.
 #[must_use]

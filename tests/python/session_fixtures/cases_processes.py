@@ -87,20 +87,13 @@ CASES = [
         "http-server-module",
         {
             "conftest.py": fixture(
-                "with socket.create_server(('127.0.0.1', 0)) as free:\n"
-                "    port = free.getsockname()[1]\n"
-                "process = subprocess.Popen([sys.executable, '-m', 'http.server', '--bind', '127.0.0.1', str(port)],\n"
-                "    cwd=os.path.dirname(__file__), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
-                "it = f'http://127.0.0.1:{port}/'\n"
-                "for attempt in range(6000):\n"
-                "    try:\n"
-                "        urllib.request.urlopen(it).close()\n"
-                "        break\n"
-                "    except OSError:\n"
-                "        assert process.poll() is None\n"
-                "        time.sleep(0.01)",
-                "process.terminate()\nprocess.wait()",
-                "import socket, subprocess, sys, time, urllib.request",
+                # A port that is free now may be somebody else's in a moment: it looks for one, and says which.
+                "process = subprocess.Popen([sys.executable, '-u', '-m', 'http.server', '--bind', '127.0.0.1', '0'],\n"
+                "    cwd=os.path.dirname(__file__), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
+                "port = process.stdout.readline().partition(b' port ')[2].split()[0].decode()\n"
+                "it = f'http://127.0.0.1:{port}/'",
+                "process.terminate()\nprocess.wait()\nprocess.stdout.close()",
+                "import subprocess, sys",
             ),
             "page.txt": "a page",
             "test_a.py": "import urllib.request\n"

@@ -233,7 +233,7 @@ def started(ground: Ground, *args: str, note: str) -> Running:
     """A run that has written the note."""
     ground.forget()
     running = ground.project.spawn(*args, env=ground.env, cwd=ground.folder)
-    assert processes.wait_until(lambda: note in ground.noted() or not running.is_running(), seconds=120)
+    assert processes.wait_until(lambda: note in ground.noted() or not running.is_running())
     assert note in ground.noted(), running
     return running
 
@@ -288,7 +288,7 @@ def test_interrupted_twice(ground: Ground, place: str) -> None:
     assert processes.is_alive(deaf)
     running.send_signal(signal.SIGINT)
     assert running.wait() != 0
-    assert processes.wait_until(lambda: not processes.is_alive(deaf), seconds=60)
+    assert processes.wait_until(lambda: not processes.is_alive(deaf))
 
 
 @pytest.mark.parametrize("death", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
@@ -356,8 +356,8 @@ def test_command_is_killed(ground: Ground, n: int) -> None:
     (server,) = {int(line.split()[1]) for line in ground.noted() if line.startswith("server ")}
     assert processes.is_alive(server)
     running.kill()
-    assert processes.wait_until(lambda: not processes.is_alive(server), seconds=120)
-    assert processes.wait_until(lambda: "down server -15" in ground.noted(), seconds=120)
+    assert processes.wait_until(lambda: not processes.is_alive(server))
+    assert processes.wait_until(lambda: "down server -15" in ground.noted())
 
 
 def test_two_runs_at_once(ground: Ground) -> None:

@@ -1,0 +1,190 @@
+"""What Python does while pytest configures and collects: every file that it opens, folder that it lists and module that it imports.
+
+An audit hook sees them. What is looked at without being opened is `_glances`; what can't be seen (opens in C code) is listed in ``docs/staleness.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+from rpytest import _contents, _perrun, _process, _seeds, _states, _steps
+from rpytest._bytecode import ByteCode, is_cached, source_of
+from rpytest._cache import CACHE_FILES, is_read_by_pytest
+from rpytest._glances import Glances, is_for_python
+from rpytest._lookups import Lookups
+from rpytest._states import VIRTUAL, FileState
+
+_LOADER_CACHE = "/etc/ld.so.cache"
+
+
+class Observer:
+    """What was opened, listed and imported, and how each was found."""
+
+    def __init__(self) -> None:
+        #: Each file with its state when it was opened first.
+        self.opened: dict[str, FileState | None] = {}
+        #: Entries of a directory when it was listed first.
+        self.listed: dict[str, bytes] = {}
+        self.written: set[str] = set()
+        #: Files of pytest's cache that a conftest or plugin has read.
+        self.cache_read: set[str] = set()
+        #: Modules in the order in which their imports began; those that could not be imported, too.
+        self.imports: dict[str, None] = {}
+        #: How many imports have begun.
+        self.imported = 0
+        #: Source files whose modules may have replaced something of others while they were imported.
+        self.replacing: set[str] = set()
+        #: The code of the project's modules by source file; `None` where a file was executed twice.
+        self.codes: dict[str, CodeType | None] = {}
+        #: Which functions of the project that may find any module have run.
+        self.lookups = Lookups()
+        #: Sources that somebody has opened to read them, and not to import or show them.
+        self.texts: set[str] = set()
+        #: Contents of files that were read and written, before they were written.
+        self.overwritten: dict[str, bytes] = {}
+        self.byte_code = ByteCode()
+        self.glances = Glances(self.written)
+        #: What was done that has to happen in every run, if anything.
+        self.per_run: str | None = None
+        #: When it began to observe, in nanoseconds since the epoch.
+        self.started_ns = 0
+        self._watching = False
+        self._installed = False
+        #: How names of files begin that are not the project's; what is made of a text has none, and whoever does that is known.
+        self._no_project = (*_steps.folders(), "<")
+
+    def watch(self) -> None:
+        """Start to observe. An audit hook can't be removed, only told to do nothing."""
+        import time
+
+        self.started_ns = self.started_ns or time.time_ns()
+        self._watching = True
+        if not self._installed:
+            self._installed = True
+            sys.addaudithook(self._audit)
+        self.glances.start()
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self._watching:
+            return
+        if event == "open":
+            path, _, flags = args
+            if isinstance(path, (str, bytes)):
+                self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
+        elif event == "import":
+            self.imported += 1
+            self.imports.setdefault(args[0])
+        elif event == "sqlite3.connect":
+            self._open_database(args[0])
+        elif event in ("os.listdir", "os.scandir"):
+            path = args[0]
+            if path is None:
+                path = "."
+            if isinstance(path, (str, bytes)):
+                name = os.path.abspath(os.fsdecode(path))
+                if name not in self.listed and not name.startswith(VIRTUAL):
+                    self._watching = False
+                    self.listed[name] = _states.listing(name)
+                    self._watching = True
+        elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
+            # Fails safe: whatever it printed or wrote may be part of what was collected.
+            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self.asks_the_system(args[1])):
+                self.per_run = "collection started a process"
+        elif event == "socket.connect":
+            self.per_run = "collection connected a socket"
+        elif event == "exec":
+            self._execute(args[0])
+        self.glances.acted(event, args)
+        if self.per_run is None and event in _perrun.EVENTS:
+            self.per_run = _perrun.effect(event, args)
+
+    def _execute(self, code: object) -> None:
+        if isinstance(code, CodeType) and code.co_name == "<module>":
+            name = code.co_filename
+            if _contents.replaces(code):
+                self.replacing.add(name)
+            if not name.startswith(self._no_project):
+                _seeds.see(code)
+                self.codes[name] = None if name in self.codes else code
+                self.lookups.see(code)
+            elif name.startswith("<") and not name.startswith("<frozen "):
+                # Executed two frames above.
+                self.lookups.see_text(code, sys._getframe(2).f_code.co_filename.startswith(self._no_project[:-1]))
+
+    def _open(self, name: str, flags: int) -> None:
+        # Temporary and new files have nothing in them that was there before.
+        if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
+            if is_cached(name):
+                self.byte_code.opened(name)
+            source = source_of(name)
+            if source.endswith(".py") and not is_for_python(sys._getframe(2)):
+                self.texts.add(source)
+            if source not in self.opened:
+                found = _states.state(source)
+                if found is None or not stat.S_ISDIR(found[0]) or not self.glances.is_own(source):
+                    # Else it is a folder of this process's own that `rmtree` removes.
+                    self.opened[source] = found
+            if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
+                self.cache_read.add(name)
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            if name in self.opened and name not in self.overwritten and name not in self.written:
+                self._watching = False
+                self.overwritten[name] = _states.digest(name)
+                self._watching = True
+            self.written.add(name)
+
+    def _open_database(self, database: object) -> None:
+        """The library opens it by itself, and a log of what was written last, if there is one."""
+        if not isinstance(database, (str, bytes, os.PathLike)):
+            return
+        name = os.fsdecode(database)
+        if name.startswith("file:"):
+            from urllib.parse import unquote, urlsplit
+
+            name = unquote(urlsplit(name).path)
+        if name and name != ":memory:":
+            for suffix in ("", "-wal", "-journal"):
+                self.opened.setdefault(file := os.path.abspath(name + suffix), _states.state(file))
+
+    def asks_the_system(self, command: object) -> bool:
+        """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
+        if not isinstance(command, (list, tuple)) or not command:
+            return False
+        name, *arguments = (os.fsdecode(word) for word in command)
+        name = os.path.basename(name)
+        if name == "ldconfig" and arguments == ["-p"]:
+            # It prints what is in there.
+            self.opened.setdefault(_LOADER_CACHE, _states.state(_LOADER_CACHE))
+            return True
+        return name == "uname"
+
+    def stop(self) -> None:
+        """Collection is over; what this process opens from now on is its own business."""
+        self._watching = False
+        self.glances.stop()
+        self.lookups.stop()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While this process looks at itself."""
+        before, self._watching = self._watching, False
+        try:
+            yield
+        finally:
+            self._watching = before
+
+    def inherit(self, other: Observer) -> None:
+        """What was seen in the process that this one was forked from.
+
+        Its tables become this process's own, as they are: looking at each entry would copy the memory that all forks share.
+        """
+        self.opened, self.listed = other.opened, other.listed
+        self.byte_code.inherit(other.byte_code)
+        self.glances.inherit(other.glances)
+        self.started_ns = other.started_ns
