@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest import _process
+from rpytest._observer import STARTING
 from rpytest._steps import top
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _REFUSED = {
     "os.fork": "starts a process",
     "os.forkpty": "starts a process",
     "os.exec": "starts a process",
-    "os.posix_spawn": "starts a process",
     "os.system": "starts a process",
     "socket.connect": "connects a socket",
     "socket.sendto": "uses a socket",
@@ -129,7 +129,7 @@ class ImportGuard:
         elif event == "os.mkdir":
             if not os.path.isdir(args[0]):
                 raise self.spoiled(f"makes a folder ({os.fspath(args[0])!r})")
-        elif event == "subprocess.Popen":
+        elif event in STARTING:
             if not self._dependencies.observer.asks_the_system(args[1]):
                 raise self.spoiled("starts a process")
         elif event in _REFUSED:

@@ -21,6 +21,8 @@ from rpytest._lookups import Lookups
 from rpytest._states import VIRTUAL, FileState
 
 _LOADER_CACHE = "/etc/ld.so.cache"
+#: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with the latter.
+STARTING = ("subprocess.Popen", "os.posix_spawn")
 
 
 class Observer:
@@ -94,7 +96,7 @@ class Observer:
                     self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not _process.is_own_fork() and not (event == "subprocess.Popen" and self.asks_the_system(args[1])):
+            if not _process.is_own_fork() and not (event in STARTING and self.asks_the_system(args[1])):
                 self.per_run = "collection started a process"
         elif event == "socket.connect":
             self.per_run = "collection connected a socket"

@@ -119,14 +119,15 @@ def test_a_plugin_that_removes_the_terminal_reporter(shared_project: Project, fo
     ("line", "reused"),
     [
         ("import ctypes.util; ctypes.util.find_library('c')", True),
+        ("import subprocess; subprocess.run(['/sbin/ldconfig', '-p'], stdout=-1, close_fds=False)", True),
         ("import platform; platform.processor()", True),
         ("import subprocess; subprocess.run(['true'])", False),
         ("import subprocess; subprocess.run('ldconfig -p', shell=True, stdout=-1)", False),
     ],
-    ids=["find_library", "processor", "other", "shell"],
+    ids=["find_library", "posix_spawn", "processor", "other", "shell"],
 )
 def test_programs_that_describe_the_system(shared_project: Project, folder: Path, line: str, reused: bool) -> None:
-    # trio's import looks for a library by running one.
+    # trio's import looks for a library by running one, which Python 3.13 starts by `posix_spawn`.
     shared_project.fill(folder, {"test_a.py": f"{line}\ndef test_1(): pass\n"})
     args = ("-n1", "-q")
     for _ in range(2):
