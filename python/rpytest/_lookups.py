@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
 
+from rpytest import _sources
+
 #: By which code may have something of modules whose names only running it can tell.
 NAMES = frozenset(
     {
@@ -64,7 +66,7 @@ def where(source: bytes | None) -> Where:
     if source is None:
         return Where.ANYWHERE
     try:
-        tree = ast.parse(source)
+        tree = _sources.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Where.ANYWHERE
     finder = _Finder()
