@@ -15,6 +15,8 @@ from typing import Any
 
 from _pytest.pathlib import resolve_package_path
 
+from rpytest import _sources
+
 #: Functions that import what their first argument names.
 _IMPORTING = frozenset({"__import__", "import_module", "importorskip"})
 
@@ -120,7 +122,7 @@ def _imported(file: str, module: str | None) -> frozenset[str] | None:
 def _read_imports(file: str, module: str | None) -> frozenset[str] | None:
     try:
         with open(file, "rb") as source:
-            tree = ast.parse(source.read())
+            tree = _sources.parse(source.read())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     names: set[str] = set()

@@ -10,11 +10,11 @@ import ast
 import builtins
 import enum
 import sys
-import warnings
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from rpytest import _sources
 from rpytest._contents import CLASS_CONTENTS
 
 #: What may be called, or be the base of a class: by full name, and everything in those that end with a dot.
@@ -156,10 +156,7 @@ class Statements:
     def __init__(self, source: bytes, package: str) -> None:
         """Raises :class:`Uncertain`, or :class:`SyntaxError`. ``package``: that of the module, for relative imports."""
         self._package = package
-        with warnings.catch_warnings():
-            # Of what the source says: Python gives them when it makes byte code.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+        tree = _sources.parse(source)
         #: Modules that are imported, and what is taken from them, by full names.
         self.imports: set[str] = set()
         #: Names that stand for something imported: its module, and what of it.

@@ -457,6 +457,15 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "--maxfail=x",
         ],
     ),
+    "a source that Python warns of when it reads it": (
+        {
+            **TWO,
+            "pytest.ini": "[pytest]\nfilterwarnings =\n    ignore::Warning:.*tool\n    ignore::Warning:.*test_d\n",
+            "b/tool.py": "X = '\\w'\n",
+            "b/test_d.py": "import tool\nX = '\\w'\ndef test_d(): assert tool.X\n",
+        },
+        ["", "b", "a", "b/test_d.py"],
+    ),
     "a hook starts a thread for some tests": (
         {
             **TWO,
