@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpytest import _lookups, _steps
-from rpytest._edits import ANY, LOOKS, mentioned
+from rpytest import _steps
+from rpytest._edits import ANY, mentioned
 from rpytest._encode import plugin_name, third_party
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ _MOST_TEXT = 16 << 20
 #: Test modules, those that were changed last, that are kept at once: the next edit may come soon, and be one of these.
 _FIRST = 32
 
-#: Hooks by which the project may make tests depend on those that were made before. Those that hear of a path only, and are not called again, may not.
+#: Hooks by which the project may make tests depend on those that were made before.
 _MAKING_HOOKS = (
+    "pytest_collect_directory",
     "pytest_collect_file",
     "pytest_generate_tests",
+    "pytest_ignore_collect",
     "pytest_itemcollected",
     "pytest_make_parametrize_id",
     "pytest_pycollect_makeitem",
@@ -44,8 +46,6 @@ class Editable:
         #: What they are, as far as it is kept.
         self.texts: dict[str, bytes] = {}
         self._mentions: dict[str, set[str]] | None = None
-        #: Files that may look for modules by names that only running them can tell, in functions.
-        self._functions: set[str] = set()
         self._keeping = self._keep_texts()
         for _ in itertools.islice(self._keeping, _FIRST):
             pass
@@ -73,16 +73,6 @@ class Editable:
             for name in (ANY,) if code is None else mentioned(code, names):
                 found.setdefault(name, set()).add(file)
             yield
-        # Those that look have functions that do, and it is known which have run; or nobody knows.
-        functions: set[str] = set()
-        for file in found.pop(LOOKS, ()):
-            where = _lookups.where(self._dependencies.text(file))
-            if where is _lookups.Where.IN_FUNCTIONS and self._dependencies.observer.lookups.are_known:
-                functions.add(file)
-            elif where is not _lookups.Where.NOWHERE:
-                found.setdefault(ANY, set()).add(file)
-            yield
-        self._functions = functions
         self._mentions = found
 
     def mentions(self) -> dict[str, set[str]]:
@@ -93,10 +83,6 @@ class Editable:
                 pass
         assert self._mentions is not None
         return self._mentions
-
-    def looking(self, file: str) -> set[str]:
-        """Files with functions that may have looked for the module of this file."""
-        return self._functions & self._dependencies.observer.lookups.since(file)
 
 
 def obstacle(config: pytest.Config, request: Message) -> str | None:

@@ -17,22 +17,34 @@ from typing import Any, NoReturn
 import pytest
 
 from rpytest import _imports
-from rpytest._lookups import NAMES
 from rpytest._statements import Statements, Uncertain
+
+#: By which a module may have something of modules whose names only running it can tell.
+_ANY_MODULE = frozenset(
+    {
+        "__import__",
+        "eval",
+        "exec",
+        "exec_module",
+        "import_module",
+        "iter_modules",
+        "run_module",
+        "run_path",
+        "walk_packages",
+    }
+)
 
 #: Among the names that are mentioned: perhaps all.
 ANY = "*"
-#: The same, of what may look for a module by a name that only running it can tell (``_lookups.py``).
-LOOKS = "?"
 
 
 def mentioned(code: CodeType, names: Container[str]) -> Iterator[str]:
-    """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`, :data:`LOOKS`: nobody knows."""
+    """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`: nobody knows."""
     if _looks_for_classes(code):
         yield ANY
     for each in (code, *_nested(code)):
-        if not NAMES.isdisjoint(each.co_names) or ("sys" in each.co_names and "modules" in each.co_names):
-            yield LOOKS
+        if not _ANY_MODULE.isdisjoint(each.co_names) or ("sys" in each.co_names and "modules" in each.co_names):
+            yield ANY
         for word in (*each.co_names, *_texts(each.co_consts)):
             last = word.rpartition(".")[2]
             if last in names:
@@ -70,19 +82,17 @@ class Edits:
         files: Collection[str],
         texts: Mapping[str, bytes],
         mentions: Mapping[str, Collection[str]],
-        looking: Callable[[str], Collection[str]],
         given: Container[str],
         decline: Callable[[str], NoReturn],
     ) -> None:
         """``texts``: what the files were; ``mentions``: files that may refer to a module, by the last part of its name.
 
-        ``looking``: files that may have looked for the module of a file. ``given``: modules that were there before the project. ``decline`` ends this process: everything is to be collected afresh.
+        ``given``: modules that were there before the project. ``decline`` ends this process: everything is to be collected afresh.
         """
         self.files = frozenset(map(Path, files))
         self._session = session
         self._texts = texts
         self._mentions = mentions
-        self._looking = looking
         self._given = given
         self._decline = decline
         #: What they are now.
@@ -111,8 +121,7 @@ class Edits:
             self._decline(f"{collector.nodeid} has been taken out of `sys.modules`")
         if self._session.config.pluginmanager.is_registered(module):
             self._decline(f"{collector.nodeid} is a plugin, too")
-        name = module.__name__.rpartition(".")[2]
-        others = {*self._mentions.get(name, ()), *self._mentions.get(ANY, ()), *self._looking(file)} - {file}
+        others = {*self._mentions.get(module.__name__.rpartition(".")[2], ()), *self._mentions.get(ANY, ())} - {file}
         if others:
             self._decline(f"{min(others)} may have something of {collector.nodeid}")
         package = module.__name__.rpartition(".")[0]

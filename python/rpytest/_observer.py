@@ -17,7 +17,6 @@ from rpytest import _contents, _perrun, _process, _seeds, _states, _steps
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
 from rpytest._glances import Glances, is_for_python
-from rpytest._lookups import Lookups
 from rpytest._states import VIRTUAL, FileState
 
 _LOADER_CACHE = "/etc/ld.so.cache"
@@ -44,8 +43,6 @@ class Observer:
         self.replacing: set[str] = set()
         #: The code of the project's modules by source file; `None` where a file was executed twice.
         self.codes: dict[str, CodeType | None] = {}
-        #: Which functions of the project that may find any module have run.
-        self.lookups = Lookups()
         #: Sources that somebody has opened to read them, and not to import or show them.
         self.texts: set[str] = set()
         #: Contents of files that were read and written, before they were written.
@@ -114,10 +111,6 @@ class Observer:
             if not name.startswith(self._no_project):
                 _seeds.see(code)
                 self.codes[name] = None if name in self.codes else code
-                self.lookups.see(code)
-            elif name.startswith("<") and not name.startswith("<frozen "):
-                # Executed two frames above.
-                self.lookups.see_text(code, sys._getframe(2).f_code.co_filename.startswith(self._no_project[:-1]))
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
@@ -170,7 +163,6 @@ class Observer:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
         self.glances.stop()
-        self.lookups.stop()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

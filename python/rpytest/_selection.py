@@ -116,9 +116,7 @@ class Selection:
                 role.dependencies.observer.watch()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
                 kept = self.editable
-                edits = Edits(
-                    session, self.edited, kept.texts, kept.mentions(), kept.looking, role.given, self._decline_edits
-                )
+                edits = Edits(session, self.edited, kept.texts, kept.mentions(), role.given, self._decline_edits)
             decline = self._decline_edits if self.edited else self.decline
             self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise Again
