@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from rpytest import _process, _wire
+from rpytest import _frozen, _process, _wire
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
@@ -272,7 +271,7 @@ def _delicate_objects() -> dict[str, int]:
         kinds.append(("multiprocessing primitive", lambda candidate: issubclass(type(candidate), semaphore)))
     counts: dict[str, int] = {}
     if kinds:
-        for candidate in gc.get_objects():
+        for candidate in _frozen.get_objects():
             for name, belongs in kinds:
                 with contextlib.suppress(Exception):
                     if belongs(candidate):

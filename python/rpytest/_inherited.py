@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import subprocess
 import sys
 import time
 from typing import Any
+
+from rpytest import _frozen
 
 
 def _gone(pid: int) -> int | None:
@@ -76,7 +77,7 @@ class Living:
         #: By `subprocess`.
         self.processes: list[subprocess.Popen[Any]] = [
             candidate
-            for candidate in gc.get_objects()
+            for candidate in _frozen.get_objects()
             if issubclass(type(candidate), subprocess.Popen) and getattr(candidate, "returncode", 0) is None
         ]
         #: By `multiprocessing`.

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from rpytest import _seeds
+from rpytest import _frozen, _seeds
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -286,7 +286,7 @@ def run_exit_functions() -> None:
 
 def flush_files() -> None:
     """Write out what open files have buffered: `os._exit` does not, and the end of an interpreter would."""
-    for candidate in gc.get_objects():
+    for candidate in _frozen.get_objects():
         if type(candidate) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
             with contextlib.suppress(Exception):
                 if not candidate.closed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sys
+
+from rpytest import _frozen
 
 
 def made_for_one_process() -> str | None:
@@ -15,7 +16,7 @@ def made_for_one_process() -> str | None:
     base = getattr(filelock, "BaseFileLock", None)
     if base is None:
         return None
-    for value in gc.get_objects():
+    for value in _frozen.get_objects():
         if issubclass(type(value), base) and hasattr(value, "_creator_pid"):
             return f"a `filelock.{type(value).__name__}`"
     return None
