@@ -374,7 +374,7 @@ class TestAtOnce:
         )
         assert "2 passed" in one.stdout
         assert "1 passed, 1 deselected" in two.stdout
-        assert three.stdout.startswith("..\n")
+        assert three.stdout.startswith("bringing up nodes...\n..\n")
 
     def test_other_folders(self, shared_project: Project) -> None:
         folders = [Path(tempfile.mkdtemp(prefix="t", dir=shared_project.path)) for _ in range(3)]

@@ -272,7 +272,7 @@ class TestArguments:
         shared_project.fill(folder, {**PASSING, "args.txt": "-q\n-n2\ntest_a.py\n"})
         result = shared_project.rpytest("@args.txt", junit=False, cwd=folder)
         assert result.status == 0
-        assert result.stdout.startswith("..\n")
+        assert result.stdout.startswith("bringing up nodes...\n..\n")
 
     def test_line_break_in_an_argument(self, shared_project: Project, folder: Path) -> None:
         """Two command lines that look the same when they are joined are not the same session."""

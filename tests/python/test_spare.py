@@ -63,6 +63,9 @@ class Runs:
         self.notes.touch()
         project.env["NOTES"] = str(self.notes)
         project.write(FILES)
+        # The folder of pytest's cache is there: else the first run may make it after the process of the next one was forked, for which
+        # the project's folder is then not as it was.
+        assert project.pytest(junit=False).status == 0
         assert project.rpytest(junit=False).status == 0
 
     def run(self, expected: int = 0) -> tuple[int, str, list[int]]:
