@@ -19,7 +19,7 @@ import pytest
 from rpytest import _perrun, _states
 from rpytest._cache import CACHE_FILES, reads_cache
 from rpytest._observer import Observer
-from rpytest._states import IGNORED_NAMES, SUFFIXES_IGNORED, VIRTUAL, FileState
+from rpytest._states import IGNORED_NAMES, PREFIX_IGNORED, SUFFIXES_IGNORED, VIRTUAL, FileState
 from rpytest._warm import startup_files
 
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
@@ -154,7 +154,8 @@ class Dependencies:
         self._hash(data, _DATA_LIMIT)
         for name in (folders | self.observer.listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
-            self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
+            if PREFIX_IGNORED not in name:
+                self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
         self.observer.byte_code.snapshot(_foreign())
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
         self._per_run = self._per_run or self.observer.per_run or _perrun.reason(config)

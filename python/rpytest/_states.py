@@ -21,6 +21,8 @@ IGNORED_NAMES = frozenset(
 )
 #: An editor's own files: they come and go, too.
 SUFFIXES_IGNORED = (".swp", "~")
+#: pytest makes its cache under such a name, and renames it: another run may look at that moment.
+PREFIX_IGNORED = "pytest-cache-files-"
 #: What is in there is made when somebody looks.
 VIRTUAL = ("/proc/", "/sys/", "/dev/")
 
@@ -55,7 +57,9 @@ def listing(name: str) -> bytes:
             names = sorted(
                 f"{entry.name}\0{entry.is_dir()}"
                 for entry in entries
-                if entry.name not in IGNORED_NAMES and not entry.name.endswith(SUFFIXES_IGNORED)
+                if entry.name not in IGNORED_NAMES
+                and not entry.name.endswith(SUFFIXES_IGNORED)
+                and not entry.name.startswith(PREFIX_IGNORED)
             )
     except OSError:
         return b""

@@ -168,6 +168,8 @@ fn is_noise(name: &str) -> bool {
         || name.ends_with('~')
         || name == "__pycache__"
         || name == "4913"
+        // pytest's cache in the making.
+        || name.starts_with("pytest-cache-files-")
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -264,6 +266,7 @@ mod tests {
         for name in ["output.log", ".hidden.py", "test_a.py~", "notes.txt"] {
             tree.write(name, "new");
         }
+        fs::create_dir(tree.path("pytest-cache-files-x1")).unwrap();
         assert!(tree.changes(&mut project).is_empty());
         fs::create_dir(tree.path("sub")).unwrap();
         assert_eq!(tree.changes(&mut project), ["sub"]);

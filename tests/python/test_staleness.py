@@ -55,6 +55,18 @@ class TestStaleness:
         assert self.again(shared_project, warm).counts == {"passed": 5}
         assert runs(shared_project, warm) == [2]
 
+    def test_a_cache_in_the_making(self, shared_project: Project, warm: Path) -> None:
+        """Another run's: pytest makes it under this name, and renames it."""
+        (warm / "pytest-cache-files-x1").mkdir()
+        assert self.again(shared_project, warm).counts == {"passed": 5}
+        assert runs(shared_project, warm) == [2]
+        # What is collected while it is there stays warm without it.
+        shared_project.fill(warm, {"helper.py": "VALUE = 1  # edited\n"})
+        assert self.again(shared_project, warm).counts == {"passed": 5}
+        (warm / "pytest-cache-files-x1").rmdir()
+        assert self.again(shared_project, warm).counts == {"passed": 5}
+        assert runs(shared_project, warm) == [2]
+
     @pytest.mark.parametrize(
         ("file", "text", "counts"),
         [
