@@ -40,6 +40,9 @@ EVENTS = {
 def effect(event: str, args: tuple[Any, ...]) -> str | None:
     """What a `pytest_configure` of the project is doing; ``None``: it is nothing of that kind, or somebody else does it."""
     if event == "socket.bind":
+        if _is_importing():
+            # A library finds out what there is, as urllib3 does of IPv6. Nobody asks what it does if a test module imports it.
+            return None
         what = EVENTS[event]
     else:
         if not isinstance(args[0], (str, bytes, os.PathLike)):
@@ -54,6 +57,17 @@ def effect(event: str, args: tuple[Any, ...]) -> str | None:
         what = f"{EVENTS[event]} {path}"
     name = _configuring()
     return None if name is None else f"`pytest_configure` of {name} {what}"
+
+
+def _is_importing() -> bool:
+    """Whether the top level of an installed module is being executed, within a `pytest_configure`."""
+    frame: FrameType | None = sys._getframe(2)
+    inside = _steps.folders()
+    while frame is not None and frame.f_code.co_name != "pytest_configure":
+        if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(inside):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _configuring() -> str | None:

@@ -86,7 +86,7 @@ class Selection:
             self._is_all = not is_other
             again = is_other or bool(self.edited)
             if not again and self.memo.has_failed and different.keys() & _arguments.REPORTING:
-                raise Declined("errors of collection may look otherwise")
+                raise Declined("a file could not be collected, and its error may look otherwise with these options")
             if again:
                 self._may_collect()
             if self.edited:

@@ -9,6 +9,7 @@ import pytest
 import processes
 from daemons import runs, status
 from harness import Project
+from sites import Site
 
 TEST = "def test_1(): pass\n"
 
@@ -60,6 +61,27 @@ def test_hooks_with_effects(project: Project, conftest: str, reason: str) -> Non
     # A session says it when its run has its process, which may be through by then.
     said = f"the last session was not reused: {reason.format(cwd=project.path)}"
     assert processes.wait_until(lambda: runs(project) == [] and said in status(project)), status(project)
+
+
+@pytest.mark.parametrize(
+    ("conftest", "reason"),
+    [
+        ("import library", None),
+        ("import library; library.bind()", "imported (`pytest_configure` of conftest binds a socket)"),
+        ("import own", "imported (`pytest_configure` of conftest binds a socket)"),
+    ],
+    ids=["by an installed module", "by a function", "by a module of the project"],
+)
+def test_sockets_that_are_bound(project: Project, conftest: str, reason: str | None) -> None:
+    """urllib3 tries what the system can do when it is imported; a server's port is another matter."""
+    site = Site(project)
+    bind = "import socket\ndef bind():\n    with socket.socket() as sock: sock.bind(('127.0.0.1', 0))\nbind()\n"
+    site.package("library", bind)
+    configure = f"def pytest_configure(config):\n    {conftest}\n"
+    project.write({"own.py": bind, "conftest.py": configure, "test_a.py": TEST})
+    for _ in range(2):
+        assert method(site.run("-v").stdout) == reason
+    assert processes.wait_until(lambda: runs(project) == ([] if reason else [2])), status(project)
 
 
 @pytest.mark.parametrize(
