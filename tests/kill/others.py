@@ -25,8 +25,8 @@ WATCHDOG_SECONDS = 60.0
 #: A few tests with every outcome.
 MODULE = "test_outcomes.py"
 _WORKERS = 3
-#: How many processes without a parent there were with these sessions, and so many trunks.
-_orphans: dict[tuple[frozenset[int], int], int] = {}
+#: How many processes without a parent there were with these sessions, these trunks as far as they are known, and so many of them.
+_orphans: dict[tuple[frozenset[int], frozenset[int], int], int] = {}
 _FAILED = 1
 _BROKEN = 3
 
@@ -186,12 +186,12 @@ class _Kill:
             # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
-            kept = (frozenset(sessions), trunks)
+            # Each session and trunk may have forked the process of its next run already: which trunks there are is known by it.
+            waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
+            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), trunks)
             most = _orphans.get(kept, len(sessions) + 2 * trunks)
             helpers = orphans if len(orphans) <= most else []
             preloads = set(witness.children(tree.daemon)) - sessions
-            # Each session and trunk may have forked the process of its next run already.
-            waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
             warm = {tree.daemon, *sessions, *preloads, *helpers, *waiting}
             left[:] = [
                 pid
