@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest import _adapters, _process, _record, _wire
+from rpytest import _adapters, _frozen, _process, _record, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, shows_passed_tests, third_party
 from rpytest._endings import conclude
@@ -210,7 +210,7 @@ class Controller:
                     if _process.child_processes():
                         # Otherwise nobody would ever end them.
                         finish_for_nothing(session)
-                    _process.flush_files()
+                    _frozen.flush_files()
                     _process.leave(0)
                 case "report":
                     self.last = message
@@ -374,7 +374,7 @@ class Controller:
                 # It ended by itself, and what it says is why.
                 self.terminal.release()
         _process.run_exit_functions()
-        _process.flush_files()
+        _frozen.flush_files()
         answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
         if self.xml is not None:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]

@@ -6,12 +6,62 @@ does of each generator of random numbers. So questions are answered as in any pr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
-from typing import Any
+import io
+import weakref
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 #: The function as it was: without the objects that are frozen.
 get_objects = gc.get_objects
+
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+#: Files among what was frozen: nothing else finds them.
+_files: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class Counting(Protocol):
+    """Who has counted something among the objects that are not frozen."""
+
+    def returned(self, back: bool) -> None:
+        """Count again: right before, and right after, (``back``) what is frozen comes back."""
+
+
+#: Those of them that are alive.
+counting: weakref.WeakSet[Counting] = weakref.WeakSet()
+
+
+def freeze() -> None:
+    """Move everything alive out of the collector's reach; what files have buffered is written, once, and not by each fork."""
+    _files.update(_flushed(get_objects()))
+    gc.freeze()
+
+
+def flush_files() -> None:
+    """Write out what open files have buffered, those of before included: `os._exit` does not, and the end of an interpreter would."""
+    for _ in _flushed([*_files, *get_objects()]):
+        pass
+
+
+def _flushed(candidates: list[Any]) -> Iterator[Any]:
+    for candidate in candidates:
+        if type(candidate) in _FILES:
+            with contextlib.suppress(Exception):
+                if not candidate.closed:
+                    candidate.flush()
+                    yield candidate
+
+
+def _return() -> None:
+    if gc.get_freeze_count():
+        for each in list(counting):
+            each.returned(back=False)
+        gc.unfreeze()
+        for each in list(counting):
+            each.returned(back=True)
 
 
 def install() -> None:
@@ -20,12 +70,12 @@ def install() -> None:
 
     @functools.wraps(get_objects)
     def objects(*args: Any, **kwargs: Any) -> list[Any]:
-        gc.unfreeze()
+        _return()
         return get_objects(*args, **kwargs)
 
     @functools.wraps(get_referrers)
     def referrers(*objs: Any) -> list[Any]:
-        gc.unfreeze()
+        _return()
         return [each for each in get_referrers(*objs) if each is not objs]
 
     gc.get_objects, gc.get_referrers = objects, referrers

@@ -100,6 +100,17 @@ class Snapshot:
         self.timers = _process.interval_timers()
         self.interrupt = signal.getsignal(signal.SIGINT)
         self.objects = _delicate_objects()
+        self._without: dict[str, int] = {}
+        _frozen.counting.add(self)
+
+    def returned(self, back: bool) -> None:
+        """See :class:`rpytest._frozen.Counting`: what comes back was there before."""
+        counts = _delicate_objects()
+        if not back:
+            self._without = counts
+            return
+        for kind, count in counts.items():
+            self.objects[kind] = self.objects.get(kind, 0) + count - self._without.get(kind, 0)
 
     def hazard(self) -> str | None:
         """What has come since that must not be inherited, in words that follow "its set-up"."""
@@ -259,7 +270,7 @@ def _shared_memory() -> set[str]:
 
 
 def _delicate_objects() -> dict[str, int]:
-    """How many objects there are of kinds that show nowhere else. What is frozen was there before and is not looked at."""
+    """How many objects there are of kinds that show nowhere else. What is frozen was there before and is not looked at, until somebody asks for it (:meth:`Snapshot.returned`)."""
     kinds: list[tuple[str, Callable[[object], bool]]] = []
     sqlite: Any = sys.modules.get("sqlite3")
     if sqlite is not None:

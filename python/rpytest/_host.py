@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -15,7 +14,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _process, _record, _wire
+from rpytest import _frozen, _process, _record, _wire
 from rpytest._answers import Answers
 from rpytest._children import Child, Children
 from rpytest._control import Client, Died, Ended
@@ -176,7 +175,7 @@ class Host:
 
         self.segment = _native.Segment.open(segment)
         # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
-        gc.freeze()
+        _frozen.freeze()
         self._start_controller()
         _wire.send(self.conn, {"ev": "attached"})
         self._share()

@@ -17,7 +17,7 @@ from rpytest import _contents, _perrun, _process, _seeds, _states, _steps
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
 from rpytest._glances import Glances, is_for_python
-from rpytest._states import PREFIX_IGNORED, VIRTUAL, FileState
+from rpytest._states import VIRTUAL, FileState
 
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with the latter.
@@ -87,7 +87,7 @@ class Observer:
                 path = "."
             if isinstance(path, (str, bytes)):
                 name = os.path.abspath(os.fsdecode(path))
-                if name not in self.listed and not name.startswith(VIRTUAL) and PREFIX_IGNORED not in name:
+                if name not in self.listed and not name.startswith(VIRTUAL):
                     self._watching = False
                     self.listed[name] = _states.listing(name)
                     self._watching = True

@@ -284,19 +284,10 @@ def run_exit_functions() -> None:
     flush_streams()
 
 
-def flush_files() -> None:
-    """Write out what open files have buffered: `os._exit` does not, and the end of an interpreter would."""
-    for candidate in _frozen.get_objects():
-        if type(candidate) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
-            with contextlib.suppress(Exception):
-                if not candidate.closed:
-                    candidate.flush()
-
-
 def freeze() -> None:
     """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
     gc.collect()
-    gc.freeze()
+    _frozen.freeze()
 
 
 def shared_when_forked(own: Container[int]) -> str | None:

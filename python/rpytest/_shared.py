@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _adapters, _hazards, _identity, _inherited, _process, _record, _seeds
+from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _record, _seeds
 from rpytest._basetemp import use_shared_temp
 from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
@@ -177,7 +176,7 @@ class SharedFixtures:
             config.pluginmanager.register(clock, "rpytest-setups")
         ward.lend()
         # What is frozen is not looked through for what a set-up has made.
-        gc.freeze()
+        _frozen.freeze()
         try:
             signal.signal(signal.SIGINT, self.interrupt_handler)
             _process.restore_child_handler()

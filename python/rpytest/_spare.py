@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -21,7 +20,7 @@ import socket
 from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _native, _process, _wire
+from rpytest import _frozen, _native, _process, _wire
 from rpytest._cache import learn_ids
 from rpytest._wire import Message
 
@@ -102,7 +101,7 @@ class Ahead:
             # What the last run has left in the project is to be known to both.
             return None
         learn_ids(config, session)
-        gc.freeze()
+        _frozen.freeze()
         forked = self._fork(let_go)
         if isinstance(forked, Waiting):
             self.waiting = forked

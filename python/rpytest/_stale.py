@@ -77,7 +77,7 @@ class Dependencies:
 
     def serve_once(self, reason: str) -> None:
         """Let it serve one run, whatever else is found."""
-        self._per_run = reason
+        self.observer.per_run = reason
 
     def inherit(self, other: Dependencies) -> None:
         """Depend on all that the process has read that this one was forked from, which has just found it unchanged.
@@ -154,11 +154,12 @@ class Dependencies:
         self._hash(data, _DATA_LIMIT)
         for name in (folders | self.observer.listed.keys()) - self._directories.keys():
             # Where the collection itself listed it, that listing counts: what came later was not seen.
-            if PREFIX_IGNORED not in name:
+            # The project itself may have such a name.
+            if name in folders or name in roots or not os.path.basename(name).startswith(PREFIX_IGNORED):
                 self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
         self.observer.byte_code.snapshot(_foreign())
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
-        self._per_run = self._per_run or self.observer.per_run or _perrun.reason(config)
+        self._per_run = self.per_run or _perrun.reason(config)
         self.effects = self.effects or self.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 

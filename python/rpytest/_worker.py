@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.runner import call_and_report
 
-from rpytest import _identity, _live, _process, _record
+from rpytest import _frozen, _identity, _live, _process, _record
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
@@ -171,7 +171,7 @@ class Worker:
         # From here an interrupt would only spoil a finished worker.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _process.run_exit_functions()
-        _process.flush_files()
+        _frozen.flush_files()
         self.native.idle()
         holds = self.possessions is None or self.possessions.have_grown()
         self.native.push(

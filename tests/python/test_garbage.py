@@ -52,6 +52,58 @@ def test_what_is_alive_is_found(shared_project: Project, folder: Path, method: s
         assert shared_project.rpytest("-n2", "--start-method", method, cwd=folder).outcomes == expected
 
 
+_BUFFERED = """
+import gc
+import pytest
+
+LOG = open("log.txt", "w")
+LOG.write("header\\n")
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(number):
+    if ASKS: gc.get_objects()
+    LOG.write(f"{number}\\n")
+"""
+
+
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("method", ["collected", "imported", "bare"])
+def test_buffered_files_are_written_once(project: Project, method: str, asks: bool) -> None:
+    project.write(test_a=_BUFFERED.replace("ASKS", str(asks)))
+    assert project.pytest().status == 0
+    expected = (project.path / "log.txt").read_text().splitlines()
+    assert project.rpytest("-n1", "--start-method", method, "--no-daemon").status == 0
+    assert (project.path / "log.txt").read_text().splitlines() == expected
+    # Each `bare` worker opens it anew.
+    if method != "bare":
+        assert project.rpytest("-n2", "--start-method", method, "--no-daemon").status == 0
+        assert sorted((project.path / "log.txt").read_text().splitlines()) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["import multiprocessing\nMADE = multiprocessing.RLock()", "import sqlite3\nMADE = sqlite3.connect(':memory:')"],
+    ids=["lock", "sqlite"],
+)
+def test_a_set_up_that_asks_is_shared(project: Project, made: str) -> None:
+    project.write(
+        conftest=f"""import gc, os, pytest
+{made}
+@pytest.fixture(scope="session")
+def shared():
+    gc.get_referrers(MADE)
+    with open("set-ups", "a") as file: file.write("1")
+""",
+        test_a="""import pytest
+@pytest.mark.parametrize("number", range(8))
+def test_it(shared, number): pass
+""",
+    )
+    for times in (1, 2):
+        assert project.rpytest("-n2").counts == {"passed": 8}
+        assert (project.path / "set-ups").read_text() == "1" * times
+
+
 def test_in_one_process(shared_project: Project, folder: Path) -> None:
     shared_project.fill(folder, {"test_a.py": _TEST})
     assert shared_project.rpytest("-n0", cwd=folder).outcomes == shared_project.pytest(cwd=folder).outcomes

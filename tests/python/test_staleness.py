@@ -67,6 +67,14 @@ class TestStaleness:
         assert self.again(shared_project, warm).counts == {"passed": 5}
         assert runs(shared_project, warm) == [2]
 
+    def test_a_project_with_the_name_of_such_a_cache(self, shared_project: Project, folder: Path) -> None:
+        place = folder / "pytest-cache-files-a" / "pytest-cache-files-b"
+        shared_project.fill(place, {"test_a.py": "def test_a(): pass\n"})
+        for _ in range(2):
+            assert self.again(shared_project, place).counts == {"passed": 1}
+        shared_project.fill(place, {"test_b.py": "def test_b(): pass\n"})
+        assert self.again(shared_project, place).counts == {"passed": 2}
+
     @pytest.mark.parametrize(
         ("file", "text", "counts"),
         [
