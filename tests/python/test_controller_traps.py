@@ -243,7 +243,7 @@ class TestHangs:
                 return not running.is_running()
 
             assert processes.wait_until(insist)
-        assert running.wait() in (2, -signal.SIGKILL)
+        assert running.wait() in (2, -signal.SIGKILL), str(running)
         project.stop_daemon()
         assert processes.wait_until(lambda: not project.processes())
 
