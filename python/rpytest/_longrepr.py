@@ -6,9 +6,11 @@ Here what such an object writes is recorded where it exists, and played back whe
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any
 
+import pytest
 from _pytest._io import TerminalWriter
 
 #: Beside the keys of `pytest_report_to_serializable`.
@@ -60,3 +62,12 @@ def record(longrepr: Any, like: TerminalWriter | None) -> Writes | None:
         # The string will do.
         return None
     return writer.writes
+
+
+def interrupt_location() -> str:
+    """Where the interrupt that is dealt with was raised, as pytest shows it: `path:line`; empty if that can't be said."""
+    crash = None
+    # A signal may strike where Python 3.11 knows no line, which pytest's own code does not expect.
+    with contextlib.suppress(Exception):
+        crash = getattr(pytest.ExceptionInfo.from_current().getrepr(), "reprcrash", None)
+    return f"{crash.path}:{crash.lineno}" if crash is not None else ""

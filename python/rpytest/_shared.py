@@ -16,6 +16,7 @@ from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
 from rpytest._finalizers import Finalizers, last_dependant
 from rpytest._fork import park_capture, restart_capture
+from rpytest._longrepr import interrupt_location
 from rpytest._needs import Need, Needs
 from rpytest._news import News
 from rpytest._obstacles import Settings
@@ -246,9 +247,7 @@ class SharedFixtures:
         why, status, text = _record.WHY_INTERRUPT, -1, "KeyboardInterrupt"
         if isinstance(error, pytest.exit.Exception):
             why, status, text = _record.WHY_EXIT, -1 if error.returncode is None else error.returncode, str(error.msg)
-        crash = getattr(pytest.ExceptionInfo.from_current().getrepr(), "reprcrash", None)
-        location = f"{crash.path}:{crash.lineno}" if crash is not None else ""
-        self.stop = {"ev": "stop", "why": why, "status": status, "text": text, "location": location}
+        self.stop = {"ev": "stop", "why": why, "status": status, "text": text, "location": interrupt_location()}
 
     def _give_up(self, ward: Ward, watcher: SetupWatcher) -> None:
         """Something can't be inherited: finalize everything here; the parent forks another process."""

@@ -19,6 +19,7 @@ from rpytest._closures import session_definitions
 from rpytest._debugger import Debugger
 from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
+from rpytest._longrepr import interrupt_location
 from rpytest._news import Herald
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Worker:
             raise
         except KeyboardInterrupt:
             self._commit_call()
-            self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", _interrupt_location())
+            self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", interrupt_location())
             raise
 
     def goodbye(self, exitstatus: int) -> NoReturn:
@@ -356,10 +357,3 @@ def crash(birth: Birth, error: BaseException) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     _process.leave(1)
-
-
-def _interrupt_location() -> str:
-    """Where the interrupt was raised, as pytest shows it: `path:line`."""
-    excinfo = pytest.ExceptionInfo.from_current()
-    crash = getattr(excinfo.getrepr(), "reprcrash", None)
-    return f"{crash.path}:{crash.lineno}" if crash is not None else ""

@@ -237,3 +237,24 @@ def test_finalizer_of_a_session_fixture_ends_the_run(
     for options in ([], ["-p", "hooks"], ["-rA"]):
         result = shared_project.rpytest("-n2", *options, junit=False, cwd=folder, env={"PYTHONPATH": str(folder)})
         assert (result.status, result.counts) == (expected.status, expected.counts), result
+
+
+def test_an_interrupt_where_python_knows_no_line(project: Project) -> None:
+    """A signal may strike between lines; pytest's own code has no words for that."""
+    source = """
+        import pytest
+
+        CODE = compile("raise KeyboardInterrupt", "nowhere.py", "exec").replace(co_linetable=b"")
+
+        @pytest.fixture(scope="session")
+        def shared():
+            SHARED
+
+        def test_1(shared):
+            exec(CODE)
+        """
+    for text in ("pass", "exec(CODE)"):
+        project.write(test_a=source.replace("SHARED", text))
+        result = project.rpytest("-n", "2")
+        assert result.status == 2, result
+        assert "KeyboardInterrupt" in result.stdout and "Traceback" not in result.stdout + result.stderr, result
