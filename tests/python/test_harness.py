@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 import subprocess
@@ -66,15 +67,17 @@ print(child.pid)
     assert running.wait() == 0
     left = int(running.stdout)
     segment = processes.SHARED_MEMORY / f"rpytest-{running.pid}-test"
-    segment.touch()
-    with socket.socket(socket.AF_UNIX) as server:
+    with segment.with_name(f"harness-{running.pid}").open("w") as file, socket.socket(socket.AF_UNIX) as server:
+        # Whoever starts rpytest now removes what a dead process has left, unless it is locked.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        Path(file.name).rename(segment)
         server.bind(str(project.runtime_dir / "s"))
-    found = "\n".join(project.leftovers())
+        found = "\n".join(project.leftovers())
+        segment.unlink()
     assert f"process {left}: " in found
     assert f"shared memory left: {segment}" in found
     assert f"socket left: {project.runtime_dir / 's'}" in found
 
-    segment.unlink()
     (project.runtime_dir / "s").unlink()
     project.kill_all()
     assert project.leftovers() == []
