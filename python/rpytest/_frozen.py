@@ -11,7 +11,6 @@ import functools
 import gc
 import io
 import weakref
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 #: The function as it was: without the objects that are frozen.
@@ -36,23 +35,25 @@ counting: weakref.WeakSet[Counting] = weakref.WeakSet()
 
 def freeze() -> None:
     """Move everything alive out of the collector's reach; what files have buffered is written, once, and not by each fork."""
-    _files.update(_flushed(get_objects()))
+    _files.update(_flush(get_objects()))
     gc.freeze()
 
 
 def flush_files() -> None:
     """Write out what open files have buffered, those of before included: `os._exit` does not, and the end of an interpreter would."""
-    for _ in _flushed([*_files, *get_objects()]):
-        pass
+    _flush([*_files, *get_objects()])
 
 
-def _flushed(candidates: list[Any]) -> Iterator[Any]:
+def _flush(candidates: list[Any]) -> list[Any]:
+    """Flush the files among these; returns those that could be."""
+    flushed = []
     for candidate in candidates:
         if type(candidate) in _FILES:
             with contextlib.suppress(Exception):
                 if not candidate.closed:
                     candidate.flush()
-                    yield candidate
+                    flushed.append(candidate)
+    return flushed
 
 
 def _return() -> None:

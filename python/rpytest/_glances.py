@@ -15,6 +15,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from rpytest._native import Noticed
+from rpytest._states import VIRTUAL
 
 #: Kind of question, path, and what else it depends on → answer.
 Question = tuple[str, str, int]
@@ -34,7 +35,6 @@ _KNOWN = frozenset(
 _WHOLE = frozenset(
     {"", "stat", "lstat", "getsize", "getmtime", "getatime", "getctime", "samefile", "owner", "group", "copystat"}
 )
-_VIRTUAL = ("/proc/", "/sys/", "/dev/")
 #: Parts of paths that every run makes, or may.
 _PARTS = frozenset({"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"})
 
@@ -112,7 +112,7 @@ class Glances:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         asked = os.path.abspath(os.fsdecode(path))
-        if asked.startswith(_VIRTUAL) or not _PARTS.isdisjoint(asked.split(os.sep)) or self.is_own(asked):
+        if asked.startswith(VIRTUAL) or not _PARTS.isdisjoint(asked.split(os.sep)) or self.is_own(asked):
             return
         if kind == "stat":
             if function in _WHOLE and not who.f_code.co_filename.startswith(self._inside):

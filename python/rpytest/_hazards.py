@@ -100,17 +100,12 @@ class Snapshot:
         self.timers = _process.interval_timers()
         self.interrupt = signal.getsignal(signal.SIGINT)
         self.objects = _delicate_objects()
-        self._without: dict[str, int] = {}
         _frozen.counting.add(self)
 
     def returned(self, back: bool) -> None:
         """See :class:`rpytest._frozen.Counting`: what comes back was there before."""
-        counts = _delicate_objects()
-        if not back:
-            self._without = counts
-            return
-        for kind, count in counts.items():
-            self.objects[kind] = self.objects.get(kind, 0) + count - self._without.get(kind, 0)
+        for kind, count in _delicate_objects().items():
+            self.objects[kind] = self.objects.get(kind, 0) + (count if back else -count)
 
     def hazard(self) -> str | None:
         """What has come since that must not be inherited, in words that follow "its set-up"."""

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest import _process
-from rpytest._observer import STARTING
+from rpytest._observer import STARTING, listed, opened
 from rpytest._steps import top
 
 if TYPE_CHECKING:
@@ -114,17 +114,16 @@ class ImportGuard:
         if not self.is_on:
             return
         if event == "open":
-            path, _, flags = args
-            if isinstance(path, (str, bytes)):
-                name = os.path.abspath(os.fsdecode(path))
-                flags = flags if isinstance(flags, int) else 0
+            file = opened(args)
+            if file is not None:
+                name, flags = file
                 if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and name != os.devnull:
                     raise self.spoiled(f"writes {name}")
                 if self._is_project(name):
                     raise self.spoiled(f"reads {name}")
         elif event in ("os.listdir", "os.scandir"):
-            path = args[0] if args[0] is not None else "."
-            if isinstance(path, (str, bytes)) and self._is_project(os.path.abspath(os.fsdecode(path))):
+            folder = listed(args)
+            if folder is not None and self._is_project(folder):
                 raise self.spoiled("looks into the project's folder")
         elif event == "os.mkdir":
             if not os.path.isdir(args[0]):

@@ -24,6 +24,20 @@ _LOADER_CACHE = "/etc/ld.so.cache"
 STARTING = ("subprocess.Popen", "os.posix_spawn")
 
 
+def opened(args: tuple[Any, ...]) -> tuple[str, int] | None:
+    """Absolute name and flags of an `open` event; `None`: what is opened is no name."""
+    path, _, flags = args
+    if not isinstance(path, (str, bytes)):
+        return None
+    return os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0
+
+
+def listed(args: tuple[Any, ...]) -> str | None:
+    """Absolute name of the folder of an `os.listdir` or `os.scandir` event; `None`: it is no name."""
+    path = "." if args[0] is None else args[0]
+    return os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes)) else None
+
+
 class Observer:
     """What was opened, listed and imported, and how each was found."""
 
@@ -73,24 +87,20 @@ class Observer:
         if not self._watching:
             return
         if event == "open":
-            path, _, flags = args
-            if isinstance(path, (str, bytes)):
-                self._open(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0)
+            file = opened(args)
+            if file is not None:
+                self._open(*file)
         elif event == "import":
             self.imported += 1
             self.imports.setdefault(args[0])
         elif event == "sqlite3.connect":
             self._open_database(args[0])
         elif event in ("os.listdir", "os.scandir"):
-            path = args[0]
-            if path is None:
-                path = "."
-            if isinstance(path, (str, bytes)):
-                name = os.path.abspath(os.fsdecode(path))
-                if name not in self.listed and not name.startswith(VIRTUAL):
-                    self._watching = False
-                    self.listed[name] = _states.listing(name)
-                    self._watching = True
+            name = listed(args)
+            if name is not None and name not in self.listed and not name.startswith(VIRTUAL):
+                self._watching = False
+                self.listed[name] = _states.listing(name)
+                self._watching = True
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
             if not _process.is_own_fork() and not (event in STARTING and self.asks_the_system(args[1])):

@@ -70,7 +70,7 @@ class Server:
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
-        self.method = "collected" if dependencies.per_run is None else "imported"
+        self.method = "collected" if dependencies.observer.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
         #: What is to be told of installed packages.
         self._lesson: Message | None = None
@@ -301,7 +301,7 @@ class Server:
         if self.request.get("watch"):
             _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
-        announcement = self.collected.announcement(self.method, self.dependencies.per_run, warm)
+        announcement = self.collected.announcement(self.method, self.dependencies.observer.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:
             self.controllers.base.close()

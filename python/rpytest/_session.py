@@ -137,7 +137,7 @@ class Session(Role):
         if method == "bare":
             self._fall_back("asked for")
         if method == "imported":
-            self.dependencies.serve_once("asked for")
+            self.dependencies.observer.per_run = "asked for"
         threads = _process.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.

@@ -53,7 +53,6 @@ class Dependencies:
         self._complete = False
         #: Why this can't be used again.
         self.effects: str | None = None
-        self._per_run: str | None = None
         self._files: dict[str, FileState | None] = {}
         #: Modules whose files are among these, by what `id` says of them.
         self._known: dict[str, int] = {}
@@ -69,15 +68,6 @@ class Dependencies:
         self.edited: set[str] = set()
         #: How often something had another state and was found to be the same: forks from before don't know of it.
         self.updates = 0
-
-    @property
-    def per_run(self) -> str | None:
-        """What has to happen in every run, so that this serves no other."""
-        return self.observer.per_run or self._per_run
-
-    def serve_once(self, reason: str) -> None:
-        """Let it serve one run, whatever else is found."""
-        self.observer.per_run = reason
 
     def inherit(self, other: Dependencies) -> None:
         """Depend on all that the process has read that this one was forked from, which has just found it unchanged.
@@ -159,8 +149,8 @@ class Dependencies:
                 self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
         self.observer.byte_code.snapshot(_foreign())
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
-        self._per_run = self.per_run or _perrun.reason(config)
-        self.effects = self.effects or self.per_run
+        self.observer.per_run = self.observer.per_run or _perrun.reason(config)
+        self.effects = self.effects or self.observer.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _looks_for_environments(self) -> Iterator[str]:
