@@ -30,8 +30,6 @@ class Pending:
     request: Message
     conn: socket.socket
     fds: list[int]
-    #: Among the runs of this daemon.
-    number: int = 0
     #: Trunks that have declined it.
     declined: set[int] = field(default_factory=set)
     #: The command line is no longer there.
@@ -91,6 +89,21 @@ class Warm:
             "method": self.info.get("method", "collected"),
             "spare": self.spare,
         }
+
+
+@dataclass
+class Line:
+    """What a run that was given to a trunk is decided by.
+
+    The other end is the trunk's until it has forked a process for the run, and that process's then: it says `accepted` or
+    `declined`. An end of file says that nobody has the run, whatever became of trunk and process.
+    """
+
+    sock: socket.socket
+    pending: Pending
+    trunk: Warm
+    #: The trunk's waiting process, which is used up if the run is accepted.
+    spare: int
 
 
 def session_key(request: Message) -> str:
