@@ -170,6 +170,8 @@ def _last_resort() -> Iterator[None]:
     except _wire.Closed:
         # Nobody is there any more to be told anything.
         pass
+    except KeyboardInterrupt:
+        _process.die_of_interrupt()
     except BaseException:
         import traceback
 

@@ -135,19 +135,24 @@ class Sessions:
 
     def _hand_over(self, warm: Warm, pending: Pending) -> None:
         warm.used = time.monotonic()
-        fds = [pending.conn.fileno(), *pending.fds]
-        theirs = None
-        if warm.is_trunk:
-            ours, theirs = _wire.pair()
-            self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
-            fds.append(theirs.fileno())
-        else:
+        if not warm.is_trunk:
             warm.pending.append(pending)
+            self._pass_on(warm)
+            return
+        ours, theirs = _wire.pair()
+        self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
+        # A broken trunk is noticed as the end of the line, and the run goes to a fresh session.
+        with contextlib.suppress(_wire.Closed), theirs:
+            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds, theirs.fileno()])
+
+    def _pass_on(self, warm: Warm) -> None:
+        """Give a session its next run, once it has taken the one before."""
+        if warm.sent is not None or not warm.pending:
+            return
+        run = warm.sent = warm.pending[0]
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(_wire.Closed):
-            _wire.send(warm.control, pending.request, fds)
-        if theirs is not None:
-            theirs.close()
+            _wire.send(warm.control, run.request, [run.conn.fileno(), *run.fds])
 
     def _trunk(self, pending: Pending) -> Warm | None:
         """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
@@ -193,6 +198,7 @@ class Sessions:
             time.time(),
             pending,
             [pending],
+            pending,
             used=time.monotonic(),
             cwd=request["cwd"],
             args=request["argv"],
@@ -222,6 +228,9 @@ class Sessions:
         for pending in self.unaccepted():
             pending.gone = hung_up(pending.conn)
         for warm in list(self.warm.values()):
+            for pending in [pending for pending in warm.pending if pending.gone and pending is not warm.sent]:
+                warm.pending.remove(pending)
+                pending.close()
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
             if (
                 warm.pending
@@ -302,6 +311,8 @@ class Sessions:
             case "accepted" | "done":
                 if warm.pending:
                     warm.pending.pop(0).close()
+                    warm.sent = None
+                    self._pass_on(warm)
             case "info":
                 # A run has begun, in the process that waited for it if there was one.
                 warm.info, warm.spare = message, 0
@@ -426,7 +437,7 @@ class Sessions:
         self._restart(trunk)
 
     def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
-        pending, warm.pending = warm.pending, []
+        pending, warm.pending, warm.sent = warm.pending, [], None
         if has_more_to_say:
             # It ends when its run has.
             warm.key, warm.is_over = f"over {warm.pid}", True

@@ -54,6 +54,8 @@ class Warm:
     #: The run that it was made for.
     first: Pending | None
     pending: list[Pending] = field(default_factory=list)
+    #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
+    sent: Pending | None = None
     info: Message = field(default_factory=dict)
     used: float = 0.0
     cwd: str = ""

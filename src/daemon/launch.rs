@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
-use super::import_path;
+use super::identity::fixed_variables;
 use super::message::build;
 use super::wire::Connection;
 use crate::error::{Error, Result};
@@ -104,9 +104,9 @@ impl Launch<'_> {
             Some((socket, _)) => command.arg("--socket").arg(socket),
             None => command.arg("--once"),
         };
-        if let Some(value) = import_path::of_this_process() {
-            command.env(import_path::NAME, value);
-        }
+        // Whatever else is in this process's environment may be a secret, which `/proc/<pid>/environ` and the memory of all
+        // processes that the daemon forks would have, those of other projects' runs too.
+        command.env_clear().envs(fixed_variables());
         command
             .current_dir("/")
             .stdin(Stdio::null())
