@@ -321,6 +321,7 @@ fn segment_error(error: SegmentError) -> PyErr {
             os_error(&source, text)
         }
         SegmentError::Invalid { .. }
+        | SegmentError::Limit { .. }
         | SegmentError::NoSlot { .. }
         | SegmentError::NotAssigned { .. } => PyValueError::new_err(text),
         SegmentError::Foreign { .. } => PyRuntimeError::new_err(text),

@@ -18,7 +18,7 @@ from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
 from rpytest._sessions import Sessions
-from rpytest._warm import Pending, has_news, memory_kb, refuse, resign
+from rpytest._warm import Pending, has_ended, has_news, memory_kb, refuse, resign
 from rpytest._wire import Message
 
 #: Inherited descriptors are looked for up to this number.
@@ -46,10 +46,11 @@ class Daemon:
         """Serve until told to stop, or idle for too long; without a listener, until the first run has ended."""
         self.waiting[first.fileno()] = first
         while not self.stopping:
-            if self.listener is None and not self.waiting and not self.sessions.warm:
+            if self.listener is None and not self.waiting and not self.sessions.warm and not self.sessions.others:
                 return
             poll = select.poll()
-            for fd in [*self.waiting, *self.sessions.warm, *self.sessions.lines, *self.preloads.processes]:
+            sessions = self.sessions
+            for fd in [*self.waiting, *sessions.warm, *sessions.lines, *sessions.others, *self.preloads.processes]:
                 poll.register(fd, select.POLLIN)
             for pending in self.sessions.unaccepted():
                 # Whatever it says is for the session; that it is gone is reported without being asked for.
@@ -65,6 +66,8 @@ class Daemon:
                     # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
                     self.last_use = time.monotonic()
                     self.sessions.hear(self.sessions.warm[fd])
+                elif fd in self.sessions.others and has_ended(fd):
+                    self.sessions.hear_other(self.sessions.others[fd])
                 elif fd in self.sessions.lines and has_news(self.sessions.lines[fd].sock):
                     self.last_use = time.monotonic()
                     self.sessions.hear_line(self.sessions.lines[fd])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _frozen, _process, _record, _wire
+from rpytest import _frozen, _leaving, _process, _record, _wire
 from rpytest._answers import Answers
 from rpytest._children import Child, Children
 from rpytest._control import Client, Died, Ended
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from rpytest import _native
     from rpytest._shared import SharedFixtures
     from rpytest._wire import Message
+
+#: After a notice on who does not end.
+_HINT = "hint: Ctrl-C ends it"
 
 
 class Host:
@@ -177,8 +181,12 @@ class Host:
         # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
         _frozen.freeze()
         self._start_controller()
-        _wire.send(self.conn, {"ev": "attached"})
+        _wire.send(self.conn, {"ev": "attached", "pid": os.getpid()})
+        pid = os.getpid()
         self._share()
+        if os.getpid() != pid:
+            # A fork has become the host.
+            _wire.send(self.conn, {"ev": "attached", "pid": os.getpid()})
         if self.shared is not None and self.shared.left_over is not None:
             request, fds = self.shared.left_over
             self._obey(request, fds)
@@ -228,7 +236,9 @@ class Host:
             self.controller.collected(self.news, self.slots)
 
     def _spawn(self, slot: int, incarnation: int) -> Birth | None:
-        spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC)
+        spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # A test may truncate whatever is open.
+        fcntl.fcntl(spill, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = _wire.pair()
         birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
@@ -284,6 +294,9 @@ class Host:
                     # Asked of a process that was killed.
                     answer = {"error": "the process that knows the run's base temp directory died"}
                 _wire.send(child.birth.host, answer)
+            case "waits":
+                text = f"[worker {child.birth.slot}] has run its tests and waits for {message['text']}\n{_HINT}"
+                _wire.send(self.conn, {"ev": "notice", "text": text, "slot": child.birth.slot})
             case "debugger":
                 # The command line answers when it has let go of the terminal.
                 _wire.send(self.conn, {"ev": "debugger", "slot": child.birth.slot, "active": message["active"]})
@@ -351,7 +364,7 @@ class Host:
         self.at_end()
         _process.leave(0)
 
-    def _finish(self, status: int) -> None:
+    def _finish(self, status: int, is_waited_for: bool = True) -> None:
         if self.shared is not None:
             # The run ends in another way than by `stop`.
             self.shared.finalize(False)
@@ -362,7 +375,13 @@ class Host:
             sys.stderr.write(
                 f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n"
             )
-        _process.run_exit_functions()
+        _leaving.run_exit_functions(self._tell_what_is_waited_for, self.conn if is_waited_for else None)
+
+    def _tell_what_is_waited_for(self, text: str) -> None:
+        """Called from another thread."""
+        with contextlib.suppress(_wire.Closed, OSError):
+            text = f"the run's host process waits for {text}\n{_HINT}"
+            _wire.send(self.conn, {"ev": "notice", "text": text})
 
     def _fail(self, error: Exception) -> NoReturn:
         """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
@@ -390,7 +409,7 @@ class Host:
         if self.controller is not None:
             self.controller.kill()
         remove_segments_of(self.conn)
-        self._finish(2)
+        self._finish(2, is_waited_for=False)
         _process.leave(1)
 
 

@@ -37,10 +37,13 @@ class Reaper:
         """The session is not of interest any more."""
         self._ended.pop(pid, None)
 
-    def cause(self, pid: int, preload: socket.socket | None) -> str:
-        """What a session that has closed its connection has died of; ``preload``: who has forked it, if not the daemon."""
+    def status(self, pid: int, preload: socket.socket | None) -> int | None:
+        """The wait status of a session that has closed its connection; ``preload``: who has forked it, if not the daemon.
+
+        `None`: it has not ended, or nobody knows how.
+        """
         deadline = time.monotonic() + _LAST_MOMENTS
-        while pid not in self._ended and time.monotonic() < deadline:
+        while pid not in self._ended and time.monotonic() < deadline and successor(pid) is None:
             if preload is not None:
                 found_status = self._told(pid, preload)
                 if found_status is not None:
@@ -54,9 +57,30 @@ class Reaper:
                     self._ended[pid] = status
                     break
             time.sleep(0.005)
-        status = self._ended.pop(pid, -1)
-        if status == -1:
-            return "closed its connection"
-        if os.WIFSIGNALED(status):
-            return f"was killed by {signal_name(os.WTERMSIG(status))}"
-        return f"ended with status {os.WEXITSTATUS(status)}"
+        return self._ended.pop(pid, None)
+
+
+def cause(status: int | None) -> str:
+    """What a wait status says, as a clause that begins with a verb."""
+    if status is None:
+        return "closed its connection"
+    if os.WIFSIGNALED(status):
+        return f"was killed by {signal_name(os.WTERMSIG(status))}"
+    return f"ended with status {os.WEXITSTATUS(status)}"
+
+
+def successor(pid: int) -> str | None:
+    """The command line of the program that a fork of this process has put in its own place (`os.execv`); `None`: it has not."""
+    own, other = _command_line("self"), _command_line(str(pid))
+    if not other or other == own:
+        return None
+    return b" ".join(other).decode(errors="replace")
+
+
+def _command_line(pid: str) -> list[bytes]:
+    """Empty for a process that has ended, or is just about to become another program."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().split(b"\0")[:-1]
+    except OSError:
+        return []

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 _VERSION = 1
+
+#: More characters than this are not read.
+_LARGEST = 16 << 20
 
 
 class Remembered:
@@ -55,8 +59,9 @@ class Remembered:
     def _read(self) -> None:
         if self._file is None:
             return
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            content = json.loads(self._file.read_text("utf-8"))
+        # Whatever lies there may say or be anything; `RecursionError` and `MemoryError` are what nested or long text may give.
+        with contextlib.suppress(Exception):
+            content = json.loads(_read_file(self._file))
             if content.get("version") == _VERSION and content.get("root") == str(self.root):
                 self.reasons = {str(key): str(reason) for key, reason in content["own"].items()}
 
@@ -74,10 +79,24 @@ class Remembered:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._file.parent, delete=False) as file:
                 file.write(content)
-            os.replace(file.name, self._file)
         except OSError:
             return False
+        try:
+            os.replace(file.name, self._file)
+        except OSError:
+            os.unlink(file.name)
+            return False
         return True
+
+
+def _read_file(path: Path) -> str:
+    """The text of a file that is one, and is not larger than ours would be: a pipe would be waited for."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, encoding="utf-8") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            raise ValueError("it is not a file of ours")
+        return file.read(_LARGEST)
 
 
 def _place(root: Path, environment: Mapping[str, str], cwd: str) -> Path | None:

@@ -13,10 +13,12 @@ from rpytest import _eviction, _wire
 from rpytest._layers import Preloads
 from rpytest._log import log
 from rpytest._outdated import Parts
-from rpytest._reaper import Reaper
+from rpytest._reaper import Reaper, successor
+from rpytest._reaper import cause as reaper_cause
 from rpytest._warm import (
     FileTimes,
     Line,
+    Other,
     Pending,
     Warm,
     base_key,
@@ -24,6 +26,7 @@ from rpytest._warm import (
     file_times,
     has_news,
     hung_up,
+    is_stopped,
     refuse,
     resign,
     session_key,
@@ -32,6 +35,9 @@ from rpytest._wire import Message
 
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
+
+#: Seconds after which it is looked at whether the process that a run waits for stands still.
+_STOPPED_AFTER = 2.0
 
 #: Seconds between two looks at how much memory is in use.
 _MEASURED_EVERY = 2.0
@@ -54,6 +60,8 @@ class Sessions:
         self.warm: dict[int, Warm] = {}
         #: Runs that trunks have, by the descriptor of their lines.
         self.lines: dict[int, Line] = {}
+        #: Runs whose process has become another program, by its pidfd.
+        self.others: dict[int, Other] = {}
         self.last_reason: str | None = None
         #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
         self._bare: dict[str, tuple[Message, FileTimes]] = {}
@@ -68,7 +76,7 @@ class Sessions:
 
     def is_busy(self) -> bool:
         """Whether a session collects, or a run waits."""
-        return bool(self.lines) or any(warm.pending or not warm.info for warm in self.warm.values())
+        return bool(self.lines or self.others) or any(warm.pending or not warm.info for warm in self.warm.values())
 
     def status(self) -> Message:
         """As it is shown to the user."""
@@ -98,8 +106,13 @@ class Sessions:
             line.sock.close()
             if line.pending is not but:
                 line.pending.close()
+        for other in self.others.values():
+            os.close(other.pidfd)
+            if other.pending is not but:
+                other.pending.close()
         self.warm.clear()
         self.lines.clear()
+        self.others.clear()
 
     # Runs
 
@@ -221,12 +234,17 @@ class Sessions:
         """Runs that no session has accepted yet, and whose command lines are there."""
         held = [pending for warm in self.warm.values() for pending in warm.pending]
         held += [line.pending for line in self.lines.values()]
+        held += [other.pending for other in self.others.values()]
         return [pending for pending in held if not pending.gone]
 
     def look_after_runs(self) -> None:
         """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
         for pending in self.unaccepted():
             pending.gone = hung_up(pending.conn)
+        for other in self.others.values():
+            if other.pending.gone:
+                _kill(other.pidfd)
+        self._look_for_stopped()
         for warm in list(self.warm.values()):
             for pending in [pending for pending in warm.pending if pending.gone and pending is not warm.sent]:
                 warm.pending.remove(pending)
@@ -239,16 +257,29 @@ class Sessions:
                 and not has_news(warm.control)
             ):
                 log(f"session {warm.pid} is killed: the command line that it collected for is gone")
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(warm.pidfd, signal.SIGKILL)
+                _kill(warm.pidfd)
                 for pending in warm.pending:
                     pending.close()
                 warm.pending = []
                 self._forget(warm)
 
+    def _look_for_stopped(self) -> None:
+        """Give runs to others that are waited for by a process that stands still (SIGSTOP), and has not begun with them.
+
+        It is killed before: when it goes on it would read what was sent to it.
+        """
+        stuck = {id(warm): warm for warm in self.warm.values() if warm.info and warm.sent and _is_old(warm.sent)}
+        stuck |= {id(line.trunk): line.trunk for line in self.lines.values() if _is_old(line.pending)}
+        for warm in stuck.values():
+            if warm.pidfd >= 0 and is_stopped(warm.pid) and not has_news(warm.control):
+                log(f"session {warm.pid} is killed: it is stopped, and a run waits for it")
+                self.last_reason = "the session's process was stopped"
+                _kill(warm.pidfd)
+
     def reap(self) -> None:
         """Wait for all children of the daemon that have ended."""
-        self._reaper.reap({warm.pid for warm in self.warm.values()})
+        sessions = {warm.pid for warm in self.warm.values()}
+        self._reaper.reap(sessions | {other.pid for other in self.others.values()})
 
     def shrink(self) -> None:
         """Let go of what needs too much memory."""
@@ -327,6 +358,7 @@ class Sessions:
                 # pytest itself, for one run only; whoever waits for a session gets another one.
                 waiting, warm.pending = warm.pending[1:], warm.pending[:1]
                 warm.key = f"plain {warm.pid}"
+                warm.is_plain = True
                 for run in waiting:
                     self._run(run)
             case "stale":
@@ -436,6 +468,29 @@ class Sessions:
                 self._forget(source)
         self._restart(trunk)
 
+    # Processes that have become other programs
+
+    def _follow(self, warm: Warm, pending: Pending, program: str) -> None:
+        """Project code has put another program in the place of the session (`os.execv` in a conftest): the run is this program's."""
+        log(f"session {warm.pid} has become `{program}`")
+        # The command line passes interrupts on to the same process.
+        self.others[warm.pidfd] = Other(warm.pid, warm.pidfd, pending, warm.reaper)
+        # It stays open.
+        warm.pidfd = -1
+
+    def hear_other(self, other: Other) -> None:
+        """Such a program has ended: its exit status is the run's."""
+        del self.others[other.pidfd]
+        status = self._reaper.status(other.pid, other.reaper)
+        os.close(other.pidfd)
+        if status is not None and os.WIFEXITED(status):
+            with contextlib.suppress(_wire.Closed, OSError):
+                _wire.send(other.pending.conn, {"ev": "exit", "status": os.WEXITSTATUS(status), "out": "", "err": ""})
+        else:
+            text = f"the program that a conftest or plugin has put in the place of this run (`os.execv`) {reaper_cause(status)}"
+            refuse(other.pending.conn, text, "`pytest` itself would have ended the same way")
+        other.pending.close()
+
     def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
         pending, warm.pending, warm.sent = warm.pending, [], None
         if has_more_to_say:
@@ -456,7 +511,12 @@ class Sessions:
         collected_for = [pending for pending in warm.pending if pending is warm.first]
         waiting = [pending for pending in warm.pending if pending is not warm.first]
         warm.pending = []
-        cause = self._reaper.cause(warm.pid, warm.reaper) if collected_for else ""
+        status = self._reaper.status(warm.pid, warm.reaper) if collected_for else None
+        other = successor(warm.pid) if collected_for and status is None else None
+        if other is not None:
+            self._follow(warm, collected_for[0], other)
+            collected_for = []
+        cause = reaper_cause(status)
         self._forget(warm)
         for pending in collected_for:
             log(f"session {warm.pid} {cause} while it collected")
@@ -464,8 +524,22 @@ class Sessions:
                 # It has passed a signal on, and knows what it means when the connection ends.
                 pending.close()
                 continue
-            hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
-            refuse(pending.conn, f"the process that collects the tests {cause} before it was done", hint)
+            if warm.is_plain:
+                text = f"the process that runs pytest itself {cause}"
+                hint = "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
+            else:
+                text = f"the process that collects the tests {cause} before it was done"
+                hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
+            refuse(pending.conn, text, hint)
             pending.close()
         for pending in waiting:
             self._run(pending)
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def _is_old(pending: Pending) -> bool:
+    return time.monotonic() > pending.since + _STOPPED_AFTER

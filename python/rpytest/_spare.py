@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _frozen, _native, _process, _wire
 from rpytest._cache import learn_ids
+from rpytest._warm import is_stopped
 from rpytest._wire import Message
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Ahead:
         """
         spare, self.spare = self.spare, None
         # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
-        if spare is not None and not spare.hand_over(message, fds):
+        if spare is not None and (is_stopped(spare.pid) or not spare.hand_over(message, fds)):
             spare.end()
             spare = None
         updates = dependencies.updates

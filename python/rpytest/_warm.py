@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ class Pending:
     declined: set[int] = field(default_factory=set)
     #: The command line is no longer there.
     gone: bool = False
+    #: `time.monotonic` when it came.
+    since: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
         """Let go of the connection and of the run's streams."""
@@ -64,6 +67,8 @@ class Warm:
     reaper: socket.socket | None = None
     #: No run will follow, but it still has something to say.
     is_over: bool = False
+    #: pytest itself runs there, without workers.
+    is_plain: bool = False
     #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
     is_trunk: bool = False
     #: The key that runs must share for that.
@@ -106,6 +111,16 @@ class Line:
     trunk: Warm
     #: The trunk's waiting process, which is used up if the run is accepted.
     spare: int
+
+
+@dataclass
+class Other:
+    """A session that has become another program, and whose run that is."""
+
+    pid: int
+    pidfd: int
+    pending: Pending
+    reaper: socket.socket | None
 
 
 def session_key(request: Message) -> str:
@@ -188,6 +203,23 @@ def hung_up(conn: socket.socket) -> bool:
     poll = select.poll()
     poll.register(conn, 0)
     return bool(poll.poll(0))
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still because of SIGSTOP or the like."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name before it, in parentheses, may contain anything.
+            return file.read().rpartition(b")")[2].split()[0] == b"T"
+    except (OSError, IndexError):
+        return False
 
 
 def has_news(sock: socket.socket) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.runner import call_and_report
 
-from rpytest import _frozen, _identity, _live, _process, _record
+from rpytest import _frozen, _identity, _leaving, _live, _process, _record, _wire
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
@@ -169,9 +169,7 @@ class Worker:
         if self.xml is not None:
             properties = [(str(name), str(value)) for name, value in self.xml.global_properties]
         output = _record.dump(self.config.workeroutput)  # type: ignore[attr-defined]
-        # From here an interrupt would only spoil a finished worker.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _process.run_exit_functions()
+        _leaving.run_exit_functions(self._tell_what_is_waited_for)
         _frozen.flush_files()
         self.native.idle()
         holds = self.possessions is None or self.possessions.have_grown()
@@ -184,9 +182,14 @@ class Worker:
         )
         _process.leave(0)
 
+    def _tell_what_is_waited_for(self, text: str) -> None:
+        """Called from another thread."""
+        with contextlib.suppress(_wire.Closed, OSError):
+            _wire.send(self.birth.host, {"op": "waits", "text": text})
+
     def abort(self, status: int) -> NoReturn:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
-        _process.run_exit_functions()
+        _leaving.run_exit_functions(self._tell_what_is_waited_for)
         _process.leave(status)
 
     # The loop's parts

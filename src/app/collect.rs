@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::inventory::Inventory;
 use crate::pool::{Received, Signals, Watched, stop_self, wait};
+use crate::run;
 use crate::watch::Turn;
 
 /// How a request was answered.
@@ -59,6 +60,11 @@ struct Waiting<'a> {
     interrupts: u32,
     /// When the first one came.
     interrupted_at: Option<Instant>,
+    /// The collector's process id.
+    pid: i32,
+    began: Instant,
+    /// The user was told what is waited for.
+    told: bool,
 }
 
 /// Sends the request with this process's standard streams and waits for the answer. Signals go to the process that
@@ -92,6 +98,9 @@ pub(super) fn collect(
         answered: false,
         interrupts: 0,
         interrupted_at: None,
+        pid: 0,
+        began: Instant::now(),
+        told: false,
     };
     let answer = loop {
         if let Some(answer) = waiting.step()? {
@@ -122,10 +131,11 @@ impl Waiting<'_> {
                 }
                 Some(left)
             }
-            _ => doubtful.then_some(SILENCE),
+            _ if doubtful || !self.told => Some(SILENCE),
+            _ => None,
         };
-        let ready = wait(&watched, patience)
-            .map_err(|error| Error::os("wait for the daemon", error))?;
+        let ready =
+            wait(&watched, patience).map_err(|error| Error::os("wait for the daemon", error))?;
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
@@ -134,6 +144,9 @@ impl Waiting<'_> {
                 // Nobody there to pass it on to, and the user insists.
                 return Ok(Some(Answer::GivenUp));
             }
+        }
+        if !ready.control && !ready.signals {
+            self.explain();
         }
         if !ready.control {
             if doubtful && !ready.signals && self.interrupts == 0 {
@@ -161,8 +174,9 @@ impl Waiting<'_> {
         let event = packet.parse().map_err(|error| self.failed(error))?;
         let fd = packet.fds.into_iter().next();
         match event {
-            HostEvent::Collecting { .. } => {
+            HostEvent::Collecting { pid } => {
                 self.collector = fd;
+                self.pid = pid;
                 if self.interrupts > 0 {
                     self.forward(Signal::INT);
                 }
@@ -199,7 +213,8 @@ impl Waiting<'_> {
             }
             HostEvent::Replace { .. } => Ok(Some(Answer::Replace)),
             HostEvent::Unknown => Ok(None),
-            HostEvent::Attached
+            HostEvent::Attached { .. }
+            | HostEvent::Notice { .. }
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
             | HostEvent::Debugger { .. }
@@ -256,12 +271,38 @@ impl Waiting<'_> {
                 self.interrupted_at.get_or_insert_with(Instant::now);
                 if self.collector.is_some() {
                     self.forward(signal);
+                    // It may stand still.
+                    self.forward(Signal::CONT);
                 } else {
                     // A daemon that is gone is noticed by the end of the connection.
                     let _ = self.link.connection.send(&HostRequest::Interrupt, &[]);
                 }
             }
         }
+    }
+
+    /// Nothing has been heard for a while: says so if that won't change by itself, or nobody else can.
+    fn explain(&mut self) {
+        if self.told || self.began.elapsed() < SILENCE {
+            return;
+        }
+        let text = if self.collector.is_some() {
+            if !run::is_stopped(self.pid) {
+                return;
+            }
+            let pid = self.pid;
+            format!(
+                "warning: the process that collects the tests is stopped (process {pid})\n\
+                 hint: `kill -CONT {pid}` lets it go on; Ctrl-C ends the run\n"
+            )
+        } else if self.answered || self.spoke {
+            "note: waiting for the project's session: another command may be using it (`rpytest --daemon-status`)\n"
+                .to_owned()
+        } else {
+            return;
+        };
+        self.told = true;
+        print(io::stderr().lock(), &text);
     }
 
     fn forward(&self, signal: Signal) {

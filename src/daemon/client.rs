@@ -138,10 +138,7 @@ pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<
 ///
 /// # Errors
 /// As [`connect`]; also when it can't be killed.
-pub fn supersede(
-    options: &Options,
-    gives_up: &mut dyn FnMut() -> bool,
-) -> Result<Option<Link>> {
+pub fn supersede(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
     admin::kill(&place.socket)?;
     connect(options, gives_up)
@@ -194,6 +191,8 @@ fn try_lock(path: &Path) -> Result<Option<File>> {
         .create(true)
         .append(true)
         .mode(0o600)
+        // A pipe in its place must not be waited for.
+        .custom_flags(libc::O_NONBLOCK)
         .open(path)
         .map_err(|error| Error::io("open the lock", path, error))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -33,11 +33,10 @@ impl Place {
     /// The place of the daemon for `python` in this process's environment. Makes the runtime directory.
     ///
     /// # Errors
-    /// When the directory can't be made or belongs to somebody else.
+    /// When no directory can be made that is this user's alone.
     pub fn new(python: &Path) -> Result<Self> {
         let uid = rustix::process::getuid().as_raw();
-        let dir = runtime_dir(|name| std::env::var_os(name), uid)?;
-        prepare(&dir, uid)?;
+        let dir = usable(&runtime_dirs(|name| std::env::var_os(name), uid)?, uid)?;
         let identity = Identity::of_this_process(python)?;
         Ok(Self::in_dir(dir, &identity))
     }
@@ -74,12 +73,28 @@ impl Place {
     }
 }
 
-/// The directory for sockets: `RPYTEST_RUNTIME_DIR`, else `XDG_RUNTIME_DIR/rpytest`, else `/tmp/rpytest-<uid>`; the last
-/// one also when `XDG_RUNTIME_DIR` is of no use.
+/// The first of the directories that is ours, or can be made; the error is the first one's. Another user who has made one of
+/// them ahead of us so has no say in where the daemon is found.
+fn usable(dirs: &[PathBuf], uid: u32) -> Result<PathBuf> {
+    let mut first = None;
+    for dir in dirs {
+        match prepare(dir, uid) {
+            Ok(()) => return Ok(dir.clone()),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or_else(|| Error::Internal("there is no place for a daemon".into())))
+}
+
+/// The directories for sockets, the best one first: `RPYTEST_RUNTIME_DIR` alone, if it is set; else `XDG_RUNTIME_DIR/rpytest`,
+/// `/tmp/rpytest-<uid>`, and one in the user's cache, where nobody else can make anything.
 ///
 /// # Errors
 /// When `RPYTEST_RUNTIME_DIR` is relative, or too long for the path of a socket: what was asked for is not ignored.
-fn runtime_dir(variable: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) -> Result<PathBuf> {
+fn runtime_dirs(
+    variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+    uid: u32,
+) -> Result<Vec<PathBuf>> {
     let set = |name: &str| {
         variable(name)
             .filter(|value| !value.is_empty())
@@ -87,17 +102,24 @@ fn runtime_dir(variable: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) 
     };
     if let Some(dir) = set(RUNTIME_DIR) {
         return match unfit(&dir) {
-            None => Ok(dir),
+            None => Ok(vec![dir]),
             Some(why) => Err(Error::BadOption {
                 message: format!("`{RUNTIME_DIR}` is `{}`, which {why}", dir.display()),
                 hint: Some("set it to a short absolute path, or unset it".into()),
             }),
         };
     }
-    Ok(set("XDG_RUNTIME_DIR")
-        .map(|dir| dir.join("rpytest"))
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let dirs = [
+        set("XDG_RUNTIME_DIR").map(|dir| dir.join("rpytest")),
+        Some(PathBuf::from(format!("/tmp/rpytest-{uid}"))),
+        cache.map(|dir| dir.join("rpytest/run")),
+    ];
+    Ok(dirs
+        .into_iter()
+        .flatten()
         .filter(|dir| unfit(dir).is_none())
-        .unwrap_or_else(|| PathBuf::from(format!("/tmp/rpytest-{uid}"))))
+        .collect())
 }
 
 /// Why no socket can be made in `dir`, as far as its name tells.
@@ -189,7 +211,7 @@ mod tests {
     #[test]
     fn runtime_directory_in_order_of_preference() {
         let dir = |values: &[(&str, &str)]| {
-            runtime_dir(
+            let dirs = runtime_dirs(
                 |name| {
                     values
                         .iter()
@@ -197,8 +219,8 @@ mod tests {
                         .map(|(_, value)| value.into())
                 },
                 7,
-            )
-            .unwrap()
+            );
+            dirs.unwrap().remove(0)
         };
         let both = [("RPYTEST_RUNTIME_DIR", "/r"), ("XDG_RUNTIME_DIR", "/x")];
         assert_eq!(dir(&both), Path::new("/r"));
@@ -217,7 +239,7 @@ mod tests {
     #[test]
     fn a_runtime_directory_that_was_asked_for_is_not_ignored() {
         let complaint = |value: &str| {
-            let error = runtime_dir(|_| Some(value.into()), 7).unwrap_err();
+            let error = runtime_dirs(|_| Some(value.into()), 7).unwrap_err();
             assert_eq!(error.exit_code(), crate::exit::USAGE_ERROR);
             error.to_string()
         };
@@ -236,13 +258,9 @@ mod tests {
     fn socket_path_always_fits() {
         for length in 1..150 {
             let long = format!("/{}", "x".repeat(length));
-            let dir = runtime_dir(
-                |name| (name == "XDG_RUNTIME_DIR").then(|| (&long).into()),
-                7,
-            )
-            .unwrap();
+            let dirs = runtime_dirs(|name| (name != RUNTIME_DIR).then(|| (&long).into()), 7);
             let place = Place::in_dir(
-                dir,
+                dirs.unwrap().remove(0),
                 &Identity {
                     interpreter: u64::MAX,
                     whole: u64::MAX,
@@ -299,6 +317,23 @@ mod tests {
                 .to_string()
                 .contains("not a directory")
         );
+    }
+
+    #[test]
+    fn another_users_directory_is_passed_over() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("file");
+        fs::write(&file, "").unwrap();
+        let open = temp.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let ours = temp.path().join("ours");
+        let dirs = [file, open, ours.clone()];
+        assert_eq!(usable(&dirs, uid()).unwrap(), ours);
+        let error = usable(&dirs[..2], uid()).unwrap_err().to_string();
+        assert!(error.ends_with("is not a directory"), "{error}");
+        let made = usable(&dirs, uid() + 1);
+        assert!(made.unwrap_err().to_string().contains("is not a directory"));
     }
 
     #[test]

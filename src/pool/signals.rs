@@ -50,6 +50,9 @@ impl Signals {
         let heeded = wanted
             .into_iter()
             .filter(|&signal| signal == SIGWINCH || !is_ignored(signal));
+        // A file that grows beyond the limit (`ulimit -f`) is an error that can be told, as in Python, and not a silent death.
+        // SAFETY: no handler is installed, and ignoring this signal has no effect on anything but the result of a write.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, heeded)?;
         Ok(Self { delivery })

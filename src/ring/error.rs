@@ -16,6 +16,15 @@ pub enum SegmentError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The process may not make a file of that size.
+    #[error(
+        "the limit for the size of files (`ulimit -f`) is below the {bytes} bytes of shared memory that the run needs\n\
+         hint: raise it, or use fewer workers"
+    )]
+    Limit {
+        /// Bytes the segment needs.
+        bytes: u64,
+    },
     /// A system call failed.
     #[error("cannot {doing} the shared memory `{name}`: {source}")]
     Os {

@@ -12,6 +12,7 @@ impl Run<'_> {
     /// Gets the summary if there is something that only pytest can say, lets the host end, and reports the end.
     pub(super) fn finish(mut self) -> Finished {
         self.segment.unlink();
+        self.finishing = true;
         if self.exit_status.is_none() {
             if self.has_something_to_say() {
                 self.report();

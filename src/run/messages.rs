@@ -43,7 +43,17 @@ impl Run<'_> {
         };
         match event {
             // The host and its forks have it mapped: nobody needs the name any more.
-            HostEvent::Attached => self.segment.unlink(),
+            HostEvent::Attached { pid } => {
+                self.segment.unlink();
+                self.host = pid;
+            }
+            HostEvent::Notice { text, slot } => {
+                match slot {
+                    Some(slot) => self.heard_of(slot),
+                    None => self.heard_of_host(),
+                }
+                self.tell(&RunEvent::Notice(&text));
+            }
             HostEvent::Born {
                 slot,
                 incarnation,

@@ -10,6 +10,7 @@ mod made_up;
 mod messages;
 mod records;
 mod signals;
+mod silence;
 mod stats;
 mod verdict;
 
@@ -31,6 +32,8 @@ use crate::report::{ReportError, Reporter};
 use crate::ring::{RecordHead, Segment, Waker};
 use bodies::Bodies;
 use ledger::Ledger;
+use silence::Silence;
+pub use silence::is_stopped;
 use stats::{Stats, now_ns};
 use verdict::Verdict;
 
@@ -176,6 +179,11 @@ struct Run<'a> {
     output_error: Option<ReportError>,
     error: Option<Error>,
     last_running: Option<Instant>,
+    silence: Silence,
+    /// The host's process id; 0: not known.
+    host: i32,
+    /// All workers have ended.
+    finishing: bool,
     stats: Option<Stats>,
     body: Vec<u8>,
 }
@@ -243,6 +251,9 @@ impl<'a> Run<'a> {
             output_error: None,
             error: None,
             last_running: None,
+            silence: Silence::new(),
+            host: 0,
+            finishing: false,
             stats: setup.options.stats.then(Stats::new),
             body: Vec::new(),
         })
@@ -343,6 +354,7 @@ impl<'a> Run<'a> {
             stats.wakes += 1;
             stats.bells += u64::from(ready.bell);
         }
+        let happened = ready.control || ready.bell || ready.signals || !ready.ended.is_empty();
         if ready.bell {
             // Its value does not matter: all rings are looked at after every wake-up.
             let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
@@ -358,6 +370,7 @@ impl<'a> Run<'a> {
         if ready.control && self.connected {
             self.receive();
         }
+        self.listen(happened);
         self.show_running();
     }
 

@@ -34,6 +34,7 @@ impl Run<'_> {
                     2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
                     _ => self.disconnect(),
                 }
+                self.wake_stopped();
             }
         }
     }

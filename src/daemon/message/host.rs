@@ -15,7 +15,17 @@ pub enum HostEvent {
     Collecting {
         pid: i32,
     },
-    Attached,
+    Attached {
+        /// The host's.
+        #[serde(default)]
+        pid: i32,
+    },
+    /// The worker of a slot, or the host itself, does not end: what it waits for.
+    Notice {
+        text: String,
+        #[serde(default)]
+        slot: Option<u16>,
+    },
     Born {
         slot: u16,
         incarnation: u16,

@@ -4,14 +4,12 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use memmap2::Mmap;
-
-use super::format::{Entry, Table};
+use super::format::{Content, Entry, Table};
 use super::hash::hash;
 
 /// A file that is asked for durations.
 #[derive(Debug)]
-pub struct Estimates<B = Mmap> {
+pub struct Estimates<B = Content> {
     pub table: Table<B>,
     /// Made when first needed: usually every test is known.
     relatives: OnceCell<Relatives>,

@@ -21,10 +21,10 @@
 //! one before, without hashing. The index is for the rest. A file is never changed, only replaced.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
-use memmap2::{Mmap, MmapOptions};
+use rustix::fs::{Mode, OFlags};
 
 use super::builder::Lengths;
 use super::hash::hash;
@@ -37,6 +37,9 @@ pub(super) const ROW: usize = 4;
 pub(super) const ENTRY: usize = 40;
 /// The CRC is of everything from here on.
 pub(super) const CRC_START: usize = 16;
+
+/// A file of more bytes was not written by us: it would be one of some million tests.
+const LARGEST: u64 = 1 << 30;
 
 /// What is known about one test. Durations are means in microseconds, the newer runs weighing more.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -122,7 +125,7 @@ fn read_u64(bytes: &[u8], at: usize) -> u64 {
 
 /// A history file that was checked and can be read in place.
 #[derive(Debug)]
-pub struct Table<B = Mmap> {
+pub struct Table<B = Content> {
     bytes: B,
     entries: usize,
     root_len: usize,
@@ -136,7 +139,21 @@ pub enum Unusable {
     OtherProject,
 }
 
-/// What tells one file from all others as long as it is open or mapped: device and inode.
+/// A file that was read.
+#[derive(Debug)]
+pub struct Content {
+    bytes: Vec<u8>,
+    /// As long as it is open, no other file can have its [`FileId`].
+    _file: File,
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What tells one file from all others as long as it is open: device and inode.
 pub type FileId = (u64, u64);
 
 /// The file that has this name by now.
@@ -147,18 +164,26 @@ pub fn file_id(path: &Path) -> io::Result<FileId> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-impl Table<Mmap> {
-    /// Maps the file at `path` and checks it.
+impl Table<Content> {
+    /// Reads the file at `path` and checks it. Anything may lie there: a pipe that nobody writes to, a device, a file of any
+    /// size and content.
     pub fn open(path: &Path, root: &[u8]) -> io::Result<Result<Table, Unusable>> {
-        let file = File::open(path)?;
-        if file.metadata()?.len() < HEADER as u64 {
-            return Ok(Err(Unusable::Damaged("too short")));
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(Err(Unusable::Damaged("it is not a file")));
         }
-        // SAFETY: the mapping is read-only and rpytest never writes to a file after giving it its name, but replaces it, so its
-        // bytes don't change and its length doesn't shrink while it is mapped. Another program that does it all the same can
-        // cause wrong numbers or SIGBUS, as with any mapped file.
-        let map = unsafe { MmapOptions::new().populate().map(&file)? };
-        Ok(Table::check(map, root))
+        if metadata.len() > LARGEST {
+            return Ok(Err(Unusable::Damaged("it is too large")));
+        }
+        let mut bytes = Vec::new();
+        // One more than there were: a file that grows is none of ours.
+        Read::by_ref(&mut file)
+            .take(metadata.len() + 1)
+            .read_to_end(&mut bytes)?;
+        let content = Content { bytes, _file: file };
+        Ok(Table::check(content, root))
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use super::hash::hash;
 use crate::env::{self, Env};
@@ -57,11 +57,13 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_extension("lock"))?;
+    // Whatever lies there, opening it must not wait.
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mode = Mode::from_raw_mode(0o666);
+    let file = File::from(rustix::fs::open(path.with_extension("lock"), flags, mode)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("its lock is not a file"));
+    }
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
