@@ -63,6 +63,10 @@ class Finder:
             self.shown.add(each)
         return _steps.Held(name, step.modules[name])
 
+    def enter_fork(self) -> None:
+        """In a fork that is a session of its own."""
+        self._pid = os.getpid()
+
     def settle(self) -> None:
         """At any time: refuse if a held module was imported by other means than this finder."""
         for name, step in self.preload.owner.items():

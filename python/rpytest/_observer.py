@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-from rpytest import _contents, _perrun, _process, _seeds, _states, _steps
+from rpytest import _perrun, _process, _seeds, _states, _steps
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
 from rpytest._glances import Glances, is_for_python
@@ -53,8 +53,6 @@ class Observer:
         self.imports: dict[str, None] = {}
         #: How many imports have begun.
         self.imported = 0
-        #: Source files whose modules may have replaced something of others while they were imported.
-        self.replacing: set[str] = set()
         #: The code of the project's modules by source file; `None` where a file was executed twice.
         self.codes: dict[str, CodeType | None] = {}
         #: Sources that somebody has opened to read them, and not to import or show them.
@@ -116,8 +114,6 @@ class Observer:
     def _execute(self, code: object) -> None:
         if isinstance(code, CodeType) and code.co_name == "<module>":
             name = code.co_filename
-            if _contents.replaces(code):
-                self.replacing.add(name)
             if not name.startswith(self._no_project):
                 _seeds.see(code)
                 self.codes[name] = None if name in self.codes else code

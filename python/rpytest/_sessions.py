@@ -32,6 +32,9 @@ from rpytest._wire import Message
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
 
+#: Trunks that are asked whether they serve a run.
+_MOST_ASKED = 2
+
 #: Seconds between two looks at how much memory is in use.
 _MEASURED_EVERY = 2.0
 
@@ -73,7 +76,8 @@ class Sessions:
             "memory_limit": self.memory_limit,
             "sessions": [warm.status() for warm in self.warm.values() if not warm.is_trunk and not warm.is_over],
             "trunks": [warm.status() for warm in self.warm.values() if warm.is_trunk],
-            "preloads": [process.status() for process in self.preloads.processes.values()],
+            "preloads": [each.status() for each in self.preloads.processes.values() if each.base is None],
+            "configured": [each.status() for each in self.preloads.processes.values() if each.base is not None],
             "last_reason": self.last_reason,
         }
 
@@ -134,21 +138,28 @@ class Sessions:
             _wire.send(warm.control, {**pending.request, "run": pending.number}, [pending.conn.fileno(), *pending.fds])
 
     def _trunk(self, pending: Pending) -> Warm | None:
-        """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
+        """A trunk that may serve the run: the one with most tests, or else the one that was used last.
+
+        To ask takes time; a session from a configured process takes not much more.
+        """
         base = base_key(pending.request)
-        trunks = [
-            warm
-            for warm in self.warm.values()
-            if warm.is_trunk and warm.base == base and warm.number not in pending.declined
-        ]
-        return max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since), default=None)
+        trunks = [warm for warm in self.warm.values() if warm.is_trunk and warm.base == base]
+        if not trunks:
+            return None
+        largest = max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since))
+        if largest.number not in pending.declined:
+            return largest
+        latest = max(trunks, key=lambda warm: (warm is not largest, warm.used))
+        return latest if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED else None
 
     def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
         self._make_room()
         request = pending.request
         ours, theirs = _wire.pair()
         reaper = None
-        forked = self.preloads.session(request, theirs) if preloaded else None
+        if pending.reason is not None:
+            request = {**request, "afresh": pending.reason}
+        forked = self.preloads.session(request, theirs, pending.unsuited) if preloaded else None
         if forked is not None:
             pid, pidfd, reaper = forked
             with contextlib.suppress(_wire.Closed):
@@ -269,6 +280,12 @@ class Sessions:
         if message.get("ev") == "trunk":
             self._plant(warm, message, fds)
             return
+        if message.get("ev") == "configured":
+            if warm.first is not None and self.is_kept:
+                self.preloads.add_configured(warm.first.request, message, fds[0])
+            else:
+                _wire.close_all(fds)
+            return
         if warm.is_trunk:
             self._hear_trunk(warm, message, fds)
             return
@@ -295,11 +312,22 @@ class Sessions:
                     self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
+                for run in warm.pending:
+                    run.reason = self.last_reason
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
                 self._restart(warm, message.get("learns", False))
             case "learned":
                 if self.is_kept and warm.first is not None:
                     self.preloads.learn(warm.first.request, message)
+            case "unsuited":
+                log(f"the configured process can't serve `{' '.join(warm.args)}`: {message['reason']}")
+                pending, warm.pending = warm.pending, []
+                if warm.reaper is not None:
+                    for run in pending:
+                        run.unsuited.add(warm.reaper.fileno())
+                self._forget(warm)
+                for run in pending:
+                    self._run(run)
             case "over":
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
@@ -371,7 +399,7 @@ class Sessions:
             case "declined" if run is not None:
                 warm.pending.remove(run)
                 run.declined.add(warm.number)
-                self.last_reason = message["reason"]
+                self.last_reason = run.reason = message["reason"]
                 log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
                 if message.get("edited"):
                     # After this edit it is of no use.
@@ -379,6 +407,8 @@ class Sessions:
                 self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
+                for waiting in warm.pending:
+                    waiting.reason = self.last_reason
                 log(f"trunk {warm.pid} is not reused: {self.last_reason}")
                 self._fell(warm)
         _wire.close_all(fds)

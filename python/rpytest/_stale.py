@@ -79,6 +79,13 @@ class Dependencies:
         self._files, self._directories, self._known = other._files, other._directories, other._known
         self._taken = (len(self.observer.opened), -1)
 
+    def begin_again(self, began_ns: int) -> None:
+        """Observe what a fork does: what both were made from has just been found unchanged."""
+        self.observer.started_ns = began_ns
+        self.effects = None
+        self._complete = False
+        self.observer.watch()
+
     def take(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
         """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of a process that has no session."""
         for name in {*_files_of(modules.values()), *files, *self.observer.opened}:

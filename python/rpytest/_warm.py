@@ -34,6 +34,10 @@ class Pending:
     number: int = 0
     #: Trunks that have declined it.
     declined: set[int] = field(default_factory=set)
+    #: Configured processes, by descriptor, that can't fork a session for it.
+    unsuited: set[int] = field(default_factory=set)
+    #: Why it is collected afresh, although something was kept.
+    reason: str | None = None
     #: The command line is no longer there.
     gone: bool = False
 

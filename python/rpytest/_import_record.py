@@ -1,0 +1,367 @@
+"""Which of a project's modules were executed while its tests were collected, in their order, and
+whether a selection of them would find the same process without the others.
+
+The proof goes by induction over the order of execution. A test module or conftest that leaves
+nothing (:mod:`rpytest._import_effects`) changes nothing for those after it, so it may be left out,
+or come at another place. What it *imports* is executed then, too, once, by whoever is first: the
+selection alone must execute the same other modules in the same order. If both hold, each module of
+the selection has found what it finds when nothing else is collected; what is left to do is to take
+the left-out modules out of `sys.modules`, and their folders off `sys.path`.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from rpytest import _imports, _sources
+from rpytest._import_effects import ImportEffects, MayLeaveTraces, import_effects
+
+#: Modules that a selection must not find, and that must not be dropped either.
+_kept: list[object] = []
+
+#: By which somebody may find, or change, what is in a process without naming it.
+_SEARCHING = (b"__subclasses__", b"get_objects", b"get_referrers", b"get_referents")
+
+
+@dataclass
+class Executed:
+    """A test module or conftest that was executed while the tests were collected."""
+
+    path: Path
+    module: ModuleType | None
+    #: Names in `sys.modules` that came while it was executed and collected, its own among them.
+    brought: list[str] = field(default_factory=list)
+    #: Its collector, if it is a plain test module.
+    collector: pytest.Module | None = None
+    #: Why it is none of those that can be judged, if so: "was imported by another module".
+    objection: str | None = None
+
+    is_conftest: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name in `sys.modules`."""
+        return "" if self.module is None else self.module.__name__
+
+
+class ImportRecord:
+    """All of them, from the beginning of collection on."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.executed: list[Executed] = []
+        #: Modules that were there before, and `sys.path` as it was.
+        self.given: frozenset[str] = frozenset()
+        self._given_path: list[str] = []
+        #: `sys.path` after collection.
+        self._path: list[str] = []
+        #: Conftests that were loaded before collection.
+        self.early: frozenset[Path] = frozenset()
+        self._conftests: set[ModuleType] = set()
+        self._last: str | None = None
+        self._open: list[list[str]] = []
+        #: Why nothing can be said, if so.
+        self.objection: str | None = None
+        #: What is known of each file, or why it may leave something.
+        self._effects: dict[Path, ImportEffects | str] = {}
+        self._empty: dict[str, bool] = {}
+        self._is_judged = False
+
+    # While the tests are collected
+
+    def begin(self) -> None:
+        """Nothing of the tests is collected yet."""
+        self.given = frozenset(sys.modules)
+        self._given_path = list(sys.path)
+        self._conftests = set(self._loaded_conftests())
+        self.early = frozenset(Path(str(module.__file__)) for module in self._conftests)
+        self._last = next(reversed(sys.modules), None)
+
+    def enter(self) -> None:
+        """A collector begins its work, perhaps in the middle of another one's."""
+        new = self._new_names()
+        if self._open:
+            self._open[-1] += new
+        self._open.append([])
+
+    def leave(self, collector: pytest.Collector) -> None:
+        """It has done its work."""
+        names = [*self._open.pop(), *self._new_names()]
+        loaded = self._loaded_conftests() - self._conftests
+        self._conftests |= loaded
+        for module in sorted(loaded, key=lambda module: str(module.__file__)):
+            self.executed.append(Executed(Path(str(module.__file__)), module, names, is_conftest=True))
+            names = []
+        if not isinstance(collector, pytest.File):
+            if names:
+                self.objection = self.objection or f"collecting {collector.nodeid or 'a folder'} has imported a module"
+            return
+        module = vars(collector).get("_obj")
+        entry = Executed(collector.path, module if type(module) is ModuleType else None, names)
+        self.executed.append(entry)
+        if type(collector) is not pytest.Module or entry.module is None:
+            entry.objection = "is no plain test module"
+            return
+        entry.collector = collector
+        if entry.name not in names or sys.modules.get(entry.name) is not entry.module:
+            entry.objection = "was imported by another module"
+
+    def end(self) -> None:
+        """Everything is collected."""
+        if self._new_names():
+            self.objection = self.objection or "a hook has imported a module"
+        self._path = list(sys.path)
+
+    def _loaded_conftests(self) -> set[ModuleType]:
+        manager: Any = self._config.pluginmanager
+        return set(manager._conftest_plugins)
+
+    def _new_names(self) -> list[str]:
+        """Names in `sys.modules` since the last question: they are in the order of their coming."""
+        found: list[str] = []
+        for name in reversed(sys.modules):
+            if name == self._last:
+                break
+            found.append(name)
+        else:
+            if self._last is not None:
+                self.objection = self.objection or f"`{self._last}` was taken out of `sys.modules`"
+        self._last = next(reversed(sys.modules), None)
+        return found[::-1]
+
+    # What each of them does
+
+    def judge(self, read: Callable[[str], bytes | None]) -> Iterator[None]:
+        """Find out what each module does, a little at a time; ``read`` returns what was collected."""
+        for entry in self.executed:
+            if entry.path not in self._effects:
+                self._effects[entry.path] = self._judge(entry, read(str(entry.path)))
+                yield
+        self._is_judged = True
+
+    def _judge(self, entry: Executed, source: bytes | None) -> ImportEffects | str:
+        if entry.objection is not None:
+            return entry.objection
+        if source is None:
+            return "was changed meanwhile"
+        return effects_of(source, entry.module, entry.name, entry.collector)
+
+    def effects(self, path: Path) -> ImportEffects | str | None:
+        """What is known of a file that was collected; a text: why nothing is; `None`: not yet."""
+        return self._effects.get(path)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether all of them have been looked at."""
+        return self._is_judged
+
+    def share(self) -> tuple[int, int]:
+        """How many of the modules leave nothing, and how many there are."""
+        found = [self._effects.get(entry.path) for entry in self.executed]
+        return sum(isinstance(each, ImportEffects) for each in found), len(found)
+
+    # A selection
+
+    def obstacle(self, selected: Sequence[Executed], early: Sequence[ModuleType] = ()) -> str | None:
+        """Why a process that had executed only these, in this order, might be another one.
+
+        ``early``: conftests that it would have executed before it was configured.
+        """
+        if self.objection is not None:
+            return self.objection
+        if not self._is_judged:
+            return "nobody has had the time to look what the left-out modules do while they are imported"
+        for entry in self.executed:
+            effects = self._effects[entry.path]
+            if isinstance(effects, str):
+                return f"{self._shown(entry.path)} {effects}"
+            if effects.reads is not None and entry.module in early:
+                return f"{self._shown(entry.path)} looks at {effects.reads}, and would be imported earlier"
+        try:
+            whole, part = self._order(self.executed), self._order(selected)
+        except MayLeaveTraces as reason:
+            return str(reason)
+        if whole != part:
+            name = next(
+                (each for each, other in zip([*whole, ""], [*part, ""], strict=False) if each != other), ""
+            )
+            return f"`{name or part[len(whole)]}` is imported by a left-out module, or at another moment"
+        return self._named_elsewhere() or self._path_obstacle(selected)
+
+    def _shown(self, path: Path) -> str:
+        try:
+            return str(path.relative_to(self._config.rootpath))
+        except ValueError:
+            return str(path)
+
+    def order_with(self, changed: Mapping[Path, ImportEffects]) -> list[str]:
+        """Which other modules are executed, in their order, if these files do something else."""
+        return self._order(self.executed, changed)
+
+    def _order(
+        self, entries: Iterable[Executed], changed: Mapping[Path, ImportEffects] | None = None
+    ) -> list[str]:
+        """The other modules that these execute when they are imported one after the other."""
+        own = {entry.name for entry in self.executed}
+        found: dict[str, None] = {}
+        for entry in entries:
+            before = len(found)
+            effects = (changed or {}).get(entry.path) or self._effects.get(entry.path)
+            if not isinstance(effects, ImportEffects):
+                raise MayLeaveTraces(f"{self._shown(entry.path)} {effects or 'is not known'}")
+            ancestors = list(_parents(entry.name))
+            for target in (*ancestors, *effects.imports):
+                for name in (*_parents(target), target):
+                    if name in found or name in self.given or name in ancestors and self._is_empty(name):
+                        continue
+                    if name in own:
+                        raise MayLeaveTraces(f"{self._shown(entry.path)} imports the test module `{name}`")
+                    if target in effects.conditional:
+                        raise MayLeaveTraces(
+                            f"{self._shown(entry.path)} imports `{target}` under a condition"
+                        )
+                    found[name] = None
+            extra = set(entry.brought) - {entry.name} - {name for name in ancestors if self._is_empty(name)}
+            if len(found) == before and extra - found.keys() and not changed:
+                raise MayLeaveTraces(f"{self._shown(entry.path)} brings `{min(extra)}` in a way of its own")
+        return list(found)
+
+    def _is_empty(self, name: str) -> bool:
+        """Whether a package has no statements: it may be there or not, nothing is executed."""
+        if name not in self._empty:
+            self._empty[name] = _has_no_statements(sys.modules.get(name))
+        return self._empty[name]
+
+    def _named_elsewhere(self) -> str | None:
+        """Who may have found a left-out module in `sys.modules` when it imported it."""
+        own = {entry.name: entry for entry in self.executed}
+        for entry in self.executed:
+            for name in entry.brought:
+                module = sys.modules.get(name)
+                file = getattr(module, "__file__", None)
+                if name in own or not file or file.startswith(_imports.FOREIGN) or not file.endswith(".py"):
+                    continue
+                names = _imports.imported(file, name)
+                if names is None:
+                    return f"`{name}` imports what only running it can tell"
+                found = own.keys() & names
+                if found:
+                    return f"`{name}` imports the test module `{min(found)}`"
+        return None
+
+    def _path_obstacle(self, selected: Sequence[Executed]) -> str | None:
+        if self.path_of(self.executed) != self._path:
+            return "`sys.path` was changed while the tests were collected"
+        extra = set(self._path) - set(self.path_of(selected))
+        if not extra:
+            return None
+        own = {entry.name for entry in self.executed}
+        for name in list(sys.modules):
+            if name in self.given or name in own:
+                continue
+            folder = _imports.folder_of(sys.modules[name]) if "." not in name else None
+            if folder in extra and not (self._is_empty(name) and any(each.startswith(f"{name}.") for each in own)):
+                return f"`{name}` was found in {folder}, which would not be on `sys.path`"
+        return None
+
+    def path_of(self, entries: Iterable[Executed]) -> list[str]:
+        """`sys.path` when only these have been imported, by pytest's rules for its import modes."""
+        mode = self._config.getoption("importmode")
+        path = list(self._given_path)
+        for entry in entries:
+            root = _imports.root_of(entry.path)
+            if mode == "prepend" and (not path or path[0] != root):
+                path.insert(0, root)
+            elif mode == "append" and root not in path:
+                path.append(root)
+        return path
+
+    def leave_out(self, selected: Sequence[Executed]) -> None:
+        """Make all others as if they had never been there."""
+        kept = {entry.name for entry in selected}
+        packages = {name for entry in selected for name in _parents(entry.name)}
+        packages |= {package for name in self._order(selected) for package in (*_parents(name), name)}
+        # Conftests that are in no package have one name: which of them keeps it is seen to elsewhere.
+        gone = [entry.name for entry in self.executed if entry.name not in kept]
+        gone += {
+            name: None
+            for entry in self.executed
+            for name in _parents(entry.name)
+            if name not in packages and name not in self.given
+        }
+        for name in gone:
+            module = sys.modules.pop(name, None)
+            _kept.append(module)
+            package, _, attribute = name.rpartition(".")
+            holder = sys.modules.get(package)
+            if holder is not None and vars(holder).get(attribute) is module:
+                delattr(holder, attribute)
+        sys.path[:] = self.path_of(selected)
+
+    # What comes after a module
+
+    def is_quiet_after(self, path: Path) -> bool:
+        """Whether nothing that was executed after this file has left anything, other modules included."""
+        entries = list(self.executed)
+        at = next((index for index, entry in enumerate(entries) if entry.path == path), len(entries))
+        own = {entry.name for entry in entries}
+        for entry in entries[at + 1 :]:
+            if not isinstance(self._effects.get(entry.path), ImportEffects):
+                return False
+            packages = {name for name in _parents(entry.name) if self._is_empty(name)}
+            if set(entry.brought) - own - packages:
+                return False
+        return True
+
+
+def effects_of(
+    source: bytes, module: ModuleType | None, name: str, collector: pytest.Module | None
+) -> ImportEffects | str:
+    """What a test module or conftest (no ``collector``) does, or why it may leave something."""
+    if any(word in source for word in _SEARCHING):
+        return "looks for what is in the process"
+    held: Any = collector
+    is_class = held.classnamefilter if held is not None else _no
+    is_test = held.funcnamefilter if held is not None else _no
+    try:
+        return import_effects(source, module, name, is_class, is_test, collector is None)
+    except MayLeaveTraces as reason:
+        return f"{reason} while it is imported"
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"can't be read: {error}"
+
+
+def _no(_: str) -> bool:
+    return False
+
+
+def _parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    for end in range(1, len(parts)):
+        yield ".".join(parts[:end])
+
+
+def _has_no_statements(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None)
+    if module is None or type(module) is not ModuleType:
+        return False
+    if file is None:
+        # A namespace package, or one that pytest has made for `--import-mode=importlib`.
+        return hasattr(module, "__path__") or module.__spec__ is None
+    if os.path.basename(file) != "__init__.py":
+        return False
+    try:
+        with open(file, "rb") as source:
+            body = _sources.parse(source.read()).body
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return all(isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) for each in body)
