@@ -194,6 +194,8 @@ pub struct RunStart {
     /// Start method, and why it is not the default one.
     pub method: String,
     pub why: Option<String>,
+    /// Whether tests were collected before, or why they were collected afresh, in words.
+    pub collection: Option<String>,
     /// How tests are given to workers, in words.
     pub scheduling: Option<String>,
     pub deselected: usize,

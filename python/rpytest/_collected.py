@@ -15,6 +15,11 @@ from rpytest._encode import CollectingXML
 from rpytest._terminal import Terminal, needs_report, test_verbosity
 from rpytest._wire import Message
 
+#: What is said of the collection that a run finds.
+KEPT = "kept from an earlier run"
+KEPT_PARTLY = f"{KEPT}, as what is left out of it leaves nothing when it is imported"
+AFRESH = "afresh, as {}"
+
 
 class Collected:
     """What a session knows once it is collected: all that its hosts need."""
@@ -41,6 +46,8 @@ class Collected:
         self.news = News()
         #: Says which installed modules were imported, if they are of use to a preload.
         self.learn: Callable[[], Message] = dict
+        #: Whether it was collected before, or why not, in words.
+        self.how: str | None = None
 
     def announcement(self, method: str, why: str | None, warm: bool) -> Message:
         """The `collected` message, without the length of its attachment."""
@@ -53,6 +60,7 @@ class Collected:
             "warm": warm,
             "method": method,
             "why": why,
+            "how": KEPT if warm and self.how is None else self.how,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Conftests:
         names = [module.__name__ for path, module in self._modules.items() if path.parent in self.loaded]
         folders = sorted(path.parent for path in self._modules if path.parent in self.loaded)
         if len(names) != len(set(names)) and not all(
-            outer in inner.parents for outer, inner in zip(folders, folders[1:], strict=False)
+            outer in inner.parents for outer, inner in itertools.pairwise(folders)
         ):
             return "conftests of one name would be imported in another order"
         return None

@@ -97,6 +97,7 @@ class Edits:
         self._decline = decline
         #: What they are now.
         self._new: dict[Path, bytes] = {}
+        self.effects: dict[Path, ImportEffects] = {}
         #: All modules, these among them.
         self._before: set[str] = set()
 
@@ -134,6 +135,7 @@ class Edits:
             if isinstance(effects, str):
                 self._decline(f"{collector.nodeid} {effects}")
         assert isinstance(old, ImportEffects) and isinstance(new, ImportEffects)
+        self.effects[collector.path] = new
         before, after = self._others(old), self._others(new)
         if before != after:
             name = min({*before} ^ {*after}, default=next(iter(after), ""))

@@ -14,20 +14,15 @@ at another moment (:attr:`ImportEffects.reads`).
 from __future__ import annotations
 
 import ast
-import builtins
 import enum
 import os
 import sys
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from rpytest import _sources
-
-#: The attributes of a class, whatever its metaclass says.
-CLASS_CONTENTS: Any = type.__dict__["__dict__"].__get__
+from rpytest import _harmless, _sources
 
 
 class MayLeaveTraces(Exception):
@@ -52,7 +47,7 @@ class ImportEffects:
 class _Kind(enum.IntEnum):
     """What may be done with a value."""
 
-    #: Built from Python's own types alone: all their operations are harmless.
+    #: Built from Python's own types alone: all their operations are _harmless.
     PLAIN = 0
     #: A list, tuple, set, dictionary or iterator of the module's own, whose members are only handed
     #: on: it may be filled and iterated over, but neither be compared nor be shown.
@@ -90,186 +85,8 @@ def _join(one: _Value, other: _Value) -> _Value:
     return _REFERENCE
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-#: Called with plain arguments, these give something plain, and leave nothing.
-_PURE = _names(
-    """
-    base64.b64decode base64.b64encode binascii.hexlify binascii.unhexlify
-    collections.Counter collections.OrderedDict collections.deque collections.namedtuple
-    copy.copy copy.deepcopy
-    datetime.date datetime.datetime datetime.time datetime.timedelta datetime.timezone
-    datetime.date.fromisoformat datetime.datetime.fromisoformat
-    decimal.Decimal fractions.Fraction
-    hashlib.md5 hashlib.new hashlib.sha1 hashlib.sha256 hashlib.sha512
-    io.BytesIO io.StringIO
-    ipaddress.ip_address ipaddress.ip_network
-    itertools.accumulate itertools.chain itertools.chain.from_iterable itertools.combinations
-    itertools.combinations_with_replacement itertools.count itertools.cycle itertools.islice
-    itertools.permutations itertools.product itertools.repeat itertools.zip_longest
-    json.dumps json.loads
-    math.ceil math.copysign math.cos math.exp math.fabs math.factorial math.floor math.gcd
-    math.isclose math.isinf math.isnan math.log math.log10 math.log2 math.pow math.prod math.radians
-    math.sin math.sqrt math.tan math.trunc
-    numpy.arange numpy.array numpy.eye numpy.full numpy.linspace numpy.ones numpy.zeros
-    operator.attrgetter operator.itemgetter operator.methodcaller
-    os.fspath os.path.basename os.path.commonpath os.path.dirname os.path.isabs os.path.join
-    os.path.normcase os.path.normpath os.path.split os.path.splitext
-    pathlib.PurePath pathlib.PurePosixPath pathlib.PureWindowsPath pathlib.Path pathlib.PosixPath
-    re.compile re.escape
-    string.Template struct.pack struct.unpack struct.calcsize
-    textwrap.dedent textwrap.indent
-    types.MappingProxyType types.SimpleNamespace
-    uuid.UUID
-    """
-)
-
-#: The same, of what may be another thing at another moment.
-_READING = _names(
-    """
-    datetime.date.today datetime.datetime.now datetime.datetime.utcnow
-    os.getcwd os.getenv os.getpid os.cpu_count os.listdir
-    os.environ.get os.path.abspath os.path.exists os.path.expanduser os.path.expandvars
-    os.path.getsize os.path.isdir os.path.isfile os.path.islink os.path.realpath os.path.relpath
-    pathlib.Path.cwd pathlib.Path.home
-    platform.machine platform.python_implementation platform.python_version platform.release
-    platform.system
-    random.Random shutil.which time.monotonic time.perf_counter time.time uuid.uuid4
-    """
-)
-
-#: Called with whatever it is, these keep it in what they return and do nothing with it.
-_STORING = _names(
-    """
-    contextlib.nullcontext dataclasses.field functools.partial pytest.param pytest.raises
-    """
-)
-
-#: Decorators of functions and classes, as such or called with anything that is only stored.
-_DECORATORS = _names(
-    """
-    abc.abstractmethod asyncio.coroutine contextlib.asynccontextmanager contextlib.contextmanager
-    dataclasses.dataclass enum.unique functools.cache functools.cached_property functools.lru_cache
-    functools.total_ordering functools.wraps pytest.fixture pytest.yield_fixture typing.final
-    typing.runtime_checkable typing_extensions.final
-    unittest.expectedFailure unittest.mock.patch unittest.mock.patch.dict unittest.mock.patch.object
-    unittest.skip unittest.skipIf unittest.skipUnless
-    """
-)
-
-#: Decorators that are among Python's own names.
-_BUILTIN_DECORATORS = _names("classmethod property staticmethod")
-
-#: Classes of Python and pytest that may be the base of one of the module's own.
-_BASES = _names(
-    """
-    abc.ABC collections.OrderedDict collections.UserDict collections.UserList collections.abc.Mapping
-    collections.abc.Sequence collections.abc.MutableMapping
-    enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum
-    typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
-    typing_extensions.Protocol typing_extensions.TypedDict
-    unittest.IsolatedAsyncioTestCase unittest.TestCase
-    """
-)
-
-#: Python's own functions that do nothing but compute, from plain arguments.
-_PURE_BUILTINS = _names(
-    """
-    abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate float format
-    frozenset hash hex int isinstance issubclass iter len list max min next object oct ord pow range
-    repr reversed round set slice sorted str sum tuple type zip
-    """
-)
-
-#: Of these, what may be done with members that are only handed on.
-_OF_CONTAINERS = _names("dict enumerate iter len list reversed tuple zip")
-
-#: Methods of Python's own types, of paths and of what :data:`_PURE` gives, that are operations.
-_METHODS = _names(
-    """
-    absolute add append as_integer_ratio as_posix as_uri astimezone bit_length capitalize casefold
-    center clear conjugate copy count date day decode difference digest discard elements encode
-    endswith expandtabs extend find format format_map from_bytes fromhex fromkeys get getvalue group
-    groups hex hexdigest index insert intersection is_absolute isalnum isalpha isascii isdecimal
-    isdigit isdisjoint isidentifier islower isnumeric isoformat isprintable isspace issubset
-    issuperset istitle isupper items join joinpath keys ljust lower lstrip maketrans match
-    most_common partition pop popitem quantize relative_to remove removeprefix removesuffix replace
-    reshape reverse rfind rindex rjust rpartition rsplit rstrip setdefault sort split splitlines
-    startswith strftime strip substitute safe_substitute swapcase symmetric_difference time
-    timestamp title to_bytes tolist total_seconds translate union update upper utcoffset values
-    with_name with_stem with_suffix zfill
-    """
-)
-
-#: The same, which look at files.
-_READING_METHODS = _names(
-    """
-    exists expanduser glob is_dir is_file is_symlink iterdir read_bytes read_text resolve rglob stat
-    """
-)
-
-#: Methods that only fill or empty a container of the module's own, or hand on what is in it.
-_CONTAINER_METHODS = _names(
-    """
-    add append appendleft clear copy extend get insert items keys pop popitem reverse setdefault
-    update values
-    """
-)
-
-#: Values that are the same at any moment.
-_CONSTANT_VALUES = _names(
-    """
-    datetime.UTC datetime.timezone.utc os.name os.sep os.linesep os.pathsep sys.byteorder sys.implementation sys.maxsize sys.platform
-    sys.version sys.version_info sys.executable sys.prefix sys.base_prefix
-    """
-)
-
-#: Subscripted, these are type hints.
-_GENERIC_ROOTS = _names("typing typing_extensions collections types contextlib")
-_GENERIC_BUILTINS = _names("list dict tuple set frozenset type")
-
-#: Names that a module has from the beginning.
-_GIVEN_NAMES = _names("__name__ __file__ __doc__ __package__ __debug__")
-
-#: Special methods that Python or pytest may call while a class is made, collected or compared.
-_HOOKS_OF_CLASSES = _names(
-    """
-    __class__ __class_getitem__ __dir__ __getattr__ __getattribute__ __init_subclass__
-    __instancecheck__ __new__ __prepare__ __set_name__ __subclasscheck__ __subclasshook__
-    """
-)
-
-_SIMPLE = (bool, int, float, complex, str, bytes, type(None))
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-
-#: Types of what a class may hold for a sub-class of it to be made, and looked at, without a trace.
-_CLASS_PARTS = (
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-    types.MappingProxyType,
-    staticmethod,
-    classmethod,
-    property,
-    tuple,
-    list,
-    dict,
-    frozenset,
-    set,
-    *_SIMPLE,
-)
-
-#: Of metaclasses whose classes answer as those of `type` do.
-_METACLASSES = ("type", "ABCMeta", "EnumMeta", "EnumType", "_ProtocolMeta", "NamedTupleMeta")
-
 #: Calls in calls that are followed.
 _MOST_DEPTH = 12
-
-_NOTHING = object()
 
 
 def import_effects(
@@ -320,7 +137,7 @@ class _Interpreter:
         self._called_later: list[tuple[Any, list[_Value]]] = []
         #: Functions and classes at the module's own level.
         self._own: set[ast.AST] = set()
-        self._globals: dict[str, _Value] = dict.fromkeys(_GIVEN_NAMES, _PLAIN)
+        self._globals: dict[str, _Value] = dict.fromkeys(_harmless.GIVEN_NAMES, _PLAIN)
 
     def run(self, tree: ast.Module) -> ImportEffects:
         """The result for a whole module."""
@@ -493,7 +310,7 @@ class _Interpreter:
     def _exception_type(self, node: ast.expr, scopes: list[dict[str, _Value]]) -> None:
         parts = node.elts if isinstance(node, ast.Tuple) else [node]
         for part in parts:
-            if not isinstance(part, ast.Name) or not _is_exception(part.id):
+            if not isinstance(part, ast.Name) or not _harmless.is_exception(part.id):
                 self._expression(part, scopes)
 
     # Imports
@@ -533,7 +350,7 @@ class _Interpreter:
 
     def _imported(self, name: str, may_fail: bool = False) -> None:
         if may_fail and name not in sys.modules:
-            if _is_findable(name):
+            if _harmless.is_findable(name):
                 raise MayLeaveTraces(f"tries to import `{name}`")
             return
         self._imports.setdefault(name)
@@ -562,15 +379,15 @@ class _Interpreter:
             return
         if type(place) is not ModuleType:
             raise MayLeaveTraces(f"imports `{module}`, which is an object of another kind")
-        found = vars(place).get(attribute, _NOTHING)
-        if found is _NOTHING:
+        found = vars(place).get(attribute, _harmless.NOTHING)
+        if found is _harmless.NOTHING:
             if full in sys.modules:
                 return
             raise MayLeaveTraces(f"imports `{full}`, which its module makes when it is asked for")
-        if not _is_benign(found):
+        if not _harmless.is_benign(found):
             raise MayLeaveTraces(f"imports `{full}`, an object that may notice who looks at it")
         if isinstance(found, type) and module != "unittest":
-            if self._is_test_class(bound) or _is_test_case(found):
+            if self._is_test_class(bound) or _harmless.is_test_case(found):
                 raise MayLeaveTraces(f"imports the tests of `{full}`")
         elif callable(found) and self._is_test(bound):
             raise MayLeaveTraces(f"imports the test `{full}`")
@@ -605,15 +422,15 @@ class _Interpreter:
                 return
         name = self._full_name(function, scopes)
         if name is None and isinstance(function, ast.Name):
-            if self._look_up(function.id, scopes) is None and function.id in _BUILTIN_DECORATORS:
+            if self._look_up(function.id, scopes) is None and function.id in _harmless.BUILTIN_DECORATORS:
                 return
-        value = self._expression(node, scopes) if _is_mark(name) or name is None else None
+        value = self._expression(node, scopes) if _harmless.is_mark(name) or name is None else None
         if value is not None and value.role == "mark":
             return
         if value is not None and isinstance(node, ast.Name) and isinstance(value.own, ast.FunctionDef):
             self._call_own(value.own, [_REFERENCE], {}, scopes)
             return
-        if name is None or name not in _DECORATORS:
+        if name is None or name not in _harmless.DECORATORS:
             raise MayLeaveTraces(f"is decorated by `{ast.unparse(function)[:60]}`")
         if isinstance(node, ast.Call) and name in ("unittest.skipIf", "unittest.skipUnless"):
             self._plain_arguments(node, scopes, name)
@@ -633,14 +450,14 @@ class _Interpreter:
         inner: dict[str, _Value] = {"__qualname__": _PLAIN, "__module__": _PLAIN}
         self._statements(node.body, [*scopes, inner])
         for name, value in inner.items():
-            if name in _HOOKS_OF_CLASSES:
+            if name in _harmless.HOOKS_OF_CLASSES:
                 raise MayLeaveTraces(f"has a class with `{name}`")
             if value.kind is _Kind.REFERENCE and value.own is None and value.role is None:
-                if value.name is None or not _has_no_owner(_resolve(value.name)):
+                if value.name is None or not _harmless.has_no_owner(_harmless.resolve(value.name)):
                     raise MayLeaveTraces(f"gives the class `{node.name}` the attribute `{name}`")
         if is_test_class or any(self._is_of_unittest(base, scopes) for base in node.bases):
             for part in node.body:
-                if isinstance(part, _FUNCTIONS) and any(_is_property(each) for each in part.decorator_list):
+                if isinstance(part, _harmless.FUNCTIONS) and any(_is_property(each) for each in part.decorator_list):
                     raise MayLeaveTraces(f"has the property `{part.name}` in a class of tests")
         self._bind(node.name, _Value(_Kind.REFERENCE, own=node), scopes)
 
@@ -654,14 +471,14 @@ class _Interpreter:
             node = node.value
         name = self._full_name(node, scopes)
         if name is not None:
-            if name not in _BASES and not _may_be_base(_resolve(name), is_test_class):
+            if name not in _harmless.BASES and not _harmless.may_be_base(_harmless.resolve(name), is_test_class):
                 raise MayLeaveTraces(f"has a class that is a `{name}`")
             return
         if isinstance(node, ast.Name):
             value = self._look_up(node.id, scopes)
             if value is not None and isinstance(value.own, ast.ClassDef):
                 return
-            if value is None and (node.id in _PURE_BUILTINS or _is_exception(node.id)):
+            if value is None and (node.id in _harmless.PURE_BUILTINS or _harmless.is_exception(node.id)):
                 return
         raise MayLeaveTraces(f"has a class that is a `{ast.unparse(node)[:60]}`")
 
@@ -681,14 +498,14 @@ class _Interpreter:
                 for side in (node.left, node.right):
                     self._annotation(side, scopes)
                     name = self._full_name(side, scopes)
-                    if name is not None and name.partition(".")[0] not in _GENERIC_ROOTS:
-                        if type(_resolve(name)) is not type:
+                    if name is not None and name.partition(".")[0] not in _harmless.GENERIC_ROOTS:
+                        if type(_harmless.resolve(name)) is not type:
                             raise MayLeaveTraces("has an annotation that is computed")
                 return
             case ast.Subscript():
                 name = self._full_name(node.value, scopes)
-                is_builtin = isinstance(node.value, ast.Name) and node.value.id in _GENERIC_BUILTINS
-                if (name is not None and name.partition(".")[0] in _GENERIC_ROOTS) or (
+                is_builtin = isinstance(node.value, ast.Name) and node.value.id in _harmless.GENERIC_BUILTINS
+                if (name is not None and name.partition(".")[0] in _harmless.GENERIC_ROOTS) or (
                     name is None and is_builtin and self._look_up(ast.unparse(node.value), scopes) is None
                 ):
                     self._annotation(node.slice, scopes)
@@ -905,10 +722,10 @@ class _Interpreter:
             return _PLAIN
         if name in ("sys.version_info", "sys.implementation"):
             return _PLAIN
-        if name is not None and name.partition(".")[0] in _GENERIC_ROOTS:
+        if name is not None and name.partition(".")[0] in _harmless.GENERIC_ROOTS:
             self._annotation(node, scopes)
             return _REFERENCE
-        is_builtin = isinstance(node.value, ast.Name) and node.value.id in _GENERIC_BUILTINS
+        is_builtin = isinstance(node.value, ast.Name) and node.value.id in _harmless.GENERIC_BUILTINS
         if is_builtin and self._look_up(ast.unparse(node.value), scopes) is None:
             self._annotation(node, scopes)
             return _REFERENCE
@@ -921,7 +738,11 @@ class _Interpreter:
     def _name_value(self, node: ast.Name, scopes: list[dict[str, _Value]]) -> _Value:
         value = self._look_up(node.id, scopes)
         if value is None:
-            if node.id in _PURE_BUILTINS or node.id in _BUILTIN_DECORATORS or _is_exception(node.id):
+            if (
+                node.id in _harmless.PURE_BUILTINS
+                or node.id in _harmless.BUILTIN_DECORATORS
+                or _harmless.is_exception(node.id)
+            ):
                 return _REFERENCE
             if node.id in ("NotImplemented", "Ellipsis", "print", "open", "super", "map", "filter"):
                 return _REFERENCE
@@ -947,25 +768,25 @@ class _Interpreter:
 
     def _foreign(self, name: str) -> _Value:
         """Something that was imported, by its full name, is taken as it is."""
-        if _is_mark(name):
+        if _harmless.is_mark(name):
             return _Value(_Kind.REFERENCE, name=name, role="mark")
-        if name in _CONSTANT_VALUES:
+        if name in _harmless.CONSTANT_VALUES:
             return _PLAIN
-        found = _resolve(name)
-        if found is _NOTHING:
+        found = _harmless.resolve(name)
+        if found is _harmless.NOTHING:
             raise MayLeaveTraces(f"uses `{name}`")
         module = name.rpartition(".")[0]
         if type(found) is not ModuleType and module.partition(".")[0] not in sys.stdlib_module_names:
             self._read(f"`{name}`")
-        if type(found) in _SIMPLE:
+        if type(found) in _harmless.SIMPLE:
             return _PLAIN
-        if type(found) in (tuple, frozenset) and all(type(each) in _SIMPLE for each in found):
+        if type(found) in (tuple, frozenset) and all(type(each) in _harmless.SIMPLE for each in found):
             return _PLAIN
-        if not _is_benign(found):
+        if not _harmless.is_benign(found):
             raise MayLeaveTraces(f"uses `{name}`, an object that may notice who looks at it")
         if type(found) in (list, tuple, dict, set, frozenset) or isinstance(found, enum.EnumMeta):
             members = found.values() if type(found) is dict else found
-            if not isinstance(found, enum.EnumMeta) and not all(map(_is_benign, members)):
+            if not isinstance(found, enum.EnumMeta) and not all(map(_harmless.is_benign, members)):
                 raise MayLeaveTraces(f"uses `{name}`, which has objects that may notice who looks at them")
             if not isinstance(found, type):
                 return _Value(_Kind.CONTAINER, name=name, role="foreign")
@@ -992,7 +813,7 @@ class _Interpreter:
         function = node.func
         name = self._full_name(function, scopes)
         if name is not None:
-            return self._call_foreign(_canonical(name), node, scopes)
+            return self._call_foreign(_harmless.canonical(name), node, scopes)
         if isinstance(function, ast.Name):
             value = self._look_up(function.id, scopes)
             if value is None:
@@ -1008,7 +829,7 @@ class _Interpreter:
         raise MayLeaveTraces("calls what it has computed")
 
     def _call_foreign(self, name: str, node: ast.Call, scopes: list[dict[str, _Value]]) -> _Value:
-        if _is_mark(name):
+        if _harmless.is_mark(name):
             only = node.args[0] if len(node.args) == 1 and not node.keywords else None
             if only is not None and self._expression(only, scopes).kind is _Kind.REFERENCE:
                 own = self._expression(only, scopes).own
@@ -1019,12 +840,12 @@ class _Interpreter:
         if name == "pytest.approx":
             self._plain_arguments(node, scopes, name)
             return _REFERENCE
-        if name in _PURE or name in _READING:
+        if name in _harmless.PURE or name in _harmless.READING:
             self._plain_arguments(node, scopes, name)
-            if name in _READING:
+            if name in _harmless.READING:
                 self._read(f"`{name}`")
             return _PLAIN
-        if name in _STORING:
+        if name in _harmless.STORING:
             self._stored_arguments(node, scopes)
             return _Value(_Kind.REFERENCE, role="object")
         if name == "pytest.importorskip":
@@ -1034,7 +855,7 @@ class _Interpreter:
             return _PLAIN
         if name == "collections.defaultdict":
             factory = node.args[0] if node.args else None
-            if factory is None or (isinstance(factory, ast.Name) and factory.id in _PURE_BUILTINS):
+            if factory is None or (isinstance(factory, ast.Name) and factory.id in _harmless.PURE_BUILTINS):
                 return _PLAIN
         raise MayLeaveTraces(f"calls `{name}`")
 
@@ -1050,12 +871,16 @@ class _Interpreter:
     def _plain_arguments(self, node: ast.Call, scopes: list[dict[str, _Value]], name: str) -> None:
         for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
             value = self._expression(argument, scopes)
-            if value.kind is not _Kind.PLAIN and not (value.kind is _Kind.REFERENCE and self._is_type(argument, scopes)):
+            if value.kind is not _Kind.PLAIN and not (
+                value.kind is _Kind.REFERENCE and self._is_type(argument, scopes)
+            ):
                 raise MayLeaveTraces(f"calls `{name}` with `{ast.unparse(argument)[:60]}`")
 
     def _is_type(self, node: ast.expr, scopes: list[dict[str, _Value]]) -> bool:
         """Whether it is one of Python's own types, as in `isinstance(x, str)` or `dtype=float`."""
-        return isinstance(node, ast.Name) and node.id in _PURE_BUILTINS and self._look_up(node.id, scopes) is None
+        return (
+            isinstance(node, ast.Name) and node.id in _harmless.PURE_BUILTINS and self._look_up(node.id, scopes) is None
+        )
 
     def _stored_arguments(
         self,
@@ -1086,7 +911,7 @@ class _Interpreter:
         value = self._expression(node, scopes)
         if value.kind is not _Kind.REFERENCE:
             return
-        if isinstance(value.own, (*_FUNCTIONS, ast.Lambda)):
+        if isinstance(value.own, (*_harmless.FUNCTIONS, ast.Lambda)):
             self._called_later.append((value.own, [_REFERENCE]))
             return
         if self._is_type(node, scopes) and ast.unparse(node) in ("str", "repr"):
@@ -1094,11 +919,11 @@ class _Interpreter:
         raise MayLeaveTraces("makes ids by a function that it has imported")
 
     def _call_builtin(self, name: str, node: ast.Call, scopes: list[dict[str, _Value]]) -> _Value:
-        if _is_exception(name):
+        if _harmless.is_exception(name):
             self._stored_arguments(node, scopes)
             return _REFERENCE
-        if name not in _PURE_BUILTINS:
-            if name in _BUILTIN_DECORATORS:
+        if name not in _harmless.PURE_BUILTINS:
+            if name in _harmless.BUILTIN_DECORATORS:
                 self._stored_arguments(node, scopes)
                 return _Value(_Kind.REFERENCE, own="decorated")
             raise MayLeaveTraces(f"calls `{name}`")
@@ -1109,7 +934,7 @@ class _Interpreter:
             return _PLAIN
         if all(value.kind is _Kind.PLAIN for value in values):
             return _PLAIN
-        is_handed_on = name in _OF_CONTAINERS and all(value.kind is not _Kind.REFERENCE for value in values)
+        is_handed_on = name in _harmless.OF_CONTAINERS and all(value.kind is not _Kind.REFERENCE for value in values)
         if not is_handed_on and not (name == "dict" and not node.args):
             raise MayLeaveTraces(f"calls `{name}` with what it has imported")
         return _PLAIN if name == "len" else _CONTAINER
@@ -1122,24 +947,22 @@ class _Interpreter:
         if target.kind is _Kind.PLAIN:
             return self._call_plain_method(function, node, scopes)
         is_foreign = target.role == "foreign" and function.attr not in ("items", "keys", "values", "copy", "get")
-        if target.kind is _Kind.CONTAINER and function.attr in _CONTAINER_METHODS and not is_foreign:
+        if target.kind is _Kind.CONTAINER and function.attr in _harmless.CONTAINER_METHODS and not is_foreign:
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self._expression(argument, scopes)
             return _CONTAINER if function.attr in ("items", "keys", "values", "copy") else _REFERENCE
         raise MayLeaveTraces(f"calls `{function.attr}` of `{ast.unparse(function.value)[:60]}`")
 
-    def _call_plain_method(
-        self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, _Value]]
-    ) -> _Value:
-        if function.attr in _READING_METHODS:
+    def _call_plain_method(self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, _Value]]) -> _Value:
+        if function.attr in _harmless.READING_METHODS:
             self._read("files")
-        elif function.attr not in _METHODS:
+        elif function.attr not in _harmless.METHODS:
             raise MayLeaveTraces(f"calls `{function.attr}` of `{ast.unparse(function.value)[:60]}`")
         arguments = (*node.args, *(keyword.value for keyword in node.keywords))
         values = [self._expression(each, scopes) for each in arguments]
         if all(value.kind is _Kind.PLAIN for value in values):
             return _PLAIN
-        if function.attr not in _CONTAINER_METHODS or not isinstance(function.value, ast.Name):
+        if function.attr not in _harmless.CONTAINER_METHODS or not isinstance(function.value, ast.Name):
             raise MayLeaveTraces(f"calls `{function.attr}` with what it has imported")
         if function.attr in ("add",) and values[0].kind is not _Kind.PLAIN:
             raise MayLeaveTraces("hashes what it has imported")
@@ -1154,7 +977,7 @@ class _Interpreter:
         keywords = {each.arg: self._expression(each.value, scopes) for each in node.keywords}
         if isinstance(own, ast.ClassDef):
             return self._make_own(own, arguments, keywords, scopes)
-        if not isinstance(own, (*_FUNCTIONS, ast.Lambda)):
+        if not isinstance(own, (*_harmless.FUNCTIONS, ast.Lambda)):
             raise MayLeaveTraces(f"calls `{name}`, which is decorated")
         if any(isinstance(each, ast.Starred) for each in node.args) or None in keywords:
             arguments, keywords = [_REFERENCE], {"": _REFERENCE}
@@ -1233,7 +1056,7 @@ class _Interpreter:
             if name not in ("typing.NamedTuple", "enum.Enum", "abc.ABC") and not is_object:
                 raise MayLeaveTraces(f"makes an object of `{own.name}`")
         for part in own.body:
-            if isinstance(part, _FUNCTIONS) and part.name in ("__init__", "__post_init__"):
+            if isinstance(part, _harmless.FUNCTIONS) and part.name in ("__init__", "__post_init__"):
                 if part.decorator_list:
                     raise MayLeaveTraces(f"makes an object of `{own.name}`")
                 given = [_Value(_Kind.REFERENCE, role="self")]
@@ -1249,8 +1072,12 @@ class _Interpreter:
 
     def _is_simple_enum(self, own: ast.ClassDef, scopes: list[dict[str, _Value]]) -> bool:
         names = {self._full_name(base, scopes) for base in own.bases}
-        has_methods = any(isinstance(part, _FUNCTIONS) for part in own.body)
-        return bool(names) and not has_methods and all(name in _BASES and "enum." in name for name in names if name)
+        has_methods = any(isinstance(part, _harmless.FUNCTIONS) for part in own.body)
+        return (
+            bool(names)
+            and not has_methods
+            and all(name in _harmless.BASES and "enum." in name for name in names if name)
+        )
 
 
 # Syntax
@@ -1260,7 +1087,7 @@ def _own_statements(function: ast.AST) -> Iterator[ast.AST]:
     """All nodes of a function, but what is in functions and classes of it."""
     for child in ast.iter_child_nodes(function):
         yield child
-        if not isinstance(child, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
+        if not isinstance(child, (*_harmless.FUNCTIONS, ast.ClassDef, ast.Lambda)):
             yield from _own_statements(child)
 
 
@@ -1293,8 +1120,19 @@ def _known_condition(node: ast.expr) -> bool | None:
                 return None
         elif not isinstance(
             each,
-            (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Not, ast.Constant, ast.Tuple, ast.Subscript)
-            + (ast.Slice, ast.cmpop, ast.boolop, ast.expr_context),
+            (
+                ast.Compare,
+                ast.BoolOp,
+                ast.UnaryOp,
+                ast.Not,
+                ast.Constant,
+                ast.Tuple,
+                ast.Subscript,
+                ast.Slice,
+                ast.cmpop,
+                ast.boolop,
+                ast.expr_context,
+            ),
         ):
             return None
     if not isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
@@ -1304,111 +1142,3 @@ def _known_condition(node: ast.expr) -> bool | None:
         return bool(eval(code, {"__builtins__": {}, "sys": sys, "os": os}))
     except Exception:
         return None
-
-
-# Objects
-
-
-def _is_mark(name: str | None) -> bool:
-    return name is not None and name.startswith("pytest.mark.") and name.count(".") == 2
-
-
-def _is_exception(name: str) -> bool:
-    value: Any = vars(builtins).get(name)
-    return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def _canonical(name: str) -> str:
-    """`from os.path import join` and `from os import environ` are what they are called here."""
-    return "os.path." + name.rpartition(".")[2] if name.startswith("posixpath.") else name
-
-
-def _is_findable(name: str) -> bool:
-    import importlib.machinery
-
-    top = name.partition(".")[0]
-    if top in sys.modules or top in sys.builtin_module_names:
-        return True
-    try:
-        return importlib.machinery.PathFinder.find_spec(top) is not None
-    except (ImportError, ValueError, AttributeError):
-        return True
-
-
-def _resolve(name: str) -> Any:
-    """What a full name stands for, without running anything; :data:`_NOTHING`: unknown."""
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        value: Any = sys.modules.get(".".join(parts[:end]))
-        if type(value) is not ModuleType:
-            continue
-        for part in parts[end:]:
-            if type(value) is ModuleType:
-                value = vars(value).get(part, _NOTHING)
-            elif isinstance(value, enum.EnumMeta):
-                value = value._member_map_.get(part, CLASS_CONTENTS(value).get(part, _NOTHING))
-            elif type(value) is type:
-                value = next((held[part] for held in map(CLASS_CONTENTS, value.__mro__) if part in held), _NOTHING)
-                if not isinstance(value, (*_CLASS_PARTS, type)):
-                    # A descriptor would compute what this stands for.
-                    return _NOTHING
-            else:
-                return _NOTHING
-            if value is _NOTHING:
-                return value
-        return value
-    return _NOTHING
-
-
-def _has_plain_metaclass(value: type) -> bool:
-    meta = type(value)
-    return meta.__name__ in _METACLASSES and meta.__module__ in ("builtins", "abc", "enum", "typing", "typing_extensions")
-
-
-def _is_benign(value: Any) -> bool:
-    """Whether nobody notices that it is asked for `__class__`, `__test__`, `__name__`…, as pytest does.
-
-    Never by `isinstance`: objects that are made when they are first used say so in `__class__`.
-    """
-    kind = type(value)
-    if issubclass(kind, type):
-        return _has_plain_metaclass(value)
-    if not _has_plain_metaclass(kind):
-        return False
-    for held in map(CLASS_CONTENTS, kind.__mro__[:-1]):
-        if held.get("__module__") in ("builtins", "enum", "functools", "types"):
-            continue
-        if not held.keys().isdisjoint(("__getattr__", "__getattribute__", "__class__", "__test__", "__name__")):
-            if kind.__module__ not in sys.stdlib_module_names or kind.__module__ == "unittest.mock":
-                return False
-        if issubclass(kind, enum.Enum) and not held.keys().isdisjoint(("__str__", "__format__")):
-            return False
-    return True
-
-
-def _is_test_case(value: type) -> bool:
-    unittest: Any = sys.modules.get("unittest")
-    return unittest is not None and issubclass(value, unittest.TestCase)
-
-
-def _may_be_base(value: Any, is_test_class: bool) -> bool:
-    """Whether making a sub-class of it runs no code of anybody, and neither does looking at that."""
-    if type(value) is not type:
-        return False
-    for each in value.__mro__[:-1]:
-        if type(each) is not type:
-            return False
-        if each.__module__ in ("builtins", "unittest.case", "typing"):
-            continue
-        for name, part in CLASS_CONTENTS(each).items():
-            if name in _HOOKS_OF_CLASSES or not isinstance(part, _CLASS_PARTS):
-                return False
-            if is_test_class and isinstance(part, property):
-                return False
-    return True
-
-
-def _has_no_owner(value: Any) -> bool:
-    """Whether a class that has it as an attribute does not tell it so (`__set_name__`), nor asks it."""
-    kind = type(value)
-    return isinstance(value, (types.FunctionType, ModuleType, *_SIMPLE)) or kind is type or isinstance(value, enum.Enum)

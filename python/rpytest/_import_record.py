@@ -98,14 +98,14 @@ class ImportRecord:
         names = [*self._open.pop(), *self._new_names()]
         loaded = self._loaded_conftests() - self._conftests
         self._conftests |= loaded
-        for module in sorted(loaded, key=lambda module: str(module.__file__)):
-            self.executed.append(Executed(Path(str(module.__file__)), module, names, is_conftest=True))
+        for conftest in sorted(loaded, key=lambda each: str(each.__file__)):
+            self.executed.append(Executed(Path(str(conftest.__file__)), conftest, names, is_conftest=True))
             names = []
         if not isinstance(collector, pytest.File):
             if names:
                 self.objection = self.objection or f"collecting {collector.nodeid or 'a folder'} has imported a module"
             return
-        module = vars(collector).get("_obj")
+        module: Any = vars(collector).get("_obj")
         entry = Executed(collector.path, module if type(module) is ModuleType else None, names)
         self.executed.append(entry)
         if type(collector) is not pytest.Module or entry.module is None:
@@ -164,17 +164,30 @@ class ImportRecord:
         """Whether all of them have been looked at."""
         return self._is_judged
 
-    def share(self) -> tuple[int, int]:
-        """How many of the modules leave nothing, and how many there are."""
-        found = [self._effects.get(entry.path) for entry in self.executed]
-        return sum(isinstance(each, ImportEffects) for each in found), len(found)
+    def summary(self) -> str:
+        """How runs of a part of the tests are served, as it is shown to the user."""
+        found = {entry.path: self._effects.get(entry.path) for entry in self.executed}
+        noisy = {path: reason for path, reason in found.items() if isinstance(reason, str)}
+        if self.objection is not None:
+            return f"collected afresh, as {self.objection}"
+        if not noisy:
+            return f"used as collected, as none of {len(found)} modules leaves anything when it is imported"
+        path, reason = next(iter(noisy.items()))
+        several = f" and {len(noisy) - 1} more do" if len(noisy) > 1 else ""
+        return f"collected afresh, as {self._shown(path)} {reason}{several} (of {len(found)} modules)"
 
     # A selection
 
-    def obstacle(self, selected: Sequence[Executed], early: Sequence[ModuleType] = ()) -> str | None:
+    def obstacle(
+        self,
+        selected: Sequence[Executed],
+        early: Sequence[ModuleType] = (),
+        changed: Mapping[Path, ImportEffects] | None = None,
+    ) -> str | None:
         """Why a process that had executed only these, in this order, might be another one.
 
-        ``early``: conftests that it would have executed before it was configured.
+        ``early``: conftests that it would have executed before it was configured. ``changed``: what
+        files do now that were edited since.
         """
         if self.objection is not None:
             return self.objection
@@ -187,13 +200,11 @@ class ImportRecord:
             if effects.reads is not None and entry.module in early:
                 return f"{self._shown(entry.path)} looks at {effects.reads}, and would be imported earlier"
         try:
-            whole, part = self._order(self.executed), self._order(selected)
+            whole, part = self._order(self.executed), self._order(selected, changed)
         except MayLeaveTraces as reason:
             return str(reason)
         if whole != part:
-            name = next(
-                (each for each, other in zip([*whole, ""], [*part, ""], strict=False) if each != other), ""
-            )
+            name = next((each for each, other in zip([*whole, ""], [*part, ""], strict=False) if each != other), "")
             return f"`{name or part[len(whole)]}` is imported by a left-out module, or at another moment"
         return self._named_elsewhere() or self._path_obstacle(selected)
 
@@ -203,13 +214,7 @@ class ImportRecord:
         except ValueError:
             return str(path)
 
-    def order_with(self, changed: Mapping[Path, ImportEffects]) -> list[str]:
-        """Which other modules are executed, in their order, if these files do something else."""
-        return self._order(self.executed, changed)
-
-    def _order(
-        self, entries: Iterable[Executed], changed: Mapping[Path, ImportEffects] | None = None
-    ) -> list[str]:
+    def _order(self, entries: Iterable[Executed], changed: Mapping[Path, ImportEffects] | None = None) -> list[str]:
         """The other modules that these execute when they are imported one after the other."""
         own = {entry.name for entry in self.executed}
         found: dict[str, None] = {}
@@ -221,14 +226,12 @@ class ImportRecord:
             ancestors = list(_parents(entry.name))
             for target in (*ancestors, *effects.imports):
                 for name in (*_parents(target), target):
-                    if name in found or name in self.given or name in ancestors and self._is_empty(name):
+                    if name in found or name in self.given or (name in ancestors and self._is_empty(name)):
                         continue
                     if name in own:
                         raise MayLeaveTraces(f"{self._shown(entry.path)} imports the test module `{name}`")
                     if target in effects.conditional:
-                        raise MayLeaveTraces(
-                            f"{self._shown(entry.path)} imports `{target}` under a condition"
-                        )
+                        raise MayLeaveTraces(f"{self._shown(entry.path)} imports `{target}` under a condition")
                     found[name] = None
             extra = set(entry.brought) - {entry.name} - {name for name in ancestors if self._is_empty(name)}
             if len(found) == before and extra - found.keys() and not changed:

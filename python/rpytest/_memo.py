@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from rpytest._import_effects import ImportEffects
 from rpytest._import_record import Executed, ImportRecord
 from rpytest._imports import root_of
 
@@ -117,9 +118,14 @@ class Memo:
 
     # While a selection is collected
 
+    def _old(self) -> list[pytest.Collector]:
+        """What the selection has collected; of files that were collected anew, the old collectors."""
+        old: dict[pytest.Collector, pytest.Collector] = {new: old for old, new in self._renewed.items()}
+        return [old.get(collector, collector) for collector in self.used]
+
     def is_everything(self, loaded: Container[Path]) -> bool:
         """Whether the selection has collected every file, in the same order, and all conftests are ``loaded``."""
-        files = [node for node in self.used if isinstance(node, pytest.File)]
+        files = [node for node in self._old() if isinstance(node, pytest.File)]
         return files == [node for node in self.reports if isinstance(node, pytest.File)] and all(
             entry.path.parent in loaded for entry in self.record.executed if entry.is_conftest
         )
@@ -130,19 +136,25 @@ class Memo:
         Those that are loaded ``earlier``, before collection, come first.
         """
         by_path = {entry.path: entry for entry in self.record.executed}
-        files = [path for path in dict.fromkeys(node.path for node in self.used if isinstance(node, pytest.File))]
+        files = list(dict.fromkeys(node.path for node in self.used if isinstance(node, pytest.File)))
         tests = [by_path[path] for path in files if path in by_path]
         conftests = [entry for entry in self.record.executed if entry.is_conftest and entry.path.parent in loaded]
         first = [entry for entry in conftests if entry.module in earlier]
-        rest = [entry for entry in self.record.executed if entry in conftests and entry not in first or entry in tests]
+        rest = [
+            entry for entry in self.record.executed if (entry in conftests and entry not in first) or entry in tests
+        ]
         if [entry for entry in rest if entry in tests] != tests:
             # The modules come in another order: the conftests come somewhere between them.
             rest = [*(entry for entry in conftests if entry not in first), *tests]
         return [*first, *rest]
 
+    def changed(self) -> dict[Path, ImportEffects]:
+        """What the files do now that were collected anew."""
+        return {} if self._edits is None else self._edits.effects
+
     def left_out(self) -> str | None:
         """What a collector that the selection leaves out has done beside being imported, if anything."""
-        used = set(self.used)
+        used = set(self._old())
         plain = {entry.collector for entry in self.record.executed if entry.objection is None}
         for collector, report in self.reports.items():
             if isinstance(collector, pytest.File) and collector not in plain:

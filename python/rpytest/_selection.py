@@ -15,6 +15,7 @@ import pytest
 
 from rpytest import _adopt, _arguments, _editable, _looks, _process, _wire
 from rpytest._arguments import Declined
+from rpytest._collected import KEPT, KEPT_PARTLY
 from rpytest._control import Died, Ended
 from rpytest._edits import Edits
 from rpytest._encode import plugin_name, third_party
@@ -56,6 +57,8 @@ class Selection:
         #: This process was there before there was a run for it.
         self.waiting = trunk.ahead.waiting
         self.number = number
+        #: What the run says about its collection.
+        self.how = KEPT
         self.edited = edited
         #: pytest is collecting for it.
         self.collects_again = False
@@ -179,11 +182,15 @@ class Selection:
             return
         chosen = memo.selected(self.conftests.loaded, self.conftests.earlier)
         obstacle = (
-            memo.left_out() or _listening(self.config) or self.conftests.difference() or record.obstacle(chosen, self.conftests.earlier)
+            memo.left_out()
+            or _listening(self.config)
+            or self.conftests.difference()
+            or record.obstacle(chosen, self.conftests.earlier, memo.changed())
         )
         if obstacle is not None:
             self.decline(obstacle)
         record.leave_out(chosen)
+        self.how = KEPT_PARTLY
         for name, module in self.conftests.imported():
             # Its name was taken by one of another folder.
             sys.modules[name] = module

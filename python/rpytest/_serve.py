@@ -301,6 +301,9 @@ class Server:
         if self.request.get("watch"):
             _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
+        if warm and not selection:
+            # Why it was collected was said in its first run.
+            self.collected.how = None
         announcement = self.collected.announcement(self.method, self.dependencies.observer.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:

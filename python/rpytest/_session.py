@@ -30,7 +30,7 @@ from rpytest import (
     _wire,
 )
 from rpytest._cache import save_without_run
-from rpytest._collected import describe
+from rpytest._collected import AFRESH, describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controllers import Controllers
 from rpytest._entry import enter, finish_plain
@@ -245,6 +245,10 @@ class Session(Role):
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
         collected.learn = self.learned
+        if self.selection is not None:
+            collected.how = self.selection.how
+        elif self.request.get("afresh"):
+            collected.how = AFRESH.format(self.request["afresh"])
         server = Server(
             self.control,
             self.conn,

@@ -392,6 +392,8 @@ class Sessions:
             case "spare":
                 warm.spare = int(message["pid"])
                 self.has_grown = True
+            case "judged":
+                warm.parts = str(message["parts"])
             case "accepted" if run is not None:
                 warm.spare = 0
                 warm.pending.remove(run)

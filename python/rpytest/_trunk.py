@@ -75,8 +75,8 @@ class Trunk:
 
     def _collect(self, session: pytest.Session) -> None:
         """In the place of pytest's own `pytest_collection`."""
-        self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
         self._fork_configured()
+        self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
         self._is_collecting = True
         self.memo.record.begin()
         try:
@@ -269,6 +269,8 @@ class Trunk:
             if index % _SLICE == 0:
                 yield
         yield from self.editable.prepare()
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, {"ev": "judged", "parts": self.memo.record.summary()})
         _process.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:

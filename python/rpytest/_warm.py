@@ -77,6 +77,8 @@ class Warm:
     source: int = 0
     #: A process of it that waits for the next run.
     spare: int = 0
+    #: How runs of a part of its tests are served, in words.
+    parts: str = ""
 
     def memory_kb(self) -> int:
         """What its processes have in use, in KiB."""
@@ -94,6 +96,7 @@ class Warm:
             "memory_kb": self.memory_kb(),
             "method": self.info.get("method", "collected"),
             "spare": self.spare,
+            "parts": self.parts,
         }
 
 

@@ -62,6 +62,9 @@ impl Terminal {
             if let Some(how) = start.scheduling.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen.lines(&format!("scheduling tests: {how}"));
             }
+            if let Some(how) = start.collection.as_deref().filter(|_| self.verbosity > 0) {
+                self.screen.lines(&format!("collection: {how}"));
+            }
             if let Some(why) = start.why.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen
                     .lines(&format!("start method: {} ({why})", start.method));

@@ -79,7 +79,7 @@ _NORMALISE = (
     (re.compile(r"^@pytest.mark.(?:xdist_group|serial).*\n+", re.M), ""),
     (re.compile(r"(available fixtures: .*), testrun_uid"), r"\1"),
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
-    (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
+    (re.compile(r"^(scheduling tests|start method|collection): .*\n", re.M), ""),
     (re.compile(r"^(created: \d+/\d+ workers?\n)?\d+ workers? \[\d+ items?\]\n", re.M), ""),
     (re.compile(r"^bringing up nodes\.\.\.\n", re.M), ""),
 )

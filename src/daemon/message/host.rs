@@ -83,6 +83,9 @@ pub struct Collected {
     pub method: String,
     #[serde(default)]
     pub why: Option<String>,
+    /// Whether tests were collected before, or why they were collected afresh, in words.
+    #[serde(default)]
+    pub how: Option<String>,
     pub inventory_len: u64,
 }
 
