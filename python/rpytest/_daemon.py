@@ -25,6 +25,11 @@ from rpytest._wire import Message
 _MOST_DESCRIPTORS = 1 << 16
 
 
+#: Modules that pytest imports in the middle of collecting: whose tests are the first to need them
+#: is to make no difference.
+_OF_COLLECTION = ("encodings.ascii", "encodings.latin_1", "encodings.unicode_escape", "unittest")
+
+
 class Daemon:
     """Accepts connections and hands runs to sessions."""
 
@@ -191,6 +196,8 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
+        for name in _OF_COLLECTION:
+            importlib.import_module(name)
         wanted = "rpytest"
         for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")

@@ -49,8 +49,8 @@ class Executed:
 
     @property
     def name(self) -> str:
-        """Its name in `sys.modules`."""
-        return "" if self.module is None else self.module.__name__
+        """Its name in `sys.modules`, or what that was."""
+        return _imports.module_name_of(self.path) if self.module is None else self.module.__name__
 
 
 class ImportRecord:
@@ -93,8 +93,8 @@ class ImportRecord:
             self._open[-1] += new
         self._open.append([])
 
-    def leave(self, collector: pytest.Collector) -> None:
-        """It has done its work."""
+    def leave(self, collector: pytest.Collector, outcome: str | None) -> None:
+        """It has done its work; ``outcome`` is its report's, if it has come to one."""
         names = [*self._open.pop(), *self._new_names()]
         loaded = self._loaded_conftests() - self._conftests
         self._conftests |= loaded
@@ -108,10 +108,14 @@ class ImportRecord:
         module: Any = vars(collector).get("_obj")
         entry = Executed(collector.path, module if type(module) is ModuleType else None, names)
         self.executed.append(entry)
-        if type(collector) is not pytest.Module or entry.module is None:
+        is_skipped = outcome == "skipped" and self._config.getoption("importmode") != "importlib"
+        if type(collector) is not pytest.Module or (entry.module is None and not is_skipped):
             entry.objection = "is no plain test module"
             return
         entry.collector = collector
+        if entry.module is None:
+            # It has left its import by `pytest.skip`, and Python has taken it out again.
+            return
         if entry.name not in names or sys.modules.get(entry.name) is not entry.module:
             entry.objection = "was imported by another module"
 
@@ -306,7 +310,7 @@ class ImportRecord:
             _kept.append(module)
             package, _, attribute = name.rpartition(".")
             holder = sys.modules.get(package)
-            if holder is not None and vars(holder).get(attribute) is module:
+            if holder is not None and module is not None and vars(holder).get(attribute) is module:
                 delattr(holder, attribute)
         sys.path[:] = self.path_of(selected)
 

@@ -74,6 +74,11 @@ def root_of(file: Path) -> str:
     return str(file.parent if package is None else package.parent)
 
 
+def module_name_of(file: Path) -> str:
+    """The name under which pytest imports a test module or conftest from its :func:`root_of`."""
+    return ".".join(file.with_suffix("").relative_to(root_of(file)).parts)
+
+
 def folder_of(module: Any) -> str | None:
     """Where a top-level module was found."""
     file = getattr(module, "__file__", None)

@@ -82,10 +82,12 @@ class Memo:
         if self._decline is not None:
             return self._recall(collector, self._decline)
         self.record.enter()
+        outcome = None
         try:
             report = self._observed(collector)
+            outcome = report.outcome
         finally:
-            self.record.leave(collector)
+            self.record.leave(collector, outcome)
         self.reports[collector] = _copy(report)
         return report
 
