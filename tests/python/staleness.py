@@ -196,18 +196,25 @@ def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
             started[-1][2].wait()
     for who, command, running in started:
         result = Result(command, running.wait(), running.stdout, running.stderr)
-        stdout = _XDIST.sub("", fidelity.normalise(result.stdout))
-        header, results, closing = fidelity.split_output(stdout, ours=who != "pytest")
-        seen.append(
-            (who, result, Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr)))
-        )
+        seen.append((who, result, look(result, ours=who != "pytest")))
     *ours, (_, reference, wanted) = seen
     for who, result, view in ours:
-        if view != wanted:
-            lines = unified_diff(wanted.text(), view.text(), "pytest", who, lineterm="")
-            text = "\n".join([f"{who} differs {where}", *lines, "", str(result), str(reference), status(scene.project)])
-            pytest.fail(text, pytrace=False)
+        must_be(wanted, view, f"{who} differs {where}", result, reference, scene.project)
     return wanted
+
+
+def look(result: Result, ours: bool) -> Seen:
+    """What is compared of a command that has ended; `ours`: it was rpytest."""
+    stdout = _XDIST.sub("", fidelity.normalise(result.stdout))
+    header, results, closing = fidelity.split_output(stdout, ours)
+    return Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr))
+
+
+def must_be(wanted: Seen, view: Seen, what: str, result: Result, reference: Result, project: Project) -> None:
+    """Fail, and show both, if rpytest's view is not pytest's."""
+    if view != wanted:
+        lines = unified_diff(wanted.text(), view.text(), "pytest", "rpytest", lineterm="")
+        pytest.fail("\n".join([what, *lines, "", str(result), str(reference), status(project)]), pytrace=False)
 
 
 def _start(scene: Scene, who: str, words: list[str]) -> tuple[tuple[str, ...], Running]:
