@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 EFFECT = "# effect"
 """The end of a line, of any file, that an edit may take away."""
 
-SELECTIONS = ("test_b.py", "test_a.py", "test_b.py::test_b", "test_b.py test_a.py", "-k test_b")
+SELECTIONS = ("test_b.py", "test_a.py", "test_b.py test_a.py")
+MORE = ("test_b.py", "test_b.py::test_b", "-k test_b", "test_a.py", "test_b.py test_a.py", "--ignore test_a.py", "--deselect test_a.py")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Kind:
     alike: bool = False
     """pytest's ``test_b.py`` prints the same after ``test_a.py`` and alone: rpytest's must, too."""
     edits: bool = True
-    """Is tried with edits, too."""
+    """An edit may be of any kind; off where another kind's says the same."""
     since: tuple[int, int] = (3, 10)
     """Python's version that has it."""
 
@@ -408,62 +409,62 @@ REGISTRIES = [
 
 PROCESS = [
     Kind("environment", "os.environ['EFFECT'] = '1'", "os.environ.get('EFFECT')"),
-    Kind("environment by setdefault", "os.environ.setdefault('EFFECT', '1')", "os.environ.get('EFFECT')"),
-    Kind("environment without a variable", "os.environ.pop('HOME', None)", "'HOME' in os.environ"),
+    Kind("environment by setdefault", "os.environ.setdefault('EFFECT', '1')", "os.environ.get('EFFECT')", edits=False),
+    Kind("environment without a variable", "os.environ.pop('HOME', None)", "'HOME' in os.environ", edits=False),
     Kind("environment in a helper", "", "os.environ.get('EFFECT')", own="import settings\n",
          files={"settings.py": f"import os\nos.environ['EFFECT'] = '1'  {EFFECT}\n"}),
     Kind("environment by putenv", "os.putenv('EFFECT', '1')", "subprocess.run('echo $EFFECT', shell=True, capture_output=True).stdout",
-         imports="import subprocess"),
+         imports="import subprocess", edits=False),
     Kind("current directory", "os.chdir('sub')", "os.path.basename(os.getcwd()) == 'sub'", files={"sub/x.txt": ""}),
     Kind("umask", "os.umask(0o077)", "(lambda m: (os.umask(m), oct(m))[1])(os.umask(0o022))"),
     Kind("seed", "random.seed(1)", "'a'", imports="import random",
-         other="import random\ndef test_b(): print('state:', random.random() == 0.13436424411240122)\n"),
+         other="import random\ndef test_b(): print('state:', random.random() == 0.13436424411240122)\n", edits=False),
     Kind("logging disabled", "logging.disable(logging.CRITICAL)", "logging.root.manager.disable", imports="import logging"),
-    Kind("level of a logger", "logging.getLogger('x').setLevel('ERROR')", "logging.getLogger('x').level", imports="import logging"),
+    Kind("level of a logger", "logging.getLogger('x').setLevel('ERROR')", "logging.getLogger('x').level", imports="import logging", edits=False),
     Kind("name of a logger", "logging.getLogger('rare.one')", "[n for n in logging.root.manager.loggerDict if 'rare' in n]", imports="import logging"),
-    Kind("handler of a logger", "logging.getLogger('x').addHandler(logging.NullHandler())", "len(logging.getLogger('x').handlers)", imports="import logging"),
-    Kind("name of a level", "logging.addLevelName(5, 'TRACE')", "logging.getLevelName(5)", imports="import logging"),
-    Kind("class of loggers", "class L(logging.Logger): pass\nlogging.setLoggerClass(L)", "logging.getLoggerClass().__name__", imports="import logging"),
-    Kind("filter of warnings", "warnings.simplefilter('error')", "[f[0] for f in warnings.filters[:2]]", imports="import warnings"),
-    Kind("warnings' function", "warnings.showwarning = print", "warnings.showwarning is print", imports="import warnings"),
-    Kind("warning that is shown once", "helper.warn()", "helper.warn()", "import warnings\ndef warn(): warnings.warn('old')\n", alike=True),
+    Kind("handler of a logger", "logging.getLogger('x').addHandler(logging.NullHandler())", "len(logging.getLogger('x').handlers)", imports="import logging", edits=False),
+    Kind("name of a level", "logging.addLevelName(5, 'TRACE')", "logging.getLevelName(5)", imports="import logging", edits=False),
+    Kind("class of loggers", "class L(logging.Logger): pass\nlogging.setLoggerClass(L)", "logging.getLoggerClass().__name__", imports="import logging", edits=False),
+    Kind("filter of warnings", "warnings.simplefilter('error')", "[f[0] for f in warnings.filters[:2]]", imports="import warnings", edits=False),
+    Kind("function of warnings", "warnings.showwarning = print", "warnings.showwarning is print", imports="import warnings", edits=False),
+    Kind("warning that is shown once", "helper.warn()", "helper.warn()", "import warnings\ndef warn(): warnings.warn('old')\n", alike=True, edits=False),
     Kind("locale", "locale.setlocale(locale.LC_ALL, 'C.UTF-8')", "locale.setlocale(locale.LC_NUMERIC)", imports="import locale"),
-    Kind("decimal", "decimal.getcontext().prec = 5", "decimal.Decimal(1) / 3", imports="import decimal"),
+    Kind("decimal", "decimal.getcontext().prec = 5", "decimal.Decimal(1) / 3", imports="import decimal", edits=False),
     Kind("recursion limit", "sys.setrecursionlimit(2222)", "sys.getrecursionlimit() == 2222"),
-    Kind("switch interval", "sys.setswitchinterval(0.05)", "sys.getswitchinterval()"),
-    Kind("excepthook", "sys.excepthook = print", "sys.excepthook is print"),
-    Kind("arguments", "sys.argv.append('--more')", "'--more' in sys.argv"),
-    Kind("no byte code", "sys.dont_write_bytecode = True", "sys.dont_write_bytecode"),
-    Kind("garbage collector", "gc.disable()", "gc.isenabled()", imports="import gc"),
+    Kind("switch interval", "sys.setswitchinterval(0.05)", "sys.getswitchinterval()", edits=False),
+    Kind("excepthook", "sys.excepthook = print", "sys.excepthook is print", edits=False),
+    Kind("arguments", "sys.argv.append('--more')", "'--more' in sys.argv", edits=False),
+    Kind("no byte code", "sys.dont_write_bytecode = True", "sys.dont_write_bytecode", edits=False),
+    Kind("garbage collector", "gc.disable()", "gc.isenabled()", imports="import gc", edits=False),
     Kind("codec", "codecs.register(lambda name: codecs.lookup('utf-8') if name == 'mine' else None)", "'é'.encode('mine')", imports="import codecs",
          other="def test_b(): print('state:', 'é'.encode('mine'))\n"),
     Kind("codec's errors", "codecs.register_error('mine', lambda e: ('?', e.end))", "'é'.encode('ascii', 'mine')", imports="import codecs",
-         other="def test_b(): print('state:', 'é'.encode('ascii', 'mine'))\n"),
+         other="def test_b(): print('state:', 'é'.encode('ascii', 'mine'))\n", edits=False),
     Kind("signal", "signal.signal(signal.SIGUSR1, print)", "signal.getsignal(signal.SIGUSR1) is print", imports="import signal"),
-    Kind("temporary folder", "tempfile.tempdir = os.getcwd()", "tempfile.gettempdir() == os.getcwd()", imports="import tempfile"),
+    Kind("temporary folder", "tempfile.tempdir = os.getcwd()", "tempfile.gettempdir() == os.getcwd()", imports="import tempfile", edits=False),
     Kind("builtins", "builtins.EFFECT = 1", "hasattr(builtins, 'EFFECT')", imports="import builtins"),
-    Kind("socket timeout", "socket.setdefaulttimeout(5)", "socket.getdefaulttimeout()", imports="import socket"),
-    Kind("time zone", "os.environ['TZ'] = 'EST5'\ntime.tzset()", "time.tzname", imports="import time"),
-    Kind("start method", "multiprocessing.set_start_method('spawn')", "multiprocessing.get_start_method(allow_none=True)", imports="import multiprocessing"),
-    Kind("type of files", "mimetypes.add_type('x/y', '.xy')", "mimetypes.guess_type('a.xy')[0]", imports="import mimetypes"),
-    Kind("csv dialect", "csv.register_dialect('mine', delimiter=';')", "csv.list_dialects()", imports="import csv"),
-    Kind("copyreg", "copyreg.pickle(helper.Thing, lambda t: (helper.Thing, ()))", "helper.Thing in copyreg.dispatch_table", _CLASS, imports="import copyreg"),
+    Kind("socket timeout", "socket.setdefaulttimeout(5)", "socket.getdefaulttimeout()", imports="import socket", edits=False),
+    Kind("time zone", "os.environ['TZ'] = 'EST5'\ntime.tzset()", "time.tzname", imports="import time", edits=False),
+    Kind("start method", "multiprocessing.set_start_method('spawn')", "multiprocessing.get_start_method(allow_none=True)", imports="import multiprocessing", edits=False),
+    Kind("type of files", "mimetypes.add_type('x/y', '.xy')", "mimetypes.guess_type('a.xy')[0]", imports="import mimetypes", edits=False),
+    Kind("csv dialect", "csv.register_dialect('mine', delimiter=';')", "csv.list_dialects()", imports="import csv", edits=False),
+    Kind("copyreg", "copyreg.pickle(helper.Thing, lambda t: (helper.Thing, ()))", "helper.Thing in copyreg.dispatch_table", _CLASS, imports="import copyreg", edits=False),
     Kind("sqlite adapter", "sqlite3.register_adapter(helper.Thing, str)", "(helper.Thing, sqlite3.PrepareProtocol) in sqlite3.adapters", _CLASS,
-         imports="import sqlite3"),
+         imports="import sqlite3", edits=False),
     Kind("patch started", "from unittest import mock\nmock.patch('json.dumps', return_value='fake').start()", "json.dumps(1)", imports="import json"),
-    Kind("patched dictionary", "from unittest import mock\nmock.patch.dict(helper.TABLE, a=1).start()", "helper.TABLE", "TABLE = {}\n"),
+    Kind("patched dictionary", "from unittest import mock\nmock.patch.dict(helper.TABLE, a=1).start()", "helper.TABLE", "TABLE = {}\n", edits=False),
     Kind("monkey patch by hand", "pytest.MonkeyPatch().setattr(json, 'dumps', str)", "json.dumps('x')", imports="import json"),
     Kind("attribute of the library's class", "json.JSONEncoder.default = lambda self, o: 'any'", "json.dumps(0) and json.JSONEncoder().default(1)", imports="import json",
-         other="import json\ndef test_b(): print('state:', json.dumps(object()))\n"),
-    Kind("attribute of unittest", "unittest.TestCase.maxDiff = None", "unittest.TestCase.maxDiff", imports="import unittest"),
-    Kind("namespace of XML", "ET.register_namespace('mine', 'urn:x')", "'urn:x' in ET._namespace_map", imports="import xml.etree.ElementTree as ET"),
-    Kind("archive format", "shutil.register_archive_format('mine', print)", "[n for n, _ in shutil.get_archive_formats() if n == 'mine']", imports="import shutil"),
-    Kind("memory traced", "tracemalloc.start()", "tracemalloc.is_tracing()", imports="import tracemalloc"),
+         other="import json\ndef test_b(): print('state:', json.dumps(object()))\n", edits=False),
+    Kind("attribute of unittest", "unittest.TestCase.maxDiff = None", "unittest.TestCase.maxDiff", imports="import unittest", edits=False),
+    Kind("namespace of XML", "ET.register_namespace('mine', 'urn:x')", "'urn:x' in ET._namespace_map", imports="import xml.etree.ElementTree as ET", edits=False),
+    Kind("archive format", "shutil.register_archive_format('mine', print)", "[n for n, _ in shutil.get_archive_formats() if n == 'mine']", imports="import shutil", edits=False),
+    Kind("memory traced", "tracemalloc.start()", "tracemalloc.is_tracing()", imports="import tracemalloc", edits=False),
     Kind("limit of open files", "resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
-         "resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200", imports="import resource"),
-    Kind("digits of integers", "sys.set_int_max_str_digits(5000)", "sys.get_int_max_str_digits()", since=(3, 11)),
+         "resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200", imports="import resource", edits=False),
+    Kind("digits of integers", "sys.set_int_max_str_digits(5000)", "sys.get_int_max_str_digits()", since=(3, 11), edits=False),
     Kind("event loop policy", "class P(asyncio.DefaultEventLoopPolicy): pass\nasyncio.set_event_loop_policy(P())",
-         "type(asyncio.get_event_loop_policy()).__name__", imports="import asyncio"),
+         "type(asyncio.get_event_loop_policy()).__name__", imports="import asyncio", edits=False),
 ]  # fmt: skip
 
 KINDS: Sequence[Kind] = [*PATHS, *MODULES, *REGISTRIES, *PROCESS]

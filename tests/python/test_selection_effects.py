@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from effects import KINDS, Kind
+from effects import KINDS, MORE, Kind
 from harness import Project, Result
 from running import Running
 from staleness import Seen, look, must_be
@@ -94,5 +94,5 @@ def test_parts_come_first(shared_project: Project, folder: Path, kind: Kind) -> 
     """Nothing has been collected before a part is."""
     pair = Pair(shared_project, folder)
     pair.write(kind.project(), "written")
-    for args in ("test_b.py", "test_a.py", "test_b.py::test_b", "", "test_b.py test_a.py", "test_b.py"):
+    for args in (*MORE, "", *reversed(MORE)):
         pair.run(args)
