@@ -14,7 +14,15 @@ EFFECT = "# effect"
 """The end of a line, of any file, that an edit may take away."""
 
 SELECTIONS = ("test_b.py", "test_a.py", "test_b.py test_a.py")
-MORE = ("test_b.py", "test_b.py::test_b", "-k test_b", "test_a.py", "test_b.py test_a.py", "--ignore test_a.py", "--deselect test_a.py")
+MORE = (
+    "test_b.py",
+    "test_b.py::test_b",
+    "-k test_b",
+    "test_a.py",
+    "test_b.py test_a.py",
+    "--ignore test_a.py",
+    "--deselect test_a.py",
+)
 
 
 @dataclass(frozen=True)
@@ -226,11 +234,15 @@ MODULES = [
         files={"pkg/__init__.py": "", "pkg/inner/__init__.py": "", "pkg/inner/part.py": ""},
     ),
     Kind("module of the library", "import colorsys", "'colorsys' in sys.modules"),
-    Kind(
-        "module of the project", "import rare", "'rare' in sys.modules", files={"rare.py": "VALUE = 1\n"}
-    ),
+    Kind("module of the project", "import rare", "'rare' in sys.modules", files={"rare.py": "VALUE = 1\n"}),
     Kind("module by importlib", "import importlib; importlib.import_module('colorsys')", "'colorsys' in sys.modules"),
-    Kind("module by __import__", "__import__('registers')", SEEN, NAMES, files={"registers.py": "import helper\nhelper.note('r')\n"}),
+    Kind(
+        "module by __import__",
+        "__import__('registers')",
+        SEEN,
+        NAMES,
+        files={"registers.py": "import helper\nhelper.note('r')\n"},
+    ),
     Kind("module deleted", "del sys.modules['helper']", "helper.NUMBER", _NUMBERED),
     Kind("module popped", "sys.modules.pop('helper', None)", "helper.NUMBER", _NUMBERED),
     Kind("module reloaded", "import importlib; importlib.reload(helper)", "helper.NUMBER", _NUMBERED),
@@ -245,7 +257,13 @@ MODULES = [
         },
         selections=("test_b.py", "a", "a/test_in.py::test_in", "test_b.py a", "a test_b.py", "-k test_b"),
     ),
-    Kind("star import", "from registers import *", SEEN, NAMES, files={"registers.py": "import helper\nhelper.note('star')\n"}),
+    Kind(
+        "star import",
+        "from registers import *",
+        SEEN,
+        NAMES,
+        files={"registers.py": "import helper\nhelper.note('star')\n"},
+    ),
     Kind(
         "star import that reads",
         "from lazy import *",
@@ -283,7 +301,12 @@ MODULES = [
             "thing = Lazy()\n"
         },
     ),
-    Kind("another test module", "import test_b\ntest_b.NAMES.append('a')", "1", other="NAMES = []\ndef test_b(): print('state:', NAMES)\n"),
+    Kind(
+        "another test module",
+        "import test_b\ntest_b.NAMES.append('a')",
+        "1",
+        other="NAMES = []\ndef test_b(): print('state:', NAMES)\n",
+    ),
     Kind("itself in another's place", "sys.modules['gpio'] = sys.modules[__name__]", "'gpio' in sys.modules"),
     Kind(
         "rewritten assertions",

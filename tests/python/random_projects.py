@@ -78,7 +78,7 @@ WAYS = ["in place", "by renaming", "with the old time", "all anew", "without byt
 def usable(kind: Kind) -> bool:
     """Is its effect in one place, and seen without changing anything that another test sees?"""
     elsewhere = any("conftest" in name or "/test_" in name for name in kind.files)
-    return bool(kind.effect) and kind.runs_here and not (kind.other or kind.alike or elsewhere or "libmod" in kind.see and kind not in PATHS)
+    return bool(kind.effect) and kind.runs_here and not (kind.other or kind.alike or elsewhere)
 
 
 class Tree:

@@ -140,8 +140,7 @@ def show(history: list[Command]) -> str:
     lines = []
     before: dict[str, str] = {}
     for command in history:
-        for name in sorted(before.keys() - command.files.keys()):
-            lines.append(f"---- {name} is deleted")
+        lines += [f"---- {name} is deleted" for name in sorted(before.keys() - command.files.keys())]
         for name, text in command.files.items():
             if before.get(name) != text:
                 lines += [f"---- {name}, written {command.way}", text.rstrip("\n")]
@@ -178,8 +177,10 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=12, help="rounds of a project before the next one (default: 12)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first project (default: the time)")
     parser.add_argument("--jobs", type=int, default=1, help="projects at a time (default: 1)")
-    parser.add_argument("--shrink", type=float, default=120, metavar="SECONDS", help="look for a smaller one (default: 120)")
-    parser.add_argument("--go-on", action="store_true", help="do not stop at the first seed that differs")
+    parser.add_argument(
+        "--shrink", type=float, default=120, metavar="SECONDS", help="look for a smaller one (default: 120)"
+    )
+    parser.add_argument("--go-on", action="store_true", help="do not stop at the first project that differs")
     options = parser.parse_args()
     seeds = range(options.seed, options.seed + -(-options.rounds // options.each))
     done = bad = 0

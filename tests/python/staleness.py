@@ -182,14 +182,12 @@ def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
     reads_cache = any(word in ("--lf", "--ff", "--nf", "--sw") for word in words)
     seen: list[tuple[str, Result, Seen]] = []
     if reads_cache:
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(cache, kept)
+        _copy(cache, kept)
     started: list[tuple[str, tuple[str, ...], Running]] = []
     for who in ("rpytest", "rpytest again", "pytest"):
         if reads_cache:
             # Each run rewrites what the next one would be selected by.
-            shutil.rmtree(cache)
-            shutil.copytree(kept, cache)
+            _copy(kept, cache)
         started.append((who, *_start(scene, who, words)))
         if who == "rpytest" or reads_cache:
             # The other two only look at what is there: they may run at the same time.
@@ -201,6 +199,13 @@ def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
     for who, result, view in ours:
         must_be(wanted, view, f"{who} differs {where}", result, reference, scene.project)
     return wanted
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Make `place` what `folder` is; nothing, if that does not exist yet."""
+    shutil.rmtree(place, ignore_errors=True)
+    if folder.exists():
+        shutil.copytree(folder, place)
 
 
 def look(result: Result, ours: bool) -> Seen:

@@ -1,4 +1,4 @@
-"""Runs the commands of `suites.py`, and judges an outcome that differs from pytest's."""
+"""Runs the commands of `real_suites.py`, and judges an outcome that differs from pytest's."""
 
 from __future__ import annotations
 
@@ -61,7 +61,12 @@ class Place:
         # Not a pipe: a process that is left would hold it open.
         with tempfile.TemporaryFile(dir=self.scratch) as output:
             process = subprocess.Popen(
-                command, cwd=self.root, env=self._env(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                command,
+                cwd=self.root,
+                env=self._env(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
             try:
                 status = process.wait(PATIENCE_SECONDS)
@@ -141,7 +146,7 @@ class Reference:
         # Its name holds a time, a path: pytest has others of its function in each run.
         name = id.partition("[")[0]
         of_function = {frozenset(id for id, _ in run.outcomes if id.partition("[")[0] == name) for run in self.runs}
-        return "[" in id and not ran.of(id) == self.first.of(id) and len(of_function) > 1 and self.first.of(id) == []
+        return "[" in id and not self.first.of(id) and bool(ran.of(id)) and len(of_function) > 1
 
 
 def way(text: str) -> str:

@@ -1,7 +1,7 @@
 """Run real suites from source distributions; compare every outcome with plain pytest's.
 
-    python tests/suites/suites.py --cache DIR --repeat 20           # all; hours
-    python tests/suites/suites.py --only click --only flask --repeat 1 --workers 2
+    python tests/suites/real_suites.py --cache DIR --repeat 20           # all; hours
+    python tests/suites/real_suites.py --only click --only flask --repeat 1 --workers 2
 
 Each suite has an environment of its own (below DIR, made once; ``--prepare`` does only that), with the rpytest of this tree. With each number of
 workers it is run whole, cold and warm, then by file, by single test and whole again. What differs from pytest is asked of pytest and pytest-xdist a
@@ -123,7 +123,11 @@ class Trial:
         if wrong and self.options.keep:
             self.options.keep.mkdir(parents=True, exist_ok=True)
             kept = self.options.keep / f"{self.suite.name}-{self.verdict.runs}.txt"
-            kept.write_text(f"{what} {args}\n" + "\n".join(wrong) + f"\n\n{ran.text}\n---- pytest\n{self._references[key].first.text}")
+            kept.write_text(
+                f"{what} {args}\n"
+                + "\n".join(wrong)
+                + f"\n\n{ran.text}\n---- pytest\n{self._references[key].first.text}"
+            )
         self.verdict.unstable = sorted({*self.verdict.unstable, *unstable})
         return ran
 
@@ -137,7 +141,7 @@ class Trial:
 
     def ways(self, ids: list[str]) -> None:
         """In how many modules a test is run the fast way."""
-        first = {}
+        first: dict[str, str] = {}
         for id in ids:
             first.setdefault(id.partition("::")[0], id)
         self.place.run("rpytest", "-n2", *self.suite.args)
@@ -161,7 +165,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, help="where environments are kept (default: as for tests/plugins)")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this suite; may be repeated")
-    parser.add_argument("--prepare", action="store_true", help="make the environments, run nothing but pytest's collection")
+    parser.add_argument(
+        "--prepare", action="store_true", help="make the environments, run nothing but pytest's collection"
+    )
     parser.add_argument("--repeat", type=int, default=1, help="turns of each suite (default: 1)")
     parser.add_argument("--workers", type=int, action="append", help="numbers of workers (default: 2 and 4)")
     parser.add_argument("--parts", type=int, default=3, help="files, and single tests, in each turn (default: 3)")
@@ -214,10 +220,13 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
         if options.prepare:
             ran = place.run("pytest", "-p", "no:xdist", "-q", *suite.args)
             seen = sum(ran.outcomes.values())
-            bad = sum(1 for _, outcome in ran.outcomes if "failed" in outcome or "error" in outcome)
+            bad = sum(1 for _, outcome in ran.outcomes if {"failed", "error"} & set(outcome.split("+")))
             last = ran.text.strip().splitlines()[-1] if ran.text.strip() else ""
             problem = "" if seen and ran.status in (0, 1) else f"pytest ends with {ran.status}: {last}"
-            print(f"  {suite.name}: {seen} tests, {bad} fail, status {ran.status}, {ran.seconds:.1f} s: {last}", flush=True)
+            print(
+                f"  {suite.name}: {seen} tests, {bad} fail, status {ran.status}, {ran.seconds:.1f} s: {last}",
+                flush=True,
+            )
             return Verdict(suite.name, tests=seen, pytest_seconds=ran.seconds, problem=problem)
         return Trial(suite, place, options).run()
     finally:
@@ -225,7 +234,9 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
             place.close()
 
 
-HEAD = f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"
+HEAD = (
+    f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"
+)
 
 
 def line(verdict: Verdict) -> str:
