@@ -73,6 +73,11 @@ def ran(status: int = 0, **outcomes: str) -> Ran:
     return Ran(status, Counter(dict.fromkeys(outcomes.items(), 1)), 1.0, "")
 
 
+def of_time(time: int) -> Ran:
+    outcomes: dict[str, Any] = {f"t[{time}]": "passed"}
+    return ran(**outcomes)
+
+
 class Scripted:
     """A place where pytest says these things, one after the other."""
 
@@ -101,7 +106,7 @@ SAME = ran(a="passed", b="skipped")
         ([SAME, ran(a="failed", b="skipped"), SAME], ran(a="error", b="skipped"), 0, ["a"]),
         ([SAME, ran(a="failed", b="skipped"), SAME], ran(a="error", b="passed"), 1, ["a"]),
         # A name with the time in it is another one in each run.
-        ([ran(**{"t[1]": "passed"}), ran(**{"t[2]": "passed"})], ran(**{"t[3]": "passed"}), 0, ["t[1]", "t[3]"]),
+        ([of_time(1), of_time(2)], of_time(3), 0, ["t[1]", "t[3]"]),
     ],
 )  # fmt: skip
 def test_a_difference_is_one_if_pytest_never_says_it(
