@@ -183,7 +183,7 @@ class Configured:
             _process.leave(0)
         restart_capture(config)
         role.dependencies.begin_again(began)
-        _looks.looks.active = True
+        _looks.resume(config)
         announce_process(role.conn, "collecting")
         self._start_controller()
 

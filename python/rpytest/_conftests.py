@@ -87,7 +87,7 @@ class Conftests:
 
     def imported(self) -> Iterator[tuple[str, Any]]:
         """Names and modules of those that the selection asked about last would load, those of outer folders first."""
-        for path, module in sorted(self._modules.items()):
+        for path, module in sorted(self._modules.items(), key=lambda item: (len(item[0].parts), item[0])):
             if path.parent in self.loaded:
                 yield module.__name__, module
 

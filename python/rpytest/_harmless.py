@@ -78,6 +78,7 @@ READING = names(
 STORING = names(
     """
     contextlib.nullcontext dataclasses.field functools.partial pytest.param pytest.raises
+    typing.TypeVar
     """
 )
 
@@ -170,8 +171,9 @@ GIVEN_NAMES = names("__name__ __file__ __doc__ __package__ __debug__")
 #: Special methods that Python or pytest may call while a class is made, collected or compared.
 HOOKS_OF_CLASSES = names(
     """
-    __class__ __class_getitem__ __dir__ __getattr__ __getattribute__ __init_subclass__
-    __instancecheck__ __new__ __prepare__ __set_name__ __subclasscheck__ __subclasshook__
+    __class__ __class_getitem__ __del__ __delattr__ __dir__ __get__ __getattr__ __getattribute__
+    __init_subclass__ __instancecheck__ __new__ __prepare__ __set_name__ __setattr__
+    __subclasscheck__ __subclasshook__ _generate_next_value_ _missing_
     """
 )
 
@@ -274,9 +276,10 @@ def is_benign(value: Any) -> bool:
     for held in map(CLASS_CONTENTS, kind.__mro__[:-1]):
         if held.get("__module__") in ("builtins", "enum", "functools", "types"):
             continue
-        if not held.keys().isdisjoint(("__getattr__", "__getattribute__", "__class__", "__test__", "__name__")):
-            if kind.__module__ not in sys.stdlib_module_names or kind.__module__ == "unittest.mock":
-                return False
+        answers = ("__getattr__", "__getattribute__", "__class__", "__test__", "__name__")
+        is_known = kind.__module__ in sys.stdlib_module_names and kind.__module__ != "unittest.mock"
+        if not is_known and not held.keys().isdisjoint(answers):
+            return False
         if issubclass(kind, enum.Enum) and not held.keys().isdisjoint(("__str__", "__format__")):
             return False
     return True

@@ -79,9 +79,10 @@ def _join(one: _Value, other: _Value) -> _Value:
         return one
     if "foreign" in (one.role, other.role):
         return _REFERENCE
-    if one.name is None and other.name is None and one.own is None and other.own is None:
-        if one.role == other.role or _Kind.REFERENCE not in (one.kind, other.kind):
-            return _Value(max(one.kind, other.kind), role=one.role if one.role == other.role else None)
+    if any(each is not None for each in (one.name, other.name, one.own, other.own)):
+        return _REFERENCE
+    if one.role == other.role or _Kind.REFERENCE not in (one.kind, other.kind):
+        return _Value(max(one.kind, other.kind), role=one.role if one.role == other.role else None)
     return _REFERENCE
 
 
@@ -421,9 +422,9 @@ class _Interpreter:
             if own is not None and own.own is not None and function.attr in ("setter", "getter", "deleter"):
                 return
         name = self._full_name(function, scopes)
-        if name is None and isinstance(function, ast.Name):
-            if self._look_up(function.id, scopes) is None and function.id in _harmless.BUILTIN_DECORATORS:
-                return
+        is_unknown = isinstance(function, ast.Name) and self._look_up(function.id, scopes) is None
+        if is_unknown and ast.unparse(function) in _harmless.BUILTIN_DECORATORS:
+            return
         value = self._expression(node, scopes) if _harmless.is_mark(name) or name is None else None
         if value is not None and value.role == "mark":
             return
@@ -449,12 +450,16 @@ class _Interpreter:
             self._base(base, scopes, is_test_class)
         inner: dict[str, _Value] = {"__qualname__": _PLAIN, "__module__": _PLAIN}
         self._statements(node.body, [*scopes, inner])
+        is_enum = any((self._full_name(base, scopes) or "").startswith("enum.") for base in node.bases)
         for name, value in inner.items():
+            if is_enum and name in ("__init__", "__eq__", "__hash__"):
+                # Called for each member when the class is made.
+                raise MayLeaveTraces(f"has an enumeration with `{name}`")
             if name in _harmless.HOOKS_OF_CLASSES:
                 raise MayLeaveTraces(f"has a class with `{name}`")
-            if value.kind is _Kind.REFERENCE and value.own is None and value.role is None:
-                if value.name is None or not _harmless.has_no_owner(_harmless.resolve(value.name)):
-                    raise MayLeaveTraces(f"gives the class `{node.name}` the attribute `{name}`")
+            is_foreign = value.kind is _Kind.REFERENCE and value.own is None and value.role is None
+            if is_foreign and not (value.name and _harmless.has_no_owner(_harmless.resolve(value.name))):
+                raise MayLeaveTraces(f"gives the class `{node.name}` the attribute `{name}`")
         if is_test_class or any(self._is_of_unittest(base, scopes) for base in node.bases):
             for part in node.body:
                 if isinstance(part, _harmless.FUNCTIONS) and any(_is_property(each) for each in part.decorator_list):
@@ -498,9 +503,9 @@ class _Interpreter:
                 for side in (node.left, node.right):
                     self._annotation(side, scopes)
                     name = self._full_name(side, scopes)
-                    if name is not None and name.partition(".")[0] not in _harmless.GENERIC_ROOTS:
-                        if type(_harmless.resolve(name)) is not type:
-                            raise MayLeaveTraces("has an annotation that is computed")
+                    is_hint = name is None or name.partition(".")[0] in _harmless.GENERIC_ROOTS
+                    if name is not None and not is_hint and type(_harmless.resolve(name)) is not type:
+                        raise MayLeaveTraces("has an annotation that is computed")
                 return
             case ast.Subscript():
                 name = self._full_name(node.value, scopes)
@@ -609,9 +614,11 @@ class _Interpreter:
                     self._plain(each, scopes, "hashes")
                 return _PLAIN
             case ast.Dict():
-                for key in node.keys:
+                for key, held in zip(node.keys, node.values, strict=True):
                     if key is not None:
                         self._plain(key, scopes, "hashes")
+                    else:
+                        self._iterable(held, scopes)
                 return self._collection(node.values, scopes)
             case ast.BinOp():
                 return self._operation(node, scopes)
@@ -705,11 +712,11 @@ class _Interpreter:
             return _PLAIN
         if self._known(node, scopes) is not None:
             return _PLAIN
-        if len(sides) == 2 and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            if self._full_name(sides[1], scopes) == "os.environ":
-                self._plain(sides[0], scopes, "looks for")
-                self._read("the environment")
-                return _PLAIN
+        is_member = len(sides) == 2 and isinstance(node.ops[0], (ast.In, ast.NotIn))
+        if is_member and self._full_name(sides[1], scopes) == "os.environ":
+            self._plain(sides[0], scopes, "looks for")
+            self._read("the environment")
+            return _PLAIN
         for side in sides:
             self._plain(side, scopes, "compares")
         return _PLAIN

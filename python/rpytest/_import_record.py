@@ -12,6 +12,8 @@ the left-out modules out of `sys.modules`, and their folders off `sys.path`.
 from __future__ import annotations
 
 import ast
+import glob
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -207,9 +209,12 @@ class ImportRecord:
             whole, part = self._order(self.executed), self._order(selected, changed)
         except MayLeaveTraces as reason:
             return str(reason)
-        if whole != part:
-            name = next((each for each, other in zip([*whole, ""], [*part, ""], strict=False) if each != other), "")
-            return f"`{name or part[len(whole)]}` is imported by a left-out module, or at another moment"
+        for name, other in itertools.zip_longest(whole, part):
+            if name != other:
+                return f"`{name or other}` is imported by a left-out module, or at another moment"
+            folders = {*whole[name], *part[name]} - set(self._given_path)
+            if whole[name] != part[name] and _is_in(name, folders):
+                return f"`{name}` is found by the order in which folders come to `sys.path`"
         return self._named_elsewhere() or self._path_obstacle(selected)
 
     def _shown(self, path: Path) -> str:
@@ -218,12 +223,18 @@ class ImportRecord:
         except ValueError:
             return str(path)
 
-    def _order(self, entries: Iterable[Executed], changed: Mapping[Path, ImportEffects] | None = None) -> list[str]:
-        """The other modules that these execute when they are imported one after the other."""
+    def _order(
+        self, entries: Iterable[Executed], changed: Mapping[Path, ImportEffects] | None = None
+    ) -> dict[str, list[str]]:
+        """The other modules that these execute when they are imported one after the other, in their
+        order, each with `sys.path` as it is then.
+        """
         own = {entry.name for entry in self.executed}
-        found: dict[str, None] = {}
+        found: dict[str, list[str]] = {}
+        path = list(self._given_path)
         for entry in entries:
             before = len(found)
+            path = self._path_with(path, entry)
             effects = (changed or {}).get(entry.path) or self._effects.get(entry.path)
             if not isinstance(effects, ImportEffects):
                 raise MayLeaveTraces(f"{self._shown(entry.path)} {effects or 'is not known'}")
@@ -236,11 +247,11 @@ class ImportRecord:
                         raise MayLeaveTraces(f"{self._shown(entry.path)} imports the test module `{name}`")
                     if target in effects.conditional:
                         raise MayLeaveTraces(f"{self._shown(entry.path)} imports `{target}` under a condition")
-                    found[name] = None
+                    found[name] = path
             extra = set(entry.brought) - {entry.name} - {name for name in ancestors if self._is_empty(name)}
             if len(found) == before and extra - found.keys() and not changed:
                 raise MayLeaveTraces(f"{self._shown(entry.path)} brings `{min(extra)}` in a way of its own")
-        return list(found)
+        return found
 
     def _is_empty(self, name: str) -> bool:
         """Whether a package has no statements: it may be there or not, nothing is executed."""
@@ -282,14 +293,18 @@ class ImportRecord:
 
     def path_of(self, entries: Iterable[Executed]) -> list[str]:
         """`sys.path` when only these have been imported, by pytest's rules for its import modes."""
-        mode = self._config.getoption("importmode")
         path = list(self._given_path)
         for entry in entries:
-            root = _imports.root_of(entry.path)
-            if mode == "prepend" and (not path or path[0] != root):
-                path.insert(0, root)
-            elif mode == "append" and root not in path:
-                path.append(root)
+            path = self._path_with(path, entry)
+        return path
+
+    def _path_with(self, path: list[str], entry: Executed) -> list[str]:
+        mode = self._config.getoption("importmode")
+        root = _imports.root_of(entry.path)
+        if mode == "prepend" and path[:1] != [root]:
+            return [root, *path]
+        if mode == "append" and root not in path:
+            return [*path, root]
         return path
 
     def leave_out(self, selected: Sequence[Executed]) -> None:
@@ -355,6 +370,15 @@ def _parents(name: str) -> Iterator[str]:
     parts = name.split(".")
     for end in range(1, len(parts)):
         yield ".".join(parts[:end])
+
+
+def _is_in(name: str, folders: Iterable[str]) -> bool:
+    """Whether a top-level module of this name may be found in one of the folders."""
+    top = name.partition(".")[0]
+    return any(
+        os.path.isdir(os.path.join(folder, top)) or glob.glob(os.path.join(glob.escape(folder), f"{top}.*"))
+        for folder in folders
+    )
 
 
 def _has_no_statements(module: ModuleType | None) -> bool:

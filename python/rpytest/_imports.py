@@ -47,9 +47,8 @@ def imported(file: str, module: str) -> frozenset[str] | None:
             if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
                 return None
             names.add(first.value)
-        elif isinstance(node, ast.Attribute) and node.attr == "modules":
-            if isinstance(node.value, ast.Name) and node.value.id == "sys":
-                return None
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.modules":
+            return None
     return frozenset(names)
 
 

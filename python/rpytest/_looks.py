@@ -166,6 +166,13 @@ def watch_arguments(config: pytest.Config) -> None:
     config.__class__ = Config
 
 
+def resume(config: pytest.Config) -> None:
+    """Notice again who reads the options, in a fork that has taken those of another command line over."""
+    looks.active = True
+    object.__setattr__(config.invocation_params, "__class__", _Invocation)
+    sys.argv = Arguments(sys.argv)
+
+
 def end(config: pytest.Config) -> None:
     """The tests are known: nothing is noticed any more, and nothing is left that would have to."""
     if not looks.active:
