@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
 from rpytest import _longrepr, _record
@@ -40,12 +39,7 @@ class Summary:
 
     def restart_clock(self) -> None:
         """Let the duration in the final line begin now (a reused session was started long ago)."""
-        reporter: Any = self.terminal.reporter
-        if reporter is not None:
-            # pytest before 8.4 had plain times.
-            clock = getattr(timing, "Instant", None)
-            name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
-            setattr(reporter, name, clock() if clock is not None else timing.time())
+        self.terminal.restart_clock()
 
     def crashed(self, message: Message, stack: str, kept: bytes, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
