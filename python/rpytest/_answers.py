@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from _pytest import tmpdir
 from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _debug
+from rpytest import _debug, _suspects
 from rpytest._collected import Collected
 from rpytest._encode import Encoder
 from rpytest._reporter import Summary
@@ -59,6 +59,7 @@ class LocalAnswers:
         self.summary.replay(memoryview(bodies), cache_only)
         if cache_only:
             return int(message["status"]), ""
+        _suspects.tell(self.collected.config, message)
         self.summary.add_deselected(int(message.get("elsewhere") or 0))
         return self.summary.text(
             int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")

@@ -81,6 +81,7 @@ RUNNING = frozenset(
         "distload",
         "loadscopereorder",
         "maxprocesses",
+        "maxschedchunk",
         "maxworkerrestart",
         "numprocesses",
         "rpytest_order",
@@ -244,7 +245,9 @@ def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any],
     held.args, held.args_source = args, source
     params = config.invocation_params
     held.invocation_params = pytest.Config.InvocationParams(args=tuple(argv), plugins=params.plugins, dir=params.dir)
+    _looks.looks.settle()
     sys.argv = [sys.argv[0], *argv]
+    _looks.looks.replace(sys.argv)
 
 
 def anchors(config: pytest.Config, args: Sequence[str]) -> set[Path]:

@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _adopt, _arguments, _looks, _process, _wire
@@ -178,9 +179,7 @@ class Configured:
         try:
             self._adopt(request)
         except Declined as declined:
-            with contextlib.suppress(_wire.Closed):
-                _wire.send(control, {"ev": "unsuited", "reason": str(declined)})
-            _process.leave(0)
+            self._refuse(str(declined))
         restart_capture(config)
         role.dependencies.begin_again(began)
         _looks.resume(config)
@@ -219,21 +218,23 @@ class Configured:
         except Ended as ended:
             finish_plain(role.conn, role.control, ended.status)
         except Died:
-            with contextlib.suppress(_wire.Closed):
-                reason = "the process that starts its controllers died"
-                _wire.send(role.control, {"ev": "unsuited", "reason": reason})
-            _process.leave(0)
+            self._refuse("the process that starts its controllers died")
         except _wire.Closed:
             _process.leave(1)
         finally:
             _wire.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
         if key is not None:
-            client.give_up()
-            with contextlib.suppress(_wire.Closed):
-                reason = f"`config.workerinput[{key!r}]` is another value"
-                _wire.send(role.control, {"ev": "unsuited", "reason": reason})
-            _process.leave(0)
+            # Its hooks have run: whoever serves the run goes on with it.
+            controller, handed = controllers.hand_over()
+            self._refuse(f"`config.workerinput[{key!r}]` is another value", controller, handed)
+
+    def _refuse(self, reason: str, controller: Message | None = None, fds: Sequence[int] = ()) -> NoReturn:
+        """Leave the run to another session."""
+        with contextlib.suppress(_wire.Closed):
+            message: Message = {"ev": "unsuited", "reason": reason, "controller": controller}
+            _wire.send(self.role.control, message, list(fds))
+        _process.leave(0)
 
 
 def _conftests(config: pytest.Config, args: list[str]) -> set[str]:

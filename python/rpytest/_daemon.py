@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from rpytest import __version__, _frozen, _process, _wire
+from rpytest import __version__, _coverage, _frozen, _process, _wire
 from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
@@ -234,6 +234,8 @@ def main() -> NoReturn:
         # From `python -c`: the daemon has no directory of its own.
         del sys.path[0]
     _process.remember_exit_functions()
+    if options.once:
+        _coverage.begin()
     _preload(conn)
     listener = Listener(options.socket) if options.socket and not options.once else None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -251,6 +253,7 @@ def main() -> NoReturn:
         daemon.preloads.close()
     # For one run the command line waits for this process, and so for all below it.
     _wait_for_children(float("inf") if options.once else 5)
+    _coverage.finish()
     sys.exit(0)
 
 

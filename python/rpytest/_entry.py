@@ -28,10 +28,11 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     importlib.invalidate_caches()
     _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
-    # As for a console script: the folder of the program; as for `python -m`: the current one.
-    sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
+    # As for a console script: the folder of the program; as for `python -m`: the current one; neither with `-P` and `-I`.
     if request.get("cwd_on_path"):
-        sys.path[0] = os.getcwd()
+        sys.path.insert(0, os.getcwd())
+    elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path.insert(0, os.path.dirname(request["prog"]))
     _xdist.install()
     announce_process(conn, "collecting")
 

@@ -13,8 +13,9 @@ import io
 import weakref
 from typing import Any, Protocol
 
-#: The function as it was: without the objects that are frozen.
+#: The functions as they were: without the objects that are frozen.
 get_objects = gc.get_objects
+get_referrers = gc.get_referrers
 
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
@@ -67,7 +68,6 @@ def _return() -> None:
 
 def install() -> None:
     """In the process that all others are forked from, before anything of the project runs."""
-    get_referrers = gc.get_referrers
 
     @functools.wraps(get_objects)
     def objects(*args: Any, **kwargs: Any) -> list[Any]:

@@ -314,6 +314,9 @@ class Host:
             for test, _, kind, slot, incarnation, _ in split_bodies(memoryview(bodies))
             if kind == _record.TEST
         }
+        if self.shared is not None and message["status"] != 0:
+            # Of tests that have failed; before the finalizers, which say what they have to say themselves.
+            message["suspects"] = self.shared.suspects(bodies)
         records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
         os.close(fd)
         for test, body in records:

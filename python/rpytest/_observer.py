@@ -9,7 +9,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -63,6 +63,8 @@ class Observer:
         self.glances = Glances(self.written)
         #: What was done that has to happen in every run, if anything.
         self.per_run: str | None = None
+        #: Told of what is about to be done that each worker may have to do for itself; it need not return.
+        self.before_effect: Callable[[str, tuple[Any, ...]], None] | None = None
         #: When it began to observe, in nanoseconds since the epoch.
         self.started_ns = 0
         self._watching = False
@@ -84,6 +86,13 @@ class Observer:
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._watching:
             return
+        if (
+            self.before_effect is not None
+            and event in _perrun.STARTING_EVENTS
+            and not _process.is_own_fork()
+            and not (event in STARTING and self.asks_the_system(args[1]))
+        ):
+            self.before_effect(event, args)
         if event == "open":
             file = opened(args)
             if file is not None:

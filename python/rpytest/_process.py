@@ -19,9 +19,9 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
-from rpytest import _frozen, _seeds
+from rpytest import _coverage, _frozen, _seeds
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -29,8 +29,15 @@ _F = TypeVar("_F", bound=Callable[..., object])
 #: reference to a generator or an object with ``__del__`` would run the very clean-up that belongs to that process.
 _kept: list[object] = []
 
-#: `os._exit`, bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
-leave = os._exit
+#: Bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
+_exit = os._exit
+
+
+def leave(status: int) -> NoReturn:
+    """End this process at once, as `os._exit` does, which coverage.py would not notice."""
+    _coverage.save()
+    _exit(status)
+
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
 NOISE = frozenset(
@@ -281,6 +288,8 @@ def run_exit_functions() -> None:
             util._exit_function()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
+    # A worker that has said goodbye may be killed.
+    _coverage.save()
     flush_streams()
 
 

@@ -205,8 +205,10 @@ class Selection:
 
     def hand_back(self, reason: str) -> NoReturn:
         """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
+        controller, handed = self._controller()
         try:
-            _wire.send(self.control, {"ev": "declined", "run": self.number, "reason": reason})
+            told = {"ev": "declined", "run": self.number, "reason": reason, "controller": controller}
+            _wire.send(self.control, told, handed)
         except (_wire.Closed, OSError):
             refuse(self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself")
         _process.leave(0)
@@ -246,7 +248,6 @@ class Selection:
             _wire.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
         if key is not None:
-            client.give_up()
             self.decline(f"`config.workerinput[{key!r}]` is another value")
         return None
 
@@ -255,11 +256,16 @@ class Selection:
         if self.waiting is not None:
             # As long as this process may be replaced by another one it says nothing.
             self.waiting.confirmed()
+        controller, handed = self._controller()
+        told = {"ev": "declined", "run": self.number, "reason": reason, "edited": self._is_of_edits}
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(
-                self.control, {"ev": "declined", "run": self.number, "reason": reason, "edited": self._is_of_edits}
-            )
+            _wire.send(self.control, {**told, "controller": controller}, handed)
         _process.leave(0)
+
+    def _controller(self) -> tuple[Message | None, list[int]]:
+        """The controller that is there for this run already: whoever takes the run goes on with it."""
+        controllers = self.role.controllers
+        return (None, []) if controllers is None else controllers.hand_over()
 
 
 def _is_measured() -> bool:

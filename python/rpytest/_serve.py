@@ -148,10 +148,13 @@ class Server:
         else:
             key = self.controllers.workerinput.differs(client.inputs[0])
             if key is not None:
-                client.give_up()
-                self.controllers.client = None
-                _wire.close_all(fds)
-                self._retire(f"`config.workerinput[{key!r}]` is another value")
+                # The session that follows goes on with this controller: its hooks have run.
+                controller, handed = self.controllers.hand_over()
+                reason = f"`config.workerinput[{key!r}]` is another value"
+                with contextlib.suppress(_wire.Closed):
+                    _wire.send(self.control, {"ev": "stale", "reason": reason, "controller": controller}, handed)
+                _wire.close_all([*fds, handed[-1]])
+                self._end()
             return True
         self._tell({"ev": "accepted"})
         with contextlib.suppress(_wire.Closed), _wire.adopt(fds[0]) as conn:

@@ -7,7 +7,6 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -21,6 +20,7 @@ from rpytest import (
     _held,
     _identity,
     _looks,
+    _perrun,
     _plugin,
     _process,
     _refusing,
@@ -81,6 +81,8 @@ class Session(Role):
         #: `--debug`: the file.
         self.debug: str | None = None
         self.controllers: Controllers | None = None
+        #: A controller that another process has started for the first run.
+        self.handed_over: tuple[Message, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
         self.inside = _steps.folders()
@@ -136,6 +138,7 @@ class Session(Role):
         _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
+        self.dependencies.observer.before_effect = lambda event, args: self._before_effect(config, event, args)
         if method == "imported":
             self.dependencies.observer.per_run = "asked for"
         threads = _process.python_threads()
@@ -153,6 +156,10 @@ class Session(Role):
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
         _adapters.prepare_session(config, self.watch)
         self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early)
+        if self.handed_over is not None:
+            message, fds = self.handed_over
+            self.handed_over = None
+            self.controllers.go_on_with(Client.take_over(message, fds, self.conn.fileno()), str(message["uid"]))
         _plugin.become_worker_config(config, workerinput, self.watch)
         _looks.watch_arguments(config)
 
@@ -168,12 +175,11 @@ class Session(Role):
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:
         """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
-        if self.controllers is not None:
-            self.controllers.give_up()
+        controller, fds = self._handed_over()
         _process.run_exit_functions()
         with contextlib.suppress(_wire.Closed):
-            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names})
-        os._exit(0)
+            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names, "controller": controller}, fds)
+        _process.leave(0)
 
     def learned(self) -> Message:
         """Installed modules that were imported here, if the preload doesn't know of all of them."""
@@ -189,6 +195,9 @@ class Session(Role):
         if self.finder is not None:
             self.finder.settle()
         if self.controllers is not None:
+            if self.watch.reader is not None:
+                # Known before anything of the session has begun.
+                self._fall_back(self.watch.reader)
             self.controllers.settle(config, self.watch)
 
     def loop(self, session: pytest.Session) -> bool | None:
@@ -268,8 +277,7 @@ class Session(Role):
     def _fall_back(self, reason: str) -> NoReturn:
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
-        if self.controllers is not None:
-            self.controllers.give_up()
+        self.dependencies.observer.before_effect = None
         self.tell_dependencies()
         _process.run_exit_functions()
         if self.selection is not None:
@@ -277,7 +285,8 @@ class Session(Role):
         try:
             files = self.dependencies.project_files()
             known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
-            _wire.send(self.control, {"ev": "bare", **known, "files": files})
+            controller, fds = self._handed_over()
+            _wire.send(self.control, {"ev": "bare", **known, "files": files, "controller": controller}, fds)
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
             refuse(
@@ -286,6 +295,19 @@ class Session(Role):
                 "run it again; a new daemon starts by itself",
             )
         _process.leave(0)
+
+    def _handed_over(self) -> tuple[Message | None, list[int]]:
+        """The controller that is there for this run, for the process that goes on with the run in the place of this one."""
+        if self.controllers is not None:
+            return self.controllers.hand_over()
+        return self.handed_over or (None, [])
+
+    def _before_effect(self, config: pytest.Config, event: str, args: tuple[object, ...]) -> None:
+        """A hook at the session's start is about to do something that each worker is to do for itself, and to end for itself: nothing is done yet."""
+        if not self.has_collected and self.controller is None:
+            reason = _perrun.of_each_worker(config, event, args)
+            if reason is not None:
+                self._fall_back(reason)
 
     def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
@@ -344,14 +366,16 @@ def session_main(
     fds: list[int],
     is_kept: bool,
     preload: Preload | None = None,
+    controller: tuple[Message, list[int]] | None = None,
 ) -> NoReturn:
     """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
 
-    ``is_kept``: for more than one run.
+    ``is_kept``: for more than one run. ``controller``: one that is there already for this run.
     """
     dependencies = Dependencies()
     _process.keep_private(control)
     session = Session(control, conn, request, dependencies, is_kept)
+    session.handed_over = controller
     enter(request, fds, conn)
     if preload is not None:
         session.use(preload)

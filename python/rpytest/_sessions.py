@@ -106,13 +106,15 @@ class Sessions:
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        # Of what is there, nothing goes on with a controller that another session has started.
+        is_new = pending.controller is not None
         self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
         warm = next((warm for warm in self.warm.values() if warm.key == key), None)
-        if warm is not None:
+        if warm is not None and not is_new:
             # It finds out by itself whether anything it was made from has changed.
             self._hand_over(warm, pending)
             return
-        warm = self._trunk(pending)
+        warm = None if is_new else self._trunk(pending)
         if warm is not None:
             self._hand_over(warm, pending)
             return
@@ -159,7 +161,8 @@ class Sessions:
         reaper = None
         if pending.reason is not None:
             request = {**request, "afresh": pending.reason}
-        forked = self.preloads.session(request, theirs, pending.unsuited) if preloaded else None
+        is_plain = preloaded and pending.controller is None
+        forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
         if forked is not None:
             pid, pidfd, reaper = forked
             with contextlib.suppress(_wire.Closed):
@@ -170,7 +173,7 @@ class Sessions:
                 from rpytest._session import session_main
 
                 ours.close()
-                session_main(theirs, pending.conn, request, pending.fds, self.is_kept)
+                session_main(theirs, pending.conn, request, pending.fds, self.is_kept, controller=pending.controller)
 
             pid = self._fork(main, pending)
             pidfd = os.pidfd_open(pid)
@@ -194,7 +197,7 @@ class Sessions:
         def main() -> None:
             from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, known)
+            bare_main(pending.conn, pending.request, pending.fds, known, pending.controller)
 
         self._fork(main, pending)
         pending.close()
@@ -289,7 +292,12 @@ class Sessions:
         if warm.is_trunk:
             self._hear_trunk(warm, message, fds)
             return
-        _wire.close_all(fds)
+        controller = message.pop("controller", None)
+        if controller is not None and warm.pending:
+            # Of the run that it was to serve next.
+            warm.pending[0].keep(controller, fds)
+        else:
+            _wire.close_all(fds)
         match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
@@ -401,6 +409,9 @@ class Sessions:
             case "declined" if run is not None:
                 warm.pending.remove(run)
                 run.declined.add(warm.number)
+                if message.get("controller") is not None:
+                    run.keep(message["controller"], fds)
+                    fds = []
                 self.last_reason = run.reason = message["reason"]
                 log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
                 if message.get("edited"):

@@ -104,6 +104,15 @@ class Terminal:
             self.stream = current._tw._file
             current._tw._file = self.buffer
 
+    def restart_clock(self) -> None:
+        """Let the duration in pytest's final line begin now: a reused session was started long ago."""
+        reporter: Any = self.reporter
+        if reporter is not None:
+            # pytest before 8.4 had plain times.
+            clock = getattr(timing, "Instant", None)
+            name = "_session_start" if clock is not None else "_sessionstarttime"
+            setattr(reporter, name, clock() if clock is not None else timing.time())
+
     def begin_again(self, session: pytest.Session, may_keep: bool = False) -> None:
         """Initialise pytest's reporter anew, with the options as they are now, up to its header.
 
@@ -111,6 +120,7 @@ class Terminal:
         """
         reporter: Any = self.reporter
         TerminalReporter.__init__(reporter, self.config, sys.stdout)
+        self.restart_clock()
         self.stream = reporter._tw._file
         self.buffer = Buffer(bool(self.stream.isatty()))
         reporter._tw._file = self.buffer

@@ -110,6 +110,7 @@ class Trunk:
                 self.selection.selected()
         elif self._is_collecting:
             self.memo.settle()
+            _looks.looks.settle()
             with self.role.dependencies.observer.paused():
                 obstacle = self._obstacle()
             if obstacle is None:

@@ -40,12 +40,26 @@ class Pending:
     reason: str | None = None
     #: The command line is no longer there.
     gone: bool = False
+    #: A controller that was started for it by a session which could not serve it: `_control.Client.hand_over`.
+    controller: tuple[Message, list[int]] | None = None
+
+    def keep(self, controller: Message | None, fds: list[int]) -> None:
+        """Whoever serves the run goes on with this controller."""
+        self._let_controller_go()
+        if controller is not None:
+            self.controller = controller, fds
 
     def close(self) -> None:
-        """Let go of the connection and of the run's streams."""
+        """Let go of the connection, of the run's streams and of its controller."""
         self.conn.close()
         _wire.close_all(self.fds)
         self.fds = []
+        self._let_controller_go()
+
+    def _let_controller_go(self) -> None:
+        if self.controller is not None:
+            _wire.close_all(self.controller[1])
+            self.controller = None
 
 
 @dataclass

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::process::Resource;
 
 use super::import_path;
+use crate::env;
 use crate::error::{Error, Result};
 
 /// What a forked process can't change any more: prefixes of variables that are read once, at the interpreter's start.
@@ -89,7 +90,9 @@ impl Identity {
 
 fn is_fixed(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name == b"LANG" || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    name == b"LANG"
+        || name == env::PYTHON_OPTIONS.as_bytes()
+        || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Lines of `/proc/self/status` about what a process may do.
@@ -212,6 +215,7 @@ mod tests {
             assert_ne!(base.whole, other.whole);
         }
         assert!(is_fixed(OsStr::new("LC_ALL")) && is_fixed(OsStr::new("LANG")));
+        assert!(is_fixed(OsStr::new(env::PYTHON_OPTIONS)) && !is_fixed(OsStr::new(env::PYTHON)));
         assert!(!is_fixed(OsStr::new("LANGUAGE")) && !is_fixed(OsStr::new("PATH")));
     }
 
