@@ -82,15 +82,6 @@ class Terminal:
             self.reporter._tw._file = self.stream
             self.is_redirected = False
 
-    def restart_clock(self) -> None:
-        """Let the duration in the final line begin now (a reused session was started long ago)."""
-        reporter: Any = self.reporter
-        if reporter is not None:
-            # pytest before 8.4 had plain times.
-            clock = getattr(timing, "Instant", None)
-            name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
-            setattr(reporter, name, clock() if clock is not None else timing.time())
-
     def silence(self) -> None:
         """Nobody wants its text any more."""
         if self.reporter is not None:

@@ -203,8 +203,7 @@ NOISY = (
     "import builtins\nbuiltins.x = 1\n",
     "from helper import Base as TestBase\n",
     "import enum, helper\nclass E(enum.Enum):\n    A = 1\n    def __init__(self, x): helper.REG['a'] = x\n",
-    "import enum, helper\nclass E(enum.Enum):\n"
-    "    def _generate_next_value_(*a): return helper.f(1)\n    A = enum.auto()\n",
+    "import enum, helper\nclass E(enum.Enum):\n    def _generate_next_value_(*a): return helper.f(1)\n    A = enum.auto()\n",
     "import helper\nclass D:\n    def __get__(self, *a): helper.f(1)\nclass TestC:\n    d = D()\n",
     "import helper\nclass C:\n    def __setattr__(self, n, v): helper.f(1)\n    def __init__(self): self.a = 1\nC()\n",
     "from helper import f as test_f\n",
