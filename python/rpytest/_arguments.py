@@ -198,7 +198,8 @@ class Arguments:
         known = {
             "inifile": self.own["inifilename"],
             "override_ini": self.own.get("override_ini"),
-            "args": list(given),
+            # pytest looks for ini files above each of them, and of node ids takes the files.
+            "args": list(dict.fromkeys(str(arg).split("::")[0] for arg in given)),
             "rootdir_cmd_arg": self.own["rootdir"] or None,
             "invocation_dir": config.invocation_params.dir,
         }

@@ -19,6 +19,7 @@ import pytest
 from rpytest._import_effects import ImportEffects
 from rpytest._import_record import Executed, ImportRecord
 from rpytest._imports import root_of
+from rpytest._members import Members
 
 if TYPE_CHECKING:
     from rpytest._edits import Edits
@@ -89,6 +90,8 @@ class Memo:
         finally:
             self.record.leave(collector, outcome)
         self.reports[collector] = _copy(report)
+        if type(report.result) is list:
+            report.result = Members(report.result)
         return report
 
     def _observed(self, collector: pytest.Collector) -> pytest.CollectReport:
@@ -284,7 +287,7 @@ class Memo:
             report = self._list_again(collector, known, decline)
         else:
             report = _copy(known)
-        report.result = list(self._renew_all(report.result, decline))
+        report.result = Members(list(self._renew_all(report.result, decline)))
         return report
 
     def _is_true(self, directory: pytest.Directory, known: pytest.CollectReport) -> bool:
