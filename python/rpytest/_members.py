@@ -30,14 +30,15 @@ class Members(list[Any]):
 
     def __reversed__(self) -> Iterator[Any]:
         """All of them; asked by pytest for a name, those that may have it."""
-        frame = sys._getframe(1)
+        frame: Any = sys._getframe(1)
         if frame.f_code is not _COLLECT or len(self) < _FEWEST:
             return super().__reversed__()
         parts = frame.f_locals.get("matchparts")
         if not isinstance(parts, list) or not parts or not isinstance(parts[0], str):
             # This pytest keeps what it looks for elsewhere, or looks for a file.
             return super().__reversed__()
-        return reversed(self._named(parts[0]))
+        named: list[Any] = self._named(parts[0])
+        return reversed(named)
 
     def _named(self, name: str) -> list[Any]:
         """Nodes of this name, with any parameters or none: no other one can match."""

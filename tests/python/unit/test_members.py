@@ -31,14 +31,16 @@ def by_pytest(monkeypatch: pytest.MonkeyPatch) -> CodeType:
     return asked.__code__
 
 
+@pytest.mark.usefixtures("by_pytest")
 @pytest.mark.parametrize("name", ["test_1", "test_p", "test_p[a]", "test_q", "test_q[x[y]", "nothing"])
-def test_all_that_may_match(by_pytest: CodeType, name: str) -> None:
+def test_all_that_may_match(name: str) -> None:
     found = asked(Members(nodes()), [name])
     # As pytest compares: with parameters exactly, without them any.
     assert found == [each for each in reversed(NAMES) if name in (each, each.split("[")[0])]
 
 
-def test_a_list_that_was_changed(by_pytest: CodeType) -> None:
+@pytest.mark.usefixtures("by_pytest")
+def test_a_list_that_was_changed() -> None:
     members = Members(nodes())
     assert asked(members, ["test_3"]) == ["test_3"]
     members.append(SimpleNamespace(name="test_3"))
@@ -48,8 +50,9 @@ def test_a_list_that_was_changed(by_pytest: CodeType) -> None:
     assert asked(members, ["test_0"]) == []
 
 
+@pytest.mark.usefixtures("by_pytest")
 @pytest.mark.parametrize("parts", [[], [3], None])
-def test_everything_where_nobody_knows(by_pytest: CodeType, parts: Any) -> None:
+def test_everything_where_nobody_knows(parts: Any) -> None:
     members = Members(nodes())
     if parts is None:
         assert [node.name for node in reversed(members)] == NAMES[::-1]
