@@ -37,8 +37,7 @@ class Members(list[Any]):
         if not isinstance(parts, list) or not parts or not isinstance(parts[0], str):
             # This pytest keeps what it looks for elsewhere, or looks for a file.
             return super().__reversed__()
-        named: list[Any] = self._named(parts[0])
-        return reversed(named)
+        return iter(self._named(parts[0])[::-1])
 
     def _named(self, name: str) -> list[Any]:
         """Nodes of this name, with any parameters or none: no other one can match."""
