@@ -46,7 +46,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
         Action::Run => {
             // A debugger may die with the terminal as its line editor needs it.
             let modes = TerminalModes::current();
-            let status = run_tests(&invocation, &cwd, python()?, &clock, None);
+            // Before anything that takes time: an interrupt has one meaning, whenever it comes.
+            let signals = handle_signals()?;
+            let status = run_tests(&invocation, &cwd, python()?, &clock, signals, None);
             modes.restore();
             status
         }
@@ -55,7 +57,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
             watch(&cwd, |turn| {
                 let modes = TerminalModes::current();
                 let clock = Clock::start();
-                let status = run_tests(&invocation, &cwd, python.clone(), &clock, Some(turn));
+                let signals = handle_signals()?;
+                let python = python.clone();
+                let status = run_tests(&invocation, &cwd, python, &clock, signals, Some(turn));
                 modes.restore();
                 status
             })
@@ -123,6 +127,7 @@ fn run_tests(
     cwd: &Path,
     python: PathBuf,
     clock: &Clock,
+    mut signals: Signals,
     mut turn: Option<&mut Turn>,
 ) -> Result<i32> {
     let settings = config::load(cwd)?;
@@ -149,14 +154,11 @@ fn run_tests(
         is_measured,
     };
     let request = request(invocation, &settings, cwd, ci);
-    // While the daemon is being started, signals do what they always do: nothing of ours is there to be cleaned up.
-    let mut link = daemon::connect(&options)?;
-    let mut signals = match Signals::install() {
-        Ok(signals) => signals,
-        Err(error) => {
-            link.leave(|| false);
-            return Err(Error::os("handle signals", error));
+    let Some(mut link) = daemon::connect(&options, &mut || gives_up(&signals.pending()))? else {
+        if let Some(turn) = turn {
+            turn.interrupts += 1;
         }
+        return Ok(interrupted());
     };
     let shard_history = settings.shard_history();
     let asked = Asked {
@@ -175,6 +177,17 @@ fn run_tests(
         turn.interrupts = u32::MAX;
     }
     Ok(status?.unwrap_or(exit::INTERRUPTED))
+}
+
+fn handle_signals() -> Result<Signals> {
+    Signals::install().map_err(|error| Error::os("handle signals", error))
+}
+
+/// Says that the user did not wait for the tests to be collected; the exit status.
+fn interrupted() -> i32 {
+    let text = "!!! interrupted before the tests were collected !!!\n";
+    print(io::stderr().lock(), text);
+    exit::INTERRUPTED
 }
 
 /// Whether one of the signals means that the user does not want to wait: not that the terminal has another size.
@@ -232,11 +245,19 @@ fn converse(
                 return Ok(Some(status));
             }
             Answer::GivenUp => return Ok(None),
-            Answer::Replace if attempts == 0 => *link = daemon::replace(options)?,
+            Answer::Replace if attempts == 0 => {
+                match daemon::replace(options, &mut || gives_up(&signals.pending()))? {
+                    Some(another) => *link = another,
+                    None => return Ok(Some(interrupted())),
+                }
+            }
             Answer::Mute if attempts == 0 => {
                 let text = "warning: the daemon does not answer; another one takes its place\n";
                 print(io::stderr().lock(), text);
-                *link = daemon::supersede(options)?;
+                match daemon::supersede(options, &mut || gives_up(&signals.pending()))? {
+                    Some(another) => *link = another,
+                    None => return Ok(Some(interrupted())),
+                }
             }
             Answer::Mute => return Err(link.explain_end()),
             Answer::Replace => {
@@ -246,7 +267,12 @@ fn converse(
                 ));
             }
             // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
-            Answer::Gone if attempts == 0 && !link.is_new() => *link = daemon::connect(options)?,
+            Answer::Gone if attempts == 0 && !link.is_new() => {
+                match daemon::connect(options, &mut || gives_up(&signals.pending()))? {
+                    Some(another) => *link = another,
+                    None => return Ok(Some(interrupted())),
+                }
+            }
             Answer::Gone => return Err(link.explain_end()),
         }
         attempts += 1;

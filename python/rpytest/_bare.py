@@ -134,7 +134,7 @@ class BareHost(Host):
             super()._reap(child)
 
     def _be_worker(self, birth: Birth) -> None:
-        _process.default_signals()
+        _process.default_signals(held=(signal.SIGINT,))
         if self.answering is not None:
             self.answering.close()
         birth.count, birth.uid = self.expected, self.uid

@@ -54,7 +54,7 @@ class Daemon:
             if self.listener is None and not self.waiting and not self.sessions.warm:
                 return
             poll = select.poll()
-            for fd in [*self.waiting, *self.sessions.warm, *self.preloads.processes]:
+            for fd in [*self.waiting, *self.sessions.warm, *self.sessions.lines, *self.preloads.processes]:
                 poll.register(fd, select.POLLIN)
             for pending in self.sessions.unaccepted():
                 # Whatever it says is for the session; that it is gone is reported without being asked for.
@@ -70,6 +70,9 @@ class Daemon:
                     # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
                     self.last_use = time.monotonic()
                     self.sessions.hear(self.sessions.warm[fd])
+                elif fd in self.sessions.lines and has_news(self.sessions.lines[fd].sock):
+                    self.last_use = time.monotonic()
+                    self.sessions.hear_line(self.sessions.lines[fd])
                 elif fd in self.preloads.processes and has_news(self.preloads.processes[fd].control):
                     self.preloads.hear(self.preloads.processes[fd])
                     self.sessions.has_grown = True
@@ -172,6 +175,8 @@ def _last_resort() -> Iterator[None]:
     except _wire.Closed:
         # Nobody is there any more to be told anything.
         pass
+    except KeyboardInterrupt:
+        _process.die_of_interrupt()
     except BaseException:
         import traceback
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -23,7 +24,8 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     _process.adopt_environment(request["env"])
     _process.adopt_streams(fds)
     _process.adopt_affinity(request["affinity"])
-    _process.default_signals()
+    # pytest is not there yet to deal with an interrupt: `Role.run_pytest` lets it in.
+    _process.default_signals(held=(signal.SIGINT,))
     # What the daemon knows of the folders on the path may be long ago.
     importlib.invalidate_caches()
     _distribution.install()

@@ -358,6 +358,8 @@ def _be_session(control: socket.socket, preload: Preload, began: int) -> NoRetur
     except _wire.Closed:
         # The daemon has not waited for this process.
         pass
+    except KeyboardInterrupt:
+        _process.die_of_interrupt()
     except BaseException:
         import traceback
 

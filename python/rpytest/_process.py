@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 from rpytest import _coverage, _frozen, _seeds
@@ -213,13 +213,26 @@ def adopt_affinity(cpus: Sequence[int]) -> None:
         os.sched_setaffinity(0, cpus)
 
 
-def default_signals() -> None:
-    """Give signals the dispositions of a fresh interpreter in the foreground."""
+def default_signals(held: Iterable[int] = ()) -> None:
+    """Give signals the dispositions of a fresh interpreter in the foreground; those that are ``held`` wait for `let_interrupts_in`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def let_interrupts_in() -> None:
+    """Where pytest deals with them: an interrupt that strikes before is not lost, and no traceback of ours."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+
+
+def die_of_interrupt() -> NoReturn:
+    """End as a program that does not catch Ctrl-C: who has sent it knows what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    os.kill(os.getpid(), signal.SIGINT)
+    leave(2)
 
 
 #: What a project does when a child ends, while this process looks after children of ours.

@@ -46,6 +46,7 @@ class Role:
     def run_pytest(self, argv: list[str], surface: _plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
+            _process.let_interrupts_in()
             return int(run_pytest(argv, [surface, _fixtures, self.news, Hooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,8 +43,8 @@ class Again(BaseException):
 class Selection:
     """One such run."""
 
-    def __init__(self, trunk: Trunk, number: int, edited: set[str]) -> None:
-        """``number`` is the run's, ``edited`` what the trunk has found changed of its test modules."""
+    def __init__(self, trunk: Trunk, line: socket.socket, edited: set[str]) -> None:
+        """``line`` is what this process accepts or declines by; ``edited``: what the trunk has found changed of its test modules."""
         self.role = trunk.role
         self.session = trunk.session
         self.config = trunk.config
@@ -52,11 +53,10 @@ class Selection:
         self.arguments = trunk.arguments
         self.conftests = trunk.conftests
         self.editable = trunk.editable
-        #: To the daemon.
-        self.control = trunk.control
+        #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else gets the run.
+        self.control = line
         #: This process was there before there was a run for it.
         self.waiting = trunk.ahead.waiting
-        self.number = number
         #: What the run says about its collection.
         self.how = KEPT
         self.edited = edited
@@ -200,15 +200,14 @@ class Selection:
         if not self._is_confirmed:
             self._is_confirmed = True
             with contextlib.suppress(_wire.Closed):
-                _wire.send(self.control, {"ev": "accepted", "run": self.number})
+                _wire.send(self.control, {"ev": "accepted"})
             self.control.close()
 
     def hand_back(self, reason: str) -> NoReturn:
         """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
         controller, handed = self._controller()
         try:
-            told = {"ev": "declined", "run": self.number, "reason": reason, "controller": controller}
-            _wire.send(self.control, told, handed)
+            _wire.send(self.control, {"ev": "declined", "reason": reason, "controller": controller}, handed)
         except (_wire.Closed, OSError):
             refuse(self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself")
         _process.leave(0)
@@ -257,7 +256,7 @@ class Selection:
             # As long as this process may be replaced by another one it says nothing.
             self.waiting.confirmed()
         controller, handed = self._controller()
-        told = {"ev": "declined", "run": self.number, "reason": reason, "edited": self._is_of_edits}
+        told = {"ev": "declined", "reason": reason, "edited": self._is_of_edits}
         with contextlib.suppress(_wire.Closed, OSError):
             _wire.send(self.control, {**told, "controller": controller}, handed)
         _process.leave(0)

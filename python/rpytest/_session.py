@@ -101,6 +101,16 @@ class Session(Role):
         request = self.request
         surface = _plugin.Surface(request, self.decide, self.loop, _looks.watch if self.is_kept else lambda _: None)
         status = self.run_pytest(list(request["argv"]), surface)
+        try:
+            self._ended(status)
+        except KeyboardInterrupt:
+            if self.worker is not None or self.controller is not None:
+                _process.die_of_interrupt()
+            # pytest has said all there is to say.
+            finish_plain(self.conn, self.control, int(ExitCode.INTERRUPTED))
+
+    def _ended(self, status: int) -> NoReturn:
+        """pytest's main function has returned."""
         if self.controller is not None:
             self.controller.end(status)
         if self.worker is not None:

@@ -16,6 +16,7 @@ from rpytest._outdated import Parts
 from rpytest._reaper import Reaper
 from rpytest._warm import (
     FileTimes,
+    Line,
     Pending,
     Warm,
     base_key,
@@ -54,6 +55,8 @@ class Sessions:
         self.is_kept = is_kept
         #: By the descriptor of their connections.
         self.warm: dict[int, Warm] = {}
+        #: Runs that trunks have, by the descriptor of their lines.
+        self.lines: dict[int, Line] = {}
         self.last_reason: str | None = None
         #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
         self._bare: dict[str, tuple[Message, FileTimes]] = {}
@@ -68,7 +71,7 @@ class Sessions:
 
     def is_busy(self) -> bool:
         """Whether a session collects, or a run waits."""
-        return any(warm.pending or not warm.info for warm in self.warm.values())
+        return bool(self.lines) or any(warm.pending or not warm.info for warm in self.warm.values())
 
     def status(self) -> Message:
         """As it is shown to the user."""
@@ -95,14 +98,18 @@ class Sessions:
             for pending in warm.pending:
                 if pending is not but:
                     pending.close()
+        for line in self.lines.values():
+            line.sock.close()
+            if line.pending is not but:
+                line.pending.close()
         self.warm.clear()
+        self.lines.clear()
 
     # Runs
 
     def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
         """Give a new run to a session, or to workers without one."""
-        self._numbers += 1
-        self._run(Pending(request, conn, fds, self._numbers))
+        self._run(Pending(request, conn, fds))
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
@@ -133,11 +140,25 @@ class Sessions:
         self._start(key, pending)
 
     def _hand_over(self, warm: Warm, pending: Pending) -> None:
-        warm.pending.append(pending)
         warm.used = time.monotonic()
+        if not warm.is_trunk:
+            warm.pending.append(pending)
+            self._pass_on(warm)
+            return
+        ours, theirs = _wire.pair()
+        self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
+        # A broken trunk is noticed as the end of the line, and the run goes to a fresh session.
+        with contextlib.suppress(_wire.Closed), theirs:
+            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds, theirs.fileno()])
+
+    def _pass_on(self, warm: Warm) -> None:
+        """Give a session its next run, once it has taken the one before."""
+        if warm.sent is not None or not warm.pending:
+            return
+        run = warm.sent = warm.pending[0]
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(_wire.Closed):
-            _wire.send(warm.control, {**pending.request, "run": pending.number}, [pending.conn.fileno(), *pending.fds])
+            _wire.send(warm.control, run.request, [run.conn.fileno(), *run.fds])
 
     def _trunk(self, pending: Pending) -> Warm | None:
         """A trunk that may serve the run: the one with most tests, or else the one that was used last.
@@ -163,6 +184,11 @@ class Sessions:
             request = {**request, "afresh": pending.reason}
         is_plain = preloaded and pending.controller is None
         forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
+        if forked is None and is_plain:
+            # The preload may have forked a session that it could not tell of, which must not share a socket with another one.
+            ours.close()
+            theirs.close()
+            ours, theirs = _wire.pair()
         if forked is not None:
             pid, pidfd, reaper = forked
             with contextlib.suppress(_wire.Closed):
@@ -186,6 +212,7 @@ class Sessions:
             time.time(),
             pending,
             [pending],
+            pending,
             used=time.monotonic(),
             cwd=request["cwd"],
             args=request["argv"],
@@ -206,13 +233,18 @@ class Sessions:
 
     def unaccepted(self) -> list[Pending]:
         """Runs that no session has accepted yet, and whose command lines are there."""
-        return [pending for warm in self.warm.values() for pending in warm.pending if not pending.gone]
+        held = [pending for warm in self.warm.values() for pending in warm.pending]
+        held += [line.pending for line in self.lines.values()]
+        return [pending for pending in held if not pending.gone]
 
     def look_after_runs(self) -> None:
         """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
         for pending in self.unaccepted():
             pending.gone = hung_up(pending.conn)
         for warm in list(self.warm.values()):
+            for pending in [pending for pending in warm.pending if pending.gone and pending is not warm.sent]:
+                warm.pending.remove(pending)
+                pending.close()
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
             if (
                 warm.pending
@@ -272,6 +304,8 @@ class Sessions:
         """Whatever they have said by now."""
         while talking := next((warm for warm in self.warm.values() if has_news(warm.control)), None):
             self.hear(talking)
+        while line := next((line for line in self.lines.values() if has_news(line.sock)), None):
+            self.hear_line(line)
 
     def hear(self, warm: Warm) -> None:
         """It has said something, or is gone."""
@@ -302,6 +336,8 @@ class Sessions:
             case "accepted" | "done":
                 if warm.pending:
                     warm.pending.pop(0).close()
+                    warm.sent = None
+                    self._pass_on(warm)
             case "info":
                 # A run has begun, in the process that waited for it if there was one.
                 warm.info, warm.spare = message, 0
@@ -339,7 +375,7 @@ class Sessions:
             case "over":
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
-                pending += self._fell_trunks(warm)
+                self._fell_trunks(warm)
                 for run in pending[:1]:
                     self._start(warm.key, run, preloaded=False)
                 for run in pending[1:]:
@@ -352,7 +388,7 @@ class Sessions:
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
                 # What is in the way came when tests were selected, as it would in every run.
-                pending += self._fell_trunks(warm)
+                self._fell_trunks(warm)
                 if reason != "asked for":
                     self._bare[warm.key] = (message, file_times(message["files"]))
                 for run in pending:
@@ -381,17 +417,12 @@ class Sessions:
             source=warm.pid,
         )
 
-    def _fell_trunks(self, warm: Warm) -> list[Pending]:
-        """Let the trunks of a session go; returns the runs that wait for them."""
-        pending = []
+    def _fell_trunks(self, warm: Warm) -> None:
+        """Let the trunks of a session go. Runs that they have begun with stay with their processes."""
         for trunk in [other for other in self.warm.values() if other.source == warm.pid and other.is_trunk]:
-            pending += trunk.pending
-            trunk.pending = []
             self._forget(trunk)
-        return pending
 
     def _hear_trunk(self, warm: Warm, message: Message, fds: list[int]) -> None:
-        run = next((pending for pending in warm.pending if pending.number == message.get("run")), None)
         match message.get("ev"):
             case "info":
                 warm.info, warm.pid = message, int(message["pid"])
@@ -402,29 +433,42 @@ class Sessions:
                 self.has_grown = True
             case "judged":
                 warm.parts = str(message["parts"])
-            case "accepted" if run is not None:
-                warm.spare = 0
-                warm.pending.remove(run)
-                run.close()
-            case "declined" if run is not None:
-                warm.pending.remove(run)
-                run.declined.add(warm.number)
-                if message.get("controller") is not None:
-                    run.keep(message["controller"], fds)
-                    fds = []
-                self.last_reason = run.reason = message["reason"]
-                log(f"trunk {warm.pid} does not serve `{' '.join(run.request['argv'])}`: {self.last_reason}")
-                if message.get("edited"):
-                    # After this edit it is of no use.
-                    self._fell(warm)
-                self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
-                for waiting in warm.pending:
-                    waiting.reason = self.last_reason
                 log(f"trunk {warm.pid} is not reused: {self.last_reason}")
                 self._fell(warm)
         _wire.close_all(fds)
+
+    def hear_line(self, line: Line) -> None:
+        """A run that a trunk has was accepted or declined, or nobody has it any more."""
+        trunk, pending = line.trunk, line.pending
+        try:
+            message, fds = _wire.receive(line.sock)
+            if message.get("controller") is not None:
+                pending.keep(message["controller"], fds)
+            else:
+                _wire.close_all(fds)
+        except (_wire.Closed, OSError, ValueError):
+            message = {}
+            # It may have said why.
+            while trunk.control.fileno() in self.warm and has_news(trunk.control):
+                self.hear(trunk)
+        del self.lines[line.sock.fileno()]
+        line.sock.close()
+        if message.get("ev") == "accepted":
+            if trunk.spare == line.spare:
+                trunk.spare = 0
+            pending.close()
+            return
+        if message or trunk.control.fileno() in self.warm:
+            pending.declined.add(trunk.number)
+            self.last_reason = str(message.get("reason", "its process died"))
+            log(f"trunk {trunk.pid} does not serve `{' '.join(pending.request['argv'])}`: {self.last_reason}")
+        pending.reason = self.last_reason
+        if message.get("edited") and trunk.control.fileno() in self.warm:
+            # After this edit it is of no use.
+            self._fell(trunk)
+        self._run(pending)
 
     def _fell(self, trunk: Warm) -> None:
         """Let a trunk go that has found something changed."""
@@ -435,7 +479,7 @@ class Sessions:
         self._restart(trunk)
 
     def _restart(self, warm: Warm, has_more_to_say: bool = False) -> None:
-        pending, warm.pending = warm.pending, []
+        pending, warm.pending, warm.sent = warm.pending, [], None
         if has_more_to_say:
             # It ends when its run has.
             warm.key, warm.is_over = f"over {warm.pid}", True

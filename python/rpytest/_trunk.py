@@ -53,7 +53,8 @@ class Trunk:
         #: Set in a process that is one run.
         self.selection: Selection | None = None
         self.control: socket.socket
-        self.children: dict[int, int] = {}
+        #: pidfds of the processes of runs.
+        self.children: set[int] = set()
         self.arguments: Arguments
         self._is_collecting = False
         self._is_prepared = False
@@ -246,6 +247,8 @@ class Trunk:
             spare = None
         if reason is not None:
             _wire.send(self.control, {"ev": "stale", "reason": reason})
+            # The end of the run's line, after the reason: nobody here has it.
+            _wire.close_all(fds)
             self._end()
         if spare is None:
             pid = _process.fork()
@@ -255,7 +258,7 @@ class Trunk:
         else:
             pidfd = spare.pidfd
         _wire.close_all(fds)
-        self.children[pidfd] = int(message["run"])
+        self.children.add(pidfd)
         return False
 
     def _prepare(self) -> Iterator[None]:
@@ -288,12 +291,10 @@ class Trunk:
             self.ahead.register(poll)
             at_rest = self.children or self.ahead.spare is not None or quiet < 0
             ready = {fd for fd, _ in poll.poll(None if at_rest else quiet)}
-            for fd in ready & self.children.keys():
-                number = self.children.pop(fd)
+            for fd in ready & self.children:
+                self.children.remove(fd)
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
-                # Without effect if it has accepted the run.
-                _wire.send(self.control, {"ev": "declined", "run": number, "reason": "its process died"})
             if self.ahead.is_lost(ready):
                 # The next run does without.
                 quiet = -1
@@ -303,7 +304,8 @@ class Trunk:
                 continue
             if self._is_prepared:
                 dependencies = self.role.dependencies
-                forked = self.ahead.prepare(self.config, self.session, dependencies, lambda: None, self.editable.files)
+                let_go = self.control.close
+                forked = self.ahead.prepare(self.config, self.session, dependencies, let_go, self.editable.files)
                 if isinstance(forked, Waiting):
                     return
                 if forked is None:
@@ -316,13 +318,18 @@ class Trunk:
                 self._is_prepared = next(idle, True) is not None
 
     def _end(self) -> NoReturn:
+        # Runs that wait to be read go to others now, and not when those that are at work here have ended.
+        self.control.close()
         for fd in self.children:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         _process.leave(0)
 
     def _become_run(self, message: Message, fds: list[int]) -> None:
         """In a process that was forked for one run; returns, or raises :class:`Again`, when pytest is to go on."""
-        selection = self.selection = Selection(self, int(message["run"]), self.edited)
+        self.control.close()
+        line = _wire.adopt(fds.pop())
+        _process.keep_private(line)
+        selection = self.selection = Selection(self, line, self.edited)
         _process.disarm_inherited()
         _wire.close_all(list(self.children))
         self.children.clear()

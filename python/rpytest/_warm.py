@@ -30,8 +30,6 @@ class Pending:
     request: Message
     conn: socket.socket
     fds: list[int]
-    #: Among the runs of this daemon.
-    number: int = 0
     #: Trunks that have declined it.
     declined: set[int] = field(default_factory=set)
     #: Configured processes, by descriptor, that can't fork a session for it.
@@ -74,6 +72,8 @@ class Warm:
     #: The run that it was made for.
     first: Pending | None
     pending: list[Pending] = field(default_factory=list)
+    #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
+    sent: Pending | None = None
     info: Message = field(default_factory=dict)
     used: float = 0.0
     cwd: str = ""
@@ -112,6 +112,21 @@ class Warm:
             "spare": self.spare,
             "parts": self.parts,
         }
+
+
+@dataclass
+class Line:
+    """What a run that was given to a trunk is decided by.
+
+    The other end is the trunk's until it has forked a process for the run, and that process's then: it says `accepted` or
+    `declined`. An end of file says that nobody has the run, whatever became of trunk and process.
+    """
+
+    sock: socket.socket
+    pending: Pending
+    trunk: Warm
+    #: The trunk's waiting process, which is used up if the run is accepted.
+    spare: int
 
 
 def session_key(request: Message) -> str:

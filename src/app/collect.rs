@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -39,6 +39,9 @@ pub(super) enum Answer {
 
 /// After this much silence a daemon is asked whether it is there at all. A session that is busy with another run may take long.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How long an interrupt waits for the process that collects to introduce itself, which it does before it runs any code of the
+/// project: pytest deals with the interrupt then. Who waits for another command's session has no such process.
+const INTRODUCTION: Duration = Duration::from_secs(1);
 
 /// The conversation until the tests are known.
 struct Waiting<'a> {
@@ -54,6 +57,8 @@ struct Waiting<'a> {
     /// Asked for its status, the daemon has given it.
     answered: bool,
     interrupts: u32,
+    /// When the first one came.
+    interrupted_at: Option<Instant>,
 }
 
 /// Sends the request with this process's standard streams and waits for the answer. Signals go to the process that
@@ -86,6 +91,7 @@ pub(super) fn collect(
         spoke: false,
         answered: false,
         interrupts: 0,
+        interrupted_at: None,
     };
     let answer = loop {
         if let Some(answer) = waiting.step()? {
@@ -108,8 +114,18 @@ impl Waiting<'_> {
             workers: Vec::new(),
         };
         let doubtful = !self.spoke && !self.answered && !self.link.is_new();
-        let ready = wait(&watched, doubtful.then_some(SILENCE))
-            .map_err(|error| Error::os("wait for the daemon", error))?;
+        let patience = match self.interrupted_at {
+            Some(at) if self.collector.is_none() => {
+                let left = INTRODUCTION.saturating_sub(at.elapsed());
+                if left.is_zero() {
+                    return Ok(Some(Answer::Ended(super::interrupted())));
+                }
+                Some(left)
+            }
+            _ => doubtful.then_some(SILENCE),
+        };
+        let ready =
+            wait(&watched, patience).map_err(|error| Error::os("wait for the daemon", error))?;
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
@@ -120,7 +136,7 @@ impl Waiting<'_> {
             }
         }
         if !ready.control {
-            if doubtful && !ready.signals {
+            if doubtful && !ready.signals && self.interrupts == 0 {
                 self.answered = self.link.is_alive();
                 return Ok((!self.answered).then_some(Answer::Mute));
             }
@@ -237,6 +253,7 @@ impl Waiting<'_> {
             }
             Received::End(signal) => {
                 self.interrupts += 1;
+                self.interrupted_at.get_or_insert_with(Instant::now);
                 if self.collector.is_some() {
                     self.forward(signal);
                 } else {

@@ -94,17 +94,18 @@ impl Link {
     }
 }
 
-/// Connects to the daemon for `options`, starting it when there is none.
+/// Connects to the daemon for `options`, starting it when there is none. While another command is starting it, `gives_up` is
+/// asked; `None`: it said yes.
 ///
 /// # Errors
 /// When the interpreter can't be started, or the runtime directory or socket belongs to somebody else.
-pub fn connect(options: &Options) -> Result<Link> {
+pub fn connect(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     if options.once {
-        return launch(options, None, None);
+        return launch(options, None, None).map(Some);
     }
     let place = Place::new(&options.python)?;
     if let Some(connection) = reach(&place.socket)? {
-        return Ok(found(connection, &place));
+        return Ok(Some(found(connection, &place)));
     }
     let lock = loop {
         if let Some(lock) = try_lock(&place.lock)? {
@@ -112,34 +113,37 @@ pub fn connect(options: &Options) -> Result<Link> {
         }
         std::thread::sleep(STARTING_POLL);
         if let Some(connection) = reach(&place.socket)? {
-            return Ok(found(connection, &place));
+            return Ok(Some(found(connection, &place)));
+        }
+        if gives_up() {
+            return Ok(None);
         }
     };
     // Whoever held the lock may have started one.
     if let Some(connection) = reach(&place.socket)? {
-        return Ok(found(connection, &place));
+        return Ok(Some(found(connection, &place)));
     }
-    launch(options, Some(&place), Some(lock))
+    launch(options, Some(&place), Some(lock)).map(Some)
 }
 
 /// Stops the daemon at `options`' place and starts another one: it is of another build.
 ///
 /// # Errors
 /// As [`connect`]; also when the old one does not end.
-pub fn replace(options: &Options) -> Result<Link> {
+pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
     admin::end(&place.socket)?;
-    connect(options)
+    connect(options, gives_up)
 }
 
 /// Kills what listens at `options`' place and does not answer, and starts a daemon there.
 ///
 /// # Errors
 /// As [`connect`]; also when it can't be killed.
-pub fn supersede(options: &Options) -> Result<Link> {
+pub fn supersede(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
     admin::kill(&place.socket)?;
-    connect(options)
+    connect(options, gives_up)
 }
 
 fn found(connection: Connection, place: &Place) -> Link {

@@ -1,6 +1,6 @@
 //! Which daemon can serve a caller: hashes of all that a running process can't take over from another one.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -12,8 +12,32 @@ use super::import_path;
 use crate::env;
 use crate::error::{Error, Result};
 
-/// What a forked process can't change any more: prefixes of variables that are read once, at the interpreter's start.
-const FIXED_PREFIXES: [&[u8]; 4] = [b"PYTHON", b"LD_", b"MALLOC_", b"LC_"];
+/// What a forked process can't change any more: prefixes of variables that are read once, before the interpreter runs any code
+/// of a project: by itself, by the dynamic linker, by the C library, by allocators in `LD_PRELOAD`, by the path files that
+/// coverage.py and its plugins install.
+const FIXED_PREFIXES: [&[u8]; 9] = [
+    b"PYTHON",
+    b"LD_",
+    b"LC_",
+    b"MALLOC_",
+    b"TCMALLOC_",
+    b"MIMALLOC_",
+    b"JE_MALLOC_",
+    b"COV_CORE_",
+    b"COVERAGE_",
+];
+/// Such variables by their full names. `HOME` says where the user's site-packages are.
+const FIXED_NAMES: [&[u8]; 7] = [
+    b"LANG",
+    b"HOME",
+    b"LOCPATH",
+    b"GCONV_PATH",
+    b"GLIBC_TUNABLES",
+    b"SETUPTOOLS_USE_DISTUTILS",
+    b"RPYTEST_RUNTIME_DIR",
+];
+/// And by their ends: those of sanitizers (`ASAN_OPTIONS`).
+const FIXED_SUFFIX: &[u8] = b"SAN_OPTIONS";
 
 /// Hashes of everything that makes a daemon unfit for another caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +56,8 @@ impl Identity {
         let metadata = fs::metadata(python).map_err(|error| Error::io("look at", python, error))?;
         let canonical =
             fs::canonicalize(python).map_err(|error| Error::io("look at", python, error))?;
-        let mut variables: Vec<_> = std::env::vars_os().collect();
-        for (_, value) in variables
-            .iter_mut()
-            .filter(|(name, _)| name == import_path::NAME)
-        {
-            // What is relative means another folder in another place.
-            *value = import_path::of_this_process().unwrap_or_default();
-        }
-        variables.sort();
-        let fixed = variables
-            .iter()
-            .filter(|(name, _)| is_fixed(name))
-            .map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        let variables = fixed_variables();
+        let fixed = (variables.iter()).map(|(name, value)| (name.as_os_str(), value.as_os_str()));
         Ok(Self::new(
             python,
             &canonical,
@@ -88,11 +101,29 @@ impl Identity {
     }
 }
 
+/// The variables of this process with which a daemon is started, sorted. It has no others: what tells two daemons apart is all
+/// that they know of the environments of those who started them, and each run brings its own.
+pub(super) fn fixed_variables() -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| is_fixed(name))
+        .collect();
+    for (_, value) in variables
+        .iter_mut()
+        .filter(|(name, _)| name == import_path::NAME)
+    {
+        // What is relative means another folder in another place.
+        *value = import_path::of_this_process().unwrap_or_default();
+    }
+    variables.sort();
+    variables
+}
+
 fn is_fixed(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name == b"LANG"
+    FIXED_NAMES.contains(&name)
         || name == env::PYTHON_OPTIONS.as_bytes()
         || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || name.ends_with(FIXED_SUFFIX)
 }
 
 /// Lines of `/proc/self/status` about what a process may do.
@@ -217,6 +248,12 @@ mod tests {
         assert!(is_fixed(OsStr::new("LC_ALL")) && is_fixed(OsStr::new("LANG")));
         assert!(is_fixed(OsStr::new(env::PYTHON_OPTIONS)) && !is_fixed(OsStr::new(env::PYTHON)));
         assert!(!is_fixed(OsStr::new("LANGUAGE")) && !is_fixed(OsStr::new("PATH")));
+        for name in ["HOME", "LD_PRELOAD", "PYTHONHASHSEED", "ASAN_OPTIONS"] {
+            assert!(is_fixed(OsStr::new(name)), "{name}");
+        }
+        for name in ["AWS_SECRET_ACCESS_KEY", "RPYTEST_CACHE_DIR", "VIRTUAL_ENV"] {
+            assert!(!is_fixed(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

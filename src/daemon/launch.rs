@@ -14,6 +14,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
+use super::identity::fixed_variables;
 use super::import_path;
 use super::message::build;
 use super::wire::Connection;
@@ -117,11 +118,15 @@ impl Launch<'_> {
             Some((socket, _)) => command.arg("--socket").arg(socket),
             None => command.arg("--once"),
         };
-        if let Some(value) = import_path::of_this_process() {
-            command.env(import_path::NAME, value);
-        }
-        if !self.is_measured {
-            command.current_dir("/");
+        if self.is_measured {
+            // It serves this run alone, and coverage.py reads more variables than are known here.
+            if let Some(value) = import_path::of_this_process() {
+                command.env(import_path::NAME, value);
+            }
+        } else {
+            // Whatever else is in this process's environment may be a secret, which `/proc/<pid>/environ` and the memory of
+            // all processes that the daemon forks would have, those of other projects' runs too.
+            command.env_clear().envs(fixed_variables()).current_dir("/");
         }
         command
             .stdin(Stdio::null())

@@ -1,0 +1,94 @@
+"""Whose environment is where: each run has its own, all of it, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from daemons import sockets
+from harness import Project
+
+_SECRET = "s3cret-of-another-shell"
+
+_TEST = """
+import ctypes, json, os, pathlib
+
+def test_1():
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_char_p
+    seen = {name: libc.getenv(name.encode()) for name in ("MINE", "TOKEN", "TZ")}
+    initial = pathlib.Path("/proc/self/environ").read_bytes().split(b"\\0")
+    pathlib.Path(os.environ["OUT"]).write_text(json.dumps({
+        "environ": dict(os.environ),
+        "getenv": {name: value and value.decode() for name, value in seen.items()},
+        "initial": [item.decode(errors="replace") for item in initial],
+    }))
+"""
+
+
+def _run(project: Project, *args: str, **env: str | None) -> dict[str, object]:
+    out = project.scratch / "out.json"
+    result = project.rpytest(*args, junit=False, env={"OUT": str(out), **env})
+    assert result.status == 0, result
+    found: dict[str, object] = json.loads(out.read_text())
+    return found
+
+
+@pytest.mark.parametrize("options", [(), ("--no-daemon",), ("-n", "0")], ids=["daemon", "once", "plain"])
+def test_nothing_of_the_shell_that_started_the_daemon(project: Project, options: tuple[str, ...]) -> None:
+    project.write(test_a=_TEST)
+    first = _run(project, *options, TOKEN=_SECRET, MINE="1", TZ="UTC")
+    assert first["getenv"] == {"MINE": "1", "TOKEN": _SECRET, "TZ": "UTC"}
+    assert not [item for item in first["initial"] if _SECRET in item]  # type: ignore[attr-defined]
+    for _ in range(2):
+        second = _run(project, *options, MINE="2")
+        assert second["getenv"] == {"MINE": "2", "TOKEN": None, "TZ": None}
+        assert _SECRET not in json.dumps(second)
+
+
+def test_the_environment_is_pytests(project: Project) -> None:
+    project.write(test_a=_TEST)
+    out = project.scratch / "out.json"
+    assert project.pytest(junit=False, env={"OUT": str(out)}).status == 0
+    expected = json.loads(out.read_text())["environ"]
+    for _ in range(2):
+        found = _run(project)["environ"]
+        assert isinstance(found, dict)
+        ours = {name: value for name, value in found.items() if not name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT"))}
+        assert ours == {name: value for name, value in expected.items() if not name.startswith("PYTEST_CURRENT")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYTHONHASHSEED", "1"),
+        ("PYTHONOPTIMIZE", "1"),
+        ("PYTHONDEVMODE", "1"),
+        ("PYTHONUTF8", "1"),
+        ("LC_ALL", "C"),
+        ("LANG", "C"),
+        ("MALLOC_ARENA_MAX", "1"),
+        ("GLIBC_TUNABLES", "glibc.malloc.check=0"),
+        ("LD_BIND_NOW", "1"),
+        ("HOME", "/nonexistent"),
+    ],
+)
+def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(project: Project, name: str, value: str) -> None:
+    project.write(
+        test_a="import os, pathlib, sys\n\ndef test_1():\n"
+        "    fields = dict(item.split(b'=', 1) for item in pathlib.Path('/proc/self/environ').read_bytes().split(b'\\0') if b'=' in item)\n"
+        f"    assert fields.get({name!r}.encode()) == os.environ.get({name!r}, '').encode() or {name!r} not in os.environ\n"
+        f"    pathlib.Path(os.environ['OUT']).write_text(repr((os.environ.get({name!r}), sys.flags)))\n"
+    )
+    out = project.scratch / "out"
+
+    def flags(program: str, given: str | None) -> str:
+        run = getattr(project, program)
+        result = run(junit=False, env={name: given, "OUT": str(out)})
+        assert result.status == 0, result
+        return out.read_text()
+
+    for given in (project.env.get(name), value):
+        assert flags("rpytest", given) == flags("pytest", given)
+    assert len(sockets(project)) == 2
