@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rpytest import _process, _wire
+from rpytest import _process, _real, _wire
 from rpytest._fork import read_last_words
+from rpytest._real import contextlib, os, signal, socket
 
 if TYPE_CHECKING:
     from rpytest._worker import Birth
+
+__builtins__ = _real.BUILTINS
 
 #: Most bytes of a dead worker's stack dump that are passed on.
 _STACK_LIMIT = 64 * 1024

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
-import io
 import logging
-import os
 import sys
-import tempfile
 from typing import Any
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+
+from rpytest import _real
+from rpytest._real import contextlib, faulthandler, io, os, tempfile
+
+__builtins__ = _real.BUILTINS
 
 
 def stop_capture(config: pytest.Config) -> None:

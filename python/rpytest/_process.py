@@ -6,22 +6,19 @@ The traps are listed in ``docs/design/processes.md``. Everything here runs in a 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import gc
-import io
-import os
-import signal
-import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from rpytest import _frozen, _seeds
+from rpytest import _frozen, _real, _seeds
+from rpytest._real import contextlib, io, os, signal, socket, time
+
+__builtins__ = _real.BUILTINS
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -70,14 +67,17 @@ def fork() -> int:
     global _is_own_fork
     random_state = _seeds.state()
     _is_own_fork = True
+    # gevent's makes its hub anew in the forked process.
+    current: Any = sys.modules["os"].fork
+    call = current if str(getattr(current, "__module__", "")).startswith("gevent") else os.fork
     try:
         if not _has_threads():
-            pid = os.fork()
+            pid = call()
         else:
             with warnings.catch_warnings():
                 # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+                pid = call()
     finally:
         _is_own_fork = False
     if pid == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,11 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from rpytest import _real
 from rpytest._encode import third_party
+from rpytest._real import io
+
+__builtins__ = _real.BUILTINS
 
 
 class Passed:
