@@ -168,6 +168,7 @@ class BareHost(Host):
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
                 os.close(child.birth.crash)
+                os.close(child.birth.stacks)
                 child.birth.host.close()
 
     def _wait_for_workers(self) -> None:

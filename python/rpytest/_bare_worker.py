@@ -140,7 +140,7 @@ class BareWorker(Role):
         segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
         self.worker = Worker(self.birth, segment)
         _wire.send(host, {"op": "attached"})
-        restart_faulthandler(config, self.birth.crash)
+        restart_faulthandler(config, self.birth.crash, self.birth.stacks)
         self.terminal.silence_hooks()
         if self.birth.count > 1:
             _process.detach_input()

@@ -111,10 +111,14 @@ class Host:
                     poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
                     poll.register(child.birth.host, select.POLLIN)
+                if child.birth.stacks >= 0:
+                    poll.register(child.birth.stacks, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
             for child in self.children:
                 if child.talks and child.birth.host.fileno() in ready:
                     self._answer(child)
+                if child.birth.stacks in ready:
+                    self.children.pass_on_stacks(child)
                 if child.pidfd in ready:
                     self._reap(child)
             if self.controller is not None and self.controller.sock.fileno() in ready:

@@ -167,11 +167,23 @@ def _rebuild_streams() -> None:
         errors = named[2]
     with contextlib.suppress(OSError):
         sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
-    raw = open(1, "wb", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
-    raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has written it, and the lines of several
+    # workers are not to wait for each other. pytest-xdist's workers (execnet's) do that as well. Files in memory are nobody's to look at.
+    unbuffered = is_unbuffered()
+    raw = open(1, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
+        raw, encoding=encoding, errors=errors, line_buffering=True, write_through=unbuffered
+    )
+    raw = open(2, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    stderr = io.TextIOWrapper(
+        raw, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=unbuffered
+    )
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
+
+
+def is_unbuffered() -> bool:
+    """Whether the environment asks for standard streams without a buffer, as Python does at its start."""
+    return bool(os.environ.get("PYTHONUNBUFFERED")) and not sys.flags.ignore_environment
 
 
 def flush_streams() -> None:

@@ -340,7 +340,7 @@ class Server:
         if birth.count > 1:
             _process.detach_input()
         restart_capture(config)
-        restart_faulthandler(config, birth.crash)
+        restart_faulthandler(config, birth.crash, birth.stacks)
         restart_log_file(config)
         _debug.separate(config, birth.name, again=birth.incarnation > 0)
         self.collected.terminal.silence_hooks()
