@@ -8,15 +8,19 @@ each worker goes on with a copy. coverage chooses the name of a data file when a
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from rpytest import _real
+from rpytest._real import contextlib
 
 if TYPE_CHECKING:
     import pytest
 
     from rpytest._identity import Watch
+
+__builtins__ = _real.BUILTINS
 
 _RERUNFAILURES = "pytest_rerunfailures"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import shlex
 import sys
 from collections import Counter
@@ -20,7 +19,11 @@ import _pytest.main
 import pytest
 from _pytest.config.findpaths import determine_setup
 
-from rpytest import _looks
+from rpytest import _looks, _real
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
+
 
 #: Options that choose or order tests, by the names of their values in ``config.option``. pytest reads them when it selects tests, or the
 #: selection is made anew (:data:`COLLECTING`).

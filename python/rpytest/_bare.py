@@ -6,27 +6,25 @@ they are collected, or that have threads by then.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _debug, _plugin, _process, _record, _wire
+from rpytest import _debug, _plugin, _process, _real, _record, _wire
 from rpytest._bare_worker import BareWorker
 from rpytest._children import Child
 from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._entry import enter
 from rpytest._host import Host
+from rpytest._real import contextlib, os, select, signal, socket
 from rpytest._remote_answers import RemoteAnswers
 from rpytest._role import Role
 from rpytest._worker import Birth
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 _SHOWN_DIFFERENCES = 10
 _DIFFERENCE_HINT = (
@@ -182,6 +180,7 @@ class BareHost(Host):
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
                 os.close(child.birth.crash)
+                os.close(child.birth.stacks)
                 child.birth.host.close()
 
     def _wait_for_workers(self) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from _pytest.scope import Scope
 
-from rpytest import _groups, _shard
+from rpytest import _groups, _real, _shard
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML
+from rpytest._real import json
 from rpytest._terminal import Terminal, needs_report, test_verbosity
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
+
 
 #: What is said of the collection that a run finds.
 KEPT = "kept from an earlier run"

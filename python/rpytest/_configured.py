@@ -9,20 +9,19 @@ is pytest's start. See ``docs/design/selection.md``.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import select
-import socket
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _adopt, _arguments, _looks, _process, _wire
+from rpytest import _adopt, _arguments, _looks, _process, _real, _wire
 from rpytest._arguments import Arguments, Declined
 from rpytest._control import Died, Ended, fork_detached
 from rpytest._entry import announce_process, finish_plain
 from rpytest._fork import park_capture, rebind_capture, restart_capture, restart_faulthandler
+from rpytest._real import contextlib, os, select, socket, time
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     import pytest

@@ -7,22 +7,20 @@ pytest-xdist's controller; a run without need for it costs one idle process per 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _adapters, _process, _record, _wire
+from rpytest import _adapters, _process, _real, _record, _wire
 from rpytest._encode import third_party
 from rpytest._fork import rebind_capture
+from rpytest._real import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
 HOOKS = (

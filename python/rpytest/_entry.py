@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import signal
-import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _distribution, _process, _wire, _xdist
+from rpytest import _distribution, _process, _real, _wire, _xdist
+from rpytest._real import contextlib, os, signal, socket
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._wire import Message

@@ -6,12 +6,15 @@ does of each generator of random numbers. So questions are answered as in any pr
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import io
 import weakref
 from typing import Any, Protocol
+
+from rpytest import _real
+from rpytest._real import contextlib, io
+
+__builtins__ = _real.BUILTINS
 
 #: The functions as they were: without the objects that are frozen.
 get_objects = gc.get_objects

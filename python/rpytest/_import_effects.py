@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import ast
 import enum
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from rpytest import _harmless, _sources
+from rpytest import _harmless, _real, _sources
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
 
 
 class MayLeaveTraces(Exception):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import glob
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +23,12 @@ from typing import Any
 
 import pytest
 
-from rpytest import _imports, _sources
+from rpytest import _imports, _real, _sources
 from rpytest._import_effects import ImportEffects, MayLeaveTraces, import_effects
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
+
 
 #: Modules that a selection must not find, and that must not be dropped either.
 _kept: list[object] = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from _pytest.pathlib import resolve_package_path
 
-from rpytest import _sources
+from rpytest import _real, _sources
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
+
 
 #: Functions that import what their first argument names.
 _IMPORTING = frozenset({"__import__", "import_module", "importorskip"})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import subprocess
 import sys
-import time
 from typing import Any
 
-from rpytest import _frozen
+from rpytest import _frozen, _real
+from rpytest._real import contextlib, os, select, time
+
+__builtins__ = _real.BUILTINS
 
 
 def _gone(pid: int) -> int | None:

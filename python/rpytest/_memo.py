@@ -6,7 +6,6 @@ is in it, `pytest_make_collect_report`, is answered from memory. The nodes are t
 
 from __future__ import annotations
 
-import copy
 import sys
 import warnings
 from collections import defaultdict
@@ -16,10 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from rpytest import _real
 from rpytest._import_effects import ImportEffects
 from rpytest._import_record import Executed, ImportRecord
 from rpytest._imports import root_of
 from rpytest._members import Members
+from rpytest._real import copy
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._edits import Edits

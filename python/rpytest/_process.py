@@ -6,22 +6,19 @@ The traps are listed in ``docs/design/processes.md``. Everything here runs in a 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import gc
-import io
-import os
-import signal
-import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
-from rpytest import _coverage, _frozen, _seeds
+from rpytest import _coverage, _frozen, _real, _seeds
+from rpytest._real import contextlib, io, os, signal, socket, time
+
+__builtins__ = _real.BUILTINS
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -77,14 +74,17 @@ def fork() -> int:
     global _is_own_fork
     random_state = _seeds.state()
     _is_own_fork = True
+    # gevent's makes its hub anew in the forked process.
+    current: Any = sys.modules["os"].fork
+    call = current if str(getattr(current, "__module__", "")).startswith("gevent") else os.fork
     try:
         if not _has_threads():
-            pid = os.fork()
+            pid = call()
         else:
             with warnings.catch_warnings():
                 # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+                pid = call()
     finally:
         _is_own_fork = False
     if pid == 0:
@@ -174,11 +174,23 @@ def _rebuild_streams() -> None:
         errors = named[2]
     with contextlib.suppress(OSError):
         sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
-    raw = open(1, "wb", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
-    raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has written it, and the lines of several
+    # workers are not to wait for each other. pytest-xdist's workers (execnet's) do that as well. Files in memory are nobody's to look at.
+    unbuffered = is_unbuffered()
+    raw = open(1, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
+        raw, encoding=encoding, errors=errors, line_buffering=True, write_through=unbuffered
+    )
+    raw = open(2, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    stderr = io.TextIOWrapper(
+        raw, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=unbuffered
+    )
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
+
+
+def is_unbuffered() -> bool:
+    """Whether the environment asks for standard streams without a buffer, as Python does at its start."""
+    return bool(os.environ.get("PYTHONUNBUFFERED")) and not sys.flags.ignore_environment
 
 
 def flush_streams() -> None:

@@ -6,10 +6,7 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 
 from __future__ import annotations
 
-import struct
 import sys
-import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +14,15 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _longrepr, _record
+from rpytest import _longrepr, _real, _record
 from rpytest._cache import Cache, not_a_worker
 from rpytest._encode import Encoder, decode_warning, needs_every_report
 from rpytest._nodes import Gateway, Spec
+from rpytest._real import struct, time, traceback
 from rpytest._terminal import Terminal, test_verbosity
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
 BODY_HEAD = struct.Struct("<IBBHHI")

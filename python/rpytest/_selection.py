@@ -6,15 +6,12 @@ collected if nothing else had been. See ``docs/design/selection.md``.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _adopt, _arguments, _editable, _looks, _process, _wire
+from rpytest import _adopt, _arguments, _editable, _looks, _process, _real, _wire
 from rpytest._arguments import Declined
 from rpytest._collected import KEPT, KEPT_PARTLY
 from rpytest._control import Died, Ended
@@ -22,8 +19,12 @@ from rpytest._edits import Edits
 from rpytest._encode import plugin_name, third_party
 from rpytest._entry import announce_process, finish_plain
 from rpytest._fork import restart_capture, truncate_log_file
+from rpytest._real import contextlib, os, socket
 from rpytest._silence import Silence
 from rpytest._warm import refuse
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._trunk import Trunk

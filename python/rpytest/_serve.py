@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _debug, _process, _watch, _wire
+from rpytest import _debug, _process, _real, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._closures import closures
 from rpytest._collected import Collected
@@ -27,11 +21,15 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
+from rpytest._real import contextlib, os, select, signal, socket, time
 from rpytest._shared import SharedFixtures
 from rpytest._spare import Ahead, Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -346,7 +344,7 @@ class Server:
         if birth.count > 1:
             _process.detach_input()
         restart_capture(config)
-        restart_faulthandler(config, birth.crash)
+        restart_faulthandler(config, birth.crash, birth.stacks)
         restart_log_file(config)
         _debug.separate(config, birth.name, again=birth.incarnation > 0)
         self.collected.terminal.silence_hooks()

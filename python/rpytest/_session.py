@@ -6,8 +6,6 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +21,7 @@ from rpytest import (
     _perrun,
     _plugin,
     _process,
+    _real,
     _refusing,
     _shard,
     _steps,
@@ -34,12 +33,16 @@ from rpytest._collected import AFRESH, describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controllers import Controllers
 from rpytest._entry import enter, finish_plain
+from rpytest._real import contextlib, socket
 from rpytest._role import Role, useful
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
 from rpytest._terminal import Terminal
 from rpytest._trunk import Trunk
 from rpytest._warm import refuse
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._preload import Preload

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _record, _seeds
+from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _real, _record, _seeds
 from rpytest._basetemp import use_shared_temp
 from rpytest._closures import is_ours
 from rpytest._debugger import no_terminal
@@ -23,6 +20,7 @@ from rpytest._needs import Need, Needs
 from rpytest._news import News
 from rpytest._obstacles import Settings
 from rpytest._phase import phase
+from rpytest._real import os, signal, time
 from rpytest._remembered import Remembered
 from rpytest._setup_watcher import Hazard, SetupWatcher
 from rpytest._setups import SetupClock
@@ -32,6 +30,8 @@ from rpytest._warden import Ward, Warden
 if TYPE_CHECKING:
     from rpytest._answers import LocalAnswers
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Objects that belong to the host: a worker never drops them, which would run what is to run once.
 _kept: list[object] = []

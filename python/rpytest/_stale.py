@@ -6,7 +6,6 @@ Observed, not guessed: `_observer` says what was read while pytest configured an
 from __future__ import annotations
 
 import itertools
-import os
 import stat
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -16,11 +15,15 @@ from typing import Any
 
 import pytest
 
-from rpytest import _perrun, _states
+from rpytest import _perrun, _real, _states
 from rpytest._cache import CACHE_FILES, reads_cache
 from rpytest._observer import Observer
+from rpytest._real import os
 from rpytest._states import IGNORED_NAMES, PREFIX_IGNORED, SUFFIXES_IGNORED, VIRTUAL, FileState
 from rpytest._warm import startup_files
+
+__builtins__ = _real.BUILTINS
+
 
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
 _PROBED = (

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
+
+from rpytest import _real
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
+
 
 #: Names in a listing that come and go without meaning anything to collection.
 IGNORED_NAMES = frozenset(

@@ -6,16 +6,19 @@ write to it meet. See ``docs/session-fixtures.md``.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _record
+from rpytest import _real, _record
 from rpytest._closures import closures
+from rpytest._real import os
 from rpytest._reporter import split_bodies
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,11 @@ import pytest
 from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
+from rpytest import _real
 from rpytest._encode import third_party
+from rpytest._real import io
+
+__builtins__ = _real.BUILTINS
 
 
 class Passed:

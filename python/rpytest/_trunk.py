@@ -6,16 +6,12 @@ select and order, then the tests run. Hooks so find items that no other selectio
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _arguments, _looks, _process, _refusing, _wire
+from rpytest import _arguments, _looks, _process, _real, _refusing, _wire
 from rpytest._arguments import Arguments
 from rpytest._configured import Configured
 from rpytest._conftests import Conftests
@@ -23,8 +19,12 @@ from rpytest._control import fork_detached
 from rpytest._editable import Editable
 from rpytest._fork import park_capture, rebind_capture, restart_faulthandler
 from rpytest._memo import Memo
+from rpytest._real import contextlib, os, select, socket
 from rpytest._selection import Again, Selection
 from rpytest._spare import Ahead, Waiting
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

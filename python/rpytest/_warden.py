@@ -7,17 +7,14 @@ has left running if it is killed.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from rpytest import _process, _wire
+from rpytest import _process, _real, _wire
+from rpytest._real import contextlib, os, select, signal, socket, time
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Seconds that finalizers may take once nobody waits for them any more.
 GRACE = 10.0

@@ -202,6 +202,7 @@ impl Waiting<'_> {
             HostEvent::Attached
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
+            | HostEvent::Stack { .. }
             | HostEvent::Debugger { .. }
             | HostEvent::Fixtures(_)
             | HostEvent::Stop(_)

@@ -22,6 +22,11 @@ pub enum HostEvent {
         pid: i32,
     },
     Died(Died),
+    /// faulthandler has dumped the stacks of a test that runs for longer than `faulthandler_timeout`.
+    Stack {
+        slot: u16,
+        text: String,
+    },
     Record {
         test: u32,
         len: u64,
