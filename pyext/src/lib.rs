@@ -238,13 +238,16 @@ struct Noticed {
     #[pyo3(get)]
     plain: Py<PyAny>,
     tell: Py<PyAny>,
+    /// Called before the function is, if it is called with named arguments.
+    ahead: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Noticed {
     #[new]
-    fn new(plain: Py<PyAny>, tell: Py<PyAny>) -> Self {
-        Self { plain, tell }
+    #[pyo3(signature = (plain, tell, ahead=None))]
+    fn new(plain: Py<PyAny>, tell: Py<PyAny>, ahead: Option<Py<PyAny>>) -> Self {
+        Self { plain, tell, ahead }
     }
 
     #[pyo3(signature = (*args, **kwargs))]
@@ -254,6 +257,12 @@ impl Noticed {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
+        if let (Some(ahead), Some(kwargs)) = (&self.ahead, kwargs) {
+            ahead.call1(py, (args, kwargs))?;
+        } else if self.ahead.is_some() {
+            // Then there is nothing to tell, either.
+            return self.plain.call(py, args, kwargs);
+        }
         let result = self.plain.call(py, args, kwargs);
         let answer = match &result {
             Ok(answer) => answer.clone_ref(py),
@@ -263,7 +272,9 @@ impl Noticed {
             {
                 py.None()
             }
-            Err(_) => return result,
+            Err(_) if self.ahead.is_none() => return result,
+            // Whoever was told that it begins is told that it has ended.
+            Err(_) => py.None(),
         };
         self.tell.call1(py, (args, kwargs, answer))?;
         result
