@@ -26,6 +26,12 @@ def own_pages() -> list[tuple[int, int]]:
 def copy_pages(ranges: list[tuple[int, int]]) -> None:
     """Gives this process copies of its own of these pages, before it needs them; their contents stay as they are."""
 
+def call_soon(function: Callable[[], object]) -> bool:
+    """Calls `function` between two instructions of the main thread, as a rule after the present one; what it raises is ignored.
+
+    `False` when too many calls are pending.
+    """
+
 @final
 class Noticed:
     """A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it.

@@ -18,6 +18,7 @@ from rpytest import _contents, _glances, _perrun, _process, _seeds, _states, _st
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
 from rpytest._glances import Glances, acts_for_project, is_for_python, is_of_project
+from rpytest._native import call_soon
 from rpytest._states import ALL, SOME, VIRTUAL, FileState, Listing
 
 _LOADER_CACHE = "/etc/ld.so.cache"
@@ -212,8 +213,12 @@ class Observer:
         """``ATTACH`` opens more databases, without an event of its own. Who wants to trace the connection himself takes this one's place."""
         import sqlite3
 
-        with contextlib.suppress(Exception):
+        def trace() -> None:
             sqlite3.Connection.set_trace_callback(connection, self._executes)
+
+        # Now it is not complete yet, and refuses.
+        if not call_soon(trace):
+            self.per_run = self.per_run or "collection opened too many databases"
 
     def _executes(self, statement: str) -> None:
         if not self._watching:

@@ -11,6 +11,7 @@ import functools
 import gc
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -90,6 +91,15 @@ def _has_threads() -> bool:
         return len(os.listdir("/proc/self/task")) > 1
     except OSError:
         return True
+
+
+def pause(seconds: float) -> None:
+    """Wait, without a look at the clock.
+
+    `time.sleep` waits until a moment of the monotonic clock, from Python 3.11 on. Under a clock that jumps (``libfaketime`` in the environment of a
+    run) that moment may never come. Who waits for a limited time counts such pauses, for the same reason: a frozen clock never says that it is over.
+    """
+    select.select([], [], [], seconds)
 
 
 def is_own_fork() -> bool:
