@@ -180,7 +180,7 @@ class Configured:
         except Declined as declined:
             self._refuse(str(declined))
         restart_capture(config)
-        role.dependencies.begin_again(began)
+        role.dependencies.begin_again(request["env"], began)
         _looks.resume(config)
         announce_process(role.conn, "collecting")
         self._start_controller()
@@ -190,6 +190,9 @@ class Configured:
         role, config, session = self.role, self.config, self.session
         if request.get("watch"):
             raise Declined("`--watch` is to know what everything was made from")
+        variable = role.dependencies.other_variable(request["env"])
+        if variable is not None:
+            raise Declined(variable)
         different = self._arguments.compare(request["argv"], role.watch.counted)
         args, source = self._arguments.resolve(different)
         missing = _conftests(config, args) ^ self._initial

@@ -37,7 +37,8 @@ class Daemon:
         self.listener = listener
         self.idle = idle
         self.started = time.time()
-        self.last_use = time.monotonic()
+        #: Seconds without anything to do. They are counted, as a clock that stands still would keep it for ever.
+        self.unused = 0
         self.waiting: dict[int, socket.socket] = {}
         self.preloads = Preloads(self._fork, log)
         self.sessions = Sessions(self._fork, self.preloads, listener is not None)
@@ -61,14 +62,16 @@ class Daemon:
                 poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
-            for fd, _ in poll.poll(1000):
+            ready = poll.poll(1000)
+            self.unused = 0 if self.waiting or self.sessions.is_busy() else self.unused + (not ready)
+            for fd, _ in ready:
                 if self.listener is not None and fd == self.listener.fileno():
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions.warm and has_news(self.sessions.warm[fd].control):
                     # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
-                    self.last_use = time.monotonic()
+                    self.unused = 0
                     self.sessions.hear(self.sessions.warm[fd])
                 elif fd in self.sessions.lines and has_news(self.sessions.lines[fd].sock):
                     self.last_use = time.monotonic()
@@ -79,13 +82,8 @@ class Daemon:
             self.sessions.look_after_runs()
             self.sessions.reap()
             self.sessions.shrink()
-            if self._idle_for() > self.idle or (self.listener is not None and self.listener.is_replaced()):
+            if self.unused >= self.idle or (self.listener is not None and self.listener.is_replaced()):
                 return
-
-    def _idle_for(self) -> float:
-        if self.waiting or self.sessions.is_busy():
-            self.last_use = time.monotonic()
-        return time.monotonic() - self.last_use
 
     def _accept(self, listener: Listener) -> None:
         conn = listener.accept()
@@ -95,7 +93,7 @@ class Daemon:
     # Requests
 
     def _request(self, conn: socket.socket) -> None:
-        self.last_use = time.monotonic()
+        self.unused = 0
         try:
             message, fds = _wire.receive(conn)
         except (_wire.Closed, ValueError, OSError):
@@ -262,11 +260,15 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+#: Seconds between two looks at children that are about to end.
+_TICK = 0.01
+
+
 def _wait_for_children(seconds: float) -> None:
     """Sessions end when their control socket closes; give those that clean up this long, then go."""
-    deadline = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
-        while time.monotonic() < deadline:
+        while seconds > 0:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
-                time.sleep(0.01)
+                _process.pause(_TICK)
+                seconds -= _TICK

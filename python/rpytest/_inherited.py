@@ -6,8 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
-from rpytest import _frozen, _real
-from rpytest._real import contextlib, os, select, time
+from rpytest import _frozen, _process, _real
+from rpytest._real import contextlib, os, select
 
 __builtins__ = _real.BUILTINS
 
@@ -47,7 +47,7 @@ class InheritedPopen(subprocess.Popen[Any]):
             if self._rpytest_pidfd >= 0:
                 select.select([self._rpytest_pidfd], [], [], 1.0)
             else:
-                time.sleep(0.02)
+                _process.pause(0.02)
 
 
 class InheritedChild:
@@ -65,7 +65,7 @@ class InheritedChild:
             elif flag & os.WNOHANG:
                 return None
             else:
-                time.sleep(0.02)
+                _process.pause(0.02)
         return self.returncode
 
 

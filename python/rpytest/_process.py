@@ -16,7 +16,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 from rpytest import _coverage, _frozen, _real, _seeds
-from rpytest._real import contextlib, io, os, signal, socket, time
+from rpytest._real import contextlib, io, os, select, signal, socket, time
 
 __builtins__ = _real.BUILTINS
 
@@ -97,6 +97,15 @@ def _has_threads() -> bool:
         return len(os.listdir("/proc/self/task")) > 1
     except OSError:
         return True
+
+
+def pause(seconds: float) -> None:
+    """Wait, without a look at the clock.
+
+    `time.sleep` waits until a moment of the monotonic clock, from Python 3.11 on. Under a clock that jumps (``libfaketime`` in the environment of a
+    run) that moment may never come. Who waits for a limited time counts such pauses, for the same reason: a frozen clock never says that it is over.
+    """
+    select.select([], [], [], seconds)
 
 
 def is_own_fork() -> bool:

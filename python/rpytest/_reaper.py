@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Callable, Container
 
+from rpytest import _process
 from rpytest._warm import signal_name
 
-#: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
-_LAST_MOMENTS = 2.0
+#: How often it is looked whether a session has ended that has closed its connection: 2 seconds. A core dump takes longer.
+_LAST_MOMENTS = 400
+#: Seconds between two looks.
+_TICK = 0.005
 
 
 class Reaper:
@@ -39,21 +41,22 @@ class Reaper:
 
     def cause(self, pid: int, preload: socket.socket | None) -> str:
         """What a session that has closed its connection has died of; ``preload``: who has forked it, if not the daemon."""
-        deadline = time.monotonic() + _LAST_MOMENTS
-        while pid not in self._ended and time.monotonic() < deadline:
+        for _ in range(_LAST_MOMENTS):
+            if pid in self._ended:
+                break
             if preload is not None:
                 found_status = self._told(pid, preload)
                 if found_status is not None:
                     self._ended[pid] = found_status
                     break
-                time.sleep(0.005)
+                _process.pause(_TICK)
                 continue
             with contextlib.suppress(ChildProcessError):
                 found, status = os.waitpid(pid, os.WNOHANG)
                 if found:
                     self._ended[pid] = status
                     break
-            time.sleep(0.005)
+            _process.pause(_TICK)
         status = self._ended.pop(pid, -1)
         if status == -1:
             return "closed its connection"

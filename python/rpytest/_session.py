@@ -185,6 +185,7 @@ class Session(Role):
         """This process was forked from a preload."""
         self.dependencies.inherit(preload.dependencies)
         self.finder = _held.Finder(preload, self._start_over)
+        self.finder.read = self.dependencies.variables
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:
         """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
@@ -385,10 +386,11 @@ def session_main(
 
     ``is_kept``: for more than one run. ``controller``: one that is there already for this run.
     """
-    dependencies = Dependencies()
+    dependencies = Dependencies(request["env"])
     _process.keep_private(control)
     session = Session(control, conn, request, dependencies, is_kept)
     session.handed_over = controller
+    session.watch.variables = dependencies.variables
     enter(request, fds, conn)
     if preload is not None:
         session.use(preload)

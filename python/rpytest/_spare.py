@@ -120,7 +120,7 @@ class Ahead:
             spare.end()
             spare = None
         updates = dependencies.updates
-        reason = dependencies.changed(editable)
+        reason = dependencies.other_variable(message["env"]) or dependencies.changed(editable)
         if spare is not None and (reason is not None or dependencies.updates != updates):
             spare.end()
             spare = None

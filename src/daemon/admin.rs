@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{PidfdFlags, Signal};
 
@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 
 /// How long a daemon may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Part of it after which it is looked whether it is over.
+const SLICE: Duration = Duration::from_millis(100);
 /// How long it may take to answer before it is taken for dead: a machine that is busy, or waits for its disk, can keep it from
 /// that for seconds.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -106,8 +108,8 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
     };
     let pidfd = process_of(&connection)?;
     let asked = connection.send(&PlainRequest::STOP, &[]);
-    let deadline = Instant::now() + PATIENCE;
-    let ended = asked.is_ok() && closes(&connection, deadline);
+    let mut left = PATIENCE;
+    let ended = asked.is_ok() && closes(&connection, &mut left);
     let Some(pidfd) = pidfd else {
         return if ended {
             Ok(true)
@@ -115,7 +117,6 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
             Err(exchange_timeout(socket, STOPPING))
         };
     };
-    let left = deadline.saturating_duration_since(Instant::now());
     if ended && readable(&pidfd, left.max(Duration::from_millis(100))).unwrap_or(false) {
         return Ok(true);
     }
@@ -123,19 +124,21 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads until the connection ends; `false` when it is still open at `deadline`.
-fn closes(connection: &Connection, deadline: Instant) -> bool {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match readable(connection.as_fd(), left) {
+/// Reads until the connection ends; `false` when it is still open after `left`, of which it takes what it has waited for.
+///
+/// That is counted: a clock may stand still, or be far ahead (libfaketime in the environment of the command).
+fn closes(connection: &Connection, left: &mut Duration) -> bool {
+    while !left.is_zero() {
+        match readable(connection.as_fd(), SLICE) {
             Ok(true) => match connection.recv() {
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return true,
             },
-            Ok(false) if !left.is_zero() => {}
-            _ => return false,
+            Ok(false) => *left = left.saturating_sub(SLICE),
+            Err(_) => return false,
         }
     }
+    false
 }
 
 fn ask(connection: &Connection) -> Result<DaemonStatus> {

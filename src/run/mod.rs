@@ -155,6 +155,8 @@ struct Run<'a> {
     /// `false` once the connection has ended.
     connected: bool,
     disconnected_at: Option<Instant>,
+    /// Times that nothing has happened since, for as long as a tick.
+    quiet_ticks: u32,
     /// The host was told to stop: its end is no surprise.
     stopping: bool,
     /// Its answer to `report`.
@@ -233,6 +235,7 @@ impl<'a> Run<'a> {
             revived_at: None,
             connected: true,
             disconnected_at: None,
+            quiet_ticks: 0,
             stopping: false,
             summary: None,
             exit_status: None,
@@ -335,6 +338,12 @@ impl<'a> Run<'a> {
         };
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
         self.segment.disarm();
+        if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
+            // What was waited for is over, whatever the clock says: it may stand still (libfaketime).
+            self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+        }
         let ready = ready.unwrap_or_else(|error| {
             // Out of memory for the list: try again a little later rather than losing the run.
             self.error

@@ -138,7 +138,9 @@ def test_commands_and_edits_at_any_moment(project: Project) -> None:
         running = []
         for _ in range(rng.randint(2, 5)):
             if rng.random() < 0.6:
-                extra = rng.choice(["", f"Y = {number}", "import os\nos.environ['X'] = '1'", "assert True", "def f(): pass"])
+                extra = rng.choice(
+                    ["", f"Y = {number}", "import os\nos.environ['X'] = '1'", "assert True", "def f(): pass"]
+                )
                 name = rng.choice(names)
                 text = f"import pytest\n{extra}\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
                 project.put({f"{name}.py": text})

@@ -12,7 +12,9 @@ from rpytest._states import digest, listing, state
 
 def test_nothing_is_there(tmp_path: Path) -> None:
     name = str(tmp_path / "x")
-    assert (state(name), digest(name), listing(name)) == (None, b"", b"")
+    assert state(name) is None
+    assert digest(name) == b""
+    assert not listing(name).is_folder
     assert state("a\0b") is None
 
 
