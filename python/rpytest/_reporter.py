@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _longrepr, _real, _record
+from rpytest import _adapters, _longrepr, _real, _record
 from rpytest._cache import Cache, not_a_worker
 from rpytest._encode import Encoder, decode_warning, needs_every_report
 from rpytest._nodes import Gateway, Spec
@@ -164,6 +164,7 @@ class Summary:
             reporter._keyboardinterrupt_memo = Interruption(interrupted, location)  # type: ignore[assignment]
         elif status == 2:
             reporter._keyboardinterrupt_memo = Interruption("KeyboardInterrupt", "")  # type: ignore[assignment]
+        _adapters.mute_summaries(self.config, reporter.stats)
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)

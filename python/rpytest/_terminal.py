@@ -11,7 +11,7 @@ import pytest
 from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _real
+from rpytest import _adapters, _real
 from rpytest._encode import third_party
 from rpytest._real import io
 
@@ -192,7 +192,7 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
-    return bool(third_party(config, "pytest_terminal_summary"))
+    return any(_adapters.has_summary(each, config) for each in third_party(config, "pytest_terminal_summary"))
 
 
 def _without_terminal(text: str) -> str:
