@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _distribution, _process, _wire, _xdist
+from rpytest import _distribution, _generators, _process, _wire, _xdist
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
     _process.keep_private(conn)
+    _generators.reseed()
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
     _process.adopt_environment(request["env"])

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from rpytest import _frozen, _real, _seeds
+from rpytest import _frozen, _generators, _real, _seeds
 from rpytest._real import contextlib, io, os, signal, socket, time
 
 __builtins__ = _real.BUILTINS
@@ -281,6 +281,7 @@ def disarm_inherited() -> None:
         # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
         with contextlib.suppress(Exception):
             numpy_random.seed()
+    _generators.reseed()
 
 
 def run_exit_functions() -> None:
