@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from rpytest import __version__, _coverage, _frozen, _process, _wire
+from rpytest import __version__, _coverage, _frozen, _generators, _process, _wire
 from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
@@ -246,6 +246,7 @@ def main() -> NoReturn:
     daemon = Daemon(listener, options.idle)
     daemon.build = options.build
     _frozen.install()
+    _generators.observe()
     _process.freeze()
     try:
         daemon.serve(conn)

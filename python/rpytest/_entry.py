@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _distribution, _process, _real, _wire, _xdist
+from rpytest import _distribution, _generators, _process, _real, _wire, _xdist
 from rpytest._real import contextlib, os, signal, socket
 
 __builtins__ = _real.BUILTINS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
     _process.keep_private(conn)
+    _generators.reseed()
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
     _process.adopt_environment(request["env"])

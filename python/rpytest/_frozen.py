@@ -11,7 +11,7 @@ import gc
 import weakref
 from typing import Any, Protocol
 
-from rpytest import _real
+from rpytest import _generators, _real
 from rpytest._real import contextlib, io
 
 __builtins__ = _real.BUILTINS
@@ -39,7 +39,10 @@ counting: weakref.WeakSet[Counting] = weakref.WeakSet()
 
 def freeze() -> None:
     """Move everything alive out of the collector's reach; what files have buffered is written, once, and not by each fork."""
-    _files.update(_flush(get_objects()))
+    objects = get_objects()
+    _files.update(_flush(objects))
+    _generators.find(objects)
+    del objects
     gc.freeze()
 
 

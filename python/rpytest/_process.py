@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
-from rpytest import _coverage, _frozen, _real, _seeds
+from rpytest import _coverage, _frozen, _generators, _real, _seeds
 from rpytest._real import contextlib, io, os, select, signal, socket, time
 
 __builtins__ = _real.BUILTINS
@@ -310,6 +310,7 @@ def disarm_inherited() -> None:
         # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
         with contextlib.suppress(Exception):
             numpy_random.seed()
+    _generators.reseed()
 
 
 def run_exit_functions() -> None:

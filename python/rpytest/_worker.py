@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.runner import call_and_report
 
-from rpytest import _frozen, _identity, _live, _process, _real, _record
+from rpytest import _frozen, _generators, _identity, _live, _process, _real, _record
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
@@ -97,6 +97,7 @@ class Worker:
 
     def enter(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
         """Make the (forked) configuration this worker's own."""
+        _generators.observe_no_longer()
         self.config, self.session, self.xml = config, session, xml
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)
