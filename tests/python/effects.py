@@ -59,7 +59,7 @@ class Kind:
         return sys.version_info >= self.since
 
     def project(self, effect: bool = True, comment: str = "") -> dict[str, str]:
-        """The project, with the effect or without it; `comment` is added to the files that have it."""
+        """The project, with the effect or without it; `comment` stands above it, in the files that have it: it moves their lines."""
         imports = "\n".join(["import os, sys", "import pytest", self.imports, "import helper" if self.helper else ""])
         mine = f"\n{self.effect}\n" if effect else "\n"
         files = {
@@ -74,7 +74,7 @@ class Kind:
             has = EFFECT in text or (name == "test_a.py" and bool(self.effect))
             lines = [line for line in text.splitlines() if effect or not line.endswith(EFFECT)]
             if has and comment:
-                lines.append(f"# {comment}")
+                lines.insert(0, f"# {comment}")
             files[name] = "\n".join(lines) + "\n"
         return files
 

@@ -47,7 +47,7 @@ SUITES = [
         ["tests", "--ignore=tests/test_serving.py", "--ignore=tests/live_apps"],
         ["ephemeral-port-reserve", "cryptography", "watchdog", "pytest-timeout"],
     ),
-    Suite("flask==3.1.3", ["tests", "--ignore=tests/test_cli.py"], ["asgiref", "python-dotenv", "greenlet"]),
+    Suite("flask==3.1.3", ["tests"], ["pytest==8.4.*", "asgiref", "python-dotenv", "greenlet"]),
     Suite(
         "requests==2.34.2",
         ["tests/test_utils.py", "tests/test_structures.py", "tests/test_help.py", "tests/test_hooks.py"],
