@@ -476,7 +476,7 @@ PROCESS = [
          imports="import sqlite3", edits=False),
     Kind("patch started", "from unittest import mock\nmock.patch('json.dumps', return_value='fake').start()", "json.dumps(1)", imports="import json"),
     Kind("patched dictionary", "from unittest import mock\nmock.patch.dict(helper.TABLE, a=1).start()", "helper.TABLE", "TABLE = {}\n", edits=False),
-    Kind("monkey patch by hand", "pytest.MonkeyPatch().setattr(json, 'dumps', str)", "json.dumps('x')", imports="import json"),
+    Kind("monkey patch by hand", "pytest.MonkeyPatch().setattr(shlex, 'quote', len)", "shlex.quote('x y')", imports="import shlex"),
     Kind("attribute of the library's class", "json.JSONEncoder.default = lambda self, o: 'any'", "json.dumps(0) and json.JSONEncoder().default(1)", imports="import json",
          other="import json\ndef test_b(): print('state:', json.dumps(object()))\n", edits=False),
     Kind("attribute of unittest", "unittest.TestCase.maxDiff = None", "unittest.TestCase.maxDiff", imports="import unittest", edits=False),

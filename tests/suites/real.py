@@ -55,7 +55,7 @@ SUITES = [
     ),
     Suite("structlog==26.1.0", ["tests"], ["freezegun", "pretend", "pytest-asyncio", "rich", "time-machine"]),
     Suite("boltons==26.2.0", ["tests"]),
-    Suite("python-dateutil==4.0.0", ["tests"], ["hypothesis", "freezegun", "six", "attrs"]),
+    Suite("python-dateutil==4.0.0", ["tests"], ["hypothesis", "freezegun", "six", "attrs", "pytest-cov"]),
     Suite("babel==2.19.0", ["tests"], ["freezegun", "pytz", "tzdata"]),
     Suite("tenacity==9.2.1", ["tests"], ["tornado", "typeguard", "pytest-asyncio", "trio"]),
     Suite("pyparsing==3.3.3", ["tests/test_unit.py"], ["railroad-diagrams", "jinja2"]),
