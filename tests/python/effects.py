@@ -59,7 +59,7 @@ class Kind:
         return sys.version_info >= self.since
 
     def project(self, effect: bool = True, comment: str = "") -> dict[str, str]:
-        """The project, with the effect or without it; `comment` is added to the files that have it."""
+        """The project, with the effect or without it; `comment` stands above it, in the files that have it: it moves their lines."""
         imports = "\n".join(["import os, sys", "import pytest", self.imports, "import helper" if self.helper else ""])
         mine = f"\n{self.effect}\n" if effect else "\n"
         files = {
@@ -74,7 +74,7 @@ class Kind:
             has = EFFECT in text or (name == "test_a.py" and bool(self.effect))
             lines = [line for line in text.splitlines() if effect or not line.endswith(EFFECT)]
             if has and comment:
-                lines.append(f"# {comment}")
+                lines.insert(0, f"# {comment}")
             files[name] = "\n".join(lines) + "\n"
         return files
 
@@ -476,7 +476,7 @@ PROCESS = [
          imports="import sqlite3", edits=False),
     Kind("patch started", "from unittest import mock\nmock.patch('json.dumps', return_value='fake').start()", "json.dumps(1)", imports="import json"),
     Kind("patched dictionary", "from unittest import mock\nmock.patch.dict(helper.TABLE, a=1).start()", "helper.TABLE", "TABLE = {}\n", edits=False),
-    Kind("monkey patch by hand", "pytest.MonkeyPatch().setattr(json, 'dumps', str)", "json.dumps('x')", imports="import json"),
+    Kind("monkey patch by hand", "pytest.MonkeyPatch().setattr(shlex, 'quote', len)", "shlex.quote('x y')", imports="import shlex"),
     Kind("attribute of the library's class", "json.JSONEncoder.default = lambda self, o: 'any'", "json.dumps(0) and json.JSONEncoder().default(1)", imports="import json",
          other="import json\ndef test_b(): print('state:', json.dumps(object()))\n", edits=False),
     Kind("attribute of unittest", "unittest.TestCase.maxDiff = None", "unittest.TestCase.maxDiff", imports="import unittest", edits=False),

@@ -47,7 +47,7 @@ SUITES = [
         ["tests", "--ignore=tests/test_serving.py", "--ignore=tests/live_apps"],
         ["ephemeral-port-reserve", "cryptography", "watchdog", "pytest-timeout"],
     ),
-    Suite("flask==3.1.3", ["tests", "--ignore=tests/test_cli.py"], ["asgiref", "python-dotenv", "greenlet"]),
+    Suite("flask==3.1.3", ["tests"], ["pytest==8.4.*", "asgiref", "python-dotenv", "greenlet"]),
     Suite(
         "requests==2.34.2",
         ["tests/test_utils.py", "tests/test_structures.py", "tests/test_help.py", "tests/test_hooks.py"],
@@ -55,7 +55,7 @@ SUITES = [
     ),
     Suite("structlog==26.1.0", ["tests"], ["freezegun", "pretend", "pytest-asyncio", "rich", "time-machine"]),
     Suite("boltons==26.2.0", ["tests"]),
-    Suite("python-dateutil==4.0.0", ["tests"], ["hypothesis", "freezegun", "six", "attrs"]),
+    Suite("python-dateutil==4.0.0", ["tests"], ["hypothesis", "freezegun", "six", "attrs", "pytest-cov"]),
     Suite("babel==2.19.0", ["tests"], ["freezegun", "pytz", "tzdata"]),
     Suite("tenacity==9.2.1", ["tests"], ["tornado", "typeguard", "pytest-asyncio", "trio"]),
     Suite("pyparsing==3.3.3", ["tests/test_unit.py"], ["railroad-diagrams", "jinja2"]),

@@ -185,6 +185,9 @@ def main() -> int:
     if unknown := set(options.only or ()) - set(names):
         parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     build = environments.Build("debug" if options.debug else "release")
+    if not options.prepare:
+        # Always by the same Python: with another one cargo builds the extension anew.
+        build.link(environments.make("suite-build", ["pytest"]))
     verdicts = []
     print(HEAD, flush=True)
     for suite in SUITES:
