@@ -79,7 +79,12 @@ class ImportRecord:
         #: What is known of each file, or why it may leave something.
         self._effects: dict[Path, ImportEffects | str] = {}
         self._empty: dict[str, bool] = {}
-        self._is_judged = False
+        self._roots: dict[Path, str] = {}
+        #: What is the same for each selection, once everything has been looked at.
+        self._whole: dict[str, list[str]] = {}
+        self._common: str | None = (
+            "nobody has had the time to look what the left-out modules do while they are imported"
+        )
 
     # While the tests are collected
 
@@ -155,7 +160,24 @@ class ImportRecord:
             if entry.path not in self._effects:
                 self._effects[entry.path] = self._judge(entry, read(str(entry.path)))
                 yield
-        self._is_judged = True
+        self._common = self._obstacle_of_all()
+        yield
+
+    def _obstacle_of_all(self) -> str | None:
+        """Why no selection may leave out any module, if so; remembers what each is compared with."""
+        if self.objection is not None:
+            return self.objection
+        for entry in self.executed:
+            effects = self._effects[entry.path]
+            if isinstance(effects, str):
+                return f"{self._shown(entry.path)} {effects}"
+        try:
+            self._whole = self._order(self.executed)
+        except MayLeaveTraces as reason:
+            return str(reason)
+        if self.path_of(self.executed) != self._path:
+            return "`sys.path` was changed while the tests were collected"
+        return self._named_elsewhere()
 
     def _judge(self, entry: Executed, source: bytes | None) -> ImportEffects | str:
         if entry.objection is not None:
@@ -168,17 +190,12 @@ class ImportRecord:
         """What is known of a file that was collected; a text: why nothing is; `None`: not yet."""
         return self._effects.get(path)
 
-    @property
-    def is_judged(self) -> bool:
-        """Whether all of them have been looked at."""
-        return self._is_judged
-
     def summary(self) -> str:
         """How runs of a part of the tests are served, as it is shown to the user."""
         found = {entry.path: self._effects.get(entry.path) for entry in self.executed}
         noisy = {path: reason for path, reason in found.items() if isinstance(reason, str)}
-        if self.objection is not None:
-            return f"collected afresh, as {self.objection}"
+        if self._common is not None and not noisy:
+            return f"collected afresh, as {self._common}"
         if not noisy:
             return f"used as collected, as none of {len(found)} modules leaves anything when it is imported"
         path, reason = next(iter(noisy.items()))
@@ -198,18 +215,14 @@ class ImportRecord:
         ``early``: conftests that it would have executed before it was configured. ``changed``: what
         files do now that were edited since.
         """
-        if self.objection is not None:
-            return self.objection
-        if not self._is_judged:
-            return "nobody has had the time to look what the left-out modules do while they are imported"
-        for entry in self.executed:
+        if self._common is not None:
+            return self._common
+        for entry in selected:
             effects = self._effects[entry.path]
-            if isinstance(effects, str):
-                return f"{self._shown(entry.path)} {effects}"
-            if effects.reads is not None and entry.module in early:
+            if isinstance(effects, ImportEffects) and effects.reads is not None and entry.module in early:
                 return f"{self._shown(entry.path)} looks at {effects.reads}, and would be imported earlier"
         try:
-            whole, part = self._order(self.executed), self._order(selected, changed)
+            whole, part = self._whole, self._order(selected, changed)
         except MayLeaveTraces as reason:
             return str(reason)
         for name, other in itertools.zip_longest(whole, part):
@@ -218,7 +231,7 @@ class ImportRecord:
             folders = {*whole[name], *part[name]} - set(self._given_path)
             if whole[name] != part[name] and _is_in(name, folders):
                 return f"`{name}` is found by the order in which folders come to `sys.path`"
-        return self._named_elsewhere() or self._path_obstacle(selected)
+        return self._path_obstacle(selected)
 
     def _shown(self, path: Path) -> str:
         try:
@@ -280,8 +293,6 @@ class ImportRecord:
         return None
 
     def _path_obstacle(self, selected: Sequence[Executed]) -> str | None:
-        if self.path_of(self.executed) != self._path:
-            return "`sys.path` was changed while the tests were collected"
         extra = set(self._path) - set(self.path_of(selected))
         if not extra:
             return None
@@ -303,7 +314,9 @@ class ImportRecord:
 
     def _path_with(self, path: list[str], entry: Executed) -> list[str]:
         mode = self._config.getoption("importmode")
-        root = _imports.root_of(entry.path)
+        if entry.path not in self._roots:
+            self._roots[entry.path] = _imports.root_of(entry.path)
+        root = self._roots[entry.path]
         if mode == "prepend" and path[:1] != [root]:
             return [root, *path]
         if mode == "append" and root not in path:
