@@ -81,7 +81,8 @@ class Place:
 
     def close(self) -> None:
         """Stop its daemon."""
-        self.run("rpytest", "--daemon-stop")
+        if (self.bin / "rpytest").exists():
+            self.run("rpytest", "--daemon-stop")
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _env(self) -> dict[str, str]:

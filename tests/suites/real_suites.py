@@ -233,8 +233,7 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
             return Verdict(suite.name, tests=seen, pytest_seconds=ran.seconds, problem=problem)
         return Trial(suite, place, options).run()
     finally:
-        if not options.prepare:
-            place.close()
+        place.close()
 
 
 HEAD = (
