@@ -22,6 +22,8 @@ from rpytest._native import call_soon
 from rpytest._states import ALL, SOME, VIRTUAL, FileState, Listing
 
 _LOADER_CACHE = "/etc/ld.so.cache"
+#: How often it is tried to follow a new connection: in the hook each call of a function may be followed by some dozens of attempts.
+_ATTEMPTS = 5000
 #: A statement of SQL by which another database is opened, and its name in quotation marks.
 _ATTACH = re.compile(
     r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""",
@@ -219,12 +221,17 @@ class Observer:
         """``ATTACH`` opens more databases, without an event of its own. Who wants to trace the connection himself takes this one's place."""
         import sqlite3
 
-        def trace() -> None:
-            sqlite3.Connection.set_trace_callback(connection, self._executes)
+        attempts = iter(range(_ATTEMPTS))
 
-        # Now it is not complete yet, and refuses.
-        if not call_soon(trace):
-            self.per_run = self.per_run or "collection opened too many databases"
+        def trace() -> None:
+            try:
+                sqlite3.Connection.set_trace_callback(connection, self._executes)
+            except sqlite3.ProgrammingError:
+                # Not complete before this event's hook has returned; or of another thread.
+                if next(attempts, None) is None or not call_soon(trace):
+                    self.per_run = self.per_run or "collection opened a database that can't be followed"
+
+        trace()
 
     def _executes(self, statement: str) -> None:
         if not self._watching:
