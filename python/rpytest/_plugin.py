@@ -5,7 +5,6 @@ Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plu
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import pytest
 from rpytest import _distribution, _hookspecs, _shard
 from rpytest._identity import Watch, WorkerInput, hide_input
 from rpytest._options import add_options
+from rpytest._real import json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ PATIENCE_SECONDS = 900
 """After this a command hangs."""
 
 _STRIP = ("PYTEST_", "RPYTEST_", "PYTHON", "COV_")
-_FAST = re.compile(r"fast way|from memory|what was collected|collected items", re.I)
-_SLOW = re.compile(r"slow way|afresh|fresh session|not the fast|collected again|new session", re.I)
+_FAST = re.compile(r"^collection: kept", re.M)
+_SLOW = re.compile(r"^collection: afresh", re.M)
 
 
 @dataclass(frozen=True)

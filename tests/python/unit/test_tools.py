@@ -121,9 +121,9 @@ def test_a_difference_is_one_if_pytest_never_says_it(
     ("text", "wanted"),
     [
         ("1 passed", "?"),
-        ("selection: the fast way", "fast"),
+        ("collection: kept from an earlier run", "fast"),
         ("selection: a fresh session, since test_a.py …", "slow"),
-        ("not the fast way: helper.NAMES", "slow"),
+        ("collection: afresh, as test_a.py calls `helper.f`", "slow"),
         ("test_a.py::test_fresh_session PASSED", "?"),
     ],
 )
