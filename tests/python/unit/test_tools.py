@@ -122,7 +122,6 @@ def test_a_difference_is_one_if_pytest_never_says_it(
     [
         ("1 passed", "?"),
         ("collection: kept from an earlier run", "fast"),
-        ("selection: a fresh session, since test_a.py …", "slow"),
         ("collection: afresh, as test_a.py calls `helper.f`", "slow"),
         ("test_a.py::test_fresh_session PASSED", "?"),
     ],
