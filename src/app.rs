@@ -145,11 +145,13 @@ fn run_tests(
     }
     let ci = is_set("CI");
     let idle = invocation.options.daemon_idle_timeout.map(u64::from);
+    let is_measured = env::is_measured();
     let options = daemon::Options {
         python,
         idle: idle.map_or_else(|| settings.idle_timeout(), Duration::from_secs),
         // In CI nothing lingers, unless it is asked for by saying no to its absence.
-        once: invocation.options.no_daemon || set_to(env::NO_DAEMON).unwrap_or(ci),
+        once: is_measured || invocation.options.no_daemon || set_to(env::NO_DAEMON).unwrap_or(ci),
+        is_measured,
     };
     let request = request(invocation, &settings, cwd, ci);
     let Some(mut link) = daemon::connect(&options, &mut || gives_up(&signals.pending()))? else {
@@ -309,6 +311,9 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
     let mut environment = Environment::current();
     // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
     let cwd_on_path = environment.remove(env::CWD_ON_PATH).is_some();
+    for name in [env::PYTHON_OPTIONS, env::COVERAGE] {
+        environment.remove(name);
+    }
     let prog = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("rpytest"));
     RunRequest {
         op: "run",

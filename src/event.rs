@@ -136,6 +136,14 @@ pub enum RunEvent<'a> {
         nodeid: Option<&'a str>,
         text: &'a str,
     },
+    /// Stacks of a test that runs for longer than `faulthandler_timeout`, whole lines; `nodeid` is `None` if it has just ended.
+    Stack {
+        slot: Slot,
+        nodeid: Option<&'a str>,
+        /// How long it has been running.
+        elapsed: Duration,
+        text: &'a str,
+    },
     /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
     /// print what they like.
     Terminal { ours: bool },
@@ -194,6 +202,8 @@ pub struct RunStart {
     /// Start method, and why it is not the default one.
     pub method: String,
     pub why: Option<String>,
+    /// Whether tests were collected before, or why they were collected afresh, in words.
+    pub collection: Option<String>,
     /// How tests are given to workers, in words.
     pub scheduling: Option<String>,
     pub deselected: usize,
@@ -230,8 +240,10 @@ pub struct RunEnd {
     pub started: f64,
     /// Exit status of the process.
     pub status: i32,
-    /// Planned tests that did not run because the run was stopped.
+    /// Planned tests without a result because the run was stopped.
     pub not_run: usize,
+    /// Those of them that were running when it was.
+    pub running: Vec<(Slot, String, Duration)>,
     /// Why it was stopped early, if it was.
     pub stopped: Option<String>,
     /// It was stopped from outside or by a test, and not for the number of failures.

@@ -4,6 +4,7 @@
 //! callable, with the interpreter's lock held in the usual case (taking it again costs more than writing a record) and
 //! released while a worker waits for room.
 
+use std::ffi::{c_int, c_void};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
@@ -231,6 +232,29 @@ fn begins_with(now: &Bound<'_, PyDict>, before: &Bound<'_, PyDict>) -> bool {
     }
 }
 
+/// Calls `function` between two instructions of the main thread; `false` when too many calls are pending.
+#[pyfunction]
+fn call_soon(function: Py<PyAny>) -> bool {
+    let py_object = function.into_ptr();
+    // SAFETY: may be called at any time. The call takes over the reference, as `call_now` does.
+    let added = unsafe { ffi::Py_AddPendingCall(Some(call_now), py_object.cast()) } == 0;
+    if !added {
+        // SAFETY: nobody else has taken over the reference.
+        Python::attach(|py| drop(unsafe { Bound::from_owned_ptr(py, py_object) }));
+    }
+    added
+}
+
+extern "C" fn call_now(function: *mut c_void) -> c_int {
+    Python::attach(|py| {
+        // SAFETY: the reference is the one that `call_soon` has given away, and each call is made once.
+        let function = unsafe { Bound::from_owned_ptr(py, function.cast()) };
+        // There is nobody to whom an exception would mean anything.
+        let _ = function.call0();
+    });
+    0
+}
+
 /// A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it. It is
 /// no Python function, which would show in tracebacks.
 #[pyclass(frozen, weakref, module = "rpytest._native")]
@@ -238,13 +262,16 @@ struct Noticed {
     #[pyo3(get)]
     plain: Py<PyAny>,
     tell: Py<PyAny>,
+    /// Called before the function is, if it is called with named arguments.
+    ahead: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Noticed {
     #[new]
-    fn new(plain: Py<PyAny>, tell: Py<PyAny>) -> Self {
-        Self { plain, tell }
+    #[pyo3(signature = (plain, tell, ahead=None))]
+    fn new(plain: Py<PyAny>, tell: Py<PyAny>, ahead: Option<Py<PyAny>>) -> Self {
+        Self { plain, tell, ahead }
     }
 
     #[pyo3(signature = (*args, **kwargs))]
@@ -254,6 +281,12 @@ impl Noticed {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
+        if let (Some(ahead), Some(kwargs)) = (&self.ahead, kwargs) {
+            ahead.call1(py, (args, kwargs))?;
+        } else if self.ahead.is_some() {
+            // Then there is nothing to tell, either.
+            return self.plain.call(py, args, kwargs);
+        }
         let result = self.plain.call(py, args, kwargs);
         let answer = match &result {
             Ok(answer) => answer.clone_ref(py),
@@ -263,7 +296,9 @@ impl Noticed {
             {
                 py.None()
             }
-            Err(_) => return result,
+            Err(_) if self.ahead.is_none() => return result,
+            // Whoever was told that it begins is told that it has ended.
+            Err(_) => py.None(),
         };
         self.tell.call1(py, (args, kwargs, answer))?;
         result
@@ -353,6 +388,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Worker>()?;
     module.add_function(wrap_pyfunction!(adopt_orphans, module)?)?;
     module.add_function(wrap_pyfunction!(begins_with, module)?)?;
+    module.add_function(wrap_pyfunction!(call_soon, module)?)?;
     module.add_function(wrap_pyfunction!(copy_pages, module)?)?;
     module.add_function(wrap_pyfunction!(own_pages, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)

@@ -8,15 +8,19 @@ each worker goes on with a copy. coverage chooses the name of a data file when a
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from rpytest import _real
+from rpytest._real import contextlib
 
 if TYPE_CHECKING:
     import pytest
 
     from rpytest._identity import Watch
+
+__builtins__ = _real.BUILTINS
 
 _RERUNFAILURES = "pytest_rerunfailures"
 
@@ -39,6 +43,36 @@ def wants_reports(implementation: Any) -> bool:
 def concerns_the_run(implementation: Any, hook: str) -> bool:
     """Whether an implementation of one of the controller's hooks has something to do there."""
     return (_module(implementation), hook) not in _OF_THEIR_PROCESS
+
+
+def has_summary(implementation: Any, config: pytest.Config, stats: Mapping[str, list[Any]] | None = None) -> bool:
+    """Whether a `pytest_terminal_summary` may write something, with reports by their categories.
+
+    Hypothesis writes about reports that it has put something into, statistics if asked for, and the
+    files that its observability has written in this process. To know of the latter it imports
+    itself, for seconds, in each run of a project that does not use it (and in pytest, too).
+    """
+    if _module(implementation) != _HYPOTHESIS or "hypothesis.internal.observability" in sys.modules:
+        return True
+    plugin: Any = sys.modules.get(_HYPOTHESIS)
+    try:
+        keys: list[str] = [plugin.STATS_KEY, plugin.FAILING_EXAMPLES_KEY]
+        if config.getoption(plugin.PRINT_STATISTICS_OPTION):
+            return True
+    except AttributeError:
+        # Another version than the one that was read.
+        return True
+    reports = (report for reports in (stats or {}).values() for report in reports)
+    return any(vars(report).get(key) for report in reports for key in keys if hasattr(report, "__dict__"))
+
+
+def mute_summaries(config: pytest.Config, stats: Mapping[str, list[Any]]) -> None:
+    """In a process that ends with pytest's summary: leave out what has nothing to say in it."""
+    implementation: Any
+    for implementation in config.hook.pytest_terminal_summary.get_hookimpls():
+        is_plain = not implementation.wrapper and not implementation.hookwrapper
+        if is_plain and not has_summary(implementation, config, stats):
+            implementation.function = lambda *_: None
 
 
 def _module(implementation: Any) -> str:

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from _pytest.outcomes import TEST_OUTCOME
 
+from rpytest import _real
+
+__builtins__ = _real.BUILTINS
+
 
 class AddedFinalizers:
     """In a worker: runs them where pytest would finalize the session's fixtures, with whatever the worker has of these."""

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol
 
 from _pytest import tmpdir
 from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _debug
+from rpytest import _debug, _real, _suspects
 from rpytest._collected import Collected
 from rpytest._encode import Encoder
+from rpytest._real import pathlib
 from rpytest._reporter import Summary
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 
 class Answers(Protocol):
     """How a host gets at a configured pytest: in its own process, or in another one."""
 
-    def base_temp(self) -> Path:
+    def base_temp(self) -> pathlib.Path:
         """The run's base temp directory, created when first asked for; raises `OSError`."""
 
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
@@ -40,7 +42,7 @@ class LocalAnswers:
         self._encoder: Encoder | None = None
         self._temp: TempPathFactory | None = None
 
-    def base_temp(self) -> Path:
+    def base_temp(self) -> pathlib.Path:
         """See :class:`Answers`."""
         if self._temp is None:
             self._temp = TempPathFactory.from_config(self.collected.config, _ispytest=True)
@@ -59,6 +61,7 @@ class LocalAnswers:
         self.summary.replay(memoryview(bodies), cache_only)
         if cache_only:
             return int(message["status"]), ""
+        _suspects.tell(self.collected.config, message)
         self.summary.add_deselected(int(message.get("elsewhere") or 0))
         return self.summary.text(
             int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import shlex
 import sys
 from collections import Counter
@@ -20,7 +19,11 @@ import _pytest.main
 import pytest
 from _pytest.config.findpaths import determine_setup
 
-from rpytest import _looks
+from rpytest import _looks, _real
+from rpytest._real import os
+
+__builtins__ = _real.BUILTINS
+
 
 #: Options that choose or order tests, by the names of their values in ``config.option``. pytest reads them when it selects tests, or the
 #: selection is made anew (:data:`COLLECTING`).
@@ -81,6 +84,7 @@ RUNNING = frozenset(
         "distload",
         "loadscopereorder",
         "maxprocesses",
+        "maxschedchunk",
         "maxworkerrestart",
         "numprocesses",
         "rpytest_order",
@@ -197,7 +201,8 @@ class Arguments:
         known = {
             "inifile": self.own["inifilename"],
             "override_ini": self.own.get("override_ini"),
-            "args": list(given),
+            # pytest looks for ini files above each of them, and of node ids takes the files.
+            "args": list(dict.fromkeys(str(arg).split("::")[0] for arg in given)),
             "rootdir_cmd_arg": self.own["rootdir"] or None,
             "invocation_dir": config.invocation_params.dir,
         }
@@ -244,7 +249,9 @@ def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any],
     held.args, held.args_source = args, source
     params = config.invocation_params
     held.invocation_params = pytest.Config.InvocationParams(args=tuple(argv), plugins=params.plugins, dir=params.dir)
+    _looks.looks.settle()
     sys.argv = [sys.argv[0], *argv]
+    _looks.looks.replace(sys.argv)
 
 
 def anchors(config: pytest.Config, args: Sequence[str]) -> set[Path]:

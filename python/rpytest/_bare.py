@@ -6,27 +6,25 @@ they are collected, or that have threads by then.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _debug, _plugin, _process, _record, _wire
+from rpytest import _debug, _plugin, _process, _real, _record, _wire
 from rpytest._bare_worker import BareWorker
 from rpytest._children import Child
 from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._entry import enter
 from rpytest._host import Host
+from rpytest._real import contextlib, os, select, signal, socket
 from rpytest._remote_answers import RemoteAnswers
 from rpytest._role import Role
 from rpytest._worker import Birth
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 _SHOWN_DIFFERENCES = 10
 _DIFFERENCE_HINT = (
@@ -73,7 +71,14 @@ _NO_NEWS = _record.dump({"tests": 0, "reports": [], "warnings": [], "deselected"
 class BareHost(Host):
     """A host that is not configured itself: its workers are, each for itself."""
 
-    def __init__(self, conn: socket.socket, request: Message, known: Message) -> None:
+    def __init__(
+        self,
+        conn: socket.socket,
+        request: Message,
+        known: Message,
+        controller: tuple[Message, list[int]] | None = None,
+    ) -> None:
+        """``controller``: one that is there already for this run."""
         self.request = request
         self.reason = str(known["reason"])
         #: `--debug`: the file.
@@ -85,7 +90,9 @@ class BareHost(Host):
         self.failed: dict[int, tuple[int, str]] = {}
         self.answering: socket.socket | None = None
         self.expected = int(known["workers"])
-        super().__init__(conn, {"options": {"testrunuid": known["uid"]}}, b"", RemoteAnswers(conn), self._be_worker)
+        self.handed_over = controller
+        uid = known["uid"] if controller is None else controller[0]["uid"]
+        super().__init__(conn, {"options": {"testrunuid": uid}}, b"", RemoteAnswers(conn), self._be_worker)
 
     def _fork_controller(self) -> Client:
         """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
@@ -135,7 +142,10 @@ class BareHost(Host):
     def announce(self) -> None:
         """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
         try:
-            self.controller = self._fork_controller()
+            if self.handed_over is not None:
+                self.controller = Client.take_over(*self.handed_over, self.conn.fileno())
+            else:
+                self.controller = self._fork_controller()
             self._listen_to(self.controller)
         except Ended as ended:
             self._give_up(ended.status, "")
@@ -170,6 +180,7 @@ class BareHost(Host):
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
                 os.close(child.birth.crash)
+                os.close(child.birth.stacks)
                 child.birth.host.close()
 
     def _wait_for_workers(self) -> None:
@@ -293,12 +304,19 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
     return "\n".join(lines) + "\n" + _DIFFERENCE_HINT
 
 
-def bare_main(conn: socket.socket, request: Message, fds: list[int], known: Message) -> NoReturn:
+def bare_main(
+    conn: socket.socket,
+    request: Message,
+    fds: list[int],
+    known: Message,
+    controller: tuple[Message, list[int]] | None = None,
+) -> NoReturn:
     """Entry of a host that the daemon forked for one run.
 
     ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
+    ``controller``: one that the session has started for this run.
     """
     _process.disarm_inherited()
     enter(request, fds, conn)
-    BareHost(conn, request, known).run()
+    BareHost(conn, request, known, controller).run()
     raise AssertionError("a bare host's workers don't come back")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _debug, _identity, _plugin, _process, _shard, _watch, _wire
+from rpytest import _debug, _identity, _plugin, _process, _real, _shard, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._collected import Collected, describe
 from rpytest._control import fork_detached
 from rpytest._fork import restart_faulthandler, stop_capture
+from rpytest._real import contextlib, os, signal, socket, traceback
 from rpytest._remote_answers import answer_remotely
 from rpytest._role import Role, useful
 from rpytest._stale import Dependencies
@@ -24,6 +20,8 @@ from rpytest._worker import Birth, Worker
 if TYPE_CHECKING:
     from rpytest import _native
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 
 class BareWorker(Role):
@@ -142,7 +140,7 @@ class BareWorker(Role):
         segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
         self.worker = Worker(self.birth, segment)
         _wire.send(host, {"op": "attached"})
-        restart_faulthandler(config, self.birth.crash)
+        restart_faulthandler(config, self.birth.crash, self.birth.stacks)
         self.terminal.silence_hooks()
         if self.birth.count > 1:
             _process.detach_input()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from _pytest.tmpdir import TempPathFactory
 
-from rpytest import _wire
+from rpytest import _real, _wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from rpytest._answers import LocalAnswers
     from rpytest._worker import Birth
+
+__builtins__ = _real.BUILTINS
 
 
 class _WorkerTemp(TempPathFactory):  # type: ignore[misc]

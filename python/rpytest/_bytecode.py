@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import struct
+import sys
 from collections.abc import Container, Iterable
 
 from rpytest._states import FileState, state
@@ -22,15 +23,28 @@ _HEAD = struct.Struct("<4sIII")
 
 def is_cached(name: str) -> bool:
     """Whether it is a file that Python or pytest keeps byte code in, for a source elsewhere."""
-    return name.endswith((".pyc", ".pyo")) and os.path.basename(os.path.dirname(name)) == "__pycache__"
+    if not name.endswith((".pyc", ".pyo")):
+        return False
+    return os.path.basename(os.path.dirname(name)) == "__pycache__" or _under_prefix(name) is not None
 
 
 def source_of(name: str) -> str:
     """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
     if not is_cached(name):
         return name
-    folder, base = os.path.split(name)
-    return os.path.join(os.path.dirname(folder), base.partition(".")[0] + ".py")
+    folder, base = os.path.split(_under_prefix(name) or name)
+    # The tag is followed by the level of optimisation or pytest's version; what stands before it may have dots, too.
+    stem, tag, _ = base.rpartition(f".{sys.implementation.cache_tag}")
+    folder = folder if _under_prefix(name) is not None else os.path.dirname(folder)
+    return os.path.join(folder, (stem if tag else base.partition(".")[0]) + ".py")
+
+
+def _under_prefix(name: str) -> str | None:
+    """For a file below `sys.pycache_prefix` (``PYTHONPYCACHEPREFIX``), where folders are called as those of the sources are: without that prefix."""
+    if not sys.pycache_prefix:
+        return None
+    prefix = os.path.abspath(sys.pycache_prefix).rstrip(os.sep)
+    return name.removeprefix(prefix) if name.startswith(prefix + os.sep) else None
 
 
 class ByteCode:

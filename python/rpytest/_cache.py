@@ -5,8 +5,6 @@ pytest writes it in the controller and never in a worker; a session is configure
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -14,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from rpytest import _real
+from rpytest._real import contextlib, os
 from rpytest._states import FileState, state
+
+__builtins__ = _real.BUILTINS
 
 _PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
 

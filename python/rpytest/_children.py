@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rpytest import _process, _wire
+from rpytest import _process, _real, _wire
 from rpytest._fork import read_last_words
+from rpytest._real import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:
     from rpytest._worker import Birth
+
+__builtins__ = _real.BUILTINS
 
 #: Most bytes of a dead worker's stack dump that are passed on.
 _STACK_LIMIT = 64 * 1024
@@ -52,6 +51,8 @@ class Children:
         """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the others."""
         _process.flush_streams()
         host = os.getpid()
+        # A dump that does not fit is cut off: no process waits for anybody because of it.
+        stacks, birth.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         pid = _process.fork()
         if pid == 0:
             from rpytest import _native
@@ -63,14 +64,17 @@ class Children:
             birth.host = theirs
             _process.keep_private(theirs)
             self.conn.close()
+            os.close(stacks)
             for child in self:
-                for fd in (child.pidfd, child.birth.spill, child.birth.crash):
+                for fd in (child.pidfd, child.birth.spill, child.birth.crash, child.birth.stacks):
                     if fd >= 0:
                         os.close(fd)
                 child.birth.host.close()
             self.by_slot.clear()
             return None
         theirs.close()
+        os.close(birth.stacks)
+        birth.stacks = stacks
         child = self.by_slot[birth.slot] = Child(birth, pid, os.pidfd_open(pid))
         return child
 
@@ -85,6 +89,23 @@ class Children:
         os.close(birth.spill)
         birth.spill = -1
 
+    def pass_on_stacks(self, child: Child) -> None:
+        """faulthandler has something to say about the test that this worker runs: pass it on while the test hangs."""
+        parts = []
+        poll = select.poll()
+        poll.register(child.birth.stacks, select.POLLIN)
+        # It writes line by line, and word by word.
+        while poll.poll(20):
+            part = os.read(child.birth.stacks, 1 << 16)
+            if not part:
+                os.close(child.birth.stacks)
+                child.birth.stacks = -1
+                break
+            parts.append(part)
+        text = b"".join(parts).decode("utf-8", "replace")
+        if text:
+            _wire.send(self.conn, {"ev": "stack", "slot": child.birth.slot, "text": text})
+
     def reap(self, child: Child) -> None:
         """It is dead: tell the command line how, and keep what it has said last."""
         try:
@@ -92,6 +113,11 @@ class Children:
         except ChildProcessError:
             # A project's code has waited for whoever ends; what the worker has written says how it went.
             status = 0
+        if child.birth.stacks >= 0:
+            self.pass_on_stacks(child)
+        if child.birth.stacks >= 0:
+            os.close(child.birth.stacks)
+            child.birth.stacks = -1
         stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
         os.close(child.pidfd)
         os.close(child.birth.crash)

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from rpytest import _real
+
+__builtins__ = _real.BUILTINS
+
 #: pytest's and our own: nothing of a project's is in their values.
 _OURS = ("_pytest", "rpytest")
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from _pytest.scope import Scope
 
-from rpytest import _groups, _shard
+from rpytest import _groups, _real, _shard
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML
+from rpytest._real import json
 from rpytest._terminal import Terminal, needs_report, test_verbosity
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
+
+
+#: What is said of the collection that a run finds.
+KEPT = "kept from an earlier run"
+KEPT_PARTLY = f"{KEPT}, as what is left out of it leaves nothing when it is imported"
+AFRESH = "afresh, as {}"
 
 
 class Collected:
@@ -41,6 +49,8 @@ class Collected:
         self.news = News()
         #: Says which installed modules were imported, if they are of use to a preload.
         self.learn: Callable[[], Message] = dict
+        #: Whether it was collected before, or why not, in words.
+        self.how: str | None = None
 
     def announcement(self, method: str, why: str | None, warm: bool) -> Message:
         """The `collected` message, without the length of its attachment."""
@@ -53,6 +63,7 @@ class Collected:
             "warm": warm,
             "method": method,
             "why": why,
+            "how": KEPT if warm and self.how is None else self.how,
         }
 
 

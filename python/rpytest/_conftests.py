@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,22 @@ class Conftests:
         self.earlier: list[Any] = []
         self._late = _LATE if has_controller else _LATE | _LATE_REPORT
 
+    def difference(self) -> str | None:
+        """Why the same conftests would not be there before collection as were when everything was collected."""
+        for path in sorted(self._modules):
+            if path.parent in self._initial and path.parent not in self.loaded:
+                return f"{path} was imported before everything else, and would not be loaded"
+        names = [module.__name__ for path, module in self._modules.items() if path.parent in self.loaded]
+        folders = sorted(path.parent for path in self._modules if path.parent in self.loaded)
+        if len(names) != len(set(names)) and not all(
+            outer in inner.parents for outer, inner in itertools.pairwise(folders)
+        ):
+            return "conftests of one name would be imported in another order"
+        return None
+
     def imported(self) -> Iterator[tuple[str, Any]]:
-        """Names and modules of those that the selection asked about last would load, those of inner folders first."""
-        for path, module in sorted(self._modules.items(), reverse=True):
+        """Names and modules of those that the selection asked about last would load, those of outer folders first."""
+        for path, module in sorted(self._modules.items(), key=lambda item: (len(item[0].parts), item[0])):
             if path.parent in self.loaded:
                 yield module.__name__, module
 

@@ -7,22 +7,20 @@ pytest-xdist's controller; a run without need for it costs one idle process per 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _adapters, _process, _record, _wire
+from rpytest import _adapters, _process, _real, _record, _wire
 from rpytest._encode import third_party
 from rpytest._fork import rebind_capture
+from rpytest._real import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
 HOOKS = (
@@ -45,8 +43,8 @@ HOOKS = (
     "pytest_xdist_make_scheduler",
 )
 
-#: Milliseconds that a controller which is given up has to go.
-_PATIENCE = 2000
+#: What is known of one that has configured itself.
+_HANDED_OVER = ("header", "wants_reports", "is_live", "handles_crashes", "wants_ids")
 
 #: Milliseconds that it has for its hooks when the command line is gone.
 _GRACE = 800
@@ -175,6 +173,33 @@ class Client:
         self.wants_ids = message["wants_ids"]
         self.inputs = _record.load(data)
 
+    def hand_over(self, uid: str) -> tuple[Message, list[int]]:
+        """What another process needs to go on with this controller, whose hooks have run and must not run again; ``uid`` is the run's.
+
+        The descriptors are those of this process, but for the last one.
+        """
+        inputs = _record.dump(self.inputs)
+        told: Message = {name: getattr(self, name) for name in _HANDED_OVER}
+        return {**told, "uid": uid, "len": len(inputs)}, [
+            self.sock.fileno(),
+            *([self.pidfd] if self.pidfd >= 0 else []),
+            _wire.memfd("rpytest-inputs", inputs),
+        ]
+
+    @classmethod
+    def take_over(cls, message: Message, fds: Sequence[int], conn: int) -> Client:
+        """Go on with a controller that another process has started for the same run."""
+        client = cls(_wire.adopt(fds[0]))
+        _process.keep_private(client.sock)
+        for name in _HANDED_OVER:
+            setattr(client, name, message[name])
+        client.inputs = _record.load(_wire.read_all(fds[-1], int(message["len"])))
+        os.close(fds[-1])
+        if len(fds) > 2:
+            client.pidfd = fds[1]
+        client.conn = conn
+        return client
+
     def collected(self, news: bytes, slots: int) -> None:
         """Tell what collection has brought, and how many workers there are."""
         self._send({"op": "collected", "slots": slots, "len": len(news)}, news)
@@ -204,15 +229,6 @@ class Client:
         self._send({**message, "op": "report", "len": len(bodies)}, bodies)
         answer, text = self._receive()
         return int(answer["status"]), text.decode("utf-8", "replace"), answer.get("properties", [])
-
-    def give_up(self) -> None:
-        """End the controller at once and without its hooks; another one takes its place."""
-        with contextlib.suppress(Died):
-            self._send({"op": "abandon"})
-            poll = select.poll()
-            poll.register(self.sock, select.POLLIN)
-            poll.poll(_PATIENCE)
-        self.close()
 
     def kill(self) -> None:
         """End it after a moment for its hooks, which may be what hangs."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest import _adapters, _frozen, _process, _record, _wire
+from rpytest import _adapters, _frozen, _process, _record, _suspects, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
 from rpytest._encode import CollectingXML, decode_warning, install_junit, shows_passed_tests, third_party
 from rpytest._endings import conclude
@@ -206,12 +206,6 @@ class Controller:
                     self._ready(node)
                 case "crashed":
                     self._crashed(message)
-                case "abandon":
-                    if _process.child_processes():
-                        # Otherwise nobody would ever end them.
-                        finish_for_nothing(session)
-                    _frozen.flush_files()
-                    _process.leave(0)
                 case "report":
                     self.last = message
                     self._replay(memoryview(data))
@@ -344,6 +338,7 @@ class Controller:
         self.terminal.add_deselected(int(message.get("elsewhere") or 0))
         if message.get("interrupted") is not None:
             self.interruption = Interruption(message["interrupted"], message.get("location") or "")
+        _suspects.tell(session.config, message)
         conclude(session, message)
         return True
 

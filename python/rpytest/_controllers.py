@@ -133,11 +133,15 @@ class Controllers:
             raise
         return client
 
-    def give_up(self) -> None:
-        """No run will follow; the controller that waits for one goes without its hooks."""
-        if self.client is not None:
-            self.client.give_up()
-        self.close()
+    def go_on_with(self, client: Client, uid: str) -> None:
+        """Another process has started the controller of the first run."""
+        self.client, self.uid = client, uid
+
+    def hand_over(self) -> tuple[Message | None, list[int]]:
+        """What another process needs to go on with the controller of this run, if it has one: its hooks have run, once."""
+        if self.client is None:
+            return None, []
+        return self.client.hand_over(self.uid)
 
     def close(self) -> None:
         """In a process that only inherited it: let go."""

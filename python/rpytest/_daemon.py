@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from rpytest import __version__, _frozen, _process, _wire
+from rpytest import __version__, _coverage, _frozen, _generators, _process, _wire
 from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
@@ -25,6 +25,11 @@ from rpytest._wire import Message
 _MOST_DESCRIPTORS = 1 << 16
 
 
+#: Modules that pytest imports in the middle of collecting: whose tests are the first to need them
+#: is to make no difference.
+_OF_COLLECTION = ("encodings.ascii", "encodings.latin_1", "encodings.unicode_escape", "unittest")
+
+
 class Daemon:
     """Accepts connections and hands runs to sessions."""
 
@@ -32,7 +37,8 @@ class Daemon:
         self.listener = listener
         self.idle = idle
         self.started = time.time()
-        self.last_use = time.monotonic()
+        #: Seconds without anything to do. They are counted, as a clock that stands still would keep it for ever.
+        self.unused = 0
         self.waiting: dict[int, socket.socket] = {}
         self.preloads = Preloads(self._fork, log)
         self.sessions = Sessions(self._fork, self.preloads, listener is not None)
@@ -57,14 +63,16 @@ class Daemon:
                 poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
-            for fd, _ in poll.poll(1000):
+            ready = poll.poll(1000)
+            self.unused = 0 if self.waiting or self.sessions.is_busy() else self.unused + (not ready)
+            for fd, _ in ready:
                 if self.listener is not None and fd == self.listener.fileno():
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions.warm and has_news(self.sessions.warm[fd].control):
                     # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
-                    self.last_use = time.monotonic()
+                    self.unused = 0
                     self.sessions.hear(self.sessions.warm[fd])
                 elif fd in self.sessions.others and has_ended(fd):
                     self.sessions.hear_other(self.sessions.others[fd])
@@ -77,13 +85,8 @@ class Daemon:
             self.sessions.look_after_runs()
             self.sessions.reap()
             self.sessions.shrink()
-            if self._idle_for() > self.idle or (self.listener is not None and self.listener.is_replaced()):
+            if self.unused >= self.idle or (self.listener is not None and self.listener.is_replaced()):
                 return
-
-    def _idle_for(self) -> float:
-        if self.waiting or self.sessions.is_busy():
-            self.last_use = time.monotonic()
-        return time.monotonic() - self.last_use
 
     def _accept(self, listener: Listener) -> None:
         conn = listener.accept()
@@ -93,7 +96,7 @@ class Daemon:
     # Requests
 
     def _request(self, conn: socket.socket) -> None:
-        self.last_use = time.monotonic()
+        self.unused = 0
         try:
             message, fds = _wire.receive(conn)
         except (_wire.Closed, ValueError, OSError):
@@ -199,6 +202,8 @@ def _preload(conn: socket.socket) -> None:
 
         for name in config.default_plugins:
             importlib.import_module(f"_pytest.{name}")
+        for name in _OF_COLLECTION:
+            importlib.import_module(name)
         wanted = "rpytest"
         for name in ("_native", "_session", "_trunk", "_host", "_worker", "_bare", "_preload"):
             importlib.import_module(f"rpytest.{name}")
@@ -235,6 +240,8 @@ def main() -> NoReturn:
         # From `python -c`: the daemon has no directory of its own.
         del sys.path[0]
     _process.remember_exit_functions()
+    if options.once:
+        _coverage.begin()
     _preload(conn)
     listener = Listener(options.socket) if options.socket and not options.once else None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -242,6 +249,7 @@ def main() -> NoReturn:
     daemon = Daemon(listener, options.idle)
     daemon.build = options.build
     _frozen.install()
+    _generators.observe()
     _process.freeze()
     try:
         daemon.serve(conn)
@@ -252,14 +260,19 @@ def main() -> NoReturn:
         daemon.preloads.close()
     # For one run the command line waits for this process, and so for all below it.
     _wait_for_children(float("inf") if options.once else 5)
+    _coverage.finish()
     sys.exit(0)
+
+
+#: Seconds between two looks at children that are about to end.
+_TICK = 0.01
 
 
 def _wait_for_children(seconds: float) -> None:
     """Sessions end when their control socket closes; give those that clean up this long, then go."""
-    deadline = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
-        while time.monotonic() < deadline:
+        while seconds > 0:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
-                time.sleep(0.01)
+                _process.pause(_TICK)
+                seconds -= _TICK

@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import pdb
-import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.debugging import pytestPDB
 
-from rpytest import _wire
+from rpytest import _real, _wire
+from rpytest._real import contextlib, signal
 
 if TYPE_CHECKING:
     from rpytest._worker import Birth
+
+__builtins__ = _real.BUILTINS
 
 
 @contextlib.contextmanager

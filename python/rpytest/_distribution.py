@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib.metadata import Distribution, DistributionFinder
+from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
+
+# Where it is defined differs between versions; there it is in all of them.
+from pluggy._manager import DistFacade  # type: ignore[attr-defined]
 
 #: The release whose surface is ours.
 VERSION = "3.8.0"
@@ -45,3 +49,41 @@ class _Finder(DistributionFinder):
 def install() -> None:
     """Let this process find it."""
     sys.meta_path.append(_Finder())
+
+
+#: Entry points of pytest-xdist, in the group `pytest11`.
+ENTRY_POINTS = ("xdist", "xdist.looponfail")
+
+
+def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
+    """Let an installed pytest-xdist be named where pytest would have loaded it by its entry points: in the header, and for `required_plugins`.
+
+    pytest knows installed plugins by what `PluginManager.load_setuptools_entrypoints` has noted; that one passes over names that are taken, as
+    pytest-xdist's are by ``placeholder``. One that is not installed is named nowhere.
+    """
+    load, import_plugin = pluginmanager.load_setuptools_entrypoints, pluginmanager.import_plugin
+    known: list[tuple[object, DistFacade]] = pluginmanager._plugin_distinfo
+
+    def note(names: Iterable[str]) -> None:
+        if any(plugin is placeholder for plugin, _ in known) or all(map(pluginmanager.is_blocked, names)):
+            return
+        try:
+            found = distribution("pytest-xdist")
+        except PackageNotFoundError:
+            return
+        if not isinstance(found, _Xdist):
+            known.append((placeholder, DistFacade(found)))
+
+    def load_and_note(group: str, name: str | None = None) -> Any:
+        if group == "pytest11" and name is None:
+            note(ENTRY_POINTS)
+        return load(group, name)
+
+    def import_and_note(modname: str, consider_entry_points: bool = False) -> Any:
+        if consider_entry_points and modname in ENTRY_POINTS:
+            # `-p`, where plugins are not loaded by themselves.
+            note([modname])
+        return import_plugin(modname, consider_entry_points)
+
+    pluginmanager.load_setuptools_entrypoints = load_and_note
+    pluginmanager.import_plugin = import_and_note

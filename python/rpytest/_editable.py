@@ -25,7 +25,7 @@ _MOST_TEXT = 16 << 20
 _FIRST = 32
 
 #: Hooks by which the project may make tests depend on those that were made before.
-_MAKING_HOOKS = (
+MAKING_HOOKS = (
     "pytest_collect_directory",
     "pytest_collect_file",
     "pytest_generate_tests",
@@ -42,6 +42,8 @@ class Editable:
 
     def __init__(self, memo: Memo, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
+        self._record = memo.record
+        #: Their collectors.
         self.files = memo.editable()
         #: What they are, as far as it is kept.
         self.texts: dict[str, bytes] = {}
@@ -53,7 +55,11 @@ class Editable:
     def prepare(self) -> Iterator[None]:
         """Look at the others, too, one at a time, while nobody waits."""
         yield from self._keeping
+        yield from self._record.judge(self._text)
         yield from self._find_mentions()
+
+    def _text(self, file: str) -> bytes | None:
+        return self.texts.get(file) or self._dependencies.text(file)
 
     def _keep_texts(self) -> Iterator[None]:
         left = _MOST_TEXT
@@ -90,7 +96,7 @@ def obstacle(config: pytest.Config, request: Message) -> str | None:
     if request.get("watch"):
         return "`--watch` is to know what everything was made from"
     inside = _steps.folders()
-    for hook in _MAKING_HOOKS:
+    for hook in MAKING_HOOKS:
         for implementation in third_party(config, hook):
             code = getattr(implementation.function, "__code__", None)
             if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):

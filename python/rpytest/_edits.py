@@ -1,6 +1,6 @@
 """After an edit of test modules: may these alone be imported and collected anew, in a process that has imported what they were before?
 
-They may if nobody can tell. The old versions have left nothing behind, as their statements are of a kind that leaves nothing (``_statements.py``), and no
+They may if nobody can tell. The old versions have left nothing behind, as their statements are of a kind that leaves nothing (``_import_effects.py``), and no
 other module knows of them. Otherwise everything is collected afresh. See ``docs/design/edits.md``.
 """
 
@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rpytest import _imports
-from rpytest._statements import Statements, Uncertain
+from rpytest._import_effects import ImportEffects
+from rpytest._import_record import ImportRecord, effects_of
 
 #: By which a module may have something of modules whose names only running it can tell.
 _ANY_MODULE = frozenset(
@@ -82,21 +82,22 @@ class Edits:
         files: Collection[str],
         texts: Mapping[str, bytes],
         mentions: Mapping[str, Collection[str]],
-        given: Container[str],
+        record: ImportRecord,
         decline: Callable[[str], NoReturn],
     ) -> None:
         """``texts``: what the files were; ``mentions``: files that may refer to a module, by the last part of its name.
 
-        ``given``: modules that were there before the project. ``decline`` ends this process: everything is to be collected afresh.
+        ``record``: what was executed while they were collected. ``decline`` ends this process: everything is to be collected afresh.
         """
         self.files = frozenset(map(Path, files))
         self._session = session
         self._texts = texts
         self._mentions = mentions
-        self._given = given
+        self._record = record
         self._decline = decline
         #: What they are now.
         self._new: dict[Path, bytes] = {}
+        self.effects: dict[Path, ImportEffects] = {}
         #: All modules, these among them.
         self._before: set[str] = set()
 
@@ -124,22 +125,40 @@ class Edits:
         others = {*self._mentions.get(module.__name__.rpartition(".")[2], ()), *self._mentions.get(ANY, ())} - {file}
         if others:
             self._decline(f"{min(others)} may have something of {collector.nodeid}")
-        package = module.__name__.rpartition(".")[0]
         try:
             self._new[collector.path] = collector.path.read_bytes()
-            old, new = Statements(text, package), Statements(self._new[collector.path], package)
-            if b"__subclasses__" in text + self._new[collector.path]:
-                raise Uncertain("asks for sub-classes")
-        except Uncertain as uncertain:
-            self._decline(f"{collector.nodeid} {uncertain} while it is imported")
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except OSError as error:
             self._decline(f"{collector.nodeid} can't be read: {error}")
-        for name in sorted(old.imports ^ new.imports):
-            parent = name.rpartition(".")[0]
-            # Not a module, but something in one that is there in any case.
-            is_part = name not in sys.modules and (parent in self._given or parent in old.imports & new.imports)
-            if name not in self._given and not is_part:
-                self._decline(f"{collector.nodeid} has another import, of `{name}`")
+        old = self._record.effects(collector.path) or effects_of(text, module, module.__name__, collector)
+        new = effects_of(self._new[collector.path], module, module.__name__, collector)
+        for effects in (old, new):
+            if isinstance(effects, str):
+                self._decline(f"{collector.nodeid} {effects}")
+        assert isinstance(old, ImportEffects) and isinstance(new, ImportEffects)
+        self.effects[collector.path] = new
+        before, after = self._others(old), self._others(new)
+        if before != after:
+            name = min({*before} ^ {*after}, default=next(iter(after), ""))
+            self._decline(f"{collector.nodeid} has another import, of `{name}`")
+        if not self._record.is_quiet_after(collector.path):
+            # The new version comes after what it did not see in its own place.
+            changed = new.reads or self._replaced(module, old, new)
+            if changed is not None:
+                self._decline(f"{collector.nodeid} looks at {changed}, and comes after modules that may leave traces")
+
+    def _others(self, effects: ImportEffects) -> list[str]:
+        """Modules that a version imports, in their order, without those that were there before."""
+        return [name for name in effects.imports if name not in self._record.given]
+
+    @staticmethod
+    def _replaced(module: ModuleType, old: ImportEffects, new: ImportEffects) -> str | None:
+        """What the new version takes from other modules that may be another thing by now."""
+        for each in new.taken:
+            place, attribute, own = each
+            found = vars(sys.modules.get(place, module)).get(attribute)
+            if each not in old.taken or found is not vars(module).get(own):
+                return f"`{place}.{attribute}`"
+        return None
 
     def _remove(self, collector: pytest.Module) -> None:
         module = _module_of(collector)
@@ -150,7 +169,6 @@ class Edits:
         if holder is not None and vars(holder).get(name) is module:
             delattr(holder, name)
         linecache.cache.pop(str(collector.path), None)
-        _imports.forget_file(str(collector.path))
         seen = getattr(self._session._fixturemanager, "_holderobjseen", None)
         if seen is not None:
             seen.discard(module)

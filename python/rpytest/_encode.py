@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 import pytest
 from _pytest.junitxml import LogXML, xml_key
 
-from rpytest import _adapters, _longrepr, _record
+from rpytest import _adapters, _longrepr, _real, _record
 from rpytest._record import Entry
+
+__builtins__ = _real.BUILTINS
 
 _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 _PHASES = ["setup", "call", "teardown"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import signal
-import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _distribution, _process, _wire, _xdist
+from rpytest import _distribution, _generators, _process, _real, _wire, _xdist
+from rpytest._real import contextlib, os, signal, socket
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
     _process.keep_private(conn)
+    _generators.reseed()
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
     _process.adopt_environment(request["env"])
@@ -30,10 +31,11 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     importlib.invalidate_caches()
     _distribution.install()
     sys.argv = [request["prog"], *request["argv"]]
-    # As for a console script: the folder of the program; as for `python -m`: the current one.
-    sys.path.insert(0, "" if request.get("cwd_on_path") else os.path.dirname(request["prog"]))
+    # As for a console script: the folder of the program; as for `python -m`: the current one; neither with `-P` and `-I`.
     if request.get("cwd_on_path"):
-        sys.path[0] = os.getcwd()
+        sys.path.insert(0, os.getcwd())
+    elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path.insert(0, os.path.dirname(request["prog"]))
     _xdist.install()
     announce_process(conn, "collecting")
 

@@ -32,6 +32,10 @@ def too_many(sessions: Collection[Warm]) -> list[tuple[Warm, str]]:
     for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
         kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in sessions)
         candidates = [warm for warm in idle(sessions) if warm.is_trunk == is_trunk]
+        if is_trunk:
+            # The one with most tests serves most command lines.
+            largest = {warm.base: warm for warm in sorted(candidates, key=lambda warm: int(warm.info.get("tests", 0)))}
+            candidates.sort(key=lambda warm: largest[warm.base] is warm)
         found += [(warm, f"more than {most} are warm") for warm in candidates[: max(0, kept - most + 1)]]
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NoReturn
 
@@ -10,11 +9,15 @@ import pytest
 from _pytest._code import code as _pytest_code
 from _pytest.runner import CallInfo
 
+from rpytest import _real
 from rpytest._debugger import no_terminal
 from rpytest._encode import CollectingXML, Encoder
 from rpytest._needs import Need, Needs
 from rpytest._news import News
 from rpytest._phase import phase
+from rpytest._real import traceback
+
+__builtins__ = _real.BUILTINS
 
 _SHOWS_HIDDEN_GROUPS = hasattr(_pytest_code, "_filter_tracebackexception")
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
-import io
 import logging
-import os
 import sys
-import tempfile
 from typing import Any
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
+
+from rpytest import _real
+from rpytest._real import contextlib, faulthandler, io, os, tempfile
+
+__builtins__ = _real.BUILTINS
 
 
 def stop_capture(config: pytest.Config) -> None:
@@ -115,15 +115,31 @@ class LastWords(io.TextIOBase):
         os.lseek(self._fd, 0, os.SEEK_SET)
 
 
-def restart_faulthandler(config: pytest.Config, crash: int) -> None:
-    """Let faulthandler write to this worker's crash file, which the host reads when the worker is dead."""
+def restart_faulthandler(config: pytest.Config, crash: int, stacks: int = -1) -> None:
+    """Let faulthandler write to this worker's crash file, which the host reads when the worker is dead; in another process to ``crash``.
+
+    What it dumps of a test that runs for longer than `faulthandler_timeout` goes into the pipe ``stacks``: the host passes it on at once. (pytest's
+    plugin has one descriptor for both, but hands it to faulthandler anew for each test.)
+    """
+    # With a timeout that ends the process the dump is shown with the crash.
+    passes_on = stacks >= 0 and fault_handler_stderr_fd_key in config.stash and not _ends_at_timeout(config)
+    if stacks >= 0 and not passes_on:
+        os.close(stacks)
     if fault_handler_stderr_fd_key not in config.stash:
         return
     inherited = config.stash[fault_handler_stderr_fd_key]
-    config.stash[fault_handler_stderr_fd_key] = os.dup(crash)
-    faulthandler.enable(file=config.stash[fault_handler_stderr_fd_key])
+    file = os.dup(crash)
+    faulthandler.enable(file=file)
+    config.stash[fault_handler_stderr_fd_key] = stacks if passes_on else file
     with contextlib.suppress(OSError):
         os.close(inherited)
+
+
+def _ends_at_timeout(config: pytest.Config) -> bool:
+    # pytest before 9 does not have it.
+    with contextlib.suppress(ValueError, KeyError):
+        return bool(config.getini("faulthandler_exit_on_timeout"))
+    return False
 
 
 def restart_log_file(config: pytest.Config) -> None:

@@ -6,15 +6,19 @@ does of each generator of random numbers. So questions are answered as in any pr
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import io
 import weakref
 from typing import Any, Protocol
 
-#: The function as it was: without the objects that are frozen.
+from rpytest import _generators, _real
+from rpytest._real import contextlib, io
+
+__builtins__ = _real.BUILTINS
+
+#: The functions as they were: without the objects that are frozen.
 get_objects = gc.get_objects
+get_referrers = gc.get_referrers
 
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
@@ -35,7 +39,10 @@ counting: weakref.WeakSet[Counting] = weakref.WeakSet()
 
 def freeze() -> None:
     """Move everything alive out of the collector's reach; what files have buffered is written, once, and not by each fork."""
-    _files.update(_flush(get_objects()))
+    objects = get_objects()
+    _files.update(_flush(objects))
+    _generators.find(objects)
+    del objects
     gc.freeze()
 
 
@@ -67,7 +74,6 @@ def _return() -> None:
 
 def install() -> None:
     """In the process that all others are forked from, before anything of the project runs."""
-    get_referrers = gc.get_referrers
 
     @functools.wraps(get_objects)
     def objects(*args: Any, **kwargs: Any) -> list[Any]:

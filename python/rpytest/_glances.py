@@ -10,10 +10,12 @@ import os
 import stat
 import sys
 import sysconfig
-from collections.abc import Callable, Container, Iterator
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator
 from types import FrameType, ModuleType
 from typing import Any
 
+from rpytest import _states
 from rpytest._native import Noticed
 from rpytest._states import VIRTUAL
 
@@ -24,34 +26,67 @@ Answer = object
 #: Modules through which others ask.
 _HELPERS = frozenset(
     {"genericpath", "posixpath", "pathlib", "pathlib._local", "pathlib._abc", "pathlib._os", "pathlib.types", "glob"}
-    | {"os", "shutil", "fnmatch"}
+    | {"os", "shutil", "fnmatch", "_collections_abc"}
+    # The folder of a package, for who asks for what is in it.
+    | {"importlib.readers", "importlib.abc", "importlib._abc", "importlib.simple"}
+    | {
+        f"importlib.resources{name}"
+        for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")
+    }
 )
 #: Whose questions are about what is known otherwise, or is nobody else's business: packages and single modules.
 _KNOWN = frozenset(
     {"_pytest", "pytest", "pluggy", "rpytest", "importlib", "linecache", "inspect", "tokenize", "traceback", "tempfile"}
     | {"pkgutil", "zipimport", "site"}
 )
+#: Where pytest asks for what makes a difference to the tests that it finds: ini files, conftests and packages, in folders above them, too.
+_OF_PYTEST = frozenset(
+    {
+        "_pytest.config",
+        "_pytest.config.findpaths",
+        "_pytest.pathlib",
+        "_pytest.main",
+        "_pytest.python",
+        "_pytest.doctest",
+    }
+)
+#: Functions there that ask about words of the command line, which each run resolves for itself, and about temporary folders.
+_ABOUT_ARGUMENTS = frozenset(
+    {"safe_exists", "filename_arg", "directory_arg", "rm_rf", "on_rm_rf_error", "get_extended_length_path_str"}
+    | {"ensure_extended_length_path", "make_numbered_dir", "make_numbered_dir_with_cleanup", "cleanup_numbered_dir"}
+    | {"try_cleanup", "ensure_deletable", "cleanup_dead_symlinks", "maybe_delete_a_numbered_dir", "create_cleanup_lock"}
+)
 #: Functions of the helpers that tell more than what kind of file there is.
 _WHOLE = frozenset(
     {"", "stat", "lstat", "getsize", "getmtime", "getatime", "getctime", "samefile", "owner", "group", "copystat"}
 )
-#: Parts of paths that every run makes, or may.
+#: Parts of paths that every run makes, or may, and packages look for.
 _PARTS = frozenset({"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"})
 
-#: Audit events of functions that make something or take it away, and which of their arguments say where.
-_ACTS = {
-    "os.mkdir": (0,),
-    "os.remove": (0,),
-    "os.rmdir": (0,),
-    "os.rename": (0, 1),
-    "os.link": (1,),
-    "os.symlink": (1,),
-    "shutil.rmtree": (0,),
-    "shutil.move": (0, 1),
-    "sqlite3.connect": (0,),
+#: Audit events of functions that make something or take it away, and which of their arguments say where: a path, and the open folder that it is
+#: relative to, if there is one.
+_ACTS: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "shutil.rmtree": ((0, 1),),
+    "shutil.move": ((0, None), (1, None)),
+    "sqlite3.connect": ((0, None),),
 }
 #: After which there is nothing below but what this process makes.
 _EMPTYING = frozenset({"os.mkdir", "shutil.rmtree"})
+
+
+#: Where installed modules lie.
+_INSIDE = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")})
+_STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
+_PACKAGES = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib")})
+
+#: Those of other environments that this one includes.
+_PACKAGES_BELOW = tuple(os.path.join(os.sep, name, "") for name in ("site-packages", "dist-packages"))
 
 
 class Glances:
@@ -66,7 +101,15 @@ class Glances:
         #: What this process has made or removed, and folders with all that is in them.
         self._touched: set[str] = set()
         self._emptied: set[str] = set()
-        self._inside = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")})
+        #: Of both, and of the files that it has written, those that are the project's doing: they are to be as it has left them.
+        self.made: dict[str, None] = {}
+        #: Files that it has opened to append something, with their sizes.
+        self.appended: dict[str, int] = {}
+        #: What had another answer when somebody asked again.
+        self._differed: str | None = None
+        #: Questions of pytest itself, which as a rule are about what is known otherwise: it lists the folder, or opens the file.
+        self._of_pytest: set[Question] = set()
+        self._inside = _INSIDE
 
     def start(self) -> None:
         """Begin to notice."""
@@ -89,13 +132,16 @@ class Glances:
 
     def acted(self, event: str, args: tuple[Any, ...]) -> None:
         """An audit event: something may be made or removed."""
-        for number in _ACTS.get(event, ()):
+        for number, folder in _ACTS.get(event, ()):
             if isinstance(args[number], (str, bytes, os.PathLike)):
-                path = os.path.abspath(os.fsdecode(args[number]))
+                # Before Python 3.11 `shutil.rmtree` has none.
+                path = absolute(args[number], args[folder] if folder is not None and folder < len(args) else None)
                 if event == "os.mkdir" and _ask(("stat", path, 0)) is not None:
                     # It will fail, as for `makedirs` it may.
                     continue
                 (self._emptied if event in _EMPTYING else self._touched).add(path)
+                if event != "sqlite3.connect" and acts_for_project(sys._getframe(2)):
+                    self.made[path] = None
 
     def is_own(self, path: str) -> bool:
         """Whether what is there, or is not, is this process's own doing: every session does the same, whatever there was before."""
@@ -107,29 +153,87 @@ class Glances:
                 return False
         return True
 
-    def note(self, kind: str, path: Any, answer: Answer, detail: int, function: str, who: FrameType) -> None:
-        """``who`` has asked, by calling ``function``."""
+    def note(
+        self,
+        kind: str,
+        path: Any,
+        answer: Answer,
+        detail: int,
+        function: str,
+        who: FrameType,
+        folder: int | None = None,
+        of_pytest: bool = False,
+    ) -> None:
+        """``who`` has asked, by calling ``function``; ``folder`` is open, and what ``path`` is relative to."""
+        known = len(self._answers)
+        if isinstance(path, int):
+            path = _states.name_of(path)
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
-        asked = os.path.abspath(os.fsdecode(path))
-        if asked.startswith(VIRTUAL) or not _PARTS.isdisjoint(asked.split(os.sep)) or self.is_own(asked):
+        asked = absolute(path, folder)
+        is_inside = who.f_code.co_filename.startswith(self._inside)
+        if asked.startswith(VIRTUAL) or self.is_own(asked):
+            return
+        if (is_inside or of_pytest) and _is_of_every_run(asked):
             return
         if kind == "stat":
-            if function in _WHOLE and not who.f_code.co_filename.startswith(self._inside):
+            if function in _WHOLE and not (is_inside or of_pytest):
                 kind = "state"
             answer = _told(kind, answer)
         elif kind == "link" and isinstance(answer, (str, bytes)):
             answer = os.fsdecode(answer)
-        self._answers.setdefault((kind, asked, detail), answer)
+        question = (kind, asked, detail)
+        before = self._answers.setdefault(question, answer)
+        if before != answer:
+            self._differed = self._differed or asked
+        if not of_pytest:
+            self._of_pytest.discard(question)
+        elif question not in self._of_pytest and len(self._answers) > known:
+            self._of_pytest.add(question)
+
+    def scanned(self, folder: str, who: FrameType) -> None:
+        """``who`` is about to get the entries of ``folder`` themselves, which say how big and old each is (`DirEntry.stat`) without a word to us."""
+        if _asker(who)[0] or who.f_code.co_filename.startswith(self._inside):
+            # A helper, which gives away names.
+            return
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if not self.is_own(entry.path):
+                    question = ("state", entry.path, 1)
+                    self._answers.setdefault(question, _ask(question))
+
+    def wrote(self, path: str, flags: int) -> None:
+        """A file is about to be opened for writing."""
+        if flags & os.O_APPEND and not flags & os.O_TRUNC:
+            found = _states.state(path)
+            self.appended.setdefault(path, -1 if found is None else found[2])
+        else:
+            self.made[path] = None
 
     def settle(self) -> str | None:
         """Collection is over: a path of which something else would be said already, or `None`."""
+        if self._differed is not None:
+            return self._differed
         for question, before in list(self._answers.items()):
             if question not in self._settled:
                 self._settled.add(question)
                 if _ask(question) != before:
                     return question[1]
         return None
+
+    def keep(self, paths: Iterable[str]) -> None:
+        """Depend on whether these are there, and what they are."""
+        for path in paths:
+            question = ("stat", path, 1)
+            self._answers[question] = _ask(question)
+            self._settled.add(question)
+
+    def drop(self, is_known: Callable[[str], bool]) -> None:
+        """After :meth:`settle`: forget what pytest has asked about paths of which changes are noticed otherwise."""
+        for question in self._of_pytest & self._settled:
+            if is_known(question[1]):
+                del self._answers[question]
+        self._of_pytest.clear()
 
     def changed(self) -> str | None:
         """What would be answered otherwise now, in words, or `None`."""
@@ -161,12 +265,16 @@ def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int])
         with contextlib.suppress(Exception):
             function, who = _asker(sys._getframe(1))
             # Nearly always one of these, hundreds of times.
-            if who is None or _is_known(who):
+            if who is None:
+                return
+            module = str(who.f_globals.get("__name__", ""))
+            is_pytest = module in _OF_PYTEST and who.f_code.co_name not in _ABOUT_ARGUMENTS
+            if module.partition(".")[0] in _KNOWN and not is_pytest:
                 return
             named = kwargs or {}
-            if named.get("dir_fd") is None:
-                path = args[0] if args else named.get("path")
-                current.note(kind, path, answer, detail(args, named), function, who)
+            path = args[0] if args else named.get("path", named.get("fd"))
+            folder = named.get("dir_fd")
+            current.note(kind, path, answer, detail(args, named), function, who, folder, is_pytest)
 
     return tell
 
@@ -179,11 +287,39 @@ def _mode(args: tuple[Any, ...], named: dict[str, Any]) -> int:
     return int(args[1] if len(args) > 1 else named["mode"])
 
 
+#: Which folder a thread opens a file relative to at the moment.
+_opening = threading.local()
+
+
+def _open_ahead(_: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """`os.open` is about to be called: its audit event does not tell of ``dir_fd``."""
+    _opening.folder = named.get("dir_fd")
+
+
+def _opened(_args: tuple[Any, ...], _named: dict[str, Any] | None, _answer: Answer) -> None:
+    _opening.folder = None
+
+
+def opening() -> int | None:
+    """The open folder that the name in an audit event of `open` is relative to, if there is one."""
+    return getattr(_opening, "folder", None)
+
+
+def absolute(path: str | bytes | os.PathLike[Any], folder: int | None = None) -> str:
+    """Where a path leads that is relative to ``folder``, which is open, or to the current directory."""
+    name = os.fsdecode(path)
+    if isinstance(folder, int) and folder >= 0 and not os.path.isabs(name):
+        name = os.path.join(_states.name_of(folder) or "", name)
+    return os.path.abspath(name)
+
+
 _FUNCTIONS = {
     "stat": Noticed(os.stat, _teller("stat", _follows)),
     "lstat": Noticed(os.lstat, _teller("stat", lambda _args, _named: 0)),
     "access": Noticed(os.access, _teller("access", _mode)),
     "readlink": Noticed(os.readlink, _teller("link", lambda _args, _named: 0)),
+    "fstat": Noticed(os.fstat, _teller("stat", lambda _args, _named: 1)),
+    "open": Noticed(os.open, _opened, _open_ahead),
 }
 
 _NOTICED = frozenset(_FUNCTIONS.values())
@@ -241,6 +377,38 @@ def _asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
 
 def _is_known(who: FrameType) -> bool:
     return str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN
+
+
+def _is_of_every_run(path: str) -> bool:
+    parts = path.split(os.sep)
+    return not _PARTS.isdisjoint(parts) or any(part.startswith(_states.PREFIX_IGNORED) for part in parts)
+
+
+def is_asked_by_others(frame: FrameType) -> bool:
+    """Whether somebody wants to know something in ``frame`` who is not pytest, or Python for itself."""
+    _, who = _asker(frame)
+    return who is not None and not _is_known(who)
+
+
+def acts_for_project(frame: FrameType | None) -> bool:
+    """Whether the project does something in ``frame``, be it through Python's library; and not pytest, or an installed package for itself."""
+    while frame is not None:
+        name, file = str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+        if file.startswith(_PACKAGES) or any(part in file for part in _PACKAGES_BELOW):
+            return False
+        if not file.startswith((_STDLIB, "<frozen ")):
+            return name.partition(".")[0] not in _KNOWN
+        if name.startswith("importlib"):
+            # Byte code.
+            return False
+        frame = frame.f_back
+    return False
+
+
+def is_of_project(frame: FrameType) -> bool:
+    """Whether somebody who is not pytest, Python or an installed package does something in ``frame``."""
+    _, who = _asker(frame)
+    return who is not None and not _is_known(who) and not who.f_code.co_filename.startswith(_INSIDE)
 
 
 def is_for_python(frame: FrameType) -> bool:

@@ -11,7 +11,6 @@ import socket
 import stat
 import sys
 import threading
-import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -151,7 +150,7 @@ class Snapshot:
             new = _tasks() - self.tasks - known
             if not new:
                 return None
-            time.sleep(0.01)
+            _process.pause(0.01)
         own = _name_of(os.getpid())
         names = {_name_of(task) for task in new} - {""}
         named = sorted(names - {own})

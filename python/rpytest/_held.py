@@ -37,6 +37,8 @@ class Finder:
         self.preload = preload
         self.refuse: Callable[[str, list[str]], object] | None = refuse
         self.shown: set[Step] = set()
+        #: Environment variables that these have looked at.
+        self.read: set[str] = set()
         self._found: dict[str, str | None] = {}
         self._state = self._surroundings()
         self._pid = os.getpid()
@@ -61,7 +63,12 @@ class Finder:
         for each in coming:
             each.show(name)
             self.shown.add(each)
+            self.read |= each.reads
         return _steps.Held(name, step.modules[name])
+
+    def enter_fork(self) -> None:
+        """In a fork that is a session of its own."""
+        self._pid = os.getpid()
 
     def settle(self) -> None:
         """At any time: refuse if a held module was imported by other means than this finder."""
@@ -152,7 +159,8 @@ class Finder:
         return {
             name
             for name in changed
-            if name in self.preload.reads or not (name.startswith(_OF_PYTEST) or name in _process.NOISE)
+            if not (name.startswith(_OF_PYTEST) or name in _process.NOISE)
+            or not self.preload.reads.isdisjoint((name, ALL_VARIABLES) if name in _process.NOISE else (name,))
         }
 
     @staticmethod

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import os
-import select
-import signal
-import socket
 import sys
-import time
-import traceback
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _frozen, _leaving, _process, _record, _wire
+from rpytest import _frozen, _leaving, _process, _real, _record, _wire
 from rpytest._answers import Answers
 from rpytest._children import Child, Children
 from rpytest._control import Client, Died, Ended
+from rpytest._real import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest._reporter import BODY_HEAD, split_bodies
 from rpytest._segments import remove_segments_of
 from rpytest._worker import Birth, crash
@@ -27,6 +20,8 @@ if TYPE_CHECKING:
     from rpytest import _native
     from rpytest._shared import SharedFixtures
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: After a notice on who does not end.
 _HINT = "hint: Ctrl-C ends it"
@@ -120,10 +115,14 @@ class Host:
                     poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
                     poll.register(child.birth.host, select.POLLIN)
+                if child.birth.stacks >= 0:
+                    poll.register(child.birth.stacks, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
             for child in self.children:
                 if child.talks and child.birth.host.fileno() in ready:
                     self._answer(child)
+                if child.birth.stacks in ready:
+                    self.children.pass_on_stacks(child)
                 if child.pidfd in ready:
                     self._reap(child)
             if self.controller is not None and self.controller.sock.fileno() in ready:
@@ -327,6 +326,9 @@ class Host:
             for test, _, kind, slot, incarnation, _ in split_bodies(memoryview(bodies))
             if kind == _record.TEST
         }
+        if self.shared is not None and message["status"] != 0:
+            # Of tests that have failed; before the finalizers, which say what they have to say themselves.
+            message["suspects"] = self.shared.suspects(bodies)
         records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
         os.close(fd)
         for test, body in records:

@@ -11,6 +11,10 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from rpytest._glances import is_asked_by_others
+from rpytest._process import NOISE
+from rpytest._steps import ALL_VARIABLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -41,6 +45,8 @@ class Watch:
         self.asked = False
         #: One asked how many workers there are.
         self.counted = False
+        #: Environment variables that were looked at, of those that count as noise otherwise; or `ALL_VARIABLES`.
+        self.variables: set[str] = set()
 
     def swap(self, state: WatchState) -> WatchState:
         """Watch in another way from now on; returns how it was, and what was seen."""
@@ -207,6 +213,7 @@ class _Environ(dict[bytes, bytes]):
 
     def __iter__(self) -> Any:
         if self._watch.active:
+            self._note(ALL_VARIABLES)
             self._last = None
             keys = list(super().__iter__())
             self._before = dict(zip(keys, (None, *keys), strict=False))
@@ -219,8 +226,21 @@ class _Environ(dict[bytes, bytes]):
                 self._look(key)
             elif key == _COUNT_BYTES and not self._is_copied(key):
                 self._watch.counted = True
+            elif key in _NOISE:
+                self._note(os.fsdecode(key))
             self._last = key
         return super().__getitem__(key)
+
+    def items(self) -> Any:
+        """As `dict.items`: `repr(os.environ)` asks for them."""
+        if self._watch.active:
+            self._note(ALL_VARIABLES)
+        return super().items()
+
+    def _note(self, name: str) -> None:
+        """The caller of the caller looks at a variable, or at all, which may have another value in the next run of the same session."""
+        if name not in self._watch.variables and is_asked_by_others(sys._getframe(2)):
+            self._watch.variables.add(name)
 
     def _look(self, key: bytes) -> None:
         if key == _UID_BYTES and self._watch.is_sharing:
@@ -233,6 +253,7 @@ class _Environ(dict[bytes, bytes]):
         return key in self._before and self._before.pop(key) == self._last
 
 
+_NOISE = frozenset(map(os.fsencode, NOISE))
 _COUNT_BYTES = os.fsencode(ENV_COUNT)
 _UID_BYTES = os.fsencode(ENV_UID)
 _ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))

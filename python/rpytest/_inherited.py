@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import subprocess
 import sys
-import time
 from typing import Any
 
-from rpytest import _frozen
+from rpytest import _frozen, _process, _real
+from rpytest._real import contextlib, os, select
+
+__builtins__ = _real.BUILTINS
 
 
 def _gone(pid: int) -> int | None:
@@ -48,7 +47,7 @@ class InheritedPopen(subprocess.Popen[Any]):
             if self._rpytest_pidfd >= 0:
                 select.select([self._rpytest_pidfd], [], [], 1.0)
             else:
-                time.sleep(0.02)
+                _process.pause(0.02)
 
 
 class InheritedChild:
@@ -66,7 +65,7 @@ class InheritedChild:
             elif flag & os.WNOHANG:
                 return None
             else:
-                time.sleep(0.02)
+                _process.pause(0.02)
         return self.returncode
 
 

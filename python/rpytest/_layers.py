@@ -9,12 +9,12 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from rpytest import _process, _wire
 from rpytest._steps import LEFT_OUT
-from rpytest._warm import memory_kb
+from rpytest._warm import base_key, memory_kb
 from rpytest._wire import Message
 
 #: More preloads than this, and the least recently used one goes.
@@ -44,6 +44,10 @@ class Process:
     is_ready: bool = False
     packages: list[str] = field(default_factory=list)
     modules: int = 0
+    #: The key that a run must share with it; `None`: it is a preload, and not configured.
+    base: str | None = None
+    #: Configured: it was forked from a session that had a preload.
+    is_preloaded: bool = False
 
     def memory_kb(self) -> int:
         """What it has in use, in KiB."""
@@ -61,6 +65,11 @@ class Process:
             "memory_kb": self.memory_kb(),
             "left_out": self.left_out(),
         }
+
+    @property
+    def kind(self) -> str:
+        """What it is called in the log."""
+        return "preload" if self.base is None else "configured process"
 
     def left_out(self) -> dict[str, str]:
         """What could not be preloaded and why, without what only depends on it."""
@@ -95,7 +104,7 @@ class Preloads:
         modules: dict[str, str] = message["modules"]
         tried = set(message["tried"])
         failed: dict[str, str] = {}
-        for process in [process for process in self.processes.values() if process.key == key]:
+        for process in self._preloads(key):
             known = process.learned["modules"]
             if modules.keys() <= known.keys():
                 return
@@ -133,10 +142,32 @@ class Preloads:
         process = Process(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts)
         self.processes[ours.fileno()] = process
 
+    def add_configured(self, request: Message, message: Message, fd: int) -> None:
+        """A session has left a process behind that is configured as itself, and has collected nothing."""
+        control = _wire.adopt(fd)
+        control.set_inheritable(False)
+        process = Process(
+            surroundings_key(request),
+            0,
+            -1,
+            control,
+            request,
+            {"modules": {}, "tried": [], "root": message["root"]},
+            {},
+            0,
+            base=base_key(request),
+            is_preloaded=bool(message["preloaded"]),
+        )
+        self.processes[fd] = process
+
     def hear(self, process: Process) -> None:
         """It has said something, or is gone."""
         try:
             message, fds = _wire.receive(process.control)
+            if message.get("ev") == "ready_to_fork":
+                process.pid, process.pidfd, process.is_ready = int(message["pid"]), fds[0], True
+                self._make_room()
+                return
             _wire.close_all(fds)
         except (_wire.Closed, OSError, ValueError):
             self._drop(process)
@@ -150,7 +181,7 @@ class Preloads:
                 process.packages = message["packages"]
                 process.modules = message["modules"]
                 process.failed = message["failed"]
-                for other in [other for other in self.processes.values() if other.key == process.key]:
+                for other in self._preloads(process.key):
                     if other is not process and other.is_ready:
                         self._drop(other)
                 self._log(f"preload {process.pid} has {process.modules} modules")
@@ -167,14 +198,44 @@ class Preloads:
             case "ended":
                 self._ended[message["pid"]] = message["status"]
 
-    def session(self, request: Message, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
-        """Let a preload fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it."""
-        key = surroundings_key(request)
+    def session(
+        self, request: Message, theirs: socket.socket, unsuited: Collection[int] = ()
+    ) -> tuple[int, int, socket.socket] | None:
+        """Let a process fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it.
+
+        It is a configured one, if there is one that is not known to be ``unsuited``, else a preload.
+        """
         if not request["preload"] or self._run_key(request) in self._without:
             return None
-        process = next((each for each in self.processes.values() if each.key == key and each.is_ready), None)
-        if process is None:
-            return None
+        while True:
+            process = self._configured(request, unsuited) or self._preload(surroundings_key(request))
+            if process is None:
+                return None
+            forked = self._fork_from(process, theirs)
+            if forked is not None:
+                return forked
+
+    def _preloads(self, key: str) -> list[Process]:
+        return [process for process in self.processes.values() if process.key == key and process.base is None]
+
+    def _preload(self, key: str) -> Process | None:
+        return next((process for process in self._preloads(key) if process.is_ready), None)
+
+    def _configured(self, request: Message, unsuited: Collection[int]) -> Process | None:
+        """The newest one that may do; without the installed packages it is of less use than a preload."""
+        base = base_key(request)
+        has_preload = self._preload(surroundings_key(request)) is not None
+        fitting = [
+            process
+            for process in self.processes.values()
+            if process.base == base
+            and process.is_ready
+            and process.control.fileno() not in unsuited
+            and (process.is_preloaded or not has_preload)
+        ]
+        return max(fitting, key=lambda process: process.since, default=None)
+
+    def _fork_from(self, process: Process, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
         process.used = time.monotonic()
         try:
             _wire.send(process.control, {"op": "session"}, [theirs.fileno()])
@@ -184,13 +245,13 @@ class Preloads:
                     return int(message["pid"]), fds[0], process.control
                 _wire.close_all(fds)
                 if message.get("ev") == "stale":
-                    self._log(f"preload {process.pid} is not used again: {message['reason']}")
+                    self._log(f"{process.kind} {process.pid} is not used again: {message['reason']}")
                     self._drop(process)
                     return None
                 self._heard(process, message)
-            self._log(f"preload {process.pid} does not answer")
+            self._log(f"{process.kind} {process.pid} does not answer")
         except (_wire.Closed, OSError, ValueError, IndexError):
-            self._log(f"preload {process.pid} is gone")
+            self._log(f"{process.kind} {process.pid} is gone")
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
         self._drop(process)
@@ -205,7 +266,10 @@ class Preloads:
         if not names:
             self._without.add(self._run_key(request))
             return
-        for process in [process for process in self.processes.values() if process.key == key]:
+        for process in [each for each in self.processes.values() if each.key == key and each.base is not None]:
+            # It has what the preload has.
+            self._drop(process)
+        for process in self._preloads(key):
             self._drop(process)
             first, *others = names
             failed = {
@@ -231,23 +295,26 @@ class Preloads:
         self._ended.pop(pid, None)
 
     def _make_room(self) -> None:
-        by_use = sorted(self.processes.values(), key=lambda process: process.used)
-        for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
-            self.drop(process, f"more than {MAX_PRELOADS} are there")
+        for is_preload in (True, False):
+            found = [process for process in self.processes.values() if (process.base is None) == is_preload]
+            by_use = sorted(found, key=lambda process: process.used)
+            for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
+                self.drop(process, f"more than {MAX_PRELOADS} are there")
 
     def drop(self, process: Process, reason: str) -> None:
         """Let one go."""
-        self._log(f"preload {process.pid} goes: {reason}")
+        self._log(f"{process.kind} {process.pid} goes: {reason}")
         self._drop(process)
 
     def _drop(self, process: Process) -> None:
         self.processes.pop(process.control.fileno(), None)
         process.control.close()
-        if not process.is_ready:
+        if not process.is_ready and process.base is None:
             # It may be in the middle of a long import; nobody else depends on it.
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
-        os.close(process.pidfd)
+        if process.pidfd >= 0:
+            os.close(process.pidfd)
 
     def close(self) -> None:
         """Let go of all: they end when their sessions have."""
@@ -258,7 +325,8 @@ class Preloads:
         """In a fork of the daemon: they are not this process's."""
         for process in self.processes.values():
             process.control.close()
-            os.close(process.pidfd)
+            if process.pidfd >= 0:
+                os.close(process.pidfd)
         self.processes.clear()
 
 

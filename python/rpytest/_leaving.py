@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import contextlib
-import os
-import select
-import signal
-import socket
 import sys
-import threading
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from rpytest import _process
+from rpytest import _process, _real, _wire
+from rpytest._real import contextlib, os, select, signal, socket, threading
 
-#: Seconds after which it is told what is waited for.
-PATIENCE = 3.0
+__builtins__ = _real.BUILTINS
 
-#: Seconds that are left when the command line does not wait any longer, after an interrupt.
-_LAST_MOMENTS = 10.0
+#: Milliseconds after which it is told what is waited for.
+PATIENCE = 3_000
 
-#: Bound now: a test may have put something else in the place of `time.monotonic`, frozen or made it jump.
-_monotonic = time.monotonic
+#: Milliseconds that are left when the command line does not wait any longer, after an interrupt.
+_LAST_MOMENTS = 10_000
 
 #: Modules whose functions only call, or wait for, what is meant.
 _PASSING = (
@@ -125,31 +118,28 @@ class _Watcher:
             self._ended.release()
 
     def _wait(self) -> None:
-        deadline = _monotonic() + PATIENCE
         has_told = False
         poll = select.poll()
         poll.register(self._waited_for, select.POLLIN)
         if self._conn is not None:
             poll.register(self._conn, select.POLLIN)
         while True:
-            left = None if has_told else max(0, int((deadline - _monotonic()) * 1000))
-            ready = {fd for fd, _ in poll.poll(left)}
+            # Without a look at the clock, which a test may have stopped.
+            ready = {fd for fd, _ in poll.poll(None if has_told else PATIENCE)}
             if self._waited_for in ready:
                 return
             if self._conn is not None and self._conn.fileno() in ready:
                 self._hear(self._conn)
-            if not has_told and _monotonic() >= deadline:
+            if not has_told and not ready:
                 has_told = True
                 self._tell(waited_for(self._main))
 
-    def _stops_within(self, seconds: float) -> bool:
+    def _stops_within(self, milliseconds: int) -> bool:
         poll = select.poll()
         poll.register(self._waited_for, select.POLLIN)
-        return bool(poll.poll(int(seconds * 1000)))
+        return bool(poll.poll(milliseconds))
 
     def _hear(self, conn: socket.socket) -> None:
-        from rpytest import _wire
-
         try:
             message, fds = _wire.receive(conn, socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _process
+from rpytest import _process, _real
+from rpytest._real import copy, threading
 from rpytest._terminal import Buffer
 
 if TYPE_CHECKING:
     import logging
 
     from _pytest.terminal import TerminalReporter
+
+__builtins__ = _real.BUILTINS
 
 
 class LiveLog:

@@ -6,12 +6,15 @@ Here what such an object writes is recorded where it exists, and played back whe
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import Any
 
 import pytest
 from _pytest._io import TerminalWriter
+
+from rpytest import _real
+from rpytest._real import contextlib, io
+
+__builtins__ = _real.BUILTINS
 
 #: Beside the keys of `pytest_report_to_serializable`.
 KEY = "$rpytest_longrepr"

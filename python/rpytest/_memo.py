@@ -6,21 +6,24 @@ is in it, `pytest_make_collect_report`, is answered from memory. The nodes are t
 
 from __future__ import annotations
 
-import copy
-import itertools
-import os
 import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest._contents import Contents
+from rpytest import _real
+from rpytest._import_effects import ImportEffects
+from rpytest._import_record import Executed, ImportRecord
 from rpytest._imports import root_of
+from rpytest._members import Members
+from rpytest._real import copy
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._edits import Edits
@@ -29,36 +32,16 @@ if TYPE_CHECKING:
 _Key = tuple[type, Path, str]
 
 
-@dataclass(frozen=True)
-class Effect:
-    """What importing a file has done to the process, beside defining something."""
-
-    #: Goes on after "importing …".
-    text: str
-    #: How warnings are shown: libraries change that when they are imported for the first time.
-    is_of_warnings: bool = False
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class Memo:
     """The collectors of one session."""
 
-    def __init__(self, session: pytest.Session, replacing: Container[str], codes: Container[str]) -> None:
-        """``replacing``: files of modules that may have replaced something of others while they were imported; ``codes``: of all modules so far."""
+    def __init__(self, session: pytest.Session) -> None:
         self.session = session
-        self._replacing = replacing
-        self._codes = codes
-        #: Plain test modules that were imported by their collectors, and by nobody before.
-        self._importing: set[pytest.Collector] = set()
-        self._contents = Contents()
+        #: What was executed meanwhile.
+        self.record = ImportRecord(session.config)
         self.reports: dict[pytest.Collector, pytest.CollectReport] = {}
         #: Warnings that were recorded while a collector was at work.
         self.warnings: dict[pytest.Collector, list[warnings.WarningMessage]] = {}
-        self.effects: dict[pytest.Collector, Effect] = {}
-        #: Entries of `sys.path` that came while a collector was at work.
-        self.path_entries: dict[pytest.Collector, list[str]] = {}
         #: Collectors of the paths that lie above all others.
         self._first: dict[Path, Sequence[pytest.Collector]] = {}
         #: Paths that were given when everything was collected.
@@ -77,7 +60,6 @@ class Memo:
         self._must_not_warn = False
         self._make: Any = None
         self._install()
-        self._contents.start()
 
     # While everything is collected
 
@@ -104,47 +86,30 @@ class Memo:
         """In the place of pytest's own `pytest_make_collect_report`."""
         if self._decline is not None:
             return self._recall(collector, self._decline)
-        report, effect = self._observed(collector)
-        if effect is not None:
-            self.effects[collector] = effect
+        self.record.enter()
+        outcome = None
+        try:
+            report = self._observed(collector)
+            outcome = report.outcome
+        finally:
+            self.record.leave(collector, outcome)
         self.reports[collector] = _copy(report)
+        if type(report.result) is list:
+            report.result = Members(report.result)
         return report
 
-    def _observed(self, collector: pytest.Collector) -> tuple[pytest.CollectReport, Effect | None]:
-        """Collect it; returns, too, what that has done to the process."""
+    def _observed(self, collector: pytest.Collector) -> pytest.CollectReport:
+        """Collect it, and keep what that warns of."""
         log = recorded_warnings()
         before = 0 if log is None else len(log)
-        effect = None
-        # Modules are imported by files, conftests by folders.
-        surroundings = _surroundings() if isinstance(collector, (pytest.File, pytest.Directory)) else None
-        entries = list(sys.path)
-        is_file = isinstance(collector, pytest.File)
-        if is_file:
-            self._contents.begin(str(collector.path))
-        is_new = (
-            type(collector) is pytest.Module
-            and collector.path.name != "__init__.py"
-            and str(collector.path) not in self._codes
-        )
         report: pytest.CollectReport = self._make(collector)
-        if is_new and str(collector.path) in self._codes:
-            self._importing.add(collector)
         if log is not None and len(log) > before:
             self.warnings[collector] = log[before:]
-        if sys.path != entries:
-            self.path_entries[collector] = [entry for entry in sys.path if entry not in entries]
-        if surroundings is not None:
-            effect = _difference(surroundings, _surroundings())
-            if is_file:
-                changes = self._contents.end()
-                if changes is None and str(collector.path) in self._replacing:
-                    changes = "may replace something of other modules"
-                effect = Effect(changes) if changes is not None else effect
-        return report, effect
+        return report
 
     def settle(self) -> None:
         """Everything is collected."""
-        self._contents.stop()
+        self.record.end()
         held: Any = self.session
         self._own_initial = held._initialpaths
 
@@ -152,10 +117,6 @@ class Memo:
     def has_failed(self) -> bool:
         """Whether something could not be collected."""
         return any(report.failed for report in self.reports.values())
-
-    def added_entries(self) -> set[str]:
-        """Entries of `sys.path` that came with what was collected."""
-        return {entry for entries in self.path_entries.values() for entry in entries}
 
     def loose_warnings(self) -> bool:
         """Whether warnings were recorded of which nobody knows whose they are."""
@@ -166,29 +127,67 @@ class Memo:
 
     # While a selection is collected
 
-    def harmful(self) -> str | None:
-        """What a module that is left out, or comes at another place in the sequence, has done to others."""
+    def _old(self) -> list[pytest.Collector]:
+        """What the selection has collected; of files that were collected anew, the old collectors."""
         old: dict[pytest.Collector, pytest.Collector] = {new: old for old, new in self._renewed.items()}
-        used = dict.fromkeys(old.get(collector, collector) for collector in self.used)
-        for collector, effect in self.effects.items():
-            if collector not in used:
-                return f"importing {collector.nodeid} {effect}"
-        if self.effects:
-            importing = [node for node in used if isinstance(node, pytest.File) or node in self.effects]
-            known = set(importing)
-            if importing != [node for node in self.reports if node in known]:
-                collector, effect = next(iter(self.effects.items()))
-                return f"the sequence is another one, and importing {collector.nodeid} {effect}"
+        return [old.get(collector, collector) for collector in self.used]
+
+    def is_everything(self, loaded: Container[Path]) -> bool:
+        """Whether the selection has collected every file, in the same order, and all conftests are ``loaded``."""
+        files = [node for node in self._old() if isinstance(node, pytest.File)]
+        return files == [node for node in self.reports if isinstance(node, pytest.File)] and all(
+            entry.path.parent in loaded for entry in self.record.executed if entry.is_conftest
+        )
+
+    def selected(self, loaded: Container[Path], earlier: Sequence[Any]) -> list[Executed]:
+        """The test modules of the selection, in its order, and the conftests of the ``loaded`` folders.
+
+        Those that are loaded ``earlier``, before collection, come first.
+        """
+        by_path = {entry.path: entry for entry in self.record.executed}
+        files = list(dict.fromkeys(node.path for node in self.used if isinstance(node, pytest.File)))
+        tests = [by_path[path] for path in files if path in by_path]
+        conftests = [entry for entry in self.record.executed if entry.is_conftest and entry.path.parent in loaded]
+        first = [entry for entry in conftests if entry.module in earlier]
+        rest = [
+            entry for entry in self.record.executed if (entry in conftests and entry not in first) or entry in tests
+        ]
+        if [entry for entry in rest if entry in tests] != tests:
+            # The modules come in another order: the conftests come somewhere between them.
+            rest = [*(entry for entry in conftests if entry not in first), *tests]
+        return [*first, *rest]
+
+    def changed(self) -> dict[Path, ImportEffects]:
+        """What the files do now that were collected anew."""
+        return {} if self._edits is None else self._edits.effects
+
+    def left_out(self) -> str | None:
+        """What a collector that the selection leaves out has done beside being imported, if anything."""
+        used = set(self._old())
+        plain = {entry.collector for entry in self.record.executed if entry.objection is None}
+        for collector, report in self.reports.items():
+            if isinstance(collector, pytest.File) and collector not in plain:
+                return f"{collector.nodeid} is no plain test module"
+            if collector in used or isinstance(collector, pytest.Session):
+                continue
+            if report.failed:
+                return f"{collector.nodeid} could not be collected"
+            if collector in self.warnings:
+                return f"collecting {collector.nodeid} warns"
         return None
 
-    def editable(self) -> frozenset[str]:
-        """Files that are one plain test module each, and could be collected."""
-        found: dict[str, bool] = {}
-        for collector, report in self.reports.items():
+    def editable(self) -> dict[str, Any]:
+        """Collectors of files that are one plain test module each, and could be collected."""
+        found: dict[str, list[pytest.Collector]] = {}
+        plain = {entry.collector for entry in self.record.executed if entry.objection is None}
+        for collector in self.reports:
             if isinstance(collector, pytest.File):
-                path = str(collector.path)
-                found[path] = collector in self._importing and report.passed and path not in found
-        return frozenset(path for path, is_plain in found.items() if is_plain)
+                found.setdefault(str(collector.path), []).append(collector)
+        return {
+            path: collectors[0]
+            for path, collectors in found.items()
+            if len(collectors) == 1 and collectors[0] in plain and self.reports[collectors[0]].passed
+        }
 
     def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: Edits | None = None) -> None:
         """From here on answer from memory; ``decline`` is called when that is not possible. ``edits``: what to collect anew."""
@@ -203,11 +202,6 @@ class Memo:
             log.clear()
         self._given = set(_above(self._own_initial))
 
-    def end_anew(self) -> None:
-        """The selection is collected."""
-        if self._edits is not None:
-            self._contents.stop()
-
     def _leave(self, edits: Edits, decline: Callable[[str], NoReturn]) -> None:
         """Make the old versions as if they had never been there."""
         nodes: set[Any] = set()
@@ -215,25 +209,18 @@ class Memo:
         for collector in self.reports:
             if isinstance(collector, pytest.Module) and collector.path in edits.files:
                 modules.append(collector)
-                if not {root_of(collector.path)}.issuperset(self.path_entries.get(collector, ())):
-                    decline(f"importing {collector.nodeid} changes `sys.path`")
                 if self._warns_elsewhere(collector, self.warnings.get(collector, ())):
                     decline(f"collecting {collector.nodeid} warned of something elsewhere")
             if collector.path in edits.files:
                 nodes.add(collector)
                 nodes.update(self.reports[collector].result)
         # What is collected anew is that after everything else.
-        for collector in itertools.dropwhile(lambda collector: collector not in modules, self.reports):
-            effect = self.effects.get(collector)
-            if effect is not None and not effect.is_of_warnings:
-                decline(f"importing {collector.nodeid} {effect}")
-            self._must_not_warn = self._must_not_warn or effect is not None
+        self._must_not_warn = not all(self.record.is_quiet_after(path) for path in edits.files)
         held = {id(vars(collector).get("_obj")) for collector in modules}
         for collector in self.reports:
             if id(vars(collector).get("_obj")) in held and collector not in modules:
                 decline(f"{collector.nodeid} is the same module")
         edits.leave(modules, nodes)
-        self._contents.start()
 
     def _renew_all(self, nodes: Sequence[Any], decline: Callable[[str], NoReturn]) -> Sequence[Any]:
         if self._edits is None:
@@ -264,15 +251,14 @@ class Memo:
         with warnings.catch_warnings():
             if self._must_not_warn:
                 warnings.simplefilter("always")
-            report, effect = self._observed(collector)
+            report = self._observed(collector)
         if not report.passed:
             decline(f"{collector.nodeid} can't be collected any more")
         if sys.path == [root_of(collector.path), *entries]:
             # It is there already, behind those of test modules that have come later.
             sys.path[:] = entries
-        self.path_entries.pop(collector, None)
-        if effect is not None or sys.path != entries:
-            decline(f"importing {collector.nodeid} {effect or 'changes `sys.path`'}")
+        if sys.path != entries:
+            decline(f"importing {collector.nodeid} changes `sys.path`")
         warned = self.warnings.pop(collector, ())
         if self._warns_elsewhere(collector, warned) or (self._must_not_warn and warned):
             decline(f"collecting {collector.nodeid} warns, and what is shown depends on the sequence")
@@ -305,7 +291,7 @@ class Memo:
             report = self._list_again(collector, known, decline)
         else:
             report = _copy(known)
-        report.result = list(self._renew_all(report.result, decline))
+        report.result = Members(list(self._renew_all(report.result, decline)))
         return report
 
     def _is_true(self, directory: pytest.Directory, known: pytest.CollectReport) -> bool:
@@ -356,29 +342,3 @@ def recorded_warnings() -> list[warnings.WarningMessage] | None:
     show: Any = getattr(warnings, "_showwarnmsg_impl", None)
     found = getattr(show, "__self__", None)
     return found if isinstance(found, list) else None
-
-
-def _surroundings() -> tuple[dict[Any, Any], str | None, list[Any]]:
-    # The mapping below: a copy of `os.environ` itself would look every variable up.
-    environment: Any = os.environ
-    try:
-        folder = os.getcwd()
-    except OSError:
-        folder = None
-    # Libraries have some for certain messages or modules, their own: whoever imports them first adds these.
-    filters = [entry for entry in warnings.filters if entry[1] is None and entry[3] is None]
-    return dict(dict.items(environment._data)), folder, filters
-
-
-def _difference(
-    before: tuple[dict[Any, Any], str | None, list[Any]], after: tuple[dict[Any, Any], str | None, list[Any]]
-) -> Effect | None:
-    if before[1] != after[1]:
-        return Effect("changes the current directory")
-    if before[0] != after[0]:
-        keys = before[0].keys() | after[0].keys()
-        names = sorted(os.fsdecode(key) for key in keys if before[0].get(key) != after[0].get(key))
-        return Effect(f"changes the environment variable {names[0]}")
-    if before[2] != after[2]:
-        return Effect("changes which warnings are shown", is_of_warnings=True)
-    return None

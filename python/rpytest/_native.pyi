@@ -26,18 +26,26 @@ def own_pages() -> list[tuple[int, int]]:
 def copy_pages(ranges: list[tuple[int, int]]) -> None:
     """Gives this process copies of its own of these pages, before it needs them; their contents stay as they are."""
 
+def call_soon(function: Callable[[], object]) -> bool:
+    """Calls `function` between two instructions of the main thread, as a rule after the present one; what it raises is ignored.
+
+    `False` when too many calls are pending.
+    """
+
 @final
 class Noticed:
     """A function that tells of its use, and is otherwise that function: equal to it, and no method of a class that has it.
 
     `tell` is called with the arguments, the named ones (or None) and the result, which is None when an OSError or a ValueError was raised.
-    Neither is seen in tracebacks.
+    With `ahead`, which is called before the function with the arguments and the named ones, both are called only if there are named ones, and
+    `tell` whatever was raised. None of them is seen in tracebacks.
     """
 
     def __new__(
         cls,
         plain: Callable[..., Any],
         tell: Callable[[tuple[Any, ...], dict[str, Any] | None, Any], object],
+        ahead: Callable[[tuple[Any, ...], dict[str, Any]], object] | None = None,
     ) -> Noticed: ...
     @property
     def plain(self) -> Callable[..., Any]: ...

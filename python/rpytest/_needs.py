@@ -10,8 +10,11 @@ from _pytest import skipping
 from _pytest.fixtures import SubRequest
 from _pytest.scope import Scope
 
+from rpytest import _real
 from rpytest._closures import closures, definitions, is_ours
 from rpytest._obstacles import Settings, inherited_obstacle, own_obstacle
+
+__builtins__ = _real.BUILTINS
 
 
 class Need:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.logging import caplog_records_key
 
+from rpytest import _real
+
 if TYPE_CHECKING:
     import logging
 
     from rpytest._record import Setup
     from rpytest._worker import Worker
+
+__builtins__ = _real.BUILTINS
 
 
 class News:

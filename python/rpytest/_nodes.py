@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from rpytest import _real
+from rpytest._real import os
+
 if TYPE_CHECKING:
     import pytest
+
+__builtins__ = _real.BUILTINS
 
 
 class Spec:

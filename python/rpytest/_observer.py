@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
-from rpytest import _contents, _perrun, _process, _seeds, _states, _steps
+from rpytest import _glances, _perrun, _process, _seeds, _states, _steps
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
-from rpytest._glances import Glances, is_for_python
-from rpytest._states import VIRTUAL, FileState
+from rpytest._glances import Glances, acts_for_project, is_for_python, is_of_project
+from rpytest._native import call_soon
+from rpytest._states import ALL, SOME, VIRTUAL, FileState, Listing
 
 _LOADER_CACHE = "/etc/ld.so.cache"
+#: How often it is tried to follow a new connection: in the hook each call of a function may be followed by some dozens of attempts.
+_ATTEMPTS = 5000
+#: A statement of SQL by which another database is opened, and its name in quotation marks.
+_ATTACH = re.compile(
+    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""",
+    re.I | re.S,
+)
 #: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with the latter.
 STARTING = ("subprocess.Popen", "os.posix_spawn")
 
@@ -29,12 +38,14 @@ def opened(args: tuple[Any, ...]) -> tuple[str, int] | None:
     path, _, flags = args
     if not isinstance(path, (str, bytes)):
         return None
-    return os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0
+    return _glances.absolute(path, _glances.opening()), flags if isinstance(flags, int) else 0
 
 
 def listed(args: tuple[Any, ...]) -> str | None:
-    """Absolute name of the folder of an `os.listdir` or `os.scandir` event; `None`: it is no name."""
+    """Absolute name of the folder of an `os.listdir` or `os.scandir` event, which may be an open one; `None`: it has no name."""
     path = "." if args[0] is None else args[0]
+    if isinstance(path, int):
+        return _states.name_of(path)
     return os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes)) else None
 
 
@@ -44,8 +55,13 @@ class Observer:
     def __init__(self) -> None:
         #: Each file with its state when it was opened first.
         self.opened: dict[str, FileState | None] = {}
-        #: Entries of a directory when it was listed first.
-        self.listed: dict[str, bytes] = {}
+        #: Entries of a directory when it was listed first, and those of these directories that somebody has listed for himself.
+        self.listed: dict[str, Listing] = {}
+        self.searched: set[str] = set()
+        #: Entries of the directories on `sys.path` in the beginning: Python's finders may know them from before.
+        self.given: dict[str, Listing] = {}
+        #: What was something else when it was looked at again.
+        self.changed: str | None = None
         self.written: set[str] = set()
         #: Files of pytest's cache that a conftest or plugin has read.
         self.cache_read: set[str] = set()
@@ -53,8 +69,6 @@ class Observer:
         self.imports: dict[str, None] = {}
         #: How many imports have begun.
         self.imported = 0
-        #: Source files whose modules may have replaced something of others while they were imported.
-        self.replacing: set[str] = set()
         #: The code of the project's modules by source file; `None` where a file was executed twice.
         self.codes: dict[str, CodeType | None] = {}
         #: Sources that somebody has opened to read them, and not to import or show them.
@@ -65,6 +79,8 @@ class Observer:
         self.glances = Glances(self.written)
         #: What was done that has to happen in every run, if anything.
         self.per_run: str | None = None
+        #: Told of what is about to be done that each worker may have to do for itself; it need not return.
+        self.before_effect: Callable[[str, tuple[Any, ...]], None] | None = None
         #: When it began to observe, in nanoseconds since the epoch.
         self.started_ns = 0
         self._watching = False
@@ -77,6 +93,10 @@ class Observer:
         import time
 
         self.started_ns = self.started_ns or time.time_ns()
+        for folder in sys.path:
+            name = os.path.abspath(folder)
+            if name not in self.listed and name not in self.given:
+                self.given[name] = _states.listing(name)
         self._watching = True
         if not self._installed:
             self._installed = True
@@ -86,6 +106,13 @@ class Observer:
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._watching:
             return
+        if (
+            self.before_effect is not None
+            and event in _perrun.STARTING_EVENTS
+            and not _process.is_own_fork()
+            and not (event in STARTING and self.asks_the_system(args[1]))
+        ):
+            self.before_effect(event, args)
         if event == "open":
             file = opened(args)
             if file is not None:
@@ -93,14 +120,21 @@ class Observer:
         elif event == "import":
             self.imported += 1
             self.imports.setdefault(args[0])
+            if isinstance(args[1], str):
+                # A library, which the loader of the system opens.
+                self._see(os.path.abspath(args[1]))
+        elif event == "ctypes.dlopen":
+            if isinstance(args[0], (str, bytes)) and os.sep in os.fsdecode(args[0]):
+                self._see(os.path.abspath(os.fsdecode(args[0])))
         elif event == "sqlite3.connect":
             self._open_database(args[0])
+        elif event == "sqlite3.connect/handle":
+            self._follow(args[0])
         elif event in ("os.listdir", "os.scandir"):
             name = listed(args)
-            if name is not None and name not in self.listed and not name.startswith(VIRTUAL):
-                self._watching = False
-                self.listed[name] = _states.listing(name)
-                self._watching = True
+            if name is not None and not name.startswith(VIRTUAL):
+                with self.paused():
+                    self._list(name, event)
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
             if not _process.is_own_fork() and not (event in STARTING and self.asks_the_system(args[1])):
@@ -113,11 +147,34 @@ class Observer:
         if self.per_run is None and event in _perrun.EVENTS:
             self.per_run = _perrun.effect(event, args)
 
+    def _list(self, name: str, event: str) -> None:
+        before = self.listed.get(name)
+        if before is None:
+            self.listed[name] = _states.listing(name)
+        elif _states.state(name) != before.state:
+            kind = ALL if name in self.searched else SOME
+            if _states.listing(name).names[kind] != before.names[kind]:
+                self.changed = self.changed or name
+        if is_of_project(sys._getframe(2)):
+            self.searched.add(name)
+            if event == "os.scandir":
+                self.glances.scanned(name, sys._getframe(2))
+
+    def _see(self, name: str) -> None:
+        """It is about to be read."""
+        if name not in self.opened:
+            self.opened[name] = _states.state(name)
+        elif self.opened[name] is None and _states.state(name) is not None and not self.glances.is_own(name):
+            self.changed = self.changed or name
+
     def _execute(self, code: object) -> None:
         if isinstance(code, CodeType) and code.co_name == "<module>":
             name = code.co_filename
-            if _contents.replaces(code):
-                self.replacing.add(name)
+            if not name.startswith("<"):
+                # Its byte code may have been read in its place, under a name that says nothing about it; and its module may be gone in the end.
+                source = os.path.abspath(name)
+                if source not in self.opened and (found := _states.state(source)) is not None:
+                    self.opened[source] = found
             if not name.startswith(self._no_project):
                 _seeds.see(code)
                 self.codes[name] = None if name in self.codes else code
@@ -142,7 +199,10 @@ class Observer:
                 self._watching = False
                 self.overwritten[name] = _states.digest(name)
                 self._watching = True
-            self.written.add(name)
+            if name not in self.written:
+                if not is_cached(name) and not name.startswith(VIRTUAL) and acts_for_project(sys._getframe(2)):
+                    self.glances.wrote(name, flags)
+                self.written.add(name)
 
     def _open_database(self, database: object) -> None:
         """The library opens it by itself, and a log of what was written last, if there is one."""
@@ -155,7 +215,35 @@ class Observer:
             name = unquote(urlsplit(name).path)
         if name and name != ":memory:":
             for suffix in ("", "-wal", "-journal"):
-                self.opened.setdefault(file := os.path.abspath(name + suffix), _states.state(file))
+                self._see(os.path.abspath(name + suffix))
+
+    def _follow(self, connection: Any) -> None:
+        """``ATTACH`` opens more databases, without an event of its own. Who wants to trace the connection himself takes this one's place."""
+        import sqlite3
+
+        attempts = iter(range(_ATTEMPTS))
+
+        def trace() -> None:
+            try:
+                sqlite3.Connection.set_trace_callback(connection, self._executes)
+            except sqlite3.ProgrammingError:
+                # Not complete before this event's hook has returned; or of another thread.
+                if next(attempts, None) is None or not call_soon(trace):
+                    self.per_run = self.per_run or "collection opened a database that can't be followed"
+
+        trace()
+
+    def _executes(self, statement: str) -> None:
+        if not self._watching:
+            return
+        found = _ATTACH.match(statement)
+        if found is not None:
+            name = found["name"]
+            if name is None:
+                # An expression: only the library knows what it comes to.
+                self.per_run = self.per_run or "collection attached a database"
+            else:
+                self._open_database(name.replace(name[:1] * 2, name[:1])[1:-1])
 
     def asks_the_system(self, command: object) -> bool:
         """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
@@ -188,7 +276,7 @@ class Observer:
 
         Its tables become this process's own, as they are: looking at each entry would copy the memory that all forks share.
         """
-        self.opened, self.listed = other.opened, other.listed
+        self.opened, self.listed, self.searched = other.opened, other.listed, other.searched
         self.byte_code.inherit(other.byte_code)
         self.glances.inherit(other.glances)
         self.started_ns = other.started_ns

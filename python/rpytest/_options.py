@@ -37,6 +37,12 @@ def _natural(value: str) -> int:
     return int(value)
 
 
+def _positive(value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise _argument_error(f"`{value}` is not a number of tests; hint: give 1 or more")
+    return int(value)
+
+
 def _argument_error(text: str) -> Exception:
     return argparse.ArgumentTypeError(text)
 
@@ -147,9 +153,20 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="Show latencies of the shared-memory ring after the run.",
     )
-    for name, destination in (("-f", "looponfail"), ("--looponfail", "looponfail"), ("--rsyncdir", "rsyncdir")):
-        nargs = {"nargs": "?"} if destination == "rsyncdir" else {"nargs": 0}
-        group._addoption(name, dest=destination, action=_Refused, default=None, help=argparse.SUPPRESS, **nargs)
+    group.addoption(
+        "--maxschedchunk",
+        dest="maxschedchunk",
+        metavar="N",
+        type=_positive,
+        default=None,
+        help="How many tests a worker may take in one step, as pytest-xdist has it. Workers take one at a time, which is within any limit.",
+    )
+    for name in ("-f", "--looponfail"):
+        group._addoption(name, dest="looponfail", action=_Refused, nargs=0, default=None, help=argparse.SUPPRESS)
+    for name, destination in (("--rsyncdir", "rsyncdir"), ("--rsyncignore", "rsyncignore"), ("--px", "px")):
+        group._addoption(name, dest=destination, action=_Refused, nargs="?", default=[], help=argparse.SUPPRESS)
+    for name in ("rsyncdirs", "rsyncignore", "looponfailroots"):
+        parser.addini(name, "Of pytest-xdist; without effect.", type="paths")
     _shard.add_options(group)
     for name in _COMMAND_LINE_ONLY:
         group.addoption(

@@ -36,6 +36,9 @@ class Mark:
         # Not `vars()`: a module that is loaded lazily would be loaded.
         self._now: dict[str, Any] = object.__getattribute__(module, "__dict__")
         self._before = dict(self._now)
+        if name == "sys":
+            # Others don't count; `argv` is to be held by nobody who is not a part of the project.
+            self._before = {attribute: value for attribute, value in self._now.items() if callable(value)}
 
     def before(self, attribute: str) -> object:
         """What an attribute was."""

@@ -36,6 +36,74 @@ EVENTS = {
     "socket.bind": "binds a socket",
 }
 
+#: Further ones by which a hook begins something that has an end.
+STARTING_EVENTS = {
+    **EVENTS,
+    "subprocess.Popen": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "os.system": "starts a process",
+    "os.fork": "starts a process",
+    "os.forkpty": "starts a process",
+    "socket.connect": "connects a socket",
+    "sqlite3.connect": "opens the database",
+}
+
+#: Without a name of a file in the message.
+_WITHOUT_NAME = frozenset(STARTING_EVENTS) - set(EVENTS) - {"sqlite3.connect"} | {"socket.bind"}
+
+#: Hooks that end what was begun in `pytest_configure`.
+_ENDING_HOOKS = ("pytest_sessionfinish", "pytest_unconfigure")
+
+
+def of_each_worker(config: pytest.Config, event: str, args: tuple[Any, ...]) -> str | None:
+    """What a hook of the project that begins a session is about to do, if each worker has to do it for itself as under pytest-xdist.
+
+    A session calls these hooks once for all of its workers, and each worker those of the end: one beginning would have many ends. That is so for
+    `pytest_sessionstart`, and for `pytest_configure` where the project has something to do at the end. ``None``: it is nothing of that kind.
+    """
+    hook, frame = _hook_of_project()
+    if frame is None or (event == "socket.bind" and _is_importing()):
+        return None
+    what: str | None = STARTING_EVENTS[event]
+    if event not in _WITHOUT_NAME:
+        what = _effect_on_files(event, args) if event in EVENTS else f"{what} {args[0]!s}"
+    if what is None or (hook == "pytest_configure" and not _ends_something(config, frame)):
+        return None
+    return f"`{hook}` of {frame.f_globals.get('__name__')} {what}"
+
+
+def _hook_of_project() -> tuple[str, FrameType | None]:
+    """The hook at the beginning of a session that is being called, and the frame of the project's implementation."""
+    inside = _steps.folders()
+    callee: FrameType | None = None
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        # pluggy's loop over the implementations of a hook, which are called by no other name.
+        if callee is not None and frame.f_code.co_name == "_multicall" and _is_of_pluggy(frame):
+            hook = frame.f_locals.get("hook_name")
+            if hook in ("pytest_configure", "pytest_sessionstart"):
+                module = str(callee.f_globals.get("__name__", ""))
+                if _is_of_project(module, inside):
+                    return str(hook), callee
+        callee, frame = frame, frame.f_back
+    return "", None
+
+
+def _is_of_pluggy(frame: FrameType) -> bool:
+    return _steps.top(str(frame.f_globals.get("__name__", ""))) == "pluggy"
+
+
+def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
+    """Whether the project has something to do at the end of a session: in a hook, or by what this implementation of `pytest_configure` asks for."""
+    if {"add_cleanup", "atexit"} & set(frame.f_code.co_names):
+        return True
+    inside = _steps.folders()
+    return any(
+        _is_of_project(implementation.function.__module__, inside)
+        for hook in _ENDING_HOOKS
+        for implementation in third_party(config, hook)
+    )
+
 
 def effect(event: str, args: tuple[Any, ...]) -> str | None:
     """What a `pytest_configure` of the project is doing; ``None``: it is nothing of that kind, or somebody else does it."""
@@ -45,18 +113,25 @@ def effect(event: str, args: tuple[Any, ...]) -> str | None:
             return None
         what = EVENTS[event]
     else:
-        if not isinstance(args[0], (str, bytes, os.PathLike)):
+        found = _effect_on_files(event, args)
+        if found is None:
             return None
-        path = os.path.abspath(os.fsdecode(args[0]))
-        if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
-            return None
-        if event == "os.mkdir" and os.path.isdir(path):
-            return None
-        if path.startswith(("/dev/", "/proc/")) or f"{os.sep}__pycache__" in path or f"{os.sep}.pytest_cache" in path:
-            return None
-        what = f"{EVENTS[event]} {path}"
+        what = found
     name = _configuring()
     return None if name is None else f"`pytest_configure` of {name} {what}"
+
+
+def _effect_on_files(event: str, args: tuple[Any, ...]) -> str | None:
+    if not isinstance(args[0], (str, bytes, os.PathLike)):
+        return None
+    path = os.path.abspath(os.fsdecode(args[0]))
+    if event == "open" and not (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)):
+        return None
+    if event == "os.mkdir" and os.path.isdir(path):
+        return None
+    if path.startswith(("/dev/", "/proc/")) or f"{os.sep}__pycache__" in path or f"{os.sep}.pytest_cache" in path:
+        return None
+    return f"{EVENTS[event]} {path}"
 
 
 def _is_importing() -> bool:

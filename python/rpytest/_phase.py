@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.warnings import catch_warnings_for_item
 
-from rpytest import _adapters
+from rpytest import _adapters, _real
 from rpytest._encode import encode_warning
+from rpytest._real import contextlib, os
 
 if TYPE_CHECKING:
     import warnings
 
     from rpytest._news import News
+
+__builtins__ = _real.BUILTINS
 
 
 @contextlib.contextmanager

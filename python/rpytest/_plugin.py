@@ -5,16 +5,16 @@ Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plu
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _hookspecs, _shard
+from rpytest import _distribution, _hookspecs, _shard
 from rpytest._identity import Watch, WorkerInput, hide_input
 from rpytest._options import add_options
+from rpytest._real import json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +66,12 @@ class Surface:
 
     def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
+        placeholder = _Placeholder()
+        _distribution.name_when_loaded(pluginmanager, placeholder)
         for name in ("xdist", "xdist.looponfail", "xdist.plugin"):
             # Not blocked: `-p` would undo that. Not this object: `-p no:xdist` is to do no harm.
             if not pluginmanager.is_blocked(name):
-                pluginmanager.register(_Placeholder(), name)
+                pluginmanager.register(placeholder if name == "xdist" else _Placeholder(), name)
         add_options(parser)
         config = pluginmanager.get_plugin("pytestconfig")
         if config is not None:
@@ -97,11 +99,24 @@ class Surface:
         config.addinivalue_line(
             "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
         )
+        _warn_of_settings(config)
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Hand the collected session to its role; ``None`` lets pytest's own loop run."""
         return self._loop(session)
+
+
+def _warn_of_settings(config: pytest.Config) -> None:
+    """pytest-xdist warns of these settings as deprecated; with local workers they have no effect there, either."""
+    for name, hint in (
+        ("looponfailroots", "`rpytest --watch` watches what the tests depend on"),
+        ("rsyncdirs", "workers are forks on this machine, for which nothing is copied"),
+        ("rsyncignore", "workers are forks on this machine, for which nothing is copied"),
+    ):
+        if config.getini(name):
+            text = f"the setting `{name}` of pytest-xdist is deprecated and has no effect; hint: remove it, {hint}"
+            config.issue_config_time_warning(DeprecationWarning(text), 2)
 
 
 def settle_options(config: pytest.Config) -> None:

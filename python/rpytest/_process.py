@@ -6,22 +6,19 @@ The traps are listed in ``docs/design/processes.md``. Everything here runs in a 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import gc
-import io
-import os
-import signal
-import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
-from rpytest import _frozen, _seeds
+from rpytest import _coverage, _frozen, _generators, _real, _seeds
+from rpytest._real import contextlib, io, os, select, signal, socket, time
+
+__builtins__ = _real.BUILTINS
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -29,8 +26,15 @@ _F = TypeVar("_F", bound=Callable[..., object])
 #: reference to a generator or an object with ``__del__`` would run the very clean-up that belongs to that process.
 _kept: list[object] = []
 
-#: `os._exit`, bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
-leave = os._exit
+#: Bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
+_exit = os._exit
+
+
+def leave(status: int) -> NoReturn:
+    """End this process at once, as `os._exit` does, which coverage.py would not notice."""
+    _coverage.save()
+    _exit(status)
+
 
 #: Environment variables that differ between two shells and change nothing that a test run reads.
 NOISE = frozenset(
@@ -70,14 +74,17 @@ def fork() -> int:
     global _is_own_fork
     random_state = _seeds.state()
     _is_own_fork = True
+    # gevent's makes its hub anew in the forked process.
+    current: Any = sys.modules["os"].fork
+    call = current if str(getattr(current, "__module__", "")).startswith("gevent") else os.fork
     try:
         if not _has_threads():
-            pid = os.fork()
+            pid = call()
         else:
             with warnings.catch_warnings():
                 # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+                pid = call()
     finally:
         _is_own_fork = False
     if pid == 0:
@@ -90,6 +97,15 @@ def _has_threads() -> bool:
         return len(os.listdir("/proc/self/task")) > 1
     except OSError:
         return True
+
+
+def pause(seconds: float) -> None:
+    """Wait, without a look at the clock.
+
+    `time.sleep` waits until a moment of the monotonic clock, from Python 3.11 on. Under a clock that jumps (``libfaketime`` in the environment of a
+    run) that moment may never come. Who waits for a limited time counts such pauses, for the same reason: a frozen clock never says that it is over.
+    """
+    select.select([], [], [], seconds)
 
 
 def is_own_fork() -> bool:
@@ -167,11 +183,23 @@ def _rebuild_streams() -> None:
         errors = named[2]
     with contextlib.suppress(OSError):
         sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
-    raw = open(1, "wb", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(raw, encoding=encoding, errors=errors, line_buffering=os.isatty(1))  # type: ignore[misc]
-    raw = open(2, "wb", closefd=False)  # noqa: SIM115
-    stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has written it, and the lines of several
+    # workers are not to wait for each other. pytest-xdist's workers (execnet's) do that as well. Files in memory are nobody's to look at.
+    unbuffered = is_unbuffered()
+    raw = open(1, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
+        raw, encoding=encoding, errors=errors, line_buffering=True, write_through=unbuffered
+    )
+    raw = open(2, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    stderr = io.TextIOWrapper(
+        raw, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=unbuffered
+    )
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
+
+
+def is_unbuffered() -> bool:
+    """Whether the environment asks for standard streams without a buffer, as Python does at its start."""
+    return bool(os.environ.get("PYTHONUNBUFFERED")) and not sys.flags.ignore_environment
 
 
 def flush_streams() -> None:
@@ -282,6 +310,7 @@ def disarm_inherited() -> None:
         # CPython reseeds `random` in a forked child; numpy does not reseed its global state.
         with contextlib.suppress(Exception):
             numpy_random.seed()
+    _generators.reseed()
 
 
 def run_exit_functions() -> None:
@@ -294,6 +323,8 @@ def run_exit_functions() -> None:
             util._exit_function()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
+    # A worker that has said goodbye may be killed.
+    _coverage.save()
     flush_streams()
 
 

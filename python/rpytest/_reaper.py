@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Callable, Container
 
+from rpytest import _process
 from rpytest._warm import signal_name
 
-#: Seconds that a session may take to end once it has closed its connection; a core dump takes longer.
-_LAST_MOMENTS = 2.0
+#: How often it is looked whether a session has ended that has closed its connection: 2 seconds. A core dump takes longer.
+_LAST_MOMENTS = 400
+#: Seconds between two looks.
+_TICK = 0.005
 
 
 class Reaper:
@@ -42,21 +44,22 @@ class Reaper:
 
         `None`: it has not ended, or nobody knows how.
         """
-        deadline = time.monotonic() + _LAST_MOMENTS
-        while pid not in self._ended and time.monotonic() < deadline and successor(pid) is None:
+        for _ in range(_LAST_MOMENTS):
+            if pid in self._ended or successor(pid) is not None:
+                break
             if preload is not None:
                 found_status = self._told(pid, preload)
                 if found_status is not None:
                     self._ended[pid] = found_status
                     break
-                time.sleep(0.005)
+                _process.pause(_TICK)
                 continue
             with contextlib.suppress(ChildProcessError):
                 found, status = os.waitpid(pid, os.WNOHANG)
                 if found:
                     self._ended[pid] = status
                     break
-            time.sleep(0.005)
+            _process.pause(_TICK)
         return self._ended.pop(pid, None)
 
 

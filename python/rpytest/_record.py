@@ -6,13 +6,16 @@ carries exactly the plain Python values and is the fastest there is; both ends a
 
 from __future__ import annotations
 
-import marshal
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from rpytest import _real
+from rpytest._real import marshal, struct
+
+__builtins__ = _real.BUILTINS
 
 TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
 PLAIN = 1

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
-import json
-import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rpytest import _real
+from rpytest._real import contextlib, json, os, pathlib, tempfile
+
+__builtins__ = _real.BUILTINS
 
 _VERSION = 1
 
@@ -25,7 +25,7 @@ _LARGEST = 16 << 20
 class Remembered:
     """What was learned about the session fixtures of one project."""
 
-    def __init__(self, root: Path, environment: Mapping[str, str], cwd: str) -> None:
+    def __init__(self, root: pathlib.Path, environment: Mapping[str, str], cwd: str) -> None:
         self.root = root
         #: Why a fixture can't be shared, by what it is made of.
         self.reasons: dict[str, str] = {}
@@ -44,7 +44,7 @@ class Remembered:
         path = code.co_filename if code is not None else ""
         if path not in self._digests:
             try:
-                data = Path(path).read_bytes()
+                data = pathlib.Path(path).read_bytes()
             except OSError:
                 data = b""
             self._digests[path] = hashlib.blake2b(data, digest_size=12).hexdigest()
@@ -89,7 +89,7 @@ class Remembered:
         return True
 
 
-def _read_file(path: Path) -> str:
+def _read_file(path: pathlib.Path) -> str:
     """The text of a file that is one, and is not larger than ours would be: a pipe would be waited for."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(fd, encoding="utf-8") as file:
@@ -99,15 +99,15 @@ def _read_file(path: Path) -> str:
         return file.read(_LARGEST)
 
 
-def _place(root: Path, environment: Mapping[str, str], cwd: str) -> Path | None:
+def _place(root: pathlib.Path, environment: Mapping[str, str], cwd: str) -> pathlib.Path | None:
     """The file of a project, beside its history of durations."""
     digest = hashlib.blake2b(os.fsencode(root), digest_size=8).hexdigest()
     name = f"{root.name or 'root'}-{digest}.json"
     chosen = environment.get("RPYTEST_CACHE_DIR")
     if chosen is not None:
-        return Path(cwd, chosen, "fixtures", name)
+        return pathlib.Path(cwd, chosen, "fixtures", name)
     for variable, folder in (("XDG_CACHE_HOME", "rpytest"), ("HOME", ".cache/rpytest")):
         base = environment.get(variable, "")
         if os.path.isabs(base):
-            return Path(base, folder, "fixtures", name)
+            return pathlib.Path(base, folder, "fixtures", name)
     return None

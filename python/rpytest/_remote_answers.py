@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _process, _wire
+from rpytest import _process, _real, _wire
+from rpytest._real import contextlib, os, pathlib, socket
 
 if TYPE_CHECKING:
     from rpytest._answers import LocalAnswers
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 
 class RemoteAnswers:
@@ -30,12 +29,12 @@ class RemoteAnswers:
         _wire.close_all(fds)
         return answer, data
 
-    def base_temp(self) -> Path:
+    def base_temp(self) -> pathlib.Path:
         """See :class:`rpytest._answers.Answers`."""
         answer, _ = self._ask({"op": "basetemp"})
         if "error" in answer:
             raise OSError(answer["error"])
-        return Path(answer["path"])
+        return pathlib.Path(answer["path"])
 
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`rpytest._answers.Answers`."""

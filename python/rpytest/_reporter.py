@@ -6,24 +6,23 @@ its own terminal reporter, in the host: the reports are replayed into it, then i
 
 from __future__ import annotations
 
-import struct
 import sys
-import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _longrepr, _record
+from rpytest import _adapters, _longrepr, _real, _record
 from rpytest._cache import Cache, not_a_worker
 from rpytest._encode import Encoder, decode_warning, needs_every_report
 from rpytest._nodes import Gateway, Spec
+from rpytest._real import struct, time, traceback
 from rpytest._terminal import Terminal, test_verbosity
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
 BODY_HEAD = struct.Struct("<IBBHHI")
@@ -40,12 +39,7 @@ class Summary:
 
     def restart_clock(self) -> None:
         """Let the duration in the final line begin now (a reused session was started long ago)."""
-        reporter: Any = self.terminal.reporter
-        if reporter is not None:
-            # pytest before 8.4 had plain times.
-            clock = getattr(timing, "Instant", None)
-            name = "_session_start" if hasattr(reporter, "_session_start") else "_sessionstarttime"
-            setattr(reporter, name, clock() if clock is not None else timing.time())
+        self.terminal.restart_clock()
 
     def crashed(self, message: Message, stack: str, kept: bytes, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
@@ -170,6 +164,7 @@ class Summary:
             reporter._keyboardinterrupt_memo = Interruption(interrupted, location)  # type: ignore[assignment]
         elif status == 2:
             reporter._keyboardinterrupt_memo = Interruption("KeyboardInterrupt", "")  # type: ignore[assignment]
+        _adapters.mute_summaries(self.config, reporter.stats)
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)

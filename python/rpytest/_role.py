@@ -5,19 +5,21 @@ Each of them calls pytest's own main function; the plugin's hooks decide what be
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.config import ExitCode
 
-from rpytest import __version__, _arguments, _fixtures, _looks, _plugin, _process
+from rpytest import __version__, _arguments, _fixtures, _looks, _plugin, _process, _real
 from rpytest._controller import Controller
 from rpytest._controllers import News
 from rpytest._encode import CollectingXML, install_junit
+from rpytest._real import os, traceback
 from rpytest._terminal import Terminal
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,16 @@ calls are noticed, wherever they come from.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
+
+from rpytest import _real
+from rpytest._real import contextlib
+
+__builtins__ = _real.BUILTINS
 
 #: Of functions (`inspect.CO_OPTIMIZED`), and not of modules and bodies of classes.
 _IS_FUNCTION = 1

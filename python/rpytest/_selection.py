@@ -6,25 +6,25 @@ collected if nothing else had been. See ``docs/design/selection.md``.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _adopt, _arguments, _editable, _looks, _process, _wire
+from rpytest import _adopt, _arguments, _editable, _looks, _process, _real, _wire
 from rpytest._arguments import Declined
+from rpytest._collected import KEPT, KEPT_PARTLY
 from rpytest._control import Died, Ended
 from rpytest._edits import Edits
 from rpytest._encode import plugin_name, third_party
 from rpytest._entry import announce_process, finish_plain
 from rpytest._fork import restart_capture, truncate_log_file
-from rpytest._imports import Loaded, forget, is_ambiguous, needed_by, root_of
+from rpytest._real import contextlib, os, socket
 from rpytest._silence import Silence
 from rpytest._warm import refuse
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._trunk import Trunk
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
+
+#: Plugins whose hooks keep nothing of the tests that they make, or mark: each was read.
+_KEEPING_NOTHING = frozenset({"anyio.pytest_plugin"})
 
 
 class Again(BaseException):
@@ -50,12 +53,13 @@ class Selection:
         self.plugins = trunk.plugins
         self.arguments = trunk.arguments
         self.conftests = trunk.conftests
-        self.loaded = trunk.loaded
         self.editable = trunk.editable
         #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else gets the run.
         self.control = line
         #: This process was there before there was a run for it.
         self.waiting = trunk.ahead.waiting
+        #: What the run says about its collection.
+        self.how = KEPT
         self.edited = edited
         #: pytest is collecting for it.
         self.collects_again = False
@@ -116,7 +120,7 @@ class Selection:
                 role.dependencies.observer.watch()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
                 kept = self.editable
-                edits = Edits(session, self.edited, kept.texts, kept.mentions(), role.given, self._decline_edits)
+                edits = Edits(session, self.edited, kept.texts, kept.mentions(), self.memo.record, self._decline_edits)
             decline = self._decline_edits if self.edited else self.decline
             self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
             raise Again
@@ -154,74 +158,43 @@ class Selection:
         self.collects_again = False
         self._silence.end()
         memo, session = self.memo, self.session
-        memo.end_anew()
         if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
             self._decline_edits("a plugin was registered while the edited module was collected")
         if len(set(map(id, session.items))) != len(session.items):
             self.decline("a test is meant twice")
-        used = set(memo.used)
-        harm = memo.harmful()
-        if harm is not None:
-            self.decline(harm)
-        for collector, recorded in memo.warnings.items():
-            if collector not in used and any(warning.filename != str(collector.path) for warning in recorded):
-                self.decline(f"collecting {collector.nodeid} warned of something elsewhere")
         folders = [collector.path for collector in memo.used if isinstance(collector, pytest.Directory)]
         obstacle = self.conftests.obstacle(self.config.args, folders)
         if obstacle is not None:
             self.decline(obstacle)
-        self._leave_out(used)
+        self._leave_out()
         early = set(self.role.parsed_plugins)
         for module in self.conftests.earlier:
             _adopt.before_late_ones(self.config, module, early)
             early.add(id(module))
         self._accept()
 
-    def _leave_out(self, used: set[pytest.Collector]) -> None:
-        """Undo what collecting more has done to `sys.path`, unless the selection has got something from there."""
-        added = self.memo.added_entries()
-        if not added:
+    def _leave_out(self) -> None:
+        """Make what the selection leaves out as if it had never been there, or decline."""
+        memo, record = self.memo, self.memo.record
+        if memo.is_everything(self.conftests.loaded) and not self.conftests.earlier:
+            obstacle = self.conftests.difference()
+            if obstacle is not None:
+                self.decline(obstacle)
             return
-        loaded = self.loaded
-        if loaded is None or not loaded.is_now(added):
-            loaded = Loaded(added)
-        files = {collector.path for collector in used if isinstance(collector, pytest.File)}
-        files |= {path for path in self.conftests.paths if path.parent in self.conftests.loaded}
-        wanted = {root_of(file) for file in files}
-        if self._is_all and added <= wanted:
-            return
-        modules = loaded.found
-        own = {Path(str(path)).stem for path in files}
-        if modules.keys() - own:
-            needed = needed_by(files, loaded)
-            if needed is None:
-                self.decline("a module imports what only running it can tell")
-            used_modules = {name: folder for name, folder in sorted(modules.items()) if name in needed}
-            for name, folder in used_modules.items():
-                if folder not in wanted:
-                    self.decline(f"the module `{name}` was found in {folder}, which would not be on `sys.path`")
-                if is_ambiguous(name, folder, wanted):
-                    self.decline(f"there is more than one module `{name}`")
-            if used_modules and not self._is_all:
-                self._check_order(files, used_modules, loaded)
-        unwanted = added - wanted
-        forget(unwanted, [name for name, folder in modules.items() if folder in unwanted], loaded)
+        chosen = memo.selected(self.conftests.loaded, self.conftests.earlier)
+        obstacle = (
+            memo.left_out()
+            or _listening(self.config)
+            or self.conftests.difference()
+            or record.obstacle(chosen, self.conftests.earlier, memo.changed())
+        )
+        if obstacle is not None:
+            self.decline(obstacle)
+        record.leave_out(chosen)
+        self.how = KEPT_PARTLY
         for name, module in self.conftests.imported():
             # Its name was taken by one of another folder.
-            sys.modules.setdefault(name, module)
-
-    def _check_order(self, files: set[Path], modules: dict[str, str], loaded: Loaded) -> None:
-        """A file may import what lies where it does itself, or a conftest above it: other folders may not be on `sys.path` yet,
-        since the arguments, or `--lf`, may put it before the files that add them.
-        """
-        above = {path.parent: root_of(path) for path in self.conftests.paths}
-        for file in files:
-            there = {root_of(file), *(above[folder] for folder in file.parents if folder in above)}
-            elsewhere = {name: folder for name, folder in modules.items() if folder not in there}
-            needed = needed_by({file}, loaded) if elsewhere else ()
-            for name, folder in elsewhere.items():
-                if needed is None or name in needed:
-                    self.decline(f"the module `{name}` was found in {folder}, which may come later to `sys.path`")
+            sys.modules[name] = module
 
     def confirm(self) -> None:
         """Nothing is in the way any more: the run is this process's."""
@@ -233,8 +206,9 @@ class Selection:
 
     def hand_back(self, reason: str) -> NoReturn:
         """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
+        controller, handed = self._controller()
         try:
-            _wire.send(self.control, {"ev": "declined", "reason": reason})
+            _wire.send(self.control, {"ev": "declined", "reason": reason, "controller": controller}, handed)
         except (_wire.Closed, OSError):
             refuse(self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself")
         _process.leave(0)
@@ -274,7 +248,6 @@ class Selection:
             _wire.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
         if key is not None:
-            client.give_up()
             self.decline(f"`config.workerinput[{key!r}]` is another value")
         return None
 
@@ -283,11 +256,27 @@ class Selection:
         if self.waiting is not None:
             # As long as this process may be replaced by another one it says nothing.
             self.waiting.confirmed()
+        controller, handed = self._controller()
+        told = {"ev": "declined", "reason": reason, "edited": self._is_of_edits}
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.control, {"ev": "declined", "reason": reason, "edited": self._is_of_edits})
+            _wire.send(self.control, {**told, "controller": controller}, handed)
         _process.leave(0)
+
+    def _controller(self) -> tuple[Message | None, list[int]]:
+        """The controller that is there for this run already: whoever takes the run goes on with it."""
+        controllers = self.role.controllers
+        return (None, []) if controllers is None else controllers.hand_over()
 
 
 def _is_measured() -> bool:
     coverage: Any = sys.modules.get("coverage")
     return sys.gettrace() is not None or (coverage is not None and coverage.Coverage.current() is not None)
+
+
+def _listening(config: pytest.Config) -> str | None:
+    """Which plugin or conftest was told of the tests that are left out, while they were made."""
+    for hook in _editable.MAKING_HOOKS:
+        for implementation in third_party(config, hook):
+            if getattr(implementation.plugin, "__name__", "") not in _KEEPING_NOTHING:
+                return f"`{hook}` of {plugin_name(implementation)} has heard of other tests"
+    return None

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _debug, _process, _watch, _wire
+from rpytest import _debug, _process, _real, _watch, _wire
 from rpytest._answers import LocalAnswers
 from rpytest._closures import closures
 from rpytest._collected import Collected
@@ -27,11 +21,15 @@ from rpytest._fork import (
 )
 from rpytest._host import Host
 from rpytest._identity import Watch
+from rpytest._real import contextlib, os, select, signal, socket, time
 from rpytest._shared import SharedFixtures
 from rpytest._spare import Ahead, Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
 from rpytest._worker import Birth, Worker, crash
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -148,10 +146,13 @@ class Server:
         else:
             key = self.controllers.workerinput.differs(client.inputs[0])
             if key is not None:
-                client.give_up()
-                self.controllers.client = None
-                _wire.close_all(fds)
-                self._retire(f"`config.workerinput[{key!r}]` is another value")
+                # The session that follows goes on with this controller: its hooks have run.
+                controller, handed = self.controllers.hand_over()
+                reason = f"`config.workerinput[{key!r}]` is another value"
+                with contextlib.suppress(_wire.Closed):
+                    _wire.send(self.control, {"ev": "stale", "reason": reason, "controller": controller}, handed)
+                _wire.close_all([*fds, handed[-1]])
+                self._end()
             return True
         self._tell({"ev": "accepted"})
         with contextlib.suppress(_wire.Closed), _wire.adopt(fds[0]) as conn:
@@ -301,6 +302,9 @@ class Server:
         if self.request.get("watch"):
             _watch.send(self.conn, self.dependencies, self.graph)
         answers = LocalAnswers(self.collected)
+        if warm and not selection:
+            # Why it was collected was said in its first run.
+            self.collected.how = None
         announcement = self.collected.announcement(self.method, self.dependencies.observer.per_run, warm)
         client = self.controllers.client
         if self.controllers.base is not None:
@@ -340,7 +344,7 @@ class Server:
         if birth.count > 1:
             _process.detach_input()
         restart_capture(config)
-        restart_faulthandler(config, birth.crash)
+        restart_faulthandler(config, birth.crash, birth.stacks)
         restart_log_file(config)
         _debug.separate(config, birth.name, again=birth.incarnation > 0)
         self.collected.terminal.silence_hooks()

@@ -6,9 +6,6 @@ The process is a fork of the daemon. It calls pytest's own main function; the pl
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,8 +18,10 @@ from rpytest import (
     _held,
     _identity,
     _looks,
+    _perrun,
     _plugin,
     _process,
+    _real,
     _refusing,
     _shard,
     _steps,
@@ -30,16 +29,20 @@ from rpytest import (
     _wire,
 )
 from rpytest._cache import save_without_run
-from rpytest._collected import describe
+from rpytest._collected import AFRESH, describe
 from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, fork_base
 from rpytest._controllers import Controllers
 from rpytest._entry import enter, finish_plain
+from rpytest._real import contextlib, socket
 from rpytest._role import Role, useful
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
 from rpytest._terminal import Terminal
 from rpytest._trunk import Trunk
 from rpytest._warm import refuse
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from rpytest._preload import Preload
@@ -81,6 +84,8 @@ class Session(Role):
         #: `--debug`: the file.
         self.debug: str | None = None
         self.controllers: Controllers | None = None
+        #: A controller that another process has started for the first run.
+        self.handed_over: tuple[Message, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
         self.inside = _steps.folders()
@@ -146,6 +151,7 @@ class Session(Role):
         _debug.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
+        self.dependencies.observer.before_effect = lambda event, args: self._before_effect(config, event, args)
         if method == "imported":
             self.dependencies.observer.per_run = "asked for"
         threads = _process.python_threads()
@@ -163,6 +169,10 @@ class Session(Role):
         workerinput = _identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
         _adapters.prepare_session(config, self.watch)
         self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early)
+        if self.handed_over is not None:
+            message, fds = self.handed_over
+            self.handed_over = None
+            self.controllers.go_on_with(Client.take_over(message, fds, self.conn.fileno()), str(message["uid"]))
         _plugin.become_worker_config(config, workerinput, self.watch)
         _looks.watch_arguments(config)
 
@@ -175,15 +185,15 @@ class Session(Role):
         """This process was forked from a preload."""
         self.dependencies.inherit(preload.dependencies)
         self.finder = _held.Finder(preload, self._start_over)
+        self.finder.read = self.dependencies.variables
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:
         """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
-        if self.controllers is not None:
-            self.controllers.give_up()
+        controller, fds = self._handed_over()
         _process.run_exit_functions()
         with contextlib.suppress(_wire.Closed):
-            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names})
-        os._exit(0)
+            _wire.send(self.control, {"ev": "over", "reason": reason, "names": names, "controller": controller}, fds)
+        _process.leave(0)
 
     def learned(self) -> Message:
         """Installed modules that were imported here, if the preload doesn't know of all of them."""
@@ -199,6 +209,9 @@ class Session(Role):
         if self.finder is not None:
             self.finder.settle()
         if self.controllers is not None:
+            if self.watch.reader is not None:
+                # Known before anything of the session has begun.
+                self._fall_back(self.watch.reader)
             self.controllers.settle(config, self.watch)
 
     def loop(self, session: pytest.Session) -> bool | None:
@@ -255,6 +268,10 @@ class Session(Role):
         collected = describe(config, session, self.terminal, self.xml, self.workers)
         collected.news = self.news
         collected.learn = self.learned
+        if self.selection is not None:
+            collected.how = self.selection.how
+        elif self.request.get("afresh"):
+            collected.how = AFRESH.format(self.request["afresh"])
         server = Server(
             self.control,
             self.conn,
@@ -274,8 +291,7 @@ class Session(Role):
     def _fall_back(self, reason: str) -> NoReturn:
         """This session can't be forked into workers: they must be started in the `bare` way."""
         # Not an exception: pytest would report it as an internal error.
-        if self.controllers is not None:
-            self.controllers.give_up()
+        self.dependencies.observer.before_effect = None
         self.tell_dependencies()
         _process.run_exit_functions()
         if self.selection is not None:
@@ -283,7 +299,8 @@ class Session(Role):
         try:
             files = self.dependencies.project_files()
             known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
-            _wire.send(self.control, {"ev": "bare", **known, "files": files})
+            controller, fds = self._handed_over()
+            _wire.send(self.control, {"ev": "bare", **known, "files": files, "controller": controller}, fds)
         except _wire.Closed:
             # Killed: nobody is left to fork the workers.
             refuse(
@@ -292,6 +309,19 @@ class Session(Role):
                 "run it again; a new daemon starts by itself",
             )
         _process.leave(0)
+
+    def _handed_over(self) -> tuple[Message | None, list[int]]:
+        """The controller that is there for this run, for the process that goes on with the run in the place of this one."""
+        if self.controllers is not None:
+            return self.controllers.hand_over()
+        return self.handed_over or (None, [])
+
+    def _before_effect(self, config: pytest.Config, event: str, args: tuple[object, ...]) -> None:
+        """A hook at the session's start is about to do something that each worker is to do for itself, and to end for itself: nothing is done yet."""
+        if not self.has_collected and self.controller is None:
+            reason = _perrun.of_each_worker(config, event, args)
+            if reason is not None:
+                self._fall_back(reason)
 
     def own_sockets(self) -> set[int]:
         own = {self.control.fileno(), self.conn.fileno()}
@@ -350,14 +380,17 @@ def session_main(
     fds: list[int],
     is_kept: bool,
     preload: Preload | None = None,
+    controller: tuple[Message, list[int]] | None = None,
 ) -> NoReturn:
     """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
 
-    ``is_kept``: for more than one run.
+    ``is_kept``: for more than one run. ``controller``: one that is there already for this run.
     """
-    dependencies = Dependencies()
+    dependencies = Dependencies(request["env"])
     _process.keep_private(control)
     session = Session(control, conn, request, dependencies, is_kept)
+    session.handed_over = controller
+    session.watch.variables = dependencies.variables
     enter(request, fds, conn)
     if preload is not None:
         session.use(preload)

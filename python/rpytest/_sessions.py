@@ -36,6 +36,9 @@ from rpytest._wire import Message
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")
 
+#: Trunks that are asked whether they serve a run.
+_MOST_ASKED = 2
+
 #: Seconds after which it is looked at whether the process that a run waits for stands still.
 _STOPPED_AFTER = 2.0
 
@@ -84,7 +87,8 @@ class Sessions:
             "memory_limit": self.memory_limit,
             "sessions": [warm.status() for warm in self.warm.values() if not warm.is_trunk and not warm.is_over],
             "trunks": [warm.status() for warm in self.warm.values() if warm.is_trunk],
-            "preloads": [process.status() for process in self.preloads.processes.values()],
+            "preloads": [each.status() for each in self.preloads.processes.values() if each.base is None],
+            "configured": [each.status() for each in self.preloads.processes.values() if each.base is not None],
             "last_reason": self.last_reason,
         }
 
@@ -122,13 +126,15 @@ class Sessions:
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
+        # Of what is there, nothing goes on with a controller that another session has started.
+        is_new = pending.controller is not None
         self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
         warm = next((warm for warm in self.warm.values() if warm.key == key), None)
-        if warm is not None:
+        if warm is not None and not is_new:
             # It finds out by itself whether anything it was made from has changed.
             self._hand_over(warm, pending)
             return
-        warm = self._trunk(pending)
+        warm = None if is_new else self._trunk(pending)
         if warm is not None:
             self._hand_over(warm, pending)
             return
@@ -168,22 +174,30 @@ class Sessions:
             _wire.send(warm.control, run.request, [run.conn.fileno(), *run.fds])
 
     def _trunk(self, pending: Pending) -> Warm | None:
-        """A trunk that may serve the run: the one with most tests, of equal ones the newest."""
+        """A trunk that may serve the run: the one with most tests, or else the one that was used last.
+
+        To ask takes time; a session from a configured process takes not much more.
+        """
         base = base_key(pending.request)
-        trunks = [
-            warm
-            for warm in self.warm.values()
-            if warm.is_trunk and warm.base == base and warm.number not in pending.declined
-        ]
-        return max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since), default=None)
+        trunks = [warm for warm in self.warm.values() if warm.is_trunk and warm.base == base]
+        if not trunks:
+            return None
+        largest = max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since))
+        if largest.number not in pending.declined:
+            return largest
+        latest = max(trunks, key=lambda warm: (warm is not largest, warm.used))
+        return latest if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED else None
 
     def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
         self._make_room()
         request = pending.request
         ours, theirs = _wire.pair()
         reaper = None
-        forked = self.preloads.session(request, theirs) if preloaded else None
-        if forked is None and preloaded:
+        if pending.reason is not None:
+            request = {**request, "afresh": pending.reason}
+        is_plain = preloaded and pending.controller is None
+        forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
+        if forked is None and is_plain:
             # The preload may have forked a session that it could not tell of, which must not share a socket with another one.
             ours.close()
             theirs.close()
@@ -198,7 +212,7 @@ class Sessions:
                 from rpytest._session import session_main
 
                 ours.close()
-                session_main(theirs, pending.conn, request, pending.fds, self.is_kept)
+                session_main(theirs, pending.conn, request, pending.fds, self.is_kept, controller=pending.controller)
 
             pid = self._fork(main, pending)
             pidfd = os.pidfd_open(pid)
@@ -223,7 +237,7 @@ class Sessions:
         def main() -> None:
             from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, known)
+            bare_main(pending.conn, pending.request, pending.fds, known, pending.controller)
 
         self._fork(main, pending)
         pending.close()
@@ -334,10 +348,21 @@ class Sessions:
         if message.get("ev") == "trunk":
             self._plant(warm, message, fds)
             return
+        if message.get("ev") == "configured":
+            if warm.first is not None and self.is_kept:
+                self.preloads.add_configured(warm.first.request, message, fds[0])
+            else:
+                _wire.close_all(fds)
+            return
         if warm.is_trunk:
             self._hear_trunk(warm, message, fds)
             return
-        _wire.close_all(fds)
+        controller = message.pop("controller", None)
+        if controller is not None and warm.pending:
+            # Of the run that it was to serve next.
+            warm.pending[0].keep(controller, fds)
+        else:
+            _wire.close_all(fds)
         match message.get("ev"):
             case "accepted" | "done":
                 if warm.pending:
@@ -363,11 +388,22 @@ class Sessions:
                     self._run(run)
             case "stale":
                 self.last_reason = message["reason"]
+                for run in warm.pending:
+                    run.reason = self.last_reason
                 log(f"session {warm.pid} is not reused: {self.last_reason}")
                 self._restart(warm, message.get("learns", False))
             case "learned":
                 if self.is_kept and warm.first is not None:
                     self.preloads.learn(warm.first.request, message)
+            case "unsuited":
+                log(f"the configured process can't serve `{' '.join(warm.args)}`: {message['reason']}")
+                pending, warm.pending = warm.pending, []
+                if warm.reaper is not None:
+                    for run in pending:
+                        run.unsuited.add(warm.reaper.fileno())
+                self._forget(warm)
+                for run in pending:
+                    self._run(run)
             case "over":
                 pending, warm.pending = warm.pending, []
                 self._forget(warm)
@@ -427,6 +463,8 @@ class Sessions:
             case "spare":
                 warm.spare = int(message["pid"])
                 self.has_grown = True
+            case "judged":
+                warm.parts = str(message["parts"])
             case "stale":
                 self.last_reason = message["reason"]
                 log(f"trunk {warm.pid} is not reused: {self.last_reason}")
@@ -438,7 +476,10 @@ class Sessions:
         trunk, pending = line.trunk, line.pending
         try:
             message, fds = _wire.receive(line.sock)
-            _wire.close_all(fds)
+            if message.get("controller") is not None:
+                pending.keep(message["controller"], fds)
+            else:
+                _wire.close_all(fds)
         except (_wire.Closed, OSError, ValueError):
             message = {}
             # It may have said why.
@@ -453,8 +494,9 @@ class Sessions:
             return
         if message or trunk.control.fileno() in self.warm:
             pending.declined.add(trunk.number)
-            self.last_reason = message.get("reason", "its process died")
+            self.last_reason = str(message.get("reason", "its process died"))
             log(f"trunk {trunk.pid} does not serve `{' '.join(pending.request['argv'])}`: {self.last_reason}")
+        pending.reason = self.last_reason
         if message.get("edited") and trunk.control.fileno() in self.warm:
             # After this edit it is of no use.
             self._fell(trunk)
@@ -526,7 +568,9 @@ class Sessions:
                 continue
             if warm.is_plain:
                 text = f"the process that runs pytest itself {cause}"
-                hint = "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
+                hint = (
+                    "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
+                )
             else:
                 text = f"the process that collects the tests {cause} before it was done"
                 hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"

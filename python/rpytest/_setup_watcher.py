@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest import _hazards
+from rpytest import _hazards, _real
 
 if TYPE_CHECKING:
     from rpytest._identity import Watch
     from rpytest._needs import Need, Needs
+
+__builtins__ = _real.BUILTINS
 
 
 class _Given(BaseException):

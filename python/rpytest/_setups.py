@@ -10,8 +10,12 @@ import pytest
 from _pytest import python as pytest_python
 from _pytest import timing
 
+from rpytest import _real
+
 if TYPE_CHECKING:
     from rpytest._record import Setup
+
+__builtins__ = _real.BUILTINS
 
 #: Seconds below which a session fixture is not told from the test that needed it first.
 _NEGLIGIBLE = 0.001

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _wire
+from rpytest import _real, _wire
+from rpytest._real import json, os
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     import socket

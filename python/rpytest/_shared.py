@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _record, _seeds
+from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _real, _record, _seeds
 from rpytest._basetemp import use_shared_temp
+from rpytest._closures import is_ours
 from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
 from rpytest._finalizers import Finalizers, last_dependant
@@ -21,14 +20,18 @@ from rpytest._needs import Need, Needs
 from rpytest._news import News
 from rpytest._obstacles import Settings
 from rpytest._phase import phase
+from rpytest._real import os, signal, time
 from rpytest._remembered import Remembered
 from rpytest._setup_watcher import Hazard, SetupWatcher
 from rpytest._setups import SetupClock
+from rpytest._suspects import Belongings, suspects
 from rpytest._warden import Ward, Warden
 
 if TYPE_CHECKING:
     from rpytest._answers import LocalAnswers
     from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Objects that belong to the host: a worker never drops them, which would run what is to run once.
 _kept: list[object] = []
@@ -69,6 +72,9 @@ class SharedFixtures:
         self.died: str | None = None
         #: A request that the process with the fixtures has not lived to answer, with its descriptors.
         self.left_over: tuple[Message, list[int]] | None = None
+        #: What set-ups have made in the run's temporary folder.
+        self.belongings: Belongings | None = None
+        self.slots = 1
 
     # Before the fork of the workers
 
@@ -77,7 +83,7 @@ class SharedFixtures:
 
         Returns the `fixtures` message, or `None` when the project has no such fixtures.
         """
-        self.timings = timings
+        self.timings, self.slots = timings, slots
         planned = sorted(planned)
         while True:
             self.needs = Needs(self.session, planned, self.settings, self._known_reason)
@@ -96,7 +102,7 @@ class SharedFixtures:
                 self._take_over(warden)
                 return None
             if warden.is_settled or warden.is_gone:
-                os._exit(0)
+                _process.leave(0)
             self._learn(warden)
         return self._message()
 
@@ -114,7 +120,7 @@ class SharedFixtures:
         said = warden.said or warden.at
         if said is None:
             # Killed, and not by a fixture: so a host ends. The command line notices.
-            os._exit(1)
+            _process.leave(1)
         remember = warden.said is not None and bool(said["remember"])
         name, reason = str(said["name"]), str(said["reason"])
         if warden.said is None:
@@ -161,6 +167,15 @@ class SharedFixtures:
                 names.append(definition.argname)
         return list(dict.fromkeys(names))
 
+    def suspects(self, bodies: bytes) -> list[str]:
+        """What is to be said of failed tests that use what all workers share; before the finalizers take it away."""
+        if not self.set_up or self.slots < 2:
+            return []
+        failed = {id(need.definition) for need in self.needs if need.has_failed}
+        shared = [each for each, _ in self.set_up if not is_ours(each) and id(each) not in failed]
+        written = {} if self.belongings is None else self.belongings.written_to()
+        return suspects(self.session, memoryview(bodies), shared, written, self.slots)
+
     # Setting up
 
     def _set_up(self, ward: Ward, slots: int) -> None:
@@ -169,6 +184,7 @@ class SharedFixtures:
         _identity.set_environment(os.environ.get(_identity.ENV_WORKER, "gw0"), slots, self.uid)
         config.workerinput.update(workercount=slots, testrunuid=self.uid)  # type: ignore[attr-defined]
         use_shared_temp(config, self.answers)
+        self.belongings = Belongings(Path(config._tmp_path_factory.getbasetemp()))  # type: ignore[attr-defined]
         restart_capture(config)
         watcher = SetupWatcher(self.needs, self.watch, self.set_up)
         clock = SetupClock() if self.timings else None
@@ -189,6 +205,7 @@ class SharedFixtures:
                 if step is None:
                     break
                 self._one(*step, watcher, ward)
+                self.belongings.made_by(step[1].name)
                 if clock is not None:
                     self.news[step[0]].setups += clock.take()
                 if watcher.hazard is not None:
@@ -270,7 +287,7 @@ class SharedFixtures:
                 "others": others,
             }
         )
-        os._exit(0)
+        _process.leave(0)
 
     # In a worker
 

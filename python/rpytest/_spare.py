@@ -11,19 +11,17 @@ then says so, or ends it.
 
 from __future__ import annotations
 
-import array
-import contextlib
-import os
-import select
-import signal
-import socket
 from collections.abc import Callable, Collection, Container
 from typing import TYPE_CHECKING, NoReturn
 
-from rpytest import _frozen, _native, _process, _wire
+from rpytest import _frozen, _native, _process, _real, _wire
 from rpytest._cache import learn_ids
+from rpytest._real import array, contextlib, os, select, signal, socket
 from rpytest._warm import is_stopped
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     import pytest
@@ -123,7 +121,7 @@ class Ahead:
             spare.end()
             spare = None
         updates = dependencies.updates
-        reason = dependencies.changed(editable)
+        reason = dependencies.other_variable(message["env"]) or dependencies.changed(editable)
         if spare is not None and (reason is not None or dependencies.updates != updates):
             spare.end()
             spare = None

@@ -5,8 +5,8 @@ Observed, not guessed: `_observer` says what was read while pytest configured an
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
-import os
 import stat
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -16,11 +16,17 @@ from typing import Any
 
 import pytest
 
-from rpytest import _perrun, _states
+from rpytest import _perrun, _process, _real, _states
 from rpytest._cache import CACHE_FILES, reads_cache
+from rpytest._encode import third_party
 from rpytest._observer import Observer
-from rpytest._states import IGNORED_NAMES, PREFIX_IGNORED, SUFFIXES_IGNORED, VIRTUAL, FileState
+from rpytest._real import os
+from rpytest._states import ALL, IGNORED_NAMES, MOST, PREFIX_IGNORED, SOME, VIRTUAL, YOUNG, FileState, Listing
+from rpytest._steps import ALL_VARIABLES
 from rpytest._warm import startup_files
+
+__builtins__ = _real.BUILTINS
+
 
 #: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
 _PROBED = (
@@ -35,6 +41,8 @@ _PROBED = (
     "setup.cfg",
     "setup.py",
 )
+#: Hooks that are called with each file or folder that pytest has found.
+_ASKED_FOR_NAMES = ("pytest_collect_file", "pytest_collect_directory", "pytest_ignore_collect")
 #: What pytest knows a virtual environment by, which it does not look into.
 _ENVIRONMENT = (("pyvenv.cfg",), ("conda-meta", "history"))
 #: Larger files are compared by their stat alone.
@@ -48,8 +56,12 @@ _CODE = (".py", ".pyc", ".so")
 class Dependencies:
     """The files and directories that a session was made from."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """``environment`` is that of the command line."""
         self.observer = Observer()
+        self._environment = environment or {}
+        #: Variables that were looked at, of those that are no part of what makes two runs the same session; or `ALL_VARIABLES`.
+        self.variables: set[str] = set()
         self._complete = False
         #: Why this can't be used again.
         self.effects: str | None = None
@@ -63,7 +75,8 @@ class Dependencies:
         self._ignored: set[str] = set()
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
-        self._directories: dict[str, tuple[FileState | None, bytes]] = {}
+        #: Folders, and which of the names in them count.
+        self._directories: dict[str, tuple[Listing, int]] = {}
         #: What `changed` has found to have other contents, and may have.
         self.edited: set[str] = set()
         #: How often something had another state and was found to be the same: forks from before don't know of it.
@@ -77,7 +90,26 @@ class Dependencies:
         """
         self.observer.inherit(other.observer)
         self._files, self._directories, self._known = other._files, other._directories, other._known
+        self._confirm_folders()
         self._taken = (len(self.observer.opened), -1)
+
+    def begin_again(self, environment: Mapping[str, str], began_ns: int) -> None:
+        """Observe what a fork does: what both were made from has just been found unchanged.
+
+        ``environment`` is that of its command line; ``began_ns`` is the time before which that was found.
+        """
+        self._environment = environment
+        self.observer.started_ns = began_ns
+        self.effects = None
+        self._complete = False
+        self._confirm_folders()
+        self.observer.watch()
+
+    def _confirm_folders(self) -> None:
+        """The folders on `sys.path` have just been looked at."""
+        for folder in map(os.path.abspath, sys.path):
+            if folder in self._directories:
+                self.observer.given[folder] = self._directories[folder][0]
 
     def take(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
         """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of a process that has no session."""
@@ -85,15 +117,25 @@ class Dependencies:
             self._take_file(name)
         self._known = {name: id(module) for name, module in modules.items()}
         for name in {*folders, *self.observer.listed}:
-            self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
+            self._take_directory(name, SOME)
         self.observer.byte_code.snapshot(())
         self.observer.byte_code.leave(_foreign())
         self._find_changes(self._files)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _take_file(self, name: str) -> None:
-        if not name.endswith(SUFFIXES_IGNORED) and not name.startswith(VIRTUAL):
+        if not name.startswith(VIRTUAL):
             self._files[name] = _states.state(name)
+
+    def _take_directory(self, name: str, kind: int) -> None:
+        """Depend on what was in a folder when somebody was told first: what came later was not seen."""
+        if name in self.observer.searched:
+            kind = ALL
+        told = self.observer.listed.get(name) or self.observer.given.get(name)
+        found = told if told is not None and _is(told.state, name) else _states.listing(name)
+        if told is not None and found.names[kind] != told.names[kind] and not self.observer.glances.is_own(name):
+            self.effects = self.effects or f"the entries of {name} changed during collection"
+        self._directories[name] = (found, kind)
 
     def _find_changes(self, names: Iterable[str]) -> None:
         """What changed while it may have been read is unknown, except by collection itself."""
@@ -106,7 +148,7 @@ class Dependencies:
                 changed = (new or self.observer.opened.get(name, state) != state) and name not in self.observer.written
             if changed:
                 self.effects = self.effects or f"{name} changed during collection"
-        changed_name = self.observer.glances.settle()
+        changed_name = self.observer.changed or self.observer.glances.settle()
         if changed_name is not None:
             self.effects = self.effects or f"{changed_name} changed during collection"
 
@@ -142,16 +184,43 @@ class Dependencies:
         foreign = _foreign()
         data = (name for name in opened if not name.endswith(_CODE) and not name.startswith(foreign))
         self._hash(data, _DATA_LIMIT)
+        kind = MOST if _shows_all_names(config) else SOME
         for name in (folders | self.observer.listed.keys()) - self._directories.keys():
-            # Where the collection itself listed it, that listing counts: what came later was not seen.
             # The project itself may have such a name.
             if name in folders or name in roots or not os.path.basename(name).startswith(PREFIX_IGNORED):
-                self._directories[name] = (_states.state(name), self.observer.listed.get(name) or _states.listing(name))
+                self._take_directory(name, kind)
+        self._take_made(roots)
         self.observer.byte_code.snapshot(_foreign())
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
+        self.observer.glances.drop(self._is_listed)
         self.observer.per_run = self.observer.per_run or _perrun.reason(config)
         self.effects = self.effects or self.observer.per_run
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
+
+    def _take_made(self, roots: Container[str]) -> None:
+        """What the project has made or removed meanwhile is to be as it has left it: a fresh collection would do it once more."""
+        glances = self.observer.glances
+        for name in glances.made:
+            state = _states.state(name)
+            if state is None or stat.S_ISREG(state[0]):
+                self._files[name] = state
+            elif _states.is_folder(state):
+                self._directories[name] = (_states.listing(name), ALL)
+        for name, size in glances.appended.items():
+            state = _states.state(name)
+            # Elsewhere it is a log, of which nobody takes notice.
+            if _is_below(name, roots) and ((state is not None and state[2] != size) or (state is None and size >= 0)):
+                self.effects = self.effects or f"collection has written more into {name}"
+        glances.keep(glances.appended)
+        glances.made.clear()
+        glances.appended.clear()
+
+    def _is_listed(self, name: str) -> bool:
+        """Whether it is noticed in the listing of its folder, or by its own state, if something comes to be there or goes."""
+        folder, base = os.path.split(name)
+        if name in self._files:
+            return True
+        return folder in self.observer.listed and (folder in self.observer.searched or _states.is_ordinary(base))
 
     def _looks_for_environments(self) -> Iterator[str]:
         """Files that make a folder that was not looked into a virtual environment, or the other way round."""
@@ -193,7 +262,7 @@ class Dependencies:
         """Files that were read so far and belong neither to Python nor to an installed distribution."""
         foreign = (*_foreign(), *VIRTUAL)
         files = {*self.observer.opened, *_files_of(module for _, module in _modules())}
-        return sorted(name for name in files if not name.startswith(foreign) and not name.endswith(SUFFIXES_IGNORED))
+        return sorted(name for name in files if not name.startswith(foreign))
 
     def states(self) -> Iterator[tuple[str, FileState | None]]:
         """Every file that was read or looked for so far, as it was then; for `--watch`."""
@@ -232,6 +301,15 @@ class Dependencies:
             return set()
         return {os.path.join(cache._cachedir, "v", "cache", name) for name in CACHE_FILES} - self.observer.cache_read
 
+    def other_variable(self, environment: Mapping[str, str]) -> str | None:
+        """A variable in words that counts as noise, was looked at, and has another value in ``environment``; or `None`."""
+        if not self.variables:
+            return None
+        for name in _process.NOISE if ALL_VARIABLES in self.variables else _process.NOISE & self.variables:
+            if self._environment.get(name) != environment.get(name):
+                return f"${name} is another one"
+        return None
+
     def changed(self, editable: Container[str] = ()) -> str | None:
         """Why the session can't be used again, or ``None``.
 
@@ -259,15 +337,34 @@ class Dependencies:
                 return f"{name} changed"
             self._files[name] = now
             self.updates += 1
-        for name, (state, listing) in self._directories.items():
-            now = _states.state(name)
-            if now == state:
+        for name, (listing, kind) in self._directories.items():
+            if _is(listing.state, name):
                 continue
-            if _states.listing(name) != listing:
+            found = _states.listing(name)
+            if found.names[kind] != listing.names[kind] or not found.is_folder:
                 return f"the entries of {name} changed"
-            self._directories[name] = (now, listing)
+            self._directories[name] = (found, kind)
             self.updates += 1
         return self.observer.glances.changed() or self.observer.byte_code.changed(self.edited)
+
+
+def _is(known: FileState | None, name: str) -> bool:
+    """Whether a folder is in a state that is known."""
+    return known is not YOUNG and _states.state(name) == known
+
+
+def _is_below(name: str, folders: Container[str]) -> bool:
+    return any(str(parent) in folders for parent in Path(name).parents)
+
+
+def _shows_all_names(config: pytest.Config) -> bool:
+    """Whether somebody else than pytest hears of each file and folder while tests are collected, or pytest of more than usual."""
+    option = config.option
+    if getattr(option, "doctestglob", None) or any(third_party(config, hook) for hook in _ASKED_FOR_NAMES):
+        return True
+    patterns = config.getini("norecursedirs")
+    folders = (name for name in IGNORED_NAMES if name != "__pycache__")
+    return not all(any(fnmatch.fnmatch(name, pattern) for pattern in patterns) for name in folders)
 
 
 def _modules() -> list[tuple[str, ModuleType]]:

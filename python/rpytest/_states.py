@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
+import stat
+from typing import NamedTuple
 
-#: Names in a listing that come and go without meaning anything to collection.
+from rpytest import _real
+from rpytest._real import contextlib, os, time
+
+__builtins__ = _real.BUILTINS
+
+
+#: Names in a listing that come and go without meaning anything to pytest. Who lists a folder himself may mean just these: that is `ALL`.
 IGNORED_NAMES = frozenset(
     {
         "__pycache__",
@@ -21,6 +29,8 @@ IGNORED_NAMES = frozenset(
 )
 #: An editor's own files: they come and go, too.
 SUFFIXES_IGNORED = (".swp", "~")
+#: What pytest itself makes while it runs.
+_OF_PYTEST = frozenset({"__pycache__", ".pytest_cache"})
 #: pytest makes its cache under such a name, and renames it: another run may look at that moment.
 PREFIX_IGNORED = "pytest-cache-files-"
 #: What is in there is made when somebody looks.
@@ -28,8 +38,20 @@ VIRTUAL = ("/proc/", "/sys/", "/dev/")
 
 FileState = tuple[int, int, int, int, int]
 
+#: Which names of a folder count: those that mean something to pytest; to a hook that is asked what to collect, all that pytest has not made; to
+#: who has listed it, all.
+SOME, MOST, ALL = range(3)
+
+#: In the place of the state of a folder that was changed just now. File systems know the time of the last tick of the kernel's clock only
+#: (`current_time` in the kernel), so what is made in the same tick would leave no trace.
+YOUNG: FileState = (0, 0, 0, 0, 0)
+_TICK_NS = 20_000_000
+
 #: Of the daemon's start: our own looks are not among those that are noticed, and cost nothing.
 _stat = os.stat
+_readlink = os.readlink
+#: Not by a name that libraries which fake the time look for in all modules.
+_now = functools.partial(time.clock_gettime_ns, time.CLOCK_REALTIME)
 
 
 def state(name: str) -> FileState | None:
@@ -50,17 +72,57 @@ def digest(name: str) -> bytes:
         return b""
 
 
-def listing(name: str) -> bytes:
-    """A hash of the names in a folder that mean something, and of which of them are folders; empty if it can't be read."""
+class Listing(NamedTuple):
+    """The state of a folder, and after that what was in it: a hash for each of `SOME`, `MOST` and `ALL`, which is empty if it can't be read."""
+
+    state: FileState | None
+    names: tuple[bytes, bytes, bytes]
+
+    @property
+    def is_folder(self) -> bool:
+        """Else the names say nothing: it is a zip file on `sys.path`, or not there."""
+        return self.names[ALL] != b""
+
+
+def listing(name: str) -> Listing:
+    """What is in a folder, by name, and which of these are folders."""
+    before = state(name)
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(3)]
     try:
         with os.scandir(name) as entries:
-            names = sorted(
-                f"{entry.name}\0{entry.is_dir()}"
-                for entry in entries
-                if entry.name not in IGNORED_NAMES
-                and not entry.name.endswith(SUFFIXES_IGNORED)
-                and not entry.name.startswith(PREFIX_IGNORED)
-            )
-    except OSError:
-        return b""
-    return hashlib.blake2b("\n".join(names).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except (OSError, ValueError):
+        return Listing(before, (b"", b"", b""))
+    for entry, is_folder in found:
+        text = f"{entry}\0{is_folder}\n".encode("utf-8", "surrogateescape")
+        for kind in range(_matters_from(entry), 3):
+            hashes[kind].update(text)
+    # Not a clock that a project may have replaced.
+    if before is not None and max(before[3], before[4]) >= _now() - _TICK_NS:
+        before = YOUNG
+    return Listing(before, (hashes[SOME].digest(), hashes[MOST].digest(), hashes[ALL].digest()))
+
+
+def is_ordinary(entry: str) -> bool:
+    """Whether a name in a folder always counts."""
+    return _matters_from(entry) == SOME
+
+
+def _matters_from(entry: str) -> int:
+    if entry in _OF_PYTEST or entry.startswith(PREFIX_IGNORED):
+        return ALL
+    return MOST if entry in IGNORED_NAMES or entry.endswith(SUFFIXES_IGNORED) else SOME
+
+
+def is_folder(found: FileState | None) -> bool:
+    """Whether it is the state of a folder."""
+    return found is not None and stat.S_ISDIR(found[0])
+
+
+def name_of(descriptor: int) -> str | None:
+    """What an open file or folder is called, if it has a name."""
+    with contextlib.suppress(OSError):
+        name = _readlink(f"/proc/self/fd/{descriptor}")
+        if name.startswith("/") and not name.endswith(" (deleted)"):
+            return name
+    return None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
+from rpytest import _adapters, _real
 from rpytest._encode import third_party
+from rpytest._real import io
+
+__builtins__ = _real.BUILTINS
 
 
 class Passed:
@@ -94,6 +98,15 @@ class Terminal:
             self.stream = current._tw._file
             current._tw._file = self.buffer
 
+    def restart_clock(self) -> None:
+        """Let the duration in pytest's final line begin now: a reused session was started long ago."""
+        reporter: Any = self.reporter
+        if reporter is not None:
+            # pytest before 8.4 had plain times.
+            clock = getattr(timing, "Instant", None)
+            name = "_session_start" if clock is not None else "_sessionstarttime"
+            setattr(reporter, name, clock() if clock is not None else timing.time())
+
     def begin_again(self, session: pytest.Session, may_keep: bool = False) -> None:
         """Initialise pytest's reporter anew, with the options as they are now, up to its header.
 
@@ -101,6 +114,7 @@ class Terminal:
         """
         reporter: Any = self.reporter
         TerminalReporter.__init__(reporter, self.config, sys.stdout)
+        self.restart_clock()
         self.stream = reporter._tw._file
         self.buffer = Buffer(bool(self.stream.isatty()))
         reporter._tw._file = self.buffer
@@ -178,7 +192,7 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
-    return bool(third_party(config, "pytest_terminal_summary"))
+    return any(_adapters.has_summary(each, config) for each in third_party(config, "pytest_terminal_summary"))
 
 
 def _without_terminal(text: str) -> str:

@@ -6,25 +6,25 @@ select and order, then the tests run. Hooks so find items that no other selectio
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _arguments, _imports, _looks, _process, _refusing, _wire
+from rpytest import _arguments, _looks, _process, _real, _refusing, _wire
 from rpytest._arguments import Arguments
+from rpytest._configured import Configured
 from rpytest._conftests import Conftests
 from rpytest._control import fork_detached
 from rpytest._editable import Editable
 from rpytest._fork import park_capture, rebind_capture, restart_faulthandler
-from rpytest._imports import Loaded
 from rpytest._memo import Memo
+from rpytest._real import contextlib, os, select, socket
 from rpytest._selection import Again, Selection
 from rpytest._spare import Ahead, Waiting
+
+__builtins__ = _real.BUILTINS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,6 @@ _QUIET = 700
 #: Items that are prepared between two looks at the control socket.
 _SLICE = 50
 
-#: Files, those that were changed last, whose imports are looked at before a run asks.
-_MOST_FILES = 200
-
 
 class Trunk:
     """What a session has for the runs that come with other arguments."""
@@ -49,7 +46,8 @@ class Trunk:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session, role.dependencies.observer.replacing, role.dependencies.observer.codes)
+        self.memo = Memo(session)
+        self._configured = Configured(role, session)
         self.options = _arguments.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.
@@ -65,8 +63,6 @@ class Trunk:
         #: Test modules that may have been edited since, and those that have.
         self.editable: Editable
         self.edited: set[str] = set()
-        #: The modules that were there when everything was collected.
-        self.loaded: Loaded | None = None
         manager: Any = self.config.pluginmanager
         self._check_pending = manager.check_pending
         manager.check_pending = self._collected
@@ -80,8 +76,10 @@ class Trunk:
 
     def _collect(self, session: pytest.Session) -> None:
         """In the place of pytest's own `pytest_collection`."""
+        self._fork_configured()
         self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
         self._is_collecting = True
+        self.memo.record.begin()
         try:
             while True:
                 try:
@@ -96,6 +94,15 @@ class Trunk:
         finally:
             self._is_collecting = False
 
+    def _fork_configured(self) -> None:
+        """Leave a process behind that begins here with other arguments."""
+        if self.role.request.get("watch"):
+            return
+        with self.role.dependencies.observer.paused():
+            obstacle = self._obstacle()
+        if obstacle is None:
+            self._configured.fork()
+
     def _collected(self) -> None:
         """Called by pytest between collection and the hooks that select."""
         self._check_pending()
@@ -104,6 +111,7 @@ class Trunk:
                 self.selection.selected()
         elif self._is_collecting:
             self.memo.settle()
+            _looks.looks.settle()
             with self.role.dependencies.observer.paused():
                 obstacle = self._obstacle()
             if obstacle is None:
@@ -265,13 +273,8 @@ class Trunk:
             if index % _SLICE == 0:
                 yield
         yield from self.editable.prepare()
-        added = self.memo.added_entries()
-        if added:
-            self.loaded = Loaded(added)
-            yield
-            files = {str(collector.path) for collector in self.memo.reports if isinstance(collector, pytest.File)}
-            latest = dependencies.latest(files)[:_MOST_FILES]
-            yield from _imports.prepare(latest, self.loaded, dependencies.is_unchanged)
+        with contextlib.suppress(_wire.Closed):
+            _wire.send(self.control, {"ev": "judged", "parts": self.memo.record.summary()})
         _process.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:

@@ -7,22 +7,22 @@ has left running if it is killed.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from rpytest import _process, _wire
+from rpytest import _process, _real, _wire
+from rpytest._real import contextlib, os, select, signal, socket
 from rpytest._wire import Message
+
+__builtins__ = _real.BUILTINS
 
 #: Seconds that finalizers may take once nobody waits for them any more.
 GRACE = 10.0
 #: Seconds between SIGTERM and SIGKILL for what a killed host has left running.
 _LAST_GRACE = 2.0
+#: Seconds between two looks at what is left, and milliseconds between two at who is gone.
+_TICK = 0.02
+_LOOK = 200
 
 
 class Ward:
@@ -105,7 +105,7 @@ class Warden:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         before = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         talks = True
-        gone_at: float | None = None
+        gone_for: float | None = None
         interrupted = False
         try:
             while True:
@@ -121,7 +121,7 @@ class Warden:
                     poll.register(sock, select.POLLIN)
                 if self.is_lent and not self.is_gone:
                     poll.register(self.conn, select.POLLIN)
-                ready = {fd for fd, _ in poll.poll(None if gone_at is None else 200)}
+                ready = {fd for fd, _ in poll.poll(None if gone_for is None else _LOOK)}
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
                 if talks and sock.fileno() in ready:
@@ -129,18 +129,20 @@ class Warden:
                 elif self.conn.fileno() in ready and self.is_lent:
                     self._pass_on(pid)
                 if self.is_gone and self.is_lent:
-                    now = time.monotonic()
-                    if gone_at is None:
-                        gone_at = now
+                    if gone_for is None:
+                        gone_for = 0.0
                         if not self.is_settled:
                             # A set-up for nobody; finalizers have their time.
                             os.kill(pid, signal.SIGINT)
                             interrupted = True
-                    elif now - gone_at > GRACE:
+                    elif gone_for > GRACE:
                         os.kill(pid, signal.SIGKILL if interrupted else signal.SIGINT)
-                        gone_at, interrupted = now, True
+                        gone_for, interrupted = 0.0, True
+                    else:
+                        # What was waited for is counted: a clock may stand still.
+                        gone_for += 0 if ready else _LOOK / 1000
                 else:
-                    gone_at = None
+                    gone_for = None
         finally:
             signal.set_wakeup_fd(before)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -211,18 +213,19 @@ def _children() -> list[int]:
 
 def _end_orphans() -> None:
     """End what a process has left running that could not run its finalizers."""
-    deadline = time.monotonic() + _LAST_GRACE
+    left = _LAST_GRACE
     number: Any = signal.SIGTERM
     while True:
         _reap(-1)
         orphans = _children()
         if not orphans:
             return
-        if number == signal.SIGTERM or time.monotonic() > deadline:
+        if number == signal.SIGTERM or left <= 0:
             for orphan in orphans:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(orphan, number)
             if number == signal.SIGKILL:
                 return
             number = signal.SIGKILL
-        time.sleep(0.02)
+        _process.pause(_TICK)
+        left -= _TICK

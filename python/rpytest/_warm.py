@@ -33,16 +33,34 @@ class Pending:
     fds: list[int]
     #: Trunks that have declined it.
     declined: set[int] = field(default_factory=set)
+    #: Configured processes, by descriptor, that can't fork a session for it.
+    unsuited: set[int] = field(default_factory=set)
+    #: Why it is collected afresh, although something was kept.
+    reason: str | None = None
     #: The command line is no longer there.
     gone: bool = False
     #: `time.monotonic` when it came.
     since: float = field(default_factory=time.monotonic)
+    #: A controller that was started for it by a session which could not serve it: `_control.Client.hand_over`.
+    controller: tuple[Message, list[int]] | None = None
+
+    def keep(self, controller: Message | None, fds: list[int]) -> None:
+        """Whoever serves the run goes on with this controller."""
+        self._let_controller_go()
+        if controller is not None:
+            self.controller = controller, fds
 
     def close(self) -> None:
-        """Let go of the connection and of the run's streams."""
+        """Let go of the connection, of the run's streams and of its controller."""
         self.conn.close()
         _wire.close_all(self.fds)
         self.fds = []
+        self._let_controller_go()
+
+    def _let_controller_go(self) -> None:
+        if self.controller is not None:
+            _wire.close_all(self.controller[1])
+            self.controller = None
 
 
 @dataclass
@@ -78,6 +96,8 @@ class Warm:
     source: int = 0
     #: A process of it that waits for the next run.
     spare: int = 0
+    #: How runs of a part of its tests are served, in words.
+    parts: str = ""
 
     def memory_kb(self) -> int:
         """What its processes have in use, in KiB."""
@@ -95,6 +115,7 @@ class Warm:
             "memory_kb": self.memory_kb(),
             "method": self.info.get("method", "collected"),
             "spare": self.spare,
+            "parts": self.parts,
         }
 
 

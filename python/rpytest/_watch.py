@@ -6,7 +6,6 @@ The command line only orders tests by it: what is missed here is run later, not 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rpytest import _wire
+from rpytest._real import json
 from rpytest._states import IGNORED_NAMES, FileState, state
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ One packet is one message. See ``docs/design/protocol.md``; the Rust twin is ``s
 from __future__ import annotations
 
 import _socket
-import array
-import json
-import os
-import socket
 from collections.abc import Sequence
 from typing import Any
+
+from rpytest import _real
+from rpytest._real import array, json, os, socket
+
+__builtins__ = _real.BUILTINS
 
 PROTOCOL = 2
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.runner import call_and_report
 
-from rpytest import _frozen, _identity, _leaving, _live, _process, _record, _wire
+from rpytest import _frozen, _generators, _identity, _leaving, _live, _process, _real, _record, _wire
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
@@ -21,6 +17,7 @@ from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
 from rpytest._longrepr import interrupt_location
 from rpytest._news import Herald
+from rpytest._real import contextlib, os, signal, socket
 
 if TYPE_CHECKING:
     import warnings
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from rpytest._live import LiveLog
     from rpytest._news import News
     from rpytest._setups import SessionClock, SetupClock
+
+__builtins__ = _real.BUILTINS
 
 _UNKNOWN = -2
 _NOTHING = -1
@@ -49,6 +48,8 @@ class Birth:
         self.spill = spill
         self.crash = crash
         self.host = host
+        #: A pipe for the stacks of a test that runs for too long: its end to write to here, in a host the one to read from.
+        self.stacks = -1
         #: What the controller has put into this worker's input, and whether it wants every report.
         self.input: dict[str, Any] = {}
         self.every_report = False
@@ -96,6 +97,7 @@ class Worker:
 
     def enter(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
         """Make the (forked) configuration this worker's own."""
+        _generators.observe_no_longer()
         self.config, self.session, self.xml = config, session, xml
         birth = self.birth
         _identity.set_environment(birth.name, birth.count, birth.uid)

@@ -15,7 +15,7 @@ use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::inventory::Inventory;
-use crate::pool::{Received, Signals, Watched, stop_self, wait};
+use crate::pool::{Ready, Received, Signals, Watched, stop_self, wait};
 use crate::run;
 use crate::watch::Turn;
 
@@ -136,6 +136,10 @@ impl Waiting<'_> {
         };
         let ready =
             wait(&watched, patience).map_err(|error| Error::os("wait for the daemon", error))?;
+        if self.interrupted_at.is_some() && self.collector.is_none() && ready == Ready::default() {
+            // That was the time. The clock need not say so: it may stand still (libfaketime).
+            return Ok(Some(Answer::Ended(super::interrupted())));
+        }
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
@@ -217,6 +221,7 @@ impl Waiting<'_> {
             | HostEvent::Notice { .. }
             | HostEvent::Born { .. }
             | HostEvent::Died(_)
+            | HostEvent::Stack { .. }
             | HostEvent::Debugger { .. }
             | HostEvent::Fixtures(_)
             | HostEvent::Stop(_)

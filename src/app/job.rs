@@ -179,6 +179,7 @@ impl Job<'_> {
             warm: self.collected.warm,
             method: self.collected.method.clone(),
             why: self.collected.why.clone(),
+            collection: self.collected.how.clone(),
             scheduling: None,
             deselected: counted("deselected") + elsewhere,
             elsewhere,

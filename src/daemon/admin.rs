@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{PidfdFlags, Signal};
 
@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 
 /// How long a daemon may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Part of it after which it is looked whether it is over.
+const SLICE: Duration = Duration::from_millis(100);
 /// How long it may take to answer before it is taken for dead: a machine that is busy, or waits for its disk, can keep it from
 /// that for seconds.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -106,8 +108,8 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
     };
     let pidfd = process_of(&connection)?;
     let asked = connection.send(&PlainRequest::STOP, &[]);
-    let deadline = Instant::now() + PATIENCE;
-    let ended = asked.is_ok() && closes(&connection, deadline);
+    let mut left = PATIENCE;
+    let ended = asked.is_ok() && closes(&connection, &mut left);
     let Some(pidfd) = pidfd else {
         return if ended {
             Ok(true)
@@ -115,7 +117,6 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
             Err(exchange_timeout(socket, STOPPING))
         };
     };
-    let left = deadline.saturating_duration_since(Instant::now());
     if ended && readable(&pidfd, left.max(Duration::from_millis(100))).unwrap_or(false) {
         return Ok(true);
     }
@@ -123,19 +124,21 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads until the connection ends; `false` when it is still open at `deadline`.
-fn closes(connection: &Connection, deadline: Instant) -> bool {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match readable(connection.as_fd(), left) {
+/// Reads until the connection ends; `false` when it is still open after `left`, of which it takes what it has waited for.
+///
+/// That is counted: a clock may stand still, or be far ahead (libfaketime in the environment of the command).
+fn closes(connection: &Connection, left: &mut Duration) -> bool {
+    while !left.is_zero() {
+        match readable(connection.as_fd(), SLICE) {
             Ok(true) => match connection.recv() {
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return true,
             },
-            Ok(false) if !left.is_zero() => {}
-            _ => return false,
+            Ok(false) => *left = left.saturating_sub(SLICE),
+            Err(_) => return false,
         }
     }
+    false
 }
 
 fn ask(connection: &Connection) -> Result<DaemonStatus> {
@@ -212,6 +215,18 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
             trunk.memory_kb.div_ceil(1024),
             waiting(trunk),
         );
+        if !trunk.parts.is_empty() {
+            let _ = writeln!(text, "    a part of them: {}", trunk.parts);
+        }
+    }
+    for configured in &status.configured {
+        let _ = writeln!(
+            text,
+            "  configured, to collect other tests: {}, {} MiB, {} old",
+            configured.cwd,
+            configured.memory_kb.div_ceil(1024),
+            age(now - configured.since),
+        );
     }
     for preload in &status.preloads {
         describe_preload(&mut text, preload, now);
@@ -261,6 +276,7 @@ fn describe_memory(text: &mut String, status: &DaemonStatus) {
     let sessions = status.sessions.iter().chain(&status.trunks);
     let kept = (sessions.map(|session| session.memory_kb))
         .chain(status.preloads.iter().map(|preload| preload.memory_kb))
+        .chain(status.configured.iter().map(|process| process.memory_kb))
         .sum::<u64>()
         + status.memory_kb;
     let _ = writeln!(
@@ -349,7 +365,8 @@ mod tests {
                         "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
                          "memory_kb": 30001, "method": "collected", "spare": 12}], "trunks": [
-                        {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000}], "preloads": [
+                        {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000, "parts": "collected afresh"}],
+                        "configured": [{"pid": 13, "cwd": "/p", "ready": true, "since": 940, "memory_kb": 2048}], "preloads": [
                         {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
                          "memory_kb": 70000, "left_out": {"grpc": "starts a thread"}},
                         {"pid": 10, "cwd": "/q"}]}),
@@ -363,9 +380,10 @@ mod tests {
             describe(&status, true, 1000.0),
             format!(
                 "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
-                 ends when unused for 15 min\n  122 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
+                 ends when unused for 15 min\n  124 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
                  500 tests, 1 run, 30 MiB, 1 min old, start method collected, process 12 waits for the next run\n  \
-                 kept for other arguments: /p, 500 tests, 4 MiB\n  \
+                 kept for other arguments: /p, 500 tests, 4 MiB\n    a part of them: collected afresh\n  \
+                 configured, to collect other tests: /p, 2 MiB, 1 min old\n  \
                  preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
                  without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \
                  the last session was not reused: conftest.py changed\n"

@@ -29,6 +29,8 @@ pub struct Options {
     pub idle: Duration,
     /// A process for this run only; nothing is left behind.
     pub once: bool,
+    /// coverage.py is to measure all that is run, from the interpreter's start on.
+    pub is_measured: bool,
 }
 
 /// A connection to a daemon.
@@ -164,6 +166,8 @@ fn launch(options: &Options, place: Option<&Place>, lock: Option<File>) -> Resul
         python: &options.python,
         idle: options.idle,
         files,
+        options: crate::env::python_options(),
+        is_measured: options.is_measured,
     };
     let (connection, started) = launch.start()?;
     let log = place.map(|place| place.log.clone());

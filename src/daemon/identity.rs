@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::process::Resource;
 
 use super::import_path;
+use crate::env;
 use crate::error::{Error, Result};
 
 /// What a forked process can't change any more: prefixes of variables that are read once, before the interpreter runs any code
@@ -120,6 +121,7 @@ pub(super) fn fixed_variables() -> Vec<(OsString, OsString)> {
 fn is_fixed(name: &OsStr) -> bool {
     let name = name.as_bytes();
     FIXED_NAMES.contains(&name)
+        || name == env::PYTHON_OPTIONS.as_bytes()
         || FIXED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || name.ends_with(FIXED_SUFFIX)
 }
@@ -244,6 +246,7 @@ mod tests {
             assert_ne!(base.whole, other.whole);
         }
         assert!(is_fixed(OsStr::new("LC_ALL")) && is_fixed(OsStr::new("LANG")));
+        assert!(is_fixed(OsStr::new(env::PYTHON_OPTIONS)) && !is_fixed(OsStr::new(env::PYTHON)));
         assert!(!is_fixed(OsStr::new("LANGUAGE")) && !is_fixed(OsStr::new("PATH")));
         for name in ["HOME", "LD_PRELOAD", "PYTHONHASHSEED", "ASAN_OPTIONS"] {
             assert!(is_fixed(OsStr::new(name)), "{name}");

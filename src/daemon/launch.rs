@@ -1,5 +1,6 @@
 //! Starting the daemon process, and saying why it ended when it did at once.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,12 +15,15 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
 use super::identity::fixed_variables;
+use super::import_path;
 use super::message::build;
 use super::wire::Connection;
 use crate::error::{Error, Result};
 
 /// What the interpreter is told to run.
 const PROGRAM: &str = "from rpytest._daemon import main; main()";
+/// The same where the current directory, which `-c` makes importable, is the user's.
+const PROGRAM_IN_A_PROJECT: &str = "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; from rpytest._daemon import main; main()";
 /// A log longer than this many bytes is begun anew by the next daemon.
 const LOG_LIMIT: u64 = 1 << 20;
 /// Most bytes of the log that an error shows.
@@ -32,6 +36,10 @@ pub(super) struct Launch<'a> {
     pub idle: Duration,
     /// Where it listens and logs; `None`: it serves this one connection and ends with it.
     pub files: Option<(&'a Path, &'a Path)>,
+    /// Options of the interpreter itself.
+    pub options: Vec<OsString>,
+    /// In the current directory: coverage.py begins to measure when the interpreter starts, and finds its configuration and files from there.
+    pub is_measured: bool,
 }
 
 /// A daemon that this process has started.
@@ -95,8 +103,14 @@ impl Launch<'_> {
 
     fn command(&self, theirs: &OwnedFd, log: &File) -> io::Result<Command> {
         let mut command = Command::new(self.python);
+        let program = if self.is_measured {
+            PROGRAM_IN_A_PROJECT
+        } else {
+            PROGRAM
+        };
         command
-            .args(["-c", PROGRAM, "--conn"])
+            .args(&self.options)
+            .args(["-c", program, "--conn"])
             .arg(theirs.as_raw_fd().to_string());
         command.args(["--build", build()]);
         command.arg("--idle").arg(self.idle.as_secs().to_string());
@@ -104,11 +118,17 @@ impl Launch<'_> {
             Some((socket, _)) => command.arg("--socket").arg(socket),
             None => command.arg("--once"),
         };
-        // Whatever else is in this process's environment may be a secret, which `/proc/<pid>/environ` and the memory of all
-        // processes that the daemon forks would have, those of other projects' runs too.
-        command.env_clear().envs(fixed_variables());
+        if self.is_measured {
+            // It serves this run alone, and coverage.py reads more variables than are known here.
+            if let Some(value) = import_path::of_this_process() {
+                command.env(import_path::NAME, value);
+            }
+        } else {
+            // Whatever else is in this process's environment may be a secret, which `/proc/<pid>/environ` and the memory of
+            // all processes that the daemon forks would have, those of other projects' runs too.
+            command.env_clear().envs(fixed_variables()).current_dir("/");
+        }
         command
-            .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?);
@@ -250,6 +270,8 @@ mod tests {
             python: &python,
             idle: Duration::from_secs(9),
             files: files.then_some((&socket, &log)),
+            options: Vec::new(),
+            is_measured: false,
         };
         let (connection, started) = launch.start().unwrap();
         assert!(connection.recv().unwrap().is_none());
@@ -304,11 +326,36 @@ mod tests {
     }
 
     #[test]
+    fn options_of_the_interpreter_come_first() {
+        let temp = tempfile::tempdir().unwrap();
+        let python = interpreter(temp.path(), r#"echo "$1 $2 $3 $(pwd)"; exit 7"#);
+        let launch = Launch {
+            python: &python,
+            idle: Duration::ZERO,
+            files: None,
+            options: vec!["-W".into(), "error".into()],
+            is_measured: true,
+        };
+        let (connection, started) = launch.start().unwrap();
+        assert!(connection.recv().unwrap().is_none());
+        let Error::DaemonStart { reason, .. } = started.explain() else {
+            panic!("another error")
+        };
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(
+            reason,
+            format!("it ended with status 7\n-W error -c {}", here.display())
+        );
+    }
+
+    #[test]
     fn interpreter_that_is_not_there_is_an_error() {
         let launch = Launch {
             python: Path::new("/no/such/python"),
             idle: Duration::ZERO,
             files: None,
+            options: Vec::new(),
+            is_measured: false,
         };
         assert!(matches!(launch.start(), Err(Error::PythonFailed { .. })));
     }

@@ -29,6 +29,14 @@ pub struct Ready {
     pub ended: Vec<u16>,
 }
 
+impl Ready {
+    /// Whether nothing has happened.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Sleeps until something happens or `limit` is over; `None`: no limit.
 ///
 /// # Errors

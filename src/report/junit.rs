@@ -174,6 +174,7 @@ impl Reporter for Junit {
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
             | RunEvent::LiveLog { .. }
+            | RunEvent::Stack { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::terminal::stack;
 use super::{ReportError, Reporter};
 use crate::event::RunEvent;
 
@@ -11,9 +12,20 @@ pub struct Notices;
 
 impl Reporter for Notices {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
-        if let RunEvent::Notice(text) = event {
-            // Nobody reads it: then nobody misses it.
-            let _ = writeln!(io::stderr(), "{text}");
+        // Nobody reads it: then nobody misses it.
+        match *event {
+            RunEvent::Notice(text) => drop(writeln!(io::stderr(), "{text}")),
+            RunEvent::Stack {
+                slot,
+                nodeid,
+                elapsed,
+                text,
+            } => drop(write!(
+                io::stderr(),
+                "{}",
+                stack(slot, nodeid, elapsed, text)
+            )),
+            _ => {}
         }
         Ok(())
     }

@@ -94,6 +94,7 @@ impl Reporter for Summary {
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
             | RunEvent::LiveLog { .. }
+            | RunEvent::Stack { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

@@ -1,13 +1,18 @@
 //! Results as they come in: a line per report, or a letter under `-q`.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{ReportError, Reporter, Screen};
 use crate::event::{
-    Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, Slot, TestResult, limit_reached,
+    Outcome, Replacement, Report, RunEnd, RunEvent, RunStart, RunningTest, Slot, TestResult,
+    limit_reached,
 };
+
+/// How long a test runs before `-v` names it where there is no status line.
+const LONG: Duration = Duration::from_secs(2);
 
 /// Streams results to the terminal in one of the user guide's three forms, by pytest's verbosity.
 pub struct Terminal {
@@ -20,6 +25,8 @@ pub struct Terminal {
     tests: usize,
     /// The worker and the test whose live log was shown last, unless something else has been shown since.
     logged: Option<(Slot, Option<String>)>,
+    /// Tests that a line says are running.
+    named: Vec<(Slot, String)>,
 }
 
 impl Terminal {
@@ -33,6 +40,7 @@ impl Terminal {
             labels: false,
             tests: 0,
             logged: None,
+            named: Vec::new(),
         }
     }
 
@@ -61,6 +69,9 @@ impl Terminal {
             ));
             if let Some(how) = start.scheduling.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen.lines(&format!("scheduling tests: {how}"));
+            }
+            if let Some(how) = start.collection.as_deref().filter(|_| self.verbosity > 0) {
+                self.screen.lines(&format!("collection: {how}"));
             }
             if let Some(why) = start.why.as_deref().filter(|_| self.verbosity > 0) {
                 self.screen
@@ -190,6 +201,52 @@ impl Terminal {
         self.screen.flush()
     }
 
+    /// Where no status line names them, `-v` names tests that take long while they run: one that hangs has no other line.
+    fn running(&mut self, running: &[RunningTest<'_>]) -> Result<(), ReportError> {
+        if self.test_verbosity <= 0 || (self.screen.options().terminal && !self.live_output) {
+            return Ok(());
+        }
+        let is_named = |test: &RunningTest<'_>, (slot, nodeid): &(Slot, String)| {
+            test.slot == *slot && test.nodeid == nodeid
+        };
+        self.named
+            .retain(|about| running.iter().any(|test| is_named(test, about)));
+        for test in running.iter().filter(|test| test.elapsed >= LONG) {
+            if self.named.iter().any(|about| is_named(test, about)) {
+                continue;
+            }
+            self.named.push((test.slot, test.nodeid.to_owned()));
+            self.screen.fresh_line();
+            self.screen.write(&label(test.slot), &[]);
+            self.screen.write(test.nodeid, &[]);
+            let elapsed = test.elapsed.as_secs_f64();
+            self.screen
+                .write(&format!(" is running ({elapsed:.1}s)"), &[]);
+            self.screen.newline();
+            self.screen.flush()?;
+        }
+        Ok(())
+    }
+
+    /// To standard error as under pytest, but on a terminal above the status line.
+    fn stack(
+        &self,
+        slot: Slot,
+        nodeid: Option<&str>,
+        elapsed: Duration,
+        text: &str,
+    ) -> Result<(), ReportError> {
+        let text = stack(slot, nodeid, elapsed, text);
+        if self.screen.options().terminal {
+            self.screen.lines(&text);
+            return self.screen.flush();
+        }
+        self.screen.flush()?;
+        // Nobody reads it: then nobody misses it.
+        let _ = io::stderr().write_all(text.as_bytes());
+        Ok(())
+    }
+
     fn notice(&self, text: &str) -> Result<(), ReportError> {
         self.screen.lines(text);
         self.screen.flush()
@@ -197,13 +254,24 @@ impl Terminal {
 
     fn ended(&self, end: &RunEnd) -> Result<(), ReportError> {
         self.screen.fresh_line();
-        if end.not_run > 0 {
+        let why = if end.interrupted { "Interrupted: " } else { "" };
+        let not_run = end.not_run.saturating_sub(end.running.len());
+        if not_run > 0 {
             let tests = if self.tests == 1 { "test" } else { "tests" };
-            let why = if end.interrupted { "Interrupted: " } else { "" };
             self.screen.lines(&format!(
-                "{why}{} of {} {tests} did not run",
-                end.not_run, self.tests
+                "{why}{not_run} of {} {tests} did not run",
+                self.tests
             ));
+        }
+        for (slot, nodeid, elapsed) in &end.running {
+            let label = if self.labels {
+                label(*slot)
+            } else {
+                String::new()
+            };
+            let elapsed = elapsed.as_secs_f64();
+            self.screen
+                .lines(&format!("{why}{label}{nodeid} was running ({elapsed:.1}s)"));
         }
         self.screen.flush()
     }
@@ -213,13 +281,16 @@ impl Reporter for Terminal {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
         if !matches!(
             event,
-            RunEvent::LiveLog { .. } | RunEvent::Running(_) | RunEvent::Terminal { .. }
+            RunEvent::LiveLog { .. }
+                | RunEvent::Running(_)
+                | RunEvent::Stack { .. }
+                | RunEvent::Terminal { .. }
         ) {
             self.logged = None;
         }
         match *event {
             RunEvent::Started(start) => self.started(start),
-            RunEvent::Running(_) => Ok(()),
+            RunEvent::Running(running) => self.running(running),
             RunEvent::Terminal { .. } => self.screen.flush(),
             RunEvent::Finished { nodeid, result } => self.finished(nodeid, result),
             RunEvent::Crashed {
@@ -229,6 +300,12 @@ impl Reporter for Terminal {
                 replacement,
             } => self.crashed(slot, cause, test, replacement),
             RunEvent::LiveLog { slot, nodeid, text } => self.live_log(slot, nodeid, text),
+            RunEvent::Stack {
+                slot,
+                nodeid,
+                elapsed,
+                text,
+            } => self.stack(slot, nodeid, elapsed, text),
             RunEvent::Notice(text) => self.notice(text),
             RunEvent::Ended(end) => self.ended(end),
         }
@@ -241,6 +318,22 @@ impl Reporter for Terminal {
     fn due(&self) -> Option<Duration> {
         self.screen.due()
     }
+}
+
+/// A dump of faulthandler's below a line that says whose it is.
+pub(super) fn stack(slot: Slot, nodeid: Option<&str>, elapsed: Duration, text: &str) -> String {
+    let whose = match nodeid {
+        Some(nodeid) => format!(
+            "{nodeid} has been running for {:.1}s",
+            elapsed.as_secs_f64()
+        ),
+        None => "the test that has just ended ran for longer".to_owned(),
+    };
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    format!(
+        "{}{whose} (`faulthandler_timeout`)\n{text}{end}",
+        label(slot)
+    )
 }
 
 fn label(slot: Slot) -> String {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::made_up::made_up;
 use super::stats::now_ns;
-use super::{Lane, Lost, PATIENCE, Run};
+use super::{Lane, Lost, PATIENCE, Run, TICK};
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
@@ -269,9 +269,10 @@ impl Run<'_> {
     /// Nobody reaps the killed workers or makes reports.
     fn settle_without_host(&mut self) {
         self.drain_all();
-        let patient = self
-            .disconnected_at
-            .is_some_and(|since| since.elapsed() < PATIENCE);
+        let patient = u128::from(self.quiet_ticks) * TICK.as_millis() < PATIENCE.as_millis()
+            && self
+                .disconnected_at
+                .is_some_and(|since| since.elapsed() < PATIENCE);
         for slot in 0..self.pool.len() {
             let running = self.pool.worker(slot).is_some_and(|worker| !worker.ended);
             // One that the dead host was asked for will never come.

@@ -121,6 +121,14 @@ impl Run<'_> {
             started: self.began_epoch,
             status,
             not_run: unfinished,
+            running: self
+                .interrupted
+                .iter()
+                .filter(|(_, test, _)| self.ledger.is_missing(*test))
+                .map(|&(slot, test, elapsed)| {
+                    (slot, self.inventory.shown(test).into_owned(), elapsed)
+                })
+                .collect(),
             stopped: self.verdict.describe(),
             interrupted: self.verdict.interrupted().is_some()
                 && !self.verdict.success_was_asked_for(),

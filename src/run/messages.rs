@@ -1,6 +1,7 @@
 //! What the host says during a run.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -74,6 +75,7 @@ impl Run<'_> {
                 };
                 self.died(died.slot, died.incarnation, &death)?;
             }
+            HostEvent::Stack { slot, text } => self.stack(slot, &text),
             HostEvent::Record {
                 test,
                 len,
@@ -129,6 +131,18 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Passes on what faulthandler has written about the running test.
+    fn stack(&mut self, slot: u16, text: &str) {
+        let running = self.running();
+        let about = running.iter().find(|(at, _, _)| *at == slot);
+        self.tell(&RunEvent::Stack {
+            slot,
+            nodeid: about.map(|(_, nodeid, _)| nodeid.as_str()),
+            elapsed: about.map_or(Duration::ZERO, |(_, _, elapsed)| *elapsed),
+            text,
+        });
     }
 
     /// The host has set up what all workers share.

@@ -158,6 +158,8 @@ struct Run<'a> {
     /// `false` once the connection has ended.
     connected: bool,
     disconnected_at: Option<Instant>,
+    /// Times that nothing has happened since, for as long as a tick.
+    quiet_ticks: u32,
     /// The host was told to stop: its end is no surprise.
     stopping: bool,
     /// Its answer to `report`.
@@ -173,6 +175,8 @@ struct Run<'a> {
     shares: bool,
     /// The slot whose worker is in a debugger, which has the terminal.
     debugged: Option<u16>,
+    /// Tests that were running when the run was interrupted.
+    interrupted: Vec<(u16, u32, Duration)>,
     /// Signals to end that have come.
     interrupts: u32,
 
@@ -239,6 +243,7 @@ impl<'a> Run<'a> {
             revived_at: None,
             connected: true,
             disconnected_at: None,
+            quiet_ticks: 0,
             stopping: false,
             summary: None,
             exit_status: None,
@@ -247,6 +252,7 @@ impl<'a> Run<'a> {
             needs_report: setup.options.needs_report,
             shares: false,
             debugged: None,
+            interrupted: Vec::new(),
             interrupts: 0,
             output_error: None,
             error: None,
@@ -343,6 +349,12 @@ impl<'a> Run<'a> {
         };
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
         self.segment.disarm();
+        if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
+            // What was waited for is over, whatever the clock says: it may stand still (libfaketime).
+            self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+        }
         let ready = ready.unwrap_or_else(|error| {
             // Out of memory for the list: try again a little later rather than losing the run.
             self.error
@@ -383,22 +395,38 @@ impl<'a> Run<'a> {
         self.reporters.due().map_or(tick, |due| due.min(tick))
     }
 
+    /// The tests in flight: worker, test and time since its set-up began.
+    fn tests_in_flight(&self) -> impl Iterator<Item = (u16, u32, Duration)> {
+        let now = now_ns();
+        self.pool.watched().filter_map(move |(slot, _)| {
+            let state = self.segment.slot_state(slot);
+            let test = state.current.filter(|&test| self.ledger.is_missing(test))?;
+            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
+            Some((slot, test, elapsed))
+        })
+    }
+
+    /// The same with names.
+    fn running(&self) -> Vec<(u16, String, Duration)> {
+        self.tests_in_flight()
+            .map(|(slot, test, elapsed)| (slot, self.inventory.shown(test).into_owned(), elapsed))
+            .collect()
+    }
+
+    /// The run is interrupted: notes what is running, once.
+    fn note_running(&mut self) {
+        if self.interrupted.is_empty() {
+            self.interrupted = self.tests_in_flight().collect();
+        }
+    }
+
     /// The status line's news, at most once in a tick.
     fn show_running(&mut self) {
         if self.last_running.is_some_and(|last| last.elapsed() < TICK) {
             return;
         }
         self.last_running = Some(Instant::now());
-        let now = now_ns();
-        let mut running = Vec::new();
-        for (slot, _) in self.pool.watched() {
-            let state = self.segment.slot_state(slot);
-            let Some(test) = state.current.filter(|&test| self.ledger.is_missing(test)) else {
-                continue;
-            };
-            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
-            running.push((slot, self.inventory.shown(test), elapsed));
-        }
+        let running = self.running();
         let running: Vec<_> = running
             .iter()
             .map(|(slot, nodeid, elapsed)| RunningTest {

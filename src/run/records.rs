@@ -225,6 +225,7 @@ impl Run<'_> {
     /// A worker, or the host, wants the run to end.
     pub(super) fn stop(&mut self, stop: &Stop) {
         self.segment.stop();
+        self.note_running();
         self.verdict.worker_stop(stop);
         if stop.why == StopReason::InternalError {
             let lines: Vec<String> = stop

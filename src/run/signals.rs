@@ -26,6 +26,7 @@ impl Run<'_> {
             Received::End(signal) => {
                 self.interrupts += 1;
                 self.tell(&RunEvent::Terminal { ours: false });
+                self.note_running();
                 self.verdict.signal(signal);
                 self.segment.stop();
                 match self.interrupts {

@@ -12,7 +12,7 @@ pub use turn::{Focus, Turn};
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -193,8 +193,8 @@ impl Watcher<'_> {
     }
 
     fn settle(&mut self, changed: &mut BTreeSet<PathBuf>) {
-        let began = Instant::now();
-        while began.elapsed() < SETTLE_LIMIT {
+        // Counted, as a clock may stand still (libfaketime).
+        for _ in 0..SETTLE_LIMIT.as_millis() / SETTLE.as_millis() {
             std::thread::sleep(SETTLE);
             let more = self.project.changes();
             if more.is_empty() {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
@@ -79,7 +79,7 @@ _NORMALISE = (
     (re.compile(r"^@pytest.mark.(?:xdist_group|serial).*\n+", re.M), ""),
     (re.compile(r"(available fixtures: .*), testrun_uid"), r"\1"),
     (re.compile(r"(available fixtures: .*), worker_id"), r"\1"),
-    (re.compile(r"^(scheduling tests|start method): .*\n", re.M), ""),
+    (re.compile(r"^(scheduling tests|start method|collection): .*\n", re.M), ""),
     (re.compile(r"^(created: \d+/\d+ workers?\n)?\d+ workers? \[\d+ items?\]\n", re.M), ""),
     (re.compile(r"^bringing up nodes\.\.\.\n", re.M), ""),
 )
@@ -104,6 +104,8 @@ class Case:
     result_files: Sequence[str] = ()
     """Files that the commands write and that must be equal, normalised."""
     cwd: str = "."
+    between: Callable[[Project, Path], None] | None = None
+    """Called after each command of rpytest."""
 
     def __str__(self) -> str:
         commands = [step for step in self.steps if isinstance(step, str)]
@@ -175,6 +177,8 @@ def _run(project: Project, folder: Path, case: Case, program: str) -> Iterator[t
         env = {**SAME_SETS, **case.env}
         if program == "rpytest":
             result = project.rpytest("-n", str(case.n), *args, junit=case.junit, env=env, cwd=cwd)
+            if case.between is not None:
+                case.between(project, folder)
         else:
             result = project.pytest(*args, junit=case.junit, env=env, cwd=cwd)
         yield result, _view(folder, case, result, program, exact)

@@ -1,295 +1,209 @@
-"""Random edits to a generated project; after each round a warm ``rpytest`` must say what a cold ``pytest`` says.
+"""Random edits to a generated project, and random selections of its tests; a warm ``rpytest`` must say each time what a cold ``pytest`` says.
 
-    python tests/python/random_staleness.py --rounds 500 --seed 1
+    python tests/python/random_staleness.py --rounds 500 --seed 1 --jobs 2
 
-The same seed gives the same project and the same edits. A failure shows the round's edits, and keeps the project.
+The same seed gives the same project, the same edits and the same commands. A difference is shown with its seed and the round's edits, and then with
+the smallest project and the fewest commands that were found to show it (``--shrink 0`` looks for none).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import random
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from harness import Project
+from random_projects import WAYS, Tree, lay
 from staleness import Scenario, Scene, agree
 
-INI = [
-    "[pytest]\n",
-    "[pytest]\npython_functions = test_*1 test_p*\n",
-    "[pytest]\naddopts = -k 1\n",
-    "[pytest]\nxfail_strict = true\n",
-]
-TESTS = """\
-import os
-import pytest
-from lib import {module}
-{extra}
-VARIABLE = os.environ.get("RANDOM_VARIABLE")
-def test_{name}1(): print({module}.VALUE, VARIABLE)
-def test_{name}2(): assert {module}.VALUE % 3
-@pytest.mark.xfail
-def test_{name}3(value): assert value % 2
-"""
-DATA = """\
-import glob
-import pytest
-VALUES = open("data/values.txt").read().split()
-NAMES = sorted(os.path.basename(name) for name in glob.glob("data/*.txt"))
-@pytest.mark.parametrize("value", VALUES + NAMES)
-def test_p{name}(value): print(value)
-"""
-FIXTURE = (
-    "import pytest\nfrom lib import {module}\n@pytest.fixture{options}\ndef value(): return {module}.VALUE + {number}\n"
-)
+
+@dataclass(frozen=True)
+class Command:
+    """What is run, in which files; all that it takes to do it again."""
+
+    files: dict[str, str]
+    way: str
+    variable: str | None
+    args: str
+    what: str = field(compare=False)
 
 
-class Tree:
-    """A generated project: files by path, and the random edits of them."""
+class Difference(Exception):
+    """rpytest said something else than pytest after these commands."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.number = 0
-        self.files: dict[str, str] = {}
-        self.past: list[dict[str, str]] = []
-        self.variable: str | None = None
-        self.count = self.random.randint(3, 6)
-        for index in range(self.count):
-            self.files[f"lib/m{index}.py"] = self.module(index)
-        self.files["data/values.txt"] = "1 2"
-        self.files["conftest.py"] = self.fixture()
-        self.files["pytest.ini"] = INI[0]
-        for name in ("test_a.py", "test_b.py", "sub/test_c.py", "sub/deep/test_d.py"):
-            self.files[name] = self.tests()
-
-    # Pieces
-
-    def value(self) -> int:
-        # Some of one size, some not.
-        self.number += 1
-        return self.random.choice([self.number, self.number % 10, int(f"1{'0' * self.random.randint(0, 6)}")])
-
-    def any_module(self) -> str:
-        return f"m{self.random.randrange(self.count)}"
-
-    def module(self, index: int) -> str:
-        text = ""
-        value = str(self.value())
-        # Only of a later one: no circles.
-        if index + 1 < self.count and self.random.random() < 0.7:
-            other = f"m{self.random.randrange(index + 1, self.count)}"
-            text = f"from lib import {other}\n"
-            value += f" + {other}.VALUE"
-        return f"{text}VALUE = {value}\n"
-
-    def fixture(self) -> str:
-        options = self.random.choice(["", "(autouse=True)", "(scope='session')"])
-        return FIXTURE.format(module=self.any_module(), options=options, number=self.value())
-
-    def tests(self) -> str:
-        name = self.random.choice("rstuv")
-        extra = self.random.choice(["", DATA.format(name=name), "import helper", f"\n# {self.value()}"])
-        return TESTS.format(module=self.any_module(), name=name, extra=extra)
-
-    def pick(self, start: str) -> str | None:
-        names = sorted(name for name in self.files if Path(name).name.startswith(start))
-        return self.random.choice(names) if names else None
-
-    # Edits: each returns what it did.
-
-    def edit_module(self) -> str:
-        index = self.random.randrange(self.count)
-        self.files[f"lib/m{index}.py"] = self.module(index)
-        return f"edit lib/m{index}.py"
-
-    def delete_module(self) -> str:
-        name = f"lib/{self.any_module()}.py"
-        self.files.pop(name, None)
-        return f"delete {name}"
-
-    def edit_tests(self) -> str:
-        name = self.pick("test_") or "test_a.py"
-        self.files[name] = self.tests()
-        return f"edit {name}"
-
-    def new_tests(self) -> str:
-        folder = self.random.choice(["", "sub/", "sub/deep/", "new/"])
-        name = f"{folder}test_{self.random.choice('abcdef')}{self.number % 7}.py"
-        self.files[name] = self.tests()
-        return f"new {name}"
-
-    def delete_tests(self) -> str:
-        name = self.pick("test_")
-        if name is not None:
-            del self.files[name]
-        return f"delete {name}"
-
-    def rename_tests(self) -> str:
-        name = self.pick("test_")
-        if name is None:
-            return self.new_tests()
-        new = name.replace(".py", f"{self.random.choice('xyz')}.py")
-        self.files[new] = self.files.pop(name)
-        return f"rename {name} to {new}"
-
-    def conftest(self) -> str:
-        name = self.random.choice(["", "sub/", "sub/deep/"]) + "conftest.py"
-        if name in self.files and name != "conftest.py" and self.random.random() < 0.4:
-            del self.files[name]
-            return f"delete {name}"
-        self.files[name] = self.fixture()
-        return f"write {name}"
-
-    def init(self) -> str:
-        name = self.random.choice(["lib", "sub", "sub/deep"]) + "/__init__.py"
-        if name in self.files:
-            del self.files[name]
-        else:
-            self.files[name] = ""
-        return f"toggle {name}"
-
-    def ini(self) -> str:
-        if self.random.random() < 0.2:
-            self.files.pop("pytest.ini", None)
-            return "delete pytest.ini"
-        self.files["pytest.ini"] = self.random.choice(INI)
-        return "write pytest.ini"
-
-    def data(self) -> str:
-        self.files["data/values.txt"] = " ".join(str(self.value()) for _ in range(self.random.randint(1, 3)))
-        return "edit data/values.txt"
-
-    def listing(self) -> str:
-        name = f"data/{self.random.choice('xyz')}.txt"
-        if name in self.files:
-            del self.files[name]
-        else:
-            self.files[name] = ""
-        return f"toggle {name}"
-
-    def helper(self) -> str:
-        """A module that some tests import and that may be a package, somewhere else, or nowhere."""
-        for name in [name for name in self.files if "helper" in name]:
-            del self.files[name]
-        name = self.random.choice(["helper.py", "helper/__init__.py", "sub/helper.py", ""])
-        if name:
-            self.files[name] = f"print({self.value()})\n"
-        return f"helper is {name or 'gone'}"
-
-    def environment(self) -> str:
-        self.variable = self.random.choice([None, "1", "2"])
-        return f"RANDOM_VARIABLE is {self.variable}"
-
-    def back(self) -> str:
-        if not self.past:
-            return "nothing"
-        ago = self.random.randint(1, min(6, len(self.past)))
-        self.files = dict(self.past[-ago])
-        return f"back {ago} rounds"
-
-    def round(self) -> list[str]:
-        """Do one to three edits."""
-        self.past.append(dict(self.files))
-        edits: list[Callable[[], str]] = [
-            self.edit_module, self.edit_module, self.edit_module, self.edit_tests, self.edit_tests, self.new_tests, self.delete_tests,
-            self.rename_tests, self.conftest, self.init, self.ini, self.data, self.listing, self.helper, self.environment, self.back, self.back,
-            self.delete_module,
-        ]  # fmt: skip
-        return [edit() for edit in self.random.choices(edits, k=self.random.choice([1, 1, 2, 3]))]
-
-    # On disk
-
-    def write(self, folder: Path) -> str:
-        """Make the folder's files those of the tree, in one of the ways in which that happens; returns which one."""
-        for path in sorted(folder.rglob("*"), reverse=True):
-            name = str(path.relative_to(folder))
-            if "__pycache__" in name or ".pytest_cache" in name:
-                continue
-            if path.is_file() and name not in self.files:
-                path.unlink()
-            elif path.is_dir() and not any(file.startswith(f"{name}/") for file in self.files):
-                shutil.rmtree(path)
-        ways = ["in place", "by renaming", "with the old time", "all anew", "without byte code"]
-        way = self.random.choices(ways, weights=[5, 3, 2, 1, 1])[0]
-        for name, text in self.files.items():
-            path = folder / name
-            before = path.stat() if path.exists() else None
-            if before is not None and path.read_text() == text and way != "all anew":
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if way == "by renaming":
-                path.with_name("new.tmp").write_text(text)
-                path.with_name("new.tmp").rename(path)
-            else:
-                path.write_text(text)
-            if way == "with the old time" and before is not None:
-                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        if way == "without byte code":
-            for path in list(folder.rglob("__pycache__")):
-                shutil.rmtree(path)
-        return way
-
-
-SELECTIONS = ["-k 2", "sub", "test_a.py", "--lf", "-m xfail"]
+    def __init__(self, text: str, history: list[Command]) -> None:
+        super().__init__(text)
+        self.history = history
 
 
 def play(
     project: Project, folder: Path, seed: int, rounds: int, report: Callable[[int, str], None] | None = None
 ) -> None:
-    """Generate a project and edit it at random; fails at the first difference."""
+    """Generate a project, edit it and select from it at random; fails at the first difference."""
     tree = Tree(seed)
     scene = Scene(project, folder, Scenario(f"seed {seed}", {}, []))
-    tree.write(folder)
-    agree(scene, "at the beginning")
-    for number in range(1, rounds + 1):
-        edits = tree.round()
-        if tree.random.random() < 0.15:
-            edits.append("nothing else, and a selection")
-        way = tree.write(folder)
-        scene.env["RANDOM_VARIABLE"] = tree.variable
-        what = f"seed {seed}, round {number} ({'; '.join(edits)}; written {way})"
+    history: list[Command] = []
+    for number in range(rounds + 1):
+        edits = tree.round() if number else ["the beginning"]
+        way = tree.random.choices(WAYS, weights=[5, 3, 2, 1, 1])[0]
+        commands = [tree.selection() for _ in range(tree.random.choice([0, 1, 1, 2, 3]))]
+        # Parts come before the whole, after it, or without it.
+        if not commands or tree.random.random() < 0.75:
+            commands.insert(tree.random.choice([0, 0, len(commands)]), "")
+        what = f"seed {seed}, round {number} ({'; '.join(edits) or 'no edit'}; written {way})"
         if report is not None:
             report(number, what)
-        agree(scene, what)
-        if tree.random.random() < 0.3:
-            selection = tree.random.choice(SELECTIONS)
-            agree(scene, f"{what}, {selection}", selection)
+        for args in commands:
+            history.append(Command(dict(tree.files), way, tree.variable, args, f"{what}, `rpytest {args}`"))
+            run(scene, history, history[-2] if history[1:] else None)
+
+
+def run(scene: Scene, history: list[Command], before: Command | None) -> None:
+    """The last command of these; `before` is what the folder holds."""
+    command = history[-1]
+    if before is None or before.files != command.files:
+        lay(scene.folder, command.files, command.way)
+    scene.env["RANDOM_VARIABLE"] = command.variable
+    try:
+        agree(scene, command.what, command.args)
+    except pytest.fail.Exception as error:
+        raise Difference(str(error), list(history)) from None
+
+
+def replay(history: list[Command]) -> Difference | None:
+    """Do the same in a new project; returns the first difference."""
+    path = Path(tempfile.mkdtemp(prefix="staleness-"))
+    project = Project(path)
+    scene = Scene(project, path, Scenario("again", {}, []))
+    try:
+        for count in range(1, len(history) + 1):
+            run(scene, history[:count], history[count - 2] if count > 1 else None)
+    except Difference as difference:
+        return difference
+    finally:
+        project.close()
+        shutil.rmtree(path, ignore_errors=True)
+    return None
+
+
+def shrink(history: list[Command], seconds: float, fails: Callable[[list[Command]], bool]) -> list[Command]:
+    """Fewer commands, files and lines that still make a difference; what has been found when the time is over."""
+    end = time.monotonic() + seconds
+
+    def attempt(smaller: list[Command]) -> bool:
+        nonlocal history
+        if time.monotonic() > end or smaller == history or not smaller or not fails(smaller):
+            return False
+        history = smaller
+        return True
+
+    for count in (1, 2, 3, 4, 6, 8, 12, 16):
+        if count < len(history) and attempt(history[-count:]):
+            break
+    for at in reversed(range(len(history) - 1)):
+        attempt(history[:at] + history[at + 1 :])
+    for name in sorted({name for command in history for name in command.files}, reverse=True):
+        attempt([replace(command, files=_without(command.files, name)) for command in history])
+    for name in sorted({name for command in history for name in command.files}):
+        for lines in (8, 3, 1):
+            at = 0
+            while time.monotonic() < end:
+                texts = [command.files[name].splitlines(keepends=True) for command in history if name in command.files]
+                longest = max(texts, key=len, default=[])
+                block = "".join(longest[at : at + lines])
+                if not block:
+                    break
+                cut = [replace(command, files=_cut(command.files, name, block)) for command in history]
+                if not attempt(cut):
+                    at += lines
+    return history
+
+
+def _without(files: dict[str, str], name: str) -> dict[str, str]:
+    return {other: text for other, text in files.items() if other != name}
+
+
+def _cut(files: dict[str, str], name: str, block: str) -> dict[str, str]:
+    return {**files, name: files[name].replace(block, "", 1)} if name in files else files
+
+
+def show(history: list[Command]) -> str:
+    """The commands, and what is written before each of them."""
+    lines = []
+    before: dict[str, str] = {}
+    for command in history:
+        lines += [f"---- {name} is deleted" for name in sorted(before.keys() - command.files.keys())]
+        for name, text in command.files.items():
+            if before.get(name) != text:
+                lines += [f"---- {name}, written {command.way}", text.rstrip("\n")]
+        variable = "" if command.variable is None else f"RANDOM_VARIABLE={command.variable} "
+        lines.append(f"$ {variable}rpytest -n2 -rA {command.args}")
+        before = command.files
+    return "\n".join(lines)
+
+
+def one_project(seed: int, rounds: int, seconds: float) -> str | None:
+    """Play a seed; returns a report on the difference, if there is one."""
+    project = Project(Path(tempfile.mkdtemp(prefix="staleness-")))
+    try:
+        play(project, project.path, seed, rounds)
+    except Difference as difference:
+        report = [f"seed {seed} differs\n{difference}"]
+        if seconds:
+            smallest = shrink(difference.history, seconds, lambda history: replay(history) is not None)
+            again = replay(smallest)
+            shown = f"{show(smallest)}\n\n{again}" if again else "it could not be repeated in a new folder"
+            report.append(f"the smallest that was found:\n{shown}")
+        report.append(f"again: random_staleness.py --seed {seed} --rounds {rounds} --each {rounds}")
+        return "\n\n".join(report)
+    finally:
+        project.close()
+        shutil.rmtree(project.path, ignore_errors=True)
+    return None
 
 
 def main() -> int:
     """Many rounds, as many projects as it takes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=300, help="in all (default: 300)")
-    parser.add_argument("--each", type=int, default=25, help="rounds of a project before the next one (default: 25)")
+    parser.add_argument("--each", type=int, default=12, help="rounds of a project before the next one (default: 12)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first project (default: the time)")
+    parser.add_argument("--jobs", type=int, default=1, help="projects at a time (default: 1)")
+    parser.add_argument(
+        "--shrink", type=float, default=120, metavar="SECONDS", help="look for a smaller one (default: 120)"
+    )
+    parser.add_argument("--go-on", action="store_true", help="do not stop at the first project that differs")
     options = parser.parse_args()
-    done = 0
-    for seed in range(options.seed, options.seed + -(-options.rounds // options.each)):
-        project = Project(Path(tempfile.mkdtemp(prefix="staleness-")))
+    seeds = range(options.seed, options.seed + -(-options.rounds // options.each))
+    done = bad = 0
+    stop = False
+
+    def judge(seed: int) -> tuple[int, int, float, str | None]:
         began = time.monotonic()
-        rounds = min(options.each, options.rounds - done)
-        try:
-            play(project, project.path, seed, rounds)
-        except pytest.fail.Exception as error:
-            print(f"{error}\nthe project is kept: {project.path}")
-            return 1
-        finally:
-            project.close()
-        shutil.rmtree(project.path)
-        done += rounds
-        print(
-            f"seed {seed}: {rounds} rounds without a difference, {time.monotonic() - began:.0f} s; {done} in all",
-            flush=True,
-        )
-    return 0
+        rounds = min(options.each, options.rounds - (seed - options.seed) * options.each)
+        report = None if stop else one_project(seed, rounds, options.shrink)
+        return seed, 0 if stop else rounds, time.monotonic() - began, report
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for seed, rounds, seconds, report in pool.map(judge, seeds):
+            if report is not None:
+                bad += 1
+                print(report, flush=True)
+                stop = not options.go_on
+            elif rounds:
+                done += rounds
+                print(f"seed {seed}: {rounds} rounds without a difference, {seconds:.0f} s; {done} in all", flush=True)
+    if bad:
+        print(f"{bad} of {len(seeds)} projects differ")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -182,32 +182,44 @@ def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
     reads_cache = any(word in ("--lf", "--ff", "--nf", "--sw") for word in words)
     seen: list[tuple[str, Result, Seen]] = []
     if reads_cache:
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(cache, kept)
+        _copy(cache, kept)
     started: list[tuple[str, tuple[str, ...], Running]] = []
     for who in ("rpytest", "rpytest again", "pytest"):
         if reads_cache:
             # Each run rewrites what the next one would be selected by.
-            shutil.rmtree(cache)
-            shutil.copytree(kept, cache)
+            _copy(kept, cache)
         started.append((who, *_start(scene, who, words)))
         if who == "rpytest" or reads_cache:
             # The other two only look at what is there: they may run at the same time.
             started[-1][2].wait()
     for who, command, running in started:
         result = Result(command, running.wait(), running.stdout, running.stderr)
-        stdout = _XDIST.sub("", fidelity.normalise(result.stdout))
-        header, results, closing = fidelity.split_output(stdout, ours=who != "pytest")
-        seen.append(
-            (who, result, Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr)))
-        )
+        seen.append((who, result, look(result, ours=who != "pytest")))
     *ours, (_, reference, wanted) = seen
     for who, result, view in ours:
-        if view != wanted:
-            lines = unified_diff(wanted.text(), view.text(), "pytest", who, lineterm="")
-            text = "\n".join([f"{who} differs {where}", *lines, "", str(result), str(reference), status(scene.project)])
-            pytest.fail(text, pytrace=False)
+        must_be(wanted, view, f"{who} differs {where}", result, reference, scene.project)
     return wanted
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Make `place` what `folder` is; nothing, if that does not exist yet."""
+    shutil.rmtree(place, ignore_errors=True)
+    if folder.exists():
+        shutil.copytree(folder, place)
+
+
+def look(result: Result, ours: bool) -> Seen:
+    """What is compared of a command that has ended; `ours`: it was rpytest."""
+    stdout = _XDIST.sub("", fidelity.normalise(result.stdout))
+    header, results, closing = fidelity.split_output(stdout, ours)
+    return Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr))
+
+
+def must_be(wanted: Seen, view: Seen, what: str, result: Result, reference: Result, project: Project) -> None:
+    """Fail, and show both, if rpytest's view is not pytest's."""
+    if view != wanted:
+        lines = unified_diff(wanted.text(), view.text(), "pytest", "rpytest", lineterm="")
+        pytest.fail("\n".join([what, *lines, "", str(result), str(reference), status(project)]), pytrace=False)
 
 
 def _start(scene: Scene, who: str, words: list[str]) -> tuple[tuple[str, ...], Running]:

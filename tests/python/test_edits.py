@@ -78,10 +78,6 @@ SERVED: Mapping[str, tuple[str, str]] = {
         _PLAIN
         + "class X(unittest.TestCase):\n    def setUp(self): self.n = 2\n    def test_x(self): assert self.n == 1\n",
     ),
-    "environment only read": (
-        _IMPORTS + "X = os.environ.get('NOTHING')\ndef test_1(): assert not X\n",
-        _IMPORTS + "X = os.environ.get('HOME')\ndef test_1(): assert not X\n",
-    ),
     "pattern": (
         "import re\nX = re.compile('a')\n" + _PLAIN,
         "import re\nX = re.compile('b')\n" + _PLAIN + "def test_re(): assert X.match('a')\n",
@@ -100,6 +96,10 @@ SERVED: Mapping[str, tuple[str, str]] = {
 
 #: The same, where everything has to be collected afresh.
 AFRESH: Mapping[str, tuple[str, str]] = {
+    "environment only read, which a later module may have changed": (
+        _IMPORTS + "X = os.environ.get('NOTHING')\ndef test_1(): assert not X\n",
+        _IMPORTS + "X = os.environ.get('HOME')\ndef test_1(): assert not X\n",
+    ),
     "syntax error": (_PLAIN, _PLAIN + "def\n"),
     "import error": (_PLAIN, _PLAIN + "import nothing_of_this_name\n"),
     "exception": (_PLAIN, _PLAIN + "raise ValueError\n"),

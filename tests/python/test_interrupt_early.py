@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 
@@ -31,7 +32,7 @@ def test_at_many_moments_of_a_cold_start(project: Project, number: signal.Signal
     for step in range(9):
         running = project.spawn(*options)
         # Not so early that it is not there yet: before it runs, nobody can handle a signal.
-        assert processes.wait_until(lambda: _handles(running.pid, number))
+        assert processes.wait_until(functools.partial(_handles, running.pid, number))
         processes.wait_until(lambda: False, seconds=step * 0.07)
         running.send_signal(number)
         _check(running)

@@ -13,8 +13,10 @@ from harness import Project
 # What is registered by `test_1`, and what the notice says of it.
 _HANGS = {
     "thread": (
-        "import threading, time\n\ndef spin():\n    while True: time.sleep(0.05)\n\n"
-        "def test_1(): threading.Thread(target=spin, name='spinner').start()\n",
+        (
+            "import threading, time\n\ndef spin():\n    while True: time.sleep(0.05)\n\n"
+            "def test_1(): threading.Thread(target=spin, name='spinner').start()\n"
+        ),
         r"worker \d\].* waits for the thread `spinner`, which is at test_a.py:\d+ in `spin`",
     ),
     "atexit": (
@@ -22,13 +24,17 @@ _HANGS = {
         r"worker \d\].* waits for the exit function `hang` \(test_a.py:3\)",
     ),
     "finalizer": (
-        "import time, weakref\n\nclass A: pass\n\na = A()\n\ndef hang(): time.sleep(1000)\n\n"
-        "def test_1(): weakref.finalize(a, hang)\n",
+        (
+            "import time, weakref\n\nclass A: pass\n\na = A()\n\ndef hang(): time.sleep(1000)\n\n"
+            "def test_1(): weakref.finalize(a, hang)\n"
+        ),
         r"worker \d\].* waits for the exit function `hang` \(test_a.py:7\)",
     ),
     "session fixture": (
-        "import pytest, threading, time\n\n@pytest.fixture(scope='session')\ndef f():\n"
-        "    lock = threading.Lock()\n    yield lock\n    time.sleep(1000)\n\ndef test_1(f): pass\n",
+        (
+            "import pytest, threading, time\n\n@pytest.fixture(scope='session')\ndef f():\n"
+            "    lock = threading.Lock()\n    yield lock\n    time.sleep(1000)\n\ndef test_1(f): pass\n"
+        ),
         r"waiting for (worker \d|the run's host process) \(process \d+\)",
     ),
     "hook": (
@@ -36,8 +42,10 @@ _HANGS = {
         r"waiting for worker \d \(process \d+\), which has run its tests and does not end",
     ),
     "host": (
-        "import atexit, pytest, time\n\ndef hang(): time.sleep(1000)\n\n@pytest.fixture(scope='session')\ndef f():\n"
-        "    atexit.register(hang)\n    return 1\n\ndef test_1(f): pass\n",
+        (
+            "import atexit, pytest, time\n\ndef hang(): time.sleep(1000)\n\n@pytest.fixture(scope='session')\ndef f():\n"
+            "    atexit.register(hang)\n    return 1\n\ndef test_1(f): pass\n"
+        ),
         r"waits for the exit function `hang` \(test_a.py:3\)",
     ),
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 
 import processes
+from daemons import status
 from harness import Project, Result
 from running import Running
 
@@ -35,6 +37,9 @@ class Scene:
         project.write(conftest=self.conftest, test_a="def test_a(): pass\n", test_b="def test_b(): pass\n")
         assert project.rpytest(junit=False).status == 0
         assert project.rpytest("-k", "test_b", junit=False).counts == {"passed": 1, "deselected": 1}
+        # The trunk serves parts of its tests once it has looked at what their modules do.
+        served = r"other arguments: [^\n]*, 2 tests,[^\n]*\n +a part of them: used as collected"
+        assert processes.wait_until(lambda: re.search(served, status(project)) is not None)
 
     def hold(self) -> Running:
         held = self.project.spawn(*_HELD)
@@ -138,7 +143,9 @@ def test_commands_and_edits_at_any_moment(project: Project) -> None:
         running = []
         for _ in range(rng.randint(2, 5)):
             if rng.random() < 0.6:
-                extra = rng.choice(["", f"Y = {number}", "import os\nos.environ['X'] = '1'", "assert True", "def f(): pass"])
+                extra = rng.choice(
+                    ["", f"Y = {number}", "import os\nos.environ['X'] = '1'", "assert True", "def f(): pass"]
+                )
                 name = rng.choice(names)
                 text = f"import pytest\n{extra}\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
                 project.put({f"{name}.py": text})

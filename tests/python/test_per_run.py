@@ -23,7 +23,6 @@ def method(stdout: str) -> str | None:
 @pytest.mark.parametrize(
     ("conftest", "reason"),
     [
-        ("def pytest_sessionstart(session): note('start')", "`pytest_sessionstart` of conftest is to run in every run"),
         ("def pytest_unconfigure(config): note('end')", "`pytest_unconfigure` of conftest is to run in every run"),
         ("def pytest_configure(config): note('start')", "`pytest_configure` of conftest writes {cwd}/notes"),
         (

@@ -29,7 +29,9 @@ def test_a_session_dies(project: Project) -> None:
     project.write(test_a="import os\nos.abort()\n")
     result = project.rpytest(junit=False)
     assert result.status == 3, result
-    assert "error: the process that collects the tests was killed by SIGABRT before it was done" in result.stderr, result
+    assert "error: the process that collects the tests was killed by SIGABRT before it was done" in result.stderr, (
+        result
+    )
     assert "hint: `rpytest -n 0` runs pytest itself" in result.stderr, result
 
 
@@ -51,6 +53,7 @@ def test_the_other_program_is_killed(project: Project) -> None:
     project.write(conftest=_EXEC.format(arguments="'-c', 'import os; os.kill(os.getpid(), 9)'"))
     result = project.rpytest(junit=False)
     assert result.status == 3, result
-    assert "the program that a conftest or plugin has put in the place of this run (`os.execv`) was killed by SIGKILL" in (
-        result.stderr
+    assert (
+        "the program that a conftest or plugin has put in the place of this run (`os.execv`) was killed by SIGKILL"
+        in (result.stderr)
     )

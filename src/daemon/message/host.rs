@@ -32,6 +32,11 @@ pub enum HostEvent {
         pid: i32,
     },
     Died(Died),
+    /// faulthandler has dumped the stacks of a test that runs for longer than `faulthandler_timeout`.
+    Stack {
+        slot: u16,
+        text: String,
+    },
     Record {
         test: u32,
         len: u64,
@@ -93,6 +98,9 @@ pub struct Collected {
     pub method: String,
     #[serde(default)]
     pub why: Option<String>,
+    /// Whether tests were collected before, or why they were collected afresh, in words.
+    #[serde(default)]
+    pub how: Option<String>,
     pub inventory_len: u64,
 }
 

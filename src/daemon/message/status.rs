@@ -53,6 +53,9 @@ pub struct DaemonStatus {
     pub trunks: Vec<SessionStatus>,
     #[serde(default)]
     pub preloads: Vec<PreloadStatus>,
+    /// Processes that are configured and have collected nothing.
+    #[serde(default)]
+    pub configured: Vec<PreloadStatus>,
     #[serde(default)]
     pub last_reason: Option<String>,
 }
@@ -108,4 +111,7 @@ pub struct SessionStatus {
     /// The process that waits for its next run; 0: none.
     #[serde(default)]
     pub spare: i32,
+    /// How runs of a part of the tests are served, in words.
+    #[serde(default)]
+    pub parts: String,
 }

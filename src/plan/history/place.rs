@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
@@ -12,6 +12,7 @@ use crate::env::{self, Env};
 
 /// How long to wait for another run that is saving: it takes milliseconds, but it may be kept from working for seconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// `$RPYTEST_CACHE_DIR`, `$XDG_CACHE_HOME/rpytest` or `~/.cache/rpytest`; `None` without a home.
 #[must_use]
@@ -64,14 +65,18 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("its lock is not a file"));
     }
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    // Pauses are counted: a clock may stand still (libfaketime).
+    let mut left = LOCK_PATIENCE.as_millis() / LOCK_PAUSE.as_millis();
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Lock(file)),
-            Err(error) if error != rustix::io::Errno::WOULDBLOCK || Instant::now() > deadline => {
+            Err(error) if error != rustix::io::Errno::WOULDBLOCK || left == 0 => {
                 return Err(error.into());
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => {
+                std::thread::sleep(LOCK_PAUSE);
+                left -= 1;
+            }
         }
     }
 }

@@ -83,6 +83,7 @@ impl Recorder {
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_)
             | RunEvent::LiveLog { .. }
+            | RunEvent::Stack { .. }
             | RunEvent::Ended(_) => {}
         }
     }

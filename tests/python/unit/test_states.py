@@ -1,0 +1,79 @@
+"""What files and folders are compared by."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rpytest._states import digest, listing, state
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    name = str(tmp_path / "x")
+    assert state(name) is None
+    assert digest(name) == b""
+    assert not listing(name).is_folder
+    assert state("a\0b") is None
+
+
+def test_an_edit_that_keeps_size_and_time_is_another_state(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("1")
+    before, times = state(str(file)), file.stat()
+    while state(str(file)) == before:
+        # The file system's clock may stand still for a while.
+        file.write_text("2")
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = state(str(file))
+    assert before is not None
+    assert after is not None
+    assert after[:4] == before[:4]
+
+
+def test_digest_is_of_the_content(tmp_path: Path) -> None:
+    one, other = tmp_path / "1", tmp_path / "2"
+    one.write_text("x")
+    other.write_text("x")
+    assert digest(str(one)) == digest(str(other)) != b""
+    other.write_text("y")
+    assert digest(str(one)) != digest(str(other))
+    assert digest(str(tmp_path)) == b""
+
+
+@pytest.mark.parametrize("name", ["test_new.py", "data.txt", "__init__.py", "\udc80"])
+def test_listing_knows_what_comes(tmp_path: Path, name: str) -> None:
+    before = listing(str(tmp_path))
+    (tmp_path / name).write_text("")
+    with_it = listing(str(tmp_path))
+    assert with_it != before
+    (tmp_path / name).unlink()
+    assert listing(str(tmp_path)) == before
+    (tmp_path / name).mkdir()
+    assert listing(str(tmp_path)) not in (before, with_it)
+
+
+@pytest.mark.parametrize("name", ["__pycache__", ".pytest_cache", "pytest-cache-files-abc"])
+def test_listing_ignores_what_we_make(tmp_path: Path, name: str) -> None:
+    before = listing(str(tmp_path))
+    (tmp_path / name).mkdir()
+    assert listing(str(tmp_path)) == before
+
+
+def test_listing_does_not_depend_on_the_order(tmp_path: Path) -> None:
+    found = []
+    for folder, names in (("1", "abc"), ("2", "cba")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+        found.append(listing(str(tmp_path / folder)))
+    assert found[0] == found[1]
+
+
+def test_names_can_not_be_taken_for_others(tmp_path: Path) -> None:
+    for folder, names in (("1", ["a\nb"]), ("2", ["a", "b"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    assert listing(str(tmp_path / "1")) != listing(str(tmp_path / "2"))
