@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import processes
 from harness import Project
 
 DIES = """
