@@ -252,6 +252,8 @@ pub struct RunEnd {
     pub summary: Option<String>,
     /// `record_testsuite_property` values, without duplicates.
     pub suite_properties: Vec<(String, String)>,
+    /// The exception that escaped from a hook, with its traceback.
+    pub internal_error: Option<String>,
     /// Notes about the run printed after the summary (`--stats`).
     pub notes: Vec<String>,
 }

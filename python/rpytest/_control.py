@@ -53,9 +53,11 @@ _GRACE = 800
 class Ended(Exception):
     """The controller ended by itself (a usage error, `pytest.exit` or an exception in a hook) and has said why; ``status`` is pytest's."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, internal: str = "") -> None:
+        """``internal``: the exception in the hook, with its traceback."""
         super().__init__(status)
         self.status = status
+        self.internal = internal
 
 
 class Died(Exception):
@@ -295,7 +297,7 @@ class Client:
         finally:
             _wire.close_all(fds)
         if message.get("op") == "ended":
-            raise Ended(int(message["status"]))
+            raise Ended(int(message["status"]), str(message.get("internal", "")))
         return message, data
 
 

@@ -68,6 +68,8 @@ class Controller:
         self.interruption: Interruption | None = None
         #: Takes properties for the junit file.
         self.xml: CollectingXML | None = None
+        #: The exception that has escaped from a hook, with its traceback.
+        self.internal = ""
         #: Node ids by number, where they are needed.
         self.ids: list[str] = []
         #: The test that `pytest_handlecrashitem` is asked about, and whether it called `mark_test_pending`.
@@ -342,6 +344,11 @@ class Controller:
         conclude(session, message)
         return True
 
+    @pytest.hookimpl
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """The junit file has it as a case of its own."""
+        self.internal = self.internal or str(excrepr)
+
     @pytest.hookimpl(trylast=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Name the place where the interrupt happened, which is not in this process."""
@@ -371,6 +378,8 @@ class Controller:
         _process.run_exit_functions()
         _frozen.flush_files()
         answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
+        if self.internal:
+            answer["internal"] = self.internal
         if self.xml is not None:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(_wire.Closed):

@@ -15,6 +15,8 @@ from typing import Any
 # Where it is defined differs between versions; there it is in all of them.
 from pluggy._manager import DistFacade  # type: ignore[attr-defined]
 
+from rpytest._native import Noticed
+
 #: The release whose surface is ours.
 VERSION = "3.8.0"
 
@@ -79,11 +81,12 @@ def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
             note(ENTRY_POINTS)
         return load(group, name)
 
-    def import_and_note(modname: str, consider_entry_points: bool = False) -> Any:
-        if consider_entry_points and modname in ENTRY_POINTS:
+    def imported(args: tuple[Any, ...], named: dict[str, Any] | None, _: object) -> None:
+        modname, consider_entry_points = (*args, False)[:2]
+        if (named or {}).get("consider_entry_points", consider_entry_points) and modname in ENTRY_POINTS:
             # `-p`, where plugins are not loaded by themselves.
             note([modname])
-        return import_plugin(modname, consider_entry_points)
 
     pluginmanager.load_setuptools_entrypoints = load_and_note
-    pluginmanager.import_plugin = import_and_note
+    # Without a frame of its own: pytest's warnings about plugins name the line that calls it.
+    pluginmanager.import_plugin = Noticed(import_plugin, imported)

@@ -12,6 +12,7 @@ from _pytest.junitxml import LogXML, xml_key
 
 from rpytest import _adapters, _longrepr, _real, _record
 from rpytest._record import Entry
+from rpytest._serializable import to_serializable
 
 __builtins__ = _real.BUILTINS
 
@@ -239,7 +240,11 @@ class Encoder:
         return _record.dump(self._data(report))
 
     def _data(self, report: pytest.TestReport) -> Any:
-        data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        hook = self.config.hook.pytest_report_to_serializable
+        if self._is_ours and type(report) is pytest.TestReport:
+            data = to_serializable(report, hook, self.config)
+        else:
+            data = hook(config=self.config, report=report)
         writes = _longrepr.record(report.longrepr, self._writer)
         if writes is not None:
             data[_longrepr.KEY] = writes

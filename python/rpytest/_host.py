@@ -80,7 +80,11 @@ class Host:
             self._give_up_run(3, f"error: {error}\n")
         except Ended as error:
             # Without its hooks the run is not what was asked for, whatever its tests say.
-            self._give_up_run(error.status or 3, "error: the process that runs the reporting hooks has ended the run\n")
+            self._give_up_run(
+                error.status or 3,
+                "error: the process that runs the reporting hooks has ended the run\n",
+                error.internal,
+            )
         except Exception as error:
             if os.getpid() != self.pid:
                 # In a worker, which has a way of its own to say it.
@@ -398,11 +402,11 @@ class Host:
         _process.run_exit_functions()
         _process.leave(1)
 
-    def _give_up_run(self, status: int, text: str) -> NoReturn:
-        """End the run because of an error that is somebody else's."""
+    def _give_up_run(self, status: int, text: str, internal: str = "") -> NoReturn:
+        """End the run because of an error that is somebody else's; ``internal``: an exception in a hook, for the junit file."""
         self.children.kill()
         with contextlib.suppress(_wire.Closed, OSError):
-            _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
+            _wire.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text, "internal": internal})
         self._end(status)
 
     def _abandon(self) -> NoReturn:

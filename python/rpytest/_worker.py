@@ -164,6 +164,11 @@ class Worker:
             self._commit_call()
             self._stop(_record.WHY_INTERRUPT, -1, "KeyboardInterrupt", interrupt_location())
             raise
+        except BaseException:
+            # It has escaped from a hook, which pytest reports; what the test has come to is known.
+            if any(report.when == "call" or report.outcome != "passed" for report in self.reports):
+                self._commit()
+            raise
 
     def goodbye(self, exitstatus: int) -> NoReturn:
         """Write the last record, run what this process registered for its end, and leave."""
@@ -302,9 +307,9 @@ class Worker:
 
     # Hooks
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the reports of the running test."""
+        """Keep the reports of the running test: first, as pytest's terminal and junit file have what a conftest's hook then raises about."""
         self.reports.append(report)
 
     @pytest.hookimpl

@@ -117,7 +117,10 @@ impl Junit {
         end: &RunEnd,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let counts = self.counts;
+        let mut counts = self.counts;
+        // `LogXML.pytest_internalerror`: a case of its own.
+        let internal = end.internal_error.as_deref().map(internal_error);
+        counts.error += u64::from(internal.is_some());
         let tests = (counts.passed + counts.failure + counts.skipped + counts.error)
             .saturating_sub(counts.double);
         let host = rustix::system::uname();
@@ -140,6 +143,7 @@ impl Junit {
             .map(|(_, place)| &self.cases[place.clone()]);
         let cases = std::iter::once(options.collection.as_str())
             .chain(cases)
+            .chain(internal.as_deref())
             .filter(|cases| !cases.is_empty());
 
         // The writer could make the declaration too; pytest's is a constant and so is this.
@@ -150,7 +154,10 @@ impl Junit {
             "testsuites",
             &[("name", "pytest tests")],
         )))?;
-        if end.suite_properties.is_empty() && self.cases.is_empty() && options.collection.is_empty()
+        if end.suite_properties.is_empty()
+            && self.cases.is_empty()
+            && options.collection.is_empty()
+            && internal.is_none()
         {
             xml.write_event(Event::Empty(suite))?;
         } else {
@@ -180,6 +187,29 @@ impl Reporter for Junit {
         }
         Ok(())
     }
+}
+
+fn internal_error(text: &str) -> String {
+    // pytest writes what XML does not allow in its own way (`_pytest.junitxml.bin_xml_escape`); a traceback has colours at most.
+    let text: String = text
+        .chars()
+        .map(|character| match character {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '\n'
+            | '\t'
+            | '\r'
+            | ' '..='\u{7e}'
+            | '\u{80}'..='\u{d7ff}'
+            | '\u{e000}'..='\u{fffd}'
+            | '\u{10000}'.. => character.to_string(),
+            other => format!("#x{:02X}", u32::from(other)),
+        })
+        .collect();
+    format!(
+        "<testcase classname=\"pytest\" name=\"internal\" time=\"0.000\"><error message=\"internal error\">{text}</error></testcase>"
+    )
 }
 
 fn add(total: &mut JunitCounts, more: JunitCounts) {

@@ -134,6 +134,7 @@ impl Run<'_> {
                 && !self.verdict.success_was_asked_for(),
             summary,
             suite_properties: std::mem::take(&mut self.properties),
+            internal_error: self.internal_error.take(),
             notes: self
                 .stats
                 .as_ref()

@@ -116,6 +116,9 @@ impl Run<'_> {
                         self.tell(&RunEvent::Notice(text.trim_end_matches('\n')));
                     }
                 }
+                if !exit.internal.is_empty() {
+                    self.internal_error.get_or_insert(exit.internal);
+                }
                 self.exit_status = Some(exit.status);
                 self.host_gave_up();
             }

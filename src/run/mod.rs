@@ -177,6 +177,8 @@ struct Run<'a> {
     debugged: Option<u16>,
     /// Tests that were running when the run was interrupted.
     interrupted: Vec<(u16, u32, Duration)>,
+    /// The first exception that has escaped from a hook.
+    internal_error: Option<String>,
     /// Signals to end that have come.
     interrupts: u32,
 
@@ -253,6 +255,7 @@ impl<'a> Run<'a> {
             shares: false,
             debugged: None,
             interrupted: Vec::new(),
+            internal_error: None,
             interrupts: 0,
             output_error: None,
             error: None,

@@ -234,6 +234,7 @@ impl Run<'_> {
                 .map(|line| format!("INTERNALERROR> {line}").trim_end().to_owned())
                 .collect();
             self.tell(&RunEvent::Notice(&lines.join("\n")));
+            self.internal_error.get_or_insert_with(|| stop.text.clone());
         }
     }
 }

@@ -130,9 +130,6 @@ def test_what_is_never_put_back(project: Project, n: int) -> None:
 #: Under these fakes plain pytest reports its tests as ever.
 _SURVIVED = [
     "builtins.all",
-    "builtins.any",
-    "builtins.max",
-    "builtins.min",
     "builtins.open",
     "builtins.sorted",
     "builtins.sum",
@@ -146,7 +143,6 @@ _SURVIVED = [
     "os._exit",
     "os.close",
     "os.fork",
-    "os.fstat",
     "os.ftruncate",
     "os.getpid",
     "os.getppid",
@@ -166,7 +162,6 @@ _SURVIVED = [
     "struct.unpack",
     "tempfile.mkdtemp",
     "threading.Thread",
-    "threading.get_ident",
     "time.monotonic",
     "time.perf_counter",
     "time.sleep",

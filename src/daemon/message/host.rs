@@ -121,6 +121,9 @@ pub struct Exit {
     pub out: String,
     #[serde(default)]
     pub err: String,
+    /// An exception that escaped from a hook, with its traceback; empty: none did.
+    #[serde(default)]
+    pub internal: String,
 }
 
 /// The session fixtures of a run.
