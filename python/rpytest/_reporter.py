@@ -165,6 +165,7 @@ class Summary:
         elif status == 2:
             reporter._keyboardinterrupt_memo = Interruption("KeyboardInterrupt", "")  # type: ignore[assignment]
         _adapters.mute_summaries(self.config, reporter.stats)
+        _index_teardowns(reporter)
         finish: Any = reporter.pytest_sessionfinish(session=session, exitstatus=session.exitstatus)
         # A hook wrapper, old style or new: one step before the other plugins' hooks, one after.
         next(finish)
@@ -180,6 +181,32 @@ class Summary:
         # The reason of an interruption with an exit status of its own (`pytest.exit(…, returncode=7)`) comes at the very end.
         reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()
+
+
+def _index_teardowns(reporter: TerminalReporter) -> None:
+    """Let the reporter find the teardown of a test that has failed without looking through the reports of all tests.
+
+    It looks for the sections to show with a failure (`TerminalReporter._get_teardown_reports`): with 20,000 failures that took longer than all the
+    rest of a run together.
+    """
+    original: Any = getattr(TerminalReporter, "_get_teardown_reports", None)
+    if original is None or getattr(type(reporter), "_get_teardown_reports", None) is not original:
+        return
+    known: dict[str, list[Any]] = {}
+    counted = -1
+
+    def teardowns(nodeid: object) -> list[Any]:
+        nonlocal counted
+        reports = reporter.stats.get("", ())
+        if len(reports) != counted:
+            counted = len(reports)
+            known.clear()
+            for report in reporter.getreports(""):
+                if report.when == "teardown":
+                    known.setdefault(report.nodeid, []).append(report)
+        return known.get(str(nodeid), [])
+
+    vars(reporter)["_get_teardown_reports"] = teardowns
 
 
 class _Node:

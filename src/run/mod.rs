@@ -423,6 +423,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The same for a test that has ended the run: its worker may be gone by now.
+    fn note_stopped(&mut self, slot: u16, test: u32) {
+        let is_noted = self.interrupted.iter().any(|noted| noted.1 == test);
+        if test < self.segment.spec().tests && self.ledger.is_missing(test) && !is_noted {
+            let started = self.segment.slot_state(slot).started_ns;
+            let elapsed = Duration::from_nanos(now_ns().saturating_sub(started));
+            self.interrupted.push((slot, test, elapsed));
+        }
+    }
+
     /// The status line's news, at most once in a tick.
     fn show_running(&mut self) {
         if self.last_running.is_some_and(|last| last.elapsed() < TICK) {

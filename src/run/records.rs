@@ -140,7 +140,10 @@ impl Run<'_> {
                 self.warnings(slot, head, body, bye.warnings);
                 self.bye(slot, bye);
             }
-            Record::Stop(stop) => self.stop(&stop),
+            Record::Stop(stop) => {
+                self.stop(&stop);
+                self.note_stopped(slot, head.test);
+            }
             Record::Log(text) => {
                 let inventory = self.inventory;
                 let nodeid =

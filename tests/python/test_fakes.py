@@ -201,4 +201,4 @@ def test_each_test_has_a_fake_that_raises(project: Project, scope: str) -> None:
     project.write(test_a=body.format(names=_SURVIVED, scope=scope))
     result = project.compare("-p", "no:logging", n=2)
     assert len(result.outcomes) == 5 * len(_SURVIVED)
-    assert set(result.outcomes.values()) == {"passed", "skipped", "failed"}
+    assert set(result.outcomes.values()) == {"passed", "skipped", "failed", "xfailed"}
