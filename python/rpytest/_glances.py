@@ -29,7 +29,10 @@ _HELPERS = frozenset(
     | {"os", "shutil", "fnmatch", "_collections_abc"}
     # The folder of a package, for who asks for what is in it.
     | {"importlib.readers", "importlib.abc", "importlib._abc", "importlib.simple"}
-    | {f"importlib.resources{name}" for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")}
+    | {
+        f"importlib.resources{name}"
+        for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")
+    }
 )
 #: Whose questions are about what is known otherwise, or is nobody else's business: packages and single modules.
 _KNOWN = frozenset(
@@ -37,7 +40,16 @@ _KNOWN = frozenset(
     | {"pkgutil", "zipimport", "site"}
 )
 #: Where pytest asks for what makes a difference to the tests that it finds: ini files, conftests and packages, in folders above them, too.
-_OF_PYTEST = frozenset({"_pytest.config", "_pytest.config.findpaths", "_pytest.pathlib", "_pytest.main", "_pytest.python", "_pytest.doctest"})
+_OF_PYTEST = frozenset(
+    {
+        "_pytest.config",
+        "_pytest.config.findpaths",
+        "_pytest.pathlib",
+        "_pytest.main",
+        "_pytest.python",
+        "_pytest.doctest",
+    }
+)
 #: Functions there that ask about words of the command line, which each run resolves for itself, and about temporary folders.
 _ABOUT_ARGUMENTS = frozenset(
     {"safe_exists", "filename_arg", "directory_arg", "rm_rf", "on_rm_rf_error", "get_extended_length_path_str"}

@@ -26,7 +26,8 @@ _LOADER_CACHE = "/etc/ld.so.cache"
 _ATTEMPTS = 5000
 #: A statement of SQL by which another database is opened, and its name in quotation marks.
 _ATTACH = re.compile(
-    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""", re.I | re.S
+    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""",
+    re.I | re.S,
 )
 #: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with the latter.
 STARTING = ("subprocess.Popen", "os.posix_spawn")

@@ -191,7 +191,7 @@ class Dependencies:
         for name, size in glances.appended.items():
             state = _states.state(name)
             # Elsewhere it is a log, of which nobody takes notice.
-            if _is_below(name, roots) and (state is not None and state[2] != size or state is None and size >= 0):
+            if _is_below(name, roots) and ((state is not None and state[2] != size) or (state is None and size >= 0)):
                 self.effects = self.effects or f"collection has written more into {name}"
         glances.keep(glances.appended)
         glances.made.clear()

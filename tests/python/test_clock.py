@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import processes
 from daemons import daemon_pid
 from harness import Project
 
-LIBRARIES = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+LIBRARIES = sorted(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
 
 FILES = {
     "test_a.py": "def test_1(): pass\ndef test_2(): assert 0\n",

@@ -44,7 +44,10 @@ MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
         {"lib/two.py": ""},
     ),
     "data file in a folder that is listed": (
-        {"test_a.py": "import os\nNAMES = os.listdir('data')\n{wait}\ndef test_a(): print(sorted(NAMES))\n", "data/1": ""},
+        {
+            "test_a.py": "import os\nNAMES = os.listdir('data')\n{wait}\ndef test_a(): print(sorted(NAMES))\n",
+            "data/1": "",
+        },
         {"data/2": ""},
     ),
     "data file that a pattern names": (
@@ -188,8 +191,8 @@ VALUE = load("in/x.py")
 def test_a(): print(VALUE)
 """
 LOADER = SPEC.replace(
-    "spec_from_file_location(\"loaded\", path)",
-    "spec_from_loader(\"loaded\", importlib.machinery.SourceFileLoader(\"loaded\", path))",
+    'spec_from_file_location("loaded", path)',
+    'spec_from_loader("loaded", importlib.machinery.SourceFileLoader("loaded", path))',
 ).replace("import importlib.util", "import importlib.machinery, importlib.util")
 POPPED = "import sys, helper\nVALUE = helper.X\ndel sys.modules['helper'], helper\ndef test_a(): print(VALUE)\n"
 AGAIN = "import sys, helper\nsys.modules.pop('helper')\nimport helper\ndef test_a(): print(helper.X)\n"
@@ -336,11 +339,12 @@ def test_noise_that_is_not_read(shared_project: Project, folder: Path) -> None:
 
 def test_noise_in_another_selection(shared_project: Project, folder: Path) -> None:
     """The process that serves other arguments knows of it, too."""
-    files = {"test_a.py": "import os\nVALUE = os.environ.get('OLDPWD')\ndef test_a(): print(VALUE)\n", "test_b.py": PLAIN}
+    files = {
+        "test_a.py": "import os\nVALUE = os.environ.get('OLDPWD')\ndef test_a(): print(VALUE)\n",
+        "test_b.py": PLAIN,
+    }
     scene = Scene(shared_project, folder, Scenario("noise", files, [], env={"OLDPWD": "/"}))
     scene.write(files)
     agree(scene, "at the beginning")
     setenv(OLDPWD="/tmp")(scene)
     agree(scene, "with another one", "test_a.py")
-
-
