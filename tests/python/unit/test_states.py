@@ -70,17 +70,17 @@ def test_listing_ignores_what_we_make(tmp_path: Path, name: str) -> None:
 
 def test_listing_does_not_depend_on_the_order(tmp_path: Path) -> None:
     found = []
-    for folder, names in (("1", "abc"), ("2", "cba")):
+    for folder, entries in (("1", "abc"), ("2", "cba")):
         (tmp_path / folder).mkdir()
-        for name in names:
+        for name in entries:
             (tmp_path / folder / name).touch()
         found.append(names(tmp_path / folder))
     assert found[0] == found[1]
 
 
 def test_names_can_not_be_taken_for_others(tmp_path: Path) -> None:
-    for folder, names in (("1", ["a\nb"]), ("2", ["a", "b"])):
+    for folder, entries in (("1", ["a\nb"]), ("2", ["a", "b"])):
         (tmp_path / folder).mkdir()
-        for name in names:
+        for name in entries:
             (tmp_path / folder / name).touch()
     assert names(tmp_path / "1") != names(tmp_path / "2")
