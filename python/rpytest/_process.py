@@ -9,14 +9,13 @@ import atexit
 import functools
 import gc
 import sys
-import threading
 import warnings
 import weakref
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 from rpytest import _coverage, _frozen, _generators, _real, _seeds
-from rpytest._real import contextlib, io, os, select, signal, socket, time
+from rpytest._real import contextlib, io, os, select, signal, socket, threading, time
 
 __builtins__ = _real.BUILTINS
 
