@@ -50,9 +50,18 @@ _OF_PYTEST = frozenset(
         "_pytest.doctest",
     }
 )
-#: Functions there that ask about words of the command line, which each run resolves for itself, and about temporary folders.
-_ABOUT_ARGUMENTS = frozenset(
-    {"safe_exists", "filename_arg", "directory_arg", "rm_rf", "on_rm_rf_error", "get_extended_length_path_str"}
+#: Functions there that ask about words of the command line, which each run resolves for itself, about temporary folders, and whether something is
+#: a virtual environment, which `_stale` looks for.
+_KNOWN_OTHERWISE = frozenset(
+    {
+        "_in_venv",
+        "safe_exists",
+        "filename_arg",
+        "directory_arg",
+        "rm_rf",
+        "on_rm_rf_error",
+        "get_extended_length_path_str",
+    }
     | {"ensure_extended_length_path", "make_numbered_dir", "make_numbered_dir_with_cleanup", "cleanup_numbered_dir"}
     | {"try_cleanup", "ensure_deletable", "cleanup_dead_symlinks", "maybe_delete_a_numbered_dir", "create_cleanup_lock"}
 )
@@ -268,7 +277,7 @@ def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int])
             if who is None:
                 return
             module = str(who.f_globals.get("__name__", ""))
-            is_pytest = module in _OF_PYTEST and who.f_code.co_name not in _ABOUT_ARGUMENTS
+            is_pytest = module in _OF_PYTEST and who.f_code.co_name not in _KNOWN_OTHERWISE
             if module.partition(".")[0] in _KNOWN and not is_pytest:
                 return
             named = kwargs or {}

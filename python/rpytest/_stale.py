@@ -194,7 +194,8 @@ class Dependencies:
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
         self.observer.glances.drop(self._is_listed)
         self.observer.per_run = self.observer.per_run or _perrun.reason(config)
-        self.effects = self.effects or self.observer.per_run
+        # What has to happen in every run says more than what it has left behind.
+        self.effects = self.observer.per_run or self.effects
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _take_made(self, roots: Container[str]) -> None:
