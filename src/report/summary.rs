@@ -94,7 +94,6 @@ impl Reporter for Summary {
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
             | RunEvent::LiveLog { .. }
-            | RunEvent::Stack { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }
