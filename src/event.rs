@@ -136,14 +136,6 @@ pub enum RunEvent<'a> {
         nodeid: Option<&'a str>,
         text: &'a str,
     },
-    /// Stacks of a test that runs for longer than `faulthandler_timeout`, whole lines; `nodeid` is `None` if it has just ended.
-    Stack {
-        slot: Slot,
-        nodeid: Option<&'a str>,
-        /// How long it has been running.
-        elapsed: Duration,
-        text: &'a str,
-    },
     /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
     /// print what they like.
     Terminal { ours: bool },

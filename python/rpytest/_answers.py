@@ -26,7 +26,7 @@ class Answers(Protocol):
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
         """The record of a test that ended without a result; ``kept``: reports that it has had (:meth:`rpytest._encode.Encoder.kept`)."""
 
-    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+    def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
         """Exit status and pytest's text at the end of the run."""
 
     def finish(self, status: int) -> None:
@@ -55,7 +55,7 @@ class LocalAnswers:
             self._encoder = Encoder(self.collected.config, self.collected.xml, every_report=True)
         return self.summary.crashed(message, stack, kept, self._encoder)
 
-    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+    def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
         """See :class:`Answers`."""
         cache_only = bool(message.get("cache_only"))
         self.summary.replay(memoryview(bodies), cache_only)

@@ -226,7 +226,7 @@ class Client:
         self._send(message)
         return self._receive()[0]
 
-    def conclude(self, message: Message, bodies: bytes) -> tuple[int, str, list[list[str]]]:
+    def conclude(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str, list[list[str]]]:
         """End the run: exit status, pytest's text, and what was added to the junit file's properties."""
         self._send({**message, "op": "report", "len": len(bodies)}, bodies)
         answer, text = self._receive()
@@ -258,7 +258,7 @@ class Client:
         else:
             raise ValueError(f"the controller says {message!r}, {len(data)} bytes, unasked")
 
-    def _send(self, message: Message, body: bytes | None = None) -> None:
+    def _send(self, message: Message, body: bytes | memoryview | None = None) -> None:
         fds = [] if body is None else [_wire.memfd("rpytest-bodies", body)]
         try:
             _wire.send(self.sock, message, fds)

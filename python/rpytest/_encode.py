@@ -182,7 +182,12 @@ class Encoder:
                 _record.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts),
                 False,
             )
-        entries = [self._entry(*parts) for parts in zip(reports, statuses, failures, strict=True)]
+        # What a passed test has written, perhaps hundreds of megabytes, is shown with another report of the same test, or with none.
+        is_quiet = all(_is_quiet(report, status) for report, status in zip(reports, statuses, strict=True))
+        entries = [
+            self._entry(report, status, is_failure, is_quiet)
+            for report, status, is_failure in zip(reports, statuses, failures, strict=True)
+        ]
         return 0, _record.full_test(entries, recorded, junit, counts), any(failures)
 
     def _is_plain_test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> bool:
@@ -209,7 +214,7 @@ class Encoder:
             markup = ",".join(name for name, on in colours.items() if on)
         return str(category), str(letter), str(word), markup
 
-    def _entry(self, report: pytest.TestReport, status: Status, is_failure: bool) -> Entry:
+    def _entry(self, report: pytest.TestReport, status: Status, is_failure: bool, is_quiet: bool) -> Entry:
         category, letter, word, markup = status
         plain = self.is_plain(report)
         bits = _record.IS_FAILURE if is_failure else 0
@@ -220,7 +225,8 @@ class Encoder:
             reason = skip_reason(report)
         blob = b""
         keeps = self._keep_all or (self._keep_additions and self._has_additions(report))
-        if self._every_report or (not plain and (keeps or not self._only_counts(report, bits))):
+        counts = self._only_counts(report, bits) or (is_quiet and not bits)
+        if self._every_report or (not plain and (keeps or not counts)):
             blob = (_record.dump_plain(report) if plain and self._is_ours else b"") or self._serialized(report)
         return Entry(
             _record.WHEN.get(str(report.when), 3),
@@ -277,6 +283,11 @@ class Encoder:
                 return "X" in shown
             case _:
                 return True
+
+
+def _is_quiet(report: pytest.TestReport, status: Status) -> bool:
+    """Whether the report is an ordinary one of a phase that passed, and shown as that."""
+    return type(report) is pytest.TestReport and not _tells(report) and status[0] in ("", "passed")
 
 
 def _tells(report: pytest.TestReport) -> bool:

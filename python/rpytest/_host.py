@@ -322,7 +322,7 @@ class Host:
         os.close(fd)
 
     def _report(self, message: Message, fd: int) -> None:
-        bodies = _wire.read_all(fd, int(message["len"]))
+        bodies: bytes | memoryview = _wire.map_all(fd, int(message["len"]))
         began = time.monotonic()
         # A run that has passed is not reported: without a report, every test has a result.
         ran_in = {
@@ -336,7 +336,8 @@ class Host:
         records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
         os.close(fd)
         for test, body in records:
-            bodies += BODY_HEAD.pack(test, 0, _record.TEST, *ran_in.get(test, (0, 0)), len(body)) + body
+            head = BODY_HEAD.pack(test, 0, _record.TEST, *ran_in.get(test, (0, 0)), len(body))
+            bodies = b"".join((bodies, head, body))
             if message["status"] == 0 and _record.decode_test(memoryview(body), False).reports:
                 message["status"] = 1
         if self.interruption is not None and message["status"] in (0, 1):

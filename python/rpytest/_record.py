@@ -225,27 +225,26 @@ def _blobs(blobs: Iterable[bytes]) -> bytes:
 class Decoded:
     """A TEST body read back: the reports as (when, start, duration, category, blob) and the warnings' blobs."""
 
-    reports: list[tuple[int, float, float, str, bytes]]
+    reports: list[tuple[int, float, float, str, bytes | memoryview]]
     warnings: list[bytes]
 
 
 def decode_test(body: memoryview, plain: bool) -> Decoded:
     """Read a TEST body (used by the process that writes pytest's summary)."""
+    reports: list[tuple[int, float, float, str, bytes | memoryview]] = []
     if plain:
         start, *durations = _PLAIN.unpack_from(body, 0)
-        reports = []
         for when, duration in enumerate(durations):
             reports.append((when, start, duration, "passed" if when == 1 else "", b""))
             start += duration
         return Decoded(reports, [])
     reader = _Reader(body)
-    reports = []
     for _ in range(reader.number(_U32)):
         when, _outcome, _bits, start, duration = reader.unpack(_HEAD)
         category = str(reader.blob(), "utf-8")
         for _ in range(4):
             reader.blob()
-        reports.append((when, start, duration, category, bytes(reader.blob())))
+        reports.append((when, start, duration, category, reader.blob()))
     warnings = [bytes(reader.blob()) for _ in range(reader.number(_U32))]
     return Decoded(reports, warnings)
 

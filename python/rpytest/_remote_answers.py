@@ -20,7 +20,7 @@ class RemoteAnswers:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    def _ask(self, message: Message, body: bytes | None = None) -> tuple[Message, bytes]:
+    def _ask(self, message: Message, body: bytes | memoryview | None = None) -> tuple[Message, bytes]:
         fds = [] if body is None else [_wire.memfd("rpytest-bodies", body)]
         _wire.send(self.sock, message, fds)
         _wire.close_all(fds)
@@ -40,7 +40,7 @@ class RemoteAnswers:
         """See :class:`rpytest._answers.Answers`."""
         return self._ask({**message, "op": "crashed", "stack": stack, "len": len(kept)}, kept)[1]
 
-    def report(self, message: Message, bodies: bytes) -> tuple[int, str]:
+    def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
         """See :class:`rpytest._answers.Answers`."""
         answer, text = self._ask({**message, "op": "report", "len": len(bodies)}, bodies)
         return int(answer["status"]), text.decode("utf-8", "replace")

@@ -6,6 +6,7 @@ One packet is one message. See ``docs/design/protocol.md``; the Rust twin is ``s
 from __future__ import annotations
 
 import _socket
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,13 @@ def read_all(fd: int, length: int) -> bytes:
         parts.append(part)
         done += len(part)
     return b"".join(parts)
+
+
+def map_all(fd: int, length: int) -> memoryview:
+    """The same, without a copy of it."""
+    if os.fstat(fd).st_size < length:
+        raise ValueError(f"a message of {length} bytes ends early")
+    return memoryview(mmap.mmap(fd, length, mmap.MAP_PRIVATE, mmap.PROT_READ)) if length else memoryview(b"")
 
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:

@@ -181,7 +181,6 @@ impl Reporter for Junit {
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
             | RunEvent::LiveLog { .. }
-            | RunEvent::Stack { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use super::terminal::stack;
 use super::{ReportError, Reporter};
 use crate::event::RunEvent;
 
@@ -12,20 +11,9 @@ pub struct Notices;
 
 impl Reporter for Notices {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
-        // Nobody reads it: then nobody misses it.
-        match *event {
-            RunEvent::Notice(text) => drop(writeln!(io::stderr(), "{text}")),
-            RunEvent::Stack {
-                slot,
-                nodeid,
-                elapsed,
-                text,
-            } => drop(write!(
-                io::stderr(),
-                "{}",
-                stack(slot, nodeid, elapsed, text)
-            )),
-            _ => {}
+        if let RunEvent::Notice(text) = event {
+            // Nobody reads it: then nobody misses it.
+            let _ = writeln!(io::stderr(), "{text}");
         }
         Ok(())
     }

@@ -125,6 +125,28 @@ impl Screen {
         }
     }
 
+    /// Writes lines as they are, on lines of their own, at once and without a copy: they may be hundreds of megabytes.
+    pub(super) fn text(&self, text: &str) -> Result<(), ReportError> {
+        if text.len() < FULL {
+            self.lines(text);
+            return Ok(());
+        }
+        self.fresh_line();
+        self.flush()?;
+        let shared = &mut *self.shared.borrow_mut();
+        let out = &mut shared.out;
+        let done = match (shared.broken, &shared.bar) {
+            (true, _) => Ok(()),
+            (false, Some(bar)) => bar.suspend(|| write_out(out.as_mut(), text.as_bytes())),
+            (false, None) => write_out(out.as_mut(), text.as_bytes()),
+        };
+        shared.broken |= done.is_err();
+        if !text.ends_with('\n') {
+            shared.buffer.push('\n');
+        }
+        done.map_err(ReportError::Output)
+    }
+
     /// Columns used in the current line.
     pub(super) fn column(&self) -> usize {
         self.shared.borrow().column

@@ -55,7 +55,7 @@ impl Summary {
         }
         match &end.summary {
             // pytest begins with the line break that ends its last line of results, which we have written.
-            Some(summary) => self.screen.lines(summary.trim_start_matches('\n')),
+            Some(summary) => self.screen.text(summary.trim_start_matches('\n'))?,
             None => self.own(end),
         }
         for note in &end.notes {
@@ -94,7 +94,6 @@ impl Reporter for Summary {
             RunEvent::Running(_)
             | RunEvent::Crashed { .. }
             | RunEvent::LiveLog { .. }
-            | RunEvent::Stack { .. }
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_) => {}
         }

@@ -1,6 +1,5 @@
 //! Results as they come in: a line per report, or a letter under `-q`.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -228,25 +227,6 @@ impl Terminal {
         Ok(())
     }
 
-    /// To standard error as under pytest, but on a terminal above the status line.
-    fn stack(
-        &self,
-        slot: Slot,
-        nodeid: Option<&str>,
-        elapsed: Duration,
-        text: &str,
-    ) -> Result<(), ReportError> {
-        let text = stack(slot, nodeid, elapsed, text);
-        if self.screen.options().terminal {
-            self.screen.lines(&text);
-            return self.screen.flush();
-        }
-        self.screen.flush()?;
-        // Nobody reads it: then nobody misses it.
-        let _ = io::stderr().write_all(text.as_bytes());
-        Ok(())
-    }
-
     fn notice(&self, text: &str) -> Result<(), ReportError> {
         self.screen.lines(text);
         self.screen.flush()
@@ -281,10 +261,7 @@ impl Reporter for Terminal {
     fn event(&mut self, event: &RunEvent<'_>) -> Result<(), ReportError> {
         if !matches!(
             event,
-            RunEvent::LiveLog { .. }
-                | RunEvent::Running(_)
-                | RunEvent::Stack { .. }
-                | RunEvent::Terminal { .. }
+            RunEvent::LiveLog { .. } | RunEvent::Running(_) | RunEvent::Terminal { .. }
         ) {
             self.logged = None;
         }
@@ -300,12 +277,6 @@ impl Reporter for Terminal {
                 replacement,
             } => self.crashed(slot, cause, test, replacement),
             RunEvent::LiveLog { slot, nodeid, text } => self.live_log(slot, nodeid, text),
-            RunEvent::Stack {
-                slot,
-                nodeid,
-                elapsed,
-                text,
-            } => self.stack(slot, nodeid, elapsed, text),
             RunEvent::Notice(text) => self.notice(text),
             RunEvent::Ended(end) => self.ended(end),
         }
@@ -318,22 +289,6 @@ impl Reporter for Terminal {
     fn due(&self) -> Option<Duration> {
         self.screen.due()
     }
-}
-
-/// A dump of faulthandler's below a line that says whose it is.
-pub(super) fn stack(slot: Slot, nodeid: Option<&str>, elapsed: Duration, text: &str) -> String {
-    let whose = match nodeid {
-        Some(nodeid) => format!(
-            "{nodeid} has been running for {:.1}s",
-            elapsed.as_secs_f64()
-        ),
-        None => "the test that has just ended ran for longer".to_owned(),
-    };
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    format!(
-        "{}{whose} (`faulthandler_timeout`)\n{text}{end}",
-        label(slot)
-    )
 }
 
 fn label(slot: Slot) -> String {

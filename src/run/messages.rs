@@ -1,7 +1,7 @@
 //! What the host says during a run.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -136,16 +136,32 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Passes on what faulthandler has written about the running test.
+    /// Passes on what faulthandler has written about the running test: to standard error as under pytest, but on a terminal above
+    /// the status line.
     fn stack(&mut self, slot: u16, text: &str) {
         let running = self.running();
         let about = running.iter().find(|(at, _, _)| *at == slot);
-        self.tell(&RunEvent::Stack {
-            slot,
-            nodeid: about.map(|(_, nodeid, _)| nodeid.as_str()),
-            elapsed: about.map_or(Duration::ZERO, |(_, _, elapsed)| *elapsed),
-            text,
-        });
+        let whose = match about {
+            Some((_, nodeid, elapsed)) => {
+                format!(
+                    "{nodeid} has been running for {:.1}s",
+                    elapsed.as_secs_f64()
+                )
+            }
+            None => "the test that has just ended ran for longer".to_owned(),
+        };
+        let text = format!(
+            "[worker {slot}] {whose} (`faulthandler_timeout`)\n{}",
+            text.trim_end()
+        );
+        if std::io::stdout().is_terminal() {
+            self.tell(&RunEvent::Notice(&text));
+        } else {
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+            // Nobody reads it: then nobody misses it.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
     }
 
     /// The host has set up what all workers share.

@@ -15,6 +15,9 @@ use crate::ring::{RecordHead, spill};
 /// Records read from one ring before the next one has its turn.
 const TURN: usize = 256;
 
+/// Bytes of a body beyond which its memory is given back.
+const LARGE: usize = 1 << 20;
+
 impl Run<'_> {
     /// Reads all rings until they are empty.
     pub(super) fn drain_all(&mut self) {
@@ -66,6 +69,10 @@ impl Run<'_> {
             }
             self.record(slot, &head, &body);
             count += 1;
+        }
+        // One with much output is not kept for the next one.
+        if body.capacity() > LARGE {
+            body = Vec::new();
         }
         self.body = body;
         if wants_room {

@@ -196,7 +196,7 @@ pub enum HostRequest<'a> {
         stop: Option<&'a str>,
         duration: f64,
         /// Bytes at the beginning that the controller has had as `reports`.
-        streamed: usize,
+        streamed: u64,
         /// Tests that belong to other shards.
         elsewhere: usize,
         /// What plain pytest would have in `session.testsfailed`.

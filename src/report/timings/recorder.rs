@@ -83,7 +83,6 @@ impl Recorder {
             | RunEvent::Terminal { .. }
             | RunEvent::Notice(_)
             | RunEvent::LiveLog { .. }
-            | RunEvent::Stack { .. }
             | RunEvent::Ended(_) => {}
         }
     }
