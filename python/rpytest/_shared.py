@@ -167,7 +167,7 @@ class SharedFixtures:
                 names.append(definition.argname)
         return list(dict.fromkeys(names))
 
-    def suspects(self, bodies: bytes) -> list[str]:
+    def suspects(self, bodies: bytes | memoryview) -> list[str]:
         """What is to be said of failed tests that use what all workers share; before the finalizers take it away."""
         if not self.set_up or self.slots < 2:
             return []
