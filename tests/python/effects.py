@@ -6,6 +6,7 @@ A `Kind` becomes a project of two test modules: the import of ``test_a.py`` has 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -491,3 +492,8 @@ PROCESS = [
 ]  # fmt: skip
 
 KINDS: Sequence[Kind] = [*PATHS, *MODULES, *REGISTRIES, *PROCESS]
+
+
+def tried(kinds: Sequence[Kind], first: int = 0) -> Sequence[Kind]:
+    """The kinds that a run of the tests tries: every third from ``first`` on, and all with `RPYTEST_ALL_EFFECTS=1`."""
+    return kinds if os.environ.get("RPYTEST_ALL_EFFECTS") else kinds[first::3]
