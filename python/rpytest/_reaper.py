@@ -80,6 +80,14 @@ def successor(pid: int) -> str | None:
     return b" ".join(other).decode(errors="replace")
 
 
+def is_this_python(pid: int) -> bool:
+    """Whether a process is the same interpreter, which may run pytest again."""
+    try:
+        return os.path.samefile(f"/proc/{pid}/exe", "/proc/self/exe")
+    except OSError:
+        return False
+
+
 def _command_line(pid: str) -> list[bytes]:
     """Empty for a process that has ended, or is just about to become another program."""
     try:

@@ -13,7 +13,7 @@ from rpytest import _eviction, _wire
 from rpytest._layers import Preloads
 from rpytest._log import log
 from rpytest._outdated import Parts
-from rpytest._reaper import Reaper, successor
+from rpytest._reaper import Reaper, is_this_python, successor
 from rpytest._reaper import cause as reaper_cause
 from rpytest._warm import (
     FileTimes,
@@ -516,7 +516,7 @@ class Sessions:
         """Project code has put another program in the place of the session (`os.execv` in a conftest): the run is this program's."""
         log(f"session {warm.pid} has become `{program}`")
         # The command line passes interrupts on to the same process.
-        self.others[warm.pidfd] = Other(warm.pid, warm.pidfd, pending, warm.reaper)
+        self.others[warm.pidfd] = Other(warm.pid, warm.pidfd, pending, warm.reaper, is_this_python(warm.pid))
         # It stays open.
         warm.pidfd = -1
 
@@ -525,7 +525,10 @@ class Sessions:
         del self.others[other.pidfd]
         status = self._reaper.status(other.pid, other.reaper)
         os.close(other.pidfd)
-        if status is not None and os.WIFEXITED(status):
+        if status == 0 and not other.is_python:
+            text = "another program than Python was put in the place of this run (`os.execv`): no test was seen to run"
+            refuse(other.pending.conn, text, "a test module or conftest did it while it was imported")
+        elif status is not None and os.WIFEXITED(status):
             with contextlib.suppress(_wire.Closed, OSError):
                 _wire.send(other.pending.conn, {"ev": "exit", "status": os.WEXITSTATUS(status), "out": "", "err": ""})
         else:

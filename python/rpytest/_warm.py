@@ -142,6 +142,8 @@ class Other:
     pidfd: int
     pending: Pending
     reaper: socket.socket | None
+    #: It is Python again, and may run pytest: its exit status counts, whatever it is.
+    is_python: bool
 
 
 def session_key(request: Message) -> str:
