@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import os
+import re
 import select
 import signal
 import socket
@@ -78,12 +79,10 @@ _NAMES = ("open", "os", "select", "signal")
 
 
 def _tools() -> dict[str, object]:
-    """What they are now, and what our modules mean by them."""
+    """What they are now, and what this module means by them: who replaces them where they are imported does so here, too."""
     found = {f"{module.__name__}.{name}": getattr(module, name, None) for module, names in _TOOLS for name in names}
-    for name, module in list(sys.modules.items()):
-        if name.startswith("rpytest."):
-            meant = vars(module)
-            found.update((f"{tool} in {name}", meant[tool]) for tool in _NAMES if tool in meant)
+    meant = globals()
+    found.update((f"{tool} in {__name__}", meant[tool]) for tool in _NAMES if tool in meant)
     return found
 
 
@@ -250,16 +249,20 @@ def _describe_socket(fd: int) -> str | None:
     return None
 
 
+#: Lines of `/proc/self/maps`: address, permissions, …
+_SHARED = re.compile(r"^\S+ rw.s .*$", re.M)
+
+
 def _shared_memory() -> set[str]:
     """Mappings that forks share and can write to; ours are those of the run."""
     found = set()
     with contextlib.suppress(OSError), open("/proc/self/maps") as file:
-        for line in file:
+        # There are hundreds of others.
+        for line in _SHARED.findall(file.read()):
             fields = line.split(None, 5)
-            if fields[1].startswith("rw") and fields[1].endswith("s"):
-                path = _name(fields[5].strip()) if len(fields) > 5 else ""
-                if not path.startswith(("/dev/shm/rpytest-", "/memfd:rpytest-", "/dev/shm/sem.")):
-                    found.add(f"{fields[0]} {path}")
+            path = _name(fields[5].strip()) if len(fields) > 5 else ""
+            if not path.startswith(("/dev/shm/rpytest-", "/memfd:rpytest-", "/dev/shm/sem.")):
+                found.add(f"{fields[0]} {path}")
     return found
 
 
