@@ -185,7 +185,11 @@ class Dependencies:
         data = (name for name in opened if not name.endswith(_CODE) and not name.startswith(foreign))
         self._hash(data, _DATA_LIMIT)
         kind = MOST if _shows_all_names(config) else SOME
-        for name in (folders | self.observer.listed.keys()) - self._directories.keys():
+        for name in folders | self.observer.listed.keys():
+            known = self._directories.get(name)
+            if known is not None and (known[1] == ALL or name not in self.observer.searched):
+                # Else somebody has asked for more of it since its state was taken.
+                continue
             # The project itself may have such a name.
             if name in folders or name in roots or not os.path.basename(name).startswith(PREFIX_IGNORED):
                 self._take_directory(name, kind)
