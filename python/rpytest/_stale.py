@@ -193,12 +193,13 @@ class Dependencies:
                 self._files[name] = state
             elif _states.is_folder(state):
                 self._directories[name] = (_states.listing(name), ALL)
-        for name, size in glances.appended.items():
+        # Elsewhere it is a log, of which nobody takes notice.
+        appended = {name: size for name, size in glances.appended.items() if _is_below(name, roots)}
+        for name, size in appended.items():
             state = _states.state(name)
-            # Elsewhere it is a log, of which nobody takes notice.
-            if _is_below(name, roots) and ((state is not None and state[2] != size) or (state is None and size >= 0)):
+            if (-1 if state is None else state[2]) != size:
                 self.effects = self.effects or f"collection has written more into {name}"
-        glances.keep(glances.appended)
+        glances.keep(appended)
         glances.made.clear()
         glances.appended.clear()
 
