@@ -19,7 +19,7 @@ from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
 from rpytest._glances import Glances, acts_for_project, is_for_python, is_of_project
 from rpytest._native import call_soon
-from rpytest._states import ALL, SOME, VIRTUAL, FileState, Listing
+from rpytest._states import ALL, MODULES, SOME, VIRTUAL, FileState, Listing
 
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: How often it is tried to follow a new connection: in the hook each call of a function may be followed by some dozens of attempts.
@@ -55,9 +55,9 @@ class Observer:
     def __init__(self) -> None:
         #: Each file with its state when it was opened first.
         self.opened: dict[str, FileState | None] = {}
-        #: Entries of a directory when it was listed first, and those of these directories that somebody has listed for himself.
+        #: Entries of a directory when it was listed first, or first by somebody to whom more of the names count; and which these are.
         self.listed: dict[str, Listing] = {}
-        self.searched: set[str] = set()
+        self.told: dict[str, int] = {}
         #: Entries of the directories on `sys.path` in the beginning: Python's finders may know them from before.
         self.given: dict[str, Listing] = {}
         #: What was something else when it was looked at again.
@@ -148,17 +148,24 @@ class Observer:
             self.per_run = _perrun.effect(event, args)
 
     def _list(self, name: str, event: str) -> None:
-        before = self.listed.get(name)
-        if before is None:
-            self.listed[name] = _states.listing(name)
-        elif _states.state(name) != before.state:
-            kind = ALL if name in self.searched else SOME
-            if _states.listing(name).names[kind] != before.names[kind]:
+        who = sys._getframe(2)
+        kind = (
+            ALL
+            if is_of_project(who)
+            else MODULES
+            if str(who.f_globals.get("__name__")).startswith("importlib")
+            else SOME
+        )
+        before, known = self.listed.get(name), self.told.get(name, -1)
+        if before is None or kind > known or _states.state(name) != before.state:
+            now = _states.listing(name)
+            same = ALL if known == ALL else MODULES
+            if before is not None and now.names[same] != before.names[same]:
                 self.changed = self.changed or name
-        if is_of_project(sys._getframe(2)):
-            self.searched.add(name)
-            if event == "os.scandir":
-                self.glances.scanned(name, sys._getframe(2))
+            if kind > known:
+                self.listed[name], self.told[name] = now, kind
+        if kind == ALL and event == "os.scandir":
+            self.glances.scanned(name, who)
 
     def _see(self, name: str) -> None:
         """It is about to be read."""
@@ -276,7 +283,7 @@ class Observer:
 
         Its tables become this process's own, as they are: looking at each entry would copy the memory that all forks share.
         """
-        self.opened, self.listed, self.searched = other.opened, other.listed, other.searched
+        self.opened, self.listed, self.told = other.opened, other.listed, other.told
         self.byte_code.inherit(other.byte_code)
         self.glances.inherit(other.glances)
         self.started_ns = other.started_ns

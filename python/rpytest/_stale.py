@@ -21,7 +21,7 @@ from rpytest._cache import CACHE_FILES, reads_cache
 from rpytest._encode import third_party
 from rpytest._observer import Observer
 from rpytest._real import os
-from rpytest._states import ALL, IGNORED_NAMES, MOST, PREFIX_IGNORED, SOME, VIRTUAL, YOUNG, FileState, Listing
+from rpytest._states import ALL, IGNORED_NAMES, MODULES, MOST, PREFIX_IGNORED, SOME, VIRTUAL, YOUNG, FileState, Listing
 from rpytest._steps import ALL_VARIABLES
 from rpytest._warm import startup_files
 
@@ -129,11 +129,15 @@ class Dependencies:
 
     def _take_directory(self, name: str, kind: int) -> None:
         """Depend on what was in a folder when somebody was told first: what came later was not seen."""
-        if name in self.observer.searched:
-            kind = ALL
+        # To whom it was told; for the finders of the import system, that was long ago.
+        known = self.observer.told.get(name, MODULES)
+        kind = max(kind, known)
+        if known == SOME:
+            # pytest makes tests of what it knows by its suffix; hooks of others may want more.
+            known = kind if kind != SOME else MODULES
         told = self.observer.listed.get(name) or self.observer.given.get(name)
         found = told if told is not None and _is(told.state, name) else _states.listing(name)
-        if told is not None and found.names[kind] != told.names[kind] and not self.observer.glances.is_own(name):
+        if told is not None and found.names[known] != told.names[known] and not self.observer.glances.is_own(name):
             self.effects = self.effects or f"the entries of {name} changed during collection"
         self._directories[name] = (found, kind)
 
@@ -211,12 +215,13 @@ class Dependencies:
                 self._files[name] = state
             elif _states.is_folder(state):
                 self._directories[name] = (_states.listing(name), ALL)
-        for name, size in glances.appended.items():
+        # Elsewhere it is a log, of which nobody takes notice.
+        appended = {name: size for name, size in glances.appended.items() if _is_below(name, roots)}
+        for name, size in appended.items():
             state = _states.state(name)
-            # Elsewhere it is a log, of which nobody takes notice.
-            if _is_below(name, roots) and ((state is not None and state[2] != size) or (state is None and size >= 0)):
+            if (-1 if state is None else state[2]) != size:
                 self.effects = self.effects or f"collection has written more into {name}"
-        glances.keep(glances.appended)
+        glances.keep(appended)
         glances.made.clear()
         glances.appended.clear()
 
@@ -225,7 +230,7 @@ class Dependencies:
         folder, base = os.path.split(name)
         if name in self._files:
             return True
-        return folder in self.observer.listed and (folder in self.observer.searched or _states.is_ordinary(base))
+        return folder in self.observer.listed and (self.observer.told[folder] == ALL or _states.is_ordinary(base))
 
     def _looks_for_environments(self) -> Iterator[str]:
         """Files that make a folder that was not looked into a virtual environment, or the other way round."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.machinery
 import stat
 from typing import NamedTuple
 
@@ -38,9 +39,10 @@ VIRTUAL = ("/proc/", "/sys/", "/dev/")
 
 FileState = tuple[int, int, int, int, int]
 
-#: Which names of a folder count: those that mean something to pytest; to a hook that is asked what to collect, all that pytest has not made; to
-#: who has listed it, all.
-SOME, MOST, ALL = range(3)
+#: Which names of a folder count: to Python's import system and to pytest, which makes doctests of texts (`_pytest.doctest.pytest_collect_file`), folders
+#: and what may be a module, a text or an installed distribution; in doubt all but those that come and go; to a hook that is asked what to collect, all that pytest has not made; to who has listed it, all.
+MODULES, SOME, MOST, ALL = range(4)
+_SUFFIXES = (*importlib.machinery.all_suffixes(), ".pth", ".zip", ".egg", ".egg-link", ".egg-info", ".txt", ".rst")
 
 #: In the place of the state of a folder that was changed just now. File systems know the time of the last tick of the kernel's clock only
 #: (`current_time` in the kernel), so what is made in the same tick would leave no trace.
@@ -73,10 +75,10 @@ def digest(name: str) -> bytes:
 
 
 class Listing(NamedTuple):
-    """The state of a folder, and after that what was in it: a hash for each of `SOME`, `MOST` and `ALL`, which is empty if it can't be read."""
+    """The state of a folder, and after that what was in it: a hash for each of `MODULES` to `ALL`, which is empty if it can't be read."""
 
     state: FileState | None
-    names: tuple[bytes, bytes, bytes]
+    names: tuple[bytes, ...]
 
     @property
     def is_folder(self) -> bool:
@@ -87,20 +89,23 @@ class Listing(NamedTuple):
 def listing(name: str) -> Listing:
     """What is in a folder, by name, and which of these are folders."""
     before = state(name)
-    hashes = [hashlib.blake2b(digest_size=16) for _ in range(3)]
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(ALL + 1)]
     try:
         with os.scandir(name) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)
     except (OSError, ValueError):
-        return Listing(before, (b"", b"", b""))
+        return Listing(before, (b"",) * len(hashes))
     for entry, is_folder in found:
         text = f"{entry}\0{is_folder}\n".encode("utf-8", "surrogateescape")
-        for kind in range(_matters_from(entry), 3):
+        first = _matters_from(entry)
+        if first == SOME and (is_folder or entry.endswith(_SUFFIXES)):
+            first = MODULES
+        for kind in range(first, len(hashes)):
             hashes[kind].update(text)
     # Not a clock that a project may have replaced.
     if before is not None and max(before[3], before[4]) >= _now() - _TICK_NS:
         before = YOUNG
-    return Listing(before, (hashes[SOME].digest(), hashes[MOST].digest(), hashes[ALL].digest()))
+    return Listing(before, tuple(found.digest() for found in hashes))
 
 
 def is_ordinary(entry: str) -> bool:

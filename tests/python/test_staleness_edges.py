@@ -315,11 +315,14 @@ VARIABLES = {
 }
 
 
-@pytest.mark.parametrize("where", ["test_a.py", "conftest.py", "helper.py"])
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        *((name, "test_a.py") for name in VARIABLES),
+        *((name, where) for name in ("get", "copy") for where in ("conftest.py", "helper.py")),
+    ],
+)
 def test_noise_that_is_read(shared_project: Project, folder: Path, name: str, where: str) -> None:
-    if where != "test_a.py" and name not in ("get", "copy"):
-        pytest.skip("the way to it makes no difference")
     files = {"conftest.py": "", "helper.py": "", "test_a.py": ""}
     files[where] = f"import os\nVALUE = {VARIABLES[name]}\n"
     files["test_a.py"] += f"from {where[:-3]} import VALUE\n" if where != "test_a.py" else ""
