@@ -439,7 +439,9 @@ class TestSignals:
         assert "torn down" in lines
         # The one that was running did run.
         assert "Interrupted: 1 of 3 tests did not run" in lines
-        assert any(re.fullmatch(r"Interrupted: test_long.py::test_long was running \(\d+\.\ds\)", line) for line in lines)
+        assert any(
+            re.fullmatch(r"Interrupted: test_long.py::test_long was running \(\d+\.\ds\)", line) for line in lines
+        )
         assert any(line.startswith("FAILED test_long.py::test_fails") for line in lines)
         assert any(re.fullmatch("!+ KeyboardInterrupt !+", line) for line in lines)
         assert any("test_long.py:1" in line and line.endswith(": KeyboardInterrupt") for line in lines)
