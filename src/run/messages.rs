@@ -117,6 +117,15 @@ impl Run<'_> {
                     }
                 }
                 if !exit.internal.is_empty() {
+                    // As in pytest's own process: what has a result by then counts, the others did not run.
+                    self.drain_all();
+                    self.note_running();
+                    self.verdict.worker_stop(&Stop {
+                        why: StopReason::InternalError,
+                        status: None,
+                        text: String::new(),
+                        location: String::new(),
+                    });
                     self.internal_error.get_or_insert(exit.internal);
                 }
                 self.exit_status = Some(exit.status);
