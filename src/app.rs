@@ -321,7 +321,10 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
         build: build(),
         argv: invocation.pytest.iter().map(SystemText::from).collect(),
         cwd: SystemText::from(cwd),
+        env_key: environment.key(),
         env: environment,
+        // After the three streams.
+        env_at: 3,
         prog: SystemText::from(&prog),
         cwd_on_path,
         umask: umask(),

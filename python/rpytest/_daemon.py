@@ -18,7 +18,7 @@ from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
 from rpytest._sessions import Sessions
-from rpytest._warm import Pending, has_ended, has_news, memory_kb, refuse, resign
+from rpytest._warm import Environment, Pending, has_ended, has_news, memory_kb, refuse, resign
 from rpytest._wire import Message
 
 #: Inherited descriptors are looked for up to this number.
@@ -98,7 +98,7 @@ class Daemon:
     def _request(self, conn: socket.socket) -> None:
         self.unused = 0
         try:
-            message, fds = _wire.receive(conn)
+            message, fds = _wire.receive(conn, is_daemon=True)
         except (_wire.Closed, ValueError, OSError):
             conn.close()
             return
@@ -151,6 +151,7 @@ class Daemon:
         if self.listener is not None:
             self.listener.close()
         self.sessions.leave(but)
+        Environment.leave(None if but is None else but.environment)
         for conn in self.waiting.values():
             conn.close()
 
@@ -216,7 +217,7 @@ def _preload(conn: socket.socket) -> None:
             text += "hint: install rpytest into the environment whose Python runs the tests\n"
         with contextlib.suppress(_wire.Closed):
             # The run's request carries descriptors: take it, so that the answer is not lost with an unread socket.
-            _, fds = _wire.receive(conn)
+            _, fds = _wire.receive(conn, is_daemon=True)
             _wire.close_all(fds)
             _wire.send(conn, {"ev": "exit", "status": 4, "out": "", "err": text})
         sys.exit(4)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from rpytest import _process, _wire
+from rpytest import _wire
 from rpytest._steps import LEFT_OUT
-from rpytest._warm import base_key, memory_kb
+from rpytest._warm import Environment, base_key, memory_kb
 from rpytest._wire import Message
 
 #: More preloads than this, and the least recently used one goes.
@@ -39,6 +39,8 @@ class Process:
     learned: Message
     failed: dict[str, str]
     attempts: int
+    #: `None`: it is configured, and has it.
+    environment: Environment | None = None
     since: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
     is_ready: bool = False
@@ -78,9 +80,8 @@ class Process:
 
 def surroundings_key(request: Message) -> str:
     """What packages may look at while they are imported: directory, environment and the like, but no arguments."""
-    environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
     rest = [request.get(name) for name in ("umask", "cpus", "cwd_on_path", "prog")]
-    return json.dumps([request["cwd"], environment, rest])
+    return json.dumps([request["cwd"], request["env_key"], rest])
 
 
 class Preloads:
@@ -96,7 +97,7 @@ class Preloads:
         #: Wait statuses of sessions that were forked from a preload.
         self._ended: dict[int, int] = {}
 
-    def learn(self, request: Message, message: Message) -> None:
+    def learn(self, request: Message, environment: Environment, message: Message) -> None:
         """A session has imported packages that no preload holds: make one that does."""
         if not request["preload"]:
             return
@@ -117,19 +118,30 @@ class Preloads:
         self._make(
             key,
             request,
+            environment,
             {"modules": modules, "tried": sorted(tried - modules.keys()), "root": message["root"]},
             failed,
             0,
         )
 
-    def _make(self, key: str, request: Message, learned: Message, failed: dict[str, str], attempts: int) -> None:
+    def _make(
+        self,
+        key: str,
+        request: Message,
+        environment: Environment,
+        learned: Message,
+        failed: dict[str, str],
+        attempts: int,
+    ) -> None:
         ours, theirs = _wire.pair()
+        # The fork lets go of all environments.
+        fd = os.dup(environment.fd)
 
         def main() -> None:
             ours.close()
             from rpytest._preload import preload_main
 
-            preload_main(theirs, request, learned, failed)
+            preload_main(theirs, {**request, "env": _wire.read_environment(fd)}, learned, failed)
 
         try:
             pid = self._fork(main)
@@ -139,7 +151,8 @@ class Preloads:
             return
         finally:
             theirs.close()
-        process = Process(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts)
+            os.close(fd)
+        process = Process(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment)
         self.processes[ours.fileno()] = process
 
     def add_configured(self, request: Message, message: Message, fd: int) -> None:
@@ -192,7 +205,7 @@ class Preloads:
                 failed = message["failed"]
                 self._drop(process)
                 if process.attempts < _ATTEMPTS:
-                    self._make(process.key, process.request, process.learned, failed, process.attempts + 1)
+                    self._make_again(process, failed, process.attempts + 1)
                 else:
                     self._log(f"no preload: {failed}")
             case "ended":
@@ -277,7 +290,11 @@ class Preloads:
                 **dict.fromkeys(others, f"would come after `{first}`, {LEFT_OUT}"),
                 first: reason,
             }
-            self._make(key, process.request, process.learned, failed, 0)
+            self._make_again(process, failed, 0)
+
+    def _make_again(self, process: Process, failed: dict[str, str], attempts: int) -> None:
+        if process.environment is not None:
+            self._make(process.key, process.request, process.environment, process.learned, failed, attempts)
 
     @staticmethod
     def _run_key(request: Message) -> str:

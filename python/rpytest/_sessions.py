@@ -16,6 +16,7 @@ from rpytest._outdated import Parts
 from rpytest._reaper import Reaper, is_this_python, successor
 from rpytest._reaper import cause as reaper_cause
 from rpytest._warm import (
+    Environment,
     FileTimes,
     Line,
     Other,
@@ -122,7 +123,8 @@ class Sessions:
 
     def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
         """Give a new run to a session, or to workers without one."""
-        self._run(Pending(request, conn, fds))
+        environment = Environment(fds.pop(request.pop("env_at")))
+        self._run(Pending(request, conn, fds, environment))
 
     def _run(self, pending: Pending) -> None:
         key = session_key(pending.request)
@@ -162,7 +164,7 @@ class Sessions:
         self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
         # A broken trunk is noticed as the end of the line, and the run goes to a fresh session.
         with contextlib.suppress(_wire.Closed), theirs:
-            _wire.send(warm.control, pending.request, [pending.conn.fileno(), *pending.fds, theirs.fileno()])
+            pending.pass_on(warm.control, pending.request, theirs.fileno())
 
     def _pass_on(self, warm: Warm) -> None:
         """Give a session its next run, once it has taken the one before."""
@@ -171,7 +173,7 @@ class Sessions:
         run = warm.sent = warm.pending[0]
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(_wire.Closed):
-            _wire.send(warm.control, run.request, [run.conn.fileno(), *run.fds])
+            run.pass_on(warm.control, run.request)
 
     def _trunk(self, pending: Pending) -> Warm | None:
         """A trunk that may serve the run: the one with most tests, or else the one that was used last.
@@ -205,14 +207,15 @@ class Sessions:
         if forked is not None:
             pid, pidfd, reaper = forked
             with contextlib.suppress(_wire.Closed):
-                _wire.send(ours, request, [pending.conn.fileno(), *pending.fds])
+                pending.pass_on(ours, request)
         else:
 
             def main() -> None:
                 from rpytest._session import session_main
 
                 ours.close()
-                session_main(theirs, pending.conn, request, pending.fds, self.is_kept, controller=pending.controller)
+                run, is_kept = pending.complete(request), self.is_kept
+                session_main(theirs, pending.conn, run, pending.fds, is_kept, controller=pending.controller)
 
             pid = self._fork(main, pending)
             pidfd = os.pidfd_open(pid)
@@ -237,7 +240,8 @@ class Sessions:
         def main() -> None:
             from rpytest._bare import bare_main
 
-            bare_main(pending.conn, pending.request, pending.fds, known, pending.controller)
+            request = pending.complete(pending.request)
+            bare_main(pending.conn, request, pending.fds, known, pending.controller)
 
         self._fork(main, pending)
         pending.close()
@@ -394,7 +398,7 @@ class Sessions:
                 self._restart(warm, message.get("learns", False))
             case "learned":
                 if self.is_kept and warm.first is not None:
-                    self.preloads.learn(warm.first.request, message)
+                    self.preloads.learn(warm.first.request, warm.first.environment, message)
             case "unsuited":
                 log(f"the configured process can't serve `{' '.join(warm.args)}`: {message['reason']}")
                 pending, warm.pending = warm.pending, []

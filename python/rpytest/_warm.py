@@ -10,10 +10,12 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from rpytest import _process, _wire
+from rpytest import _wire
 from rpytest._log import log
 from rpytest._wire import Message
 
@@ -24,6 +26,39 @@ FileTimes = dict[str, list[int] | None]
 _CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
+class Environment:
+    """The variables of a run, in a file in memory that the daemon does not read.
+
+    The daemon's memory is in each session of each project: what it had read, a password of another project's run, would be, too.
+    """
+
+    _all: ClassVar[weakref.WeakSet[Environment]] = weakref.WeakSet()
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._all.add(self)
+
+    @classmethod
+    def leave(cls, but: Environment | None) -> None:
+        """In a fork of the daemon: let go of all others."""
+        for each in list(cls._all):
+            if each is not but:
+                each.close()
+
+    def load(self) -> Message:
+        """In a fork for a run of this environment."""
+        fd, self.fd = self.fd, -1
+        return _wire.read_environment(fd)
+
+    def close(self) -> None:
+        """Nobody needs it here."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = close
+
+
 @dataclass
 class Pending:
     """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
@@ -31,6 +66,7 @@ class Pending:
     request: Message
     conn: socket.socket
     fds: list[int]
+    environment: Environment
     #: Trunks that have declined it.
     declined: set[int] = field(default_factory=set)
     #: Configured processes, by descriptor, that can't fork a session for it.
@@ -49,6 +85,15 @@ class Pending:
         self._let_controller_go()
         if controller is not None:
             self.controller = controller, fds
+
+    def pass_on(self, sock: socket.socket, request: Message, *more: int) -> None:
+        """Send the run, as ``request``, to a process that may serve it, with ``more`` descriptors; raises `Closed`."""
+        fds = [self.conn.fileno(), *self.fds, self.environment.fd]
+        _wire.send(sock, {**request, "env_at": len(fds) - 1}, [*fds, *more])
+
+    def complete(self, request: Message) -> Message:
+        """In a fork of the daemon that serves it: ``request`` with the environment."""
+        return {**request, "env": self.environment.load()}
 
     def close(self) -> None:
         """Let go of the connection, of the run's streams and of its controller."""
@@ -153,12 +198,11 @@ def session_key(request: Message) -> str:
 
 def base_key(request: Message) -> str:
     """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
-    environment = sorted(item for item in request["env"].items() if item[0] not in _process.NOISE)
     names = ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog", "preload")
     rest = [request.get(name) for name in names]
     is_terminal = bool((request.get("tty") or {}).get("stdout"))
     # Not just joined: a line break in an argument or a variable must not look like two of them.
-    return json.dumps([request["cwd"], environment, rest, is_terminal])
+    return json.dumps([request["cwd"], request["env_key"], rest, is_terminal])
 
 
 def memory_kb(pid: int) -> int:

@@ -95,8 +95,25 @@ def adopt(fd: int) -> socket.socket:
     return _Socket(fileno=fd)
 
 
-def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
+def bring_environment(message: Message, fds: list[int]) -> None:
+    """Put the environment into a run's request, which was beside it until now; its descriptor is taken from ``fds`` and closed."""
+    at = message.pop("env_at", None)
+    if at is not None:
+        message["env"] = read_environment(fds.pop(at))
+
+
+def read_environment(fd: int) -> Message:
+    """The variables in a memfd, which is closed."""
+    try:
+        return _parse(read_all(fd, os.fstat(fd).st_size))
+    finally:
+        os.close(fd)
+
+
+def receive(sock: socket.socket, flags: int = 0, is_daemon: bool = False) -> tuple[Message, list[int]]:
     """Receive one message and its descriptors (close-on-exec).
+
+    A run's request has its environment, but not in the daemon (``is_daemon``): its memory is in every process of every project.
 
     Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no message.
     """
@@ -124,6 +141,8 @@ def receive(sock: socket.socket, flags: int = 0) -> tuple[Message, list[int]]:
                 raise ValueError("a message in a memfd was announced, none came")
             message = _parse(read_all(received[-1], length))
             os.close(received.pop())
+        if not is_daemon:
+            bring_environment(message, received)
     except BaseException:
         close_all(received)
         raise

@@ -11,7 +11,7 @@ use super::shard;
 use crate::daemon::Link;
 use crate::daemon::exchange_error;
 use crate::daemon::message::{Collected, HostEvent, HostRequest, RunRequest};
-use crate::daemon::wire::{Packet, WireError, read_announced};
+use crate::daemon::wire::{Packet, WireError, memfd_with, read_announced};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::inventory::Inventory;
@@ -40,6 +40,8 @@ pub(super) enum Answer {
 
 /// After this much silence a daemon is asked whether it is there at all. A session that is busy with another run may take long.
 const SILENCE: Duration = Duration::from_secs(3);
+/// After this long a run that nobody has begun with is a wait for somebody else, and no slow start.
+const QUEUED: Duration = Duration::from_secs(30);
 /// How long an interrupt waits for the process that collects to introduce itself, which it does before it runs any code of the
 /// project: pytest deals with the interrupt then. Who waits for another command's session has no such process.
 const INTRODUCTION: Duration = Duration::from_secs(1);
@@ -77,7 +79,16 @@ pub(super) fn collect(
     turn: Option<&mut Turn>,
 ) -> Result<Answer> {
     let streams = (io::stdin(), io::stdout(), io::stderr());
-    let fds = [streams.0.as_fd(), streams.1.as_fd(), streams.2.as_fd()];
+    let environment = serde_json::to_vec(&request.env)
+        .map_err(io::Error::from)
+        .and_then(|json| memfd_with("rpytest-environment", &[&json]))
+        .map_err(|error| Error::os("make a file in memory", error))?;
+    let fds = [
+        streams.0.as_fd(),
+        streams.1.as_fd(),
+        streams.2.as_fd(),
+        environment.as_fd(),
+    ];
     match link.connection.send(request, &fds) {
         Ok(()) => {}
         // It ends, or was killed, as it is asked: what it said before is still to be read.
@@ -300,7 +311,7 @@ impl Waiting<'_> {
                 "warning: the process that collects the tests is stopped (process {pid})\n\
                  hint: `kill -CONT {pid}` lets it go on; Ctrl-C ends the run\n"
             )
-        } else if self.answered || self.spoke {
+        } else if self.began.elapsed() > QUEUED {
             "note: waiting for the project's session: another command may be using it (`rpytest --daemon-status`)\n"
                 .to_owned()
         } else {

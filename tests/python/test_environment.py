@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,51 @@ def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(project: 
     for given in (project.env.get(name), value):
         assert flags("rpytest", given) == flags("pytest", given)
     assert len(sockets(project)) == 2
+
+
+@pytest.mark.parametrize("packages", ["", "import sqlite3, xml.dom.minidom"], ids=["plain", "preloaded"])
+def test_no_variable_of_another_project_is_in_memory(project: Project, tmp_path: Path, packages: str) -> None:
+    """A run may look at all of its memory, and at what it has open: what another project's run had in its environment was never there."""
+    other, mine = tmp_path / "other", tmp_path / "mine"
+    # The two halves of the secret never stand side by side in what looks for it.
+    middle = len(_SECRET) // 2
+    look = f"""
+        import os, re
+        {packages}
+
+        def test_1():
+            first, second = {_SECRET[:middle].encode()!r}, {_SECRET[middle:].encode()!r}
+            found = []
+            with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+                for line in list(maps):
+                    begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+                    if "rw" not in line.split()[1] or end - begin > 1 << 30:
+                        continue
+                    try:
+                        memory.seek(begin)
+                        data = memory.read(end - begin)
+                    except (OSError, ValueError, OverflowError):
+                        continue
+                    found += [line for at in re.finditer(first, data) if data[at.end():].startswith(second)]
+                    del data
+            assert not found
+            for fd in os.listdir("/proc/self/fd"):
+                try:
+                    target = os.readlink(f"/proc/self/fd/{{fd}}")
+                except OSError:
+                    continue
+                assert "rpytest-environment" not in target
+            if "TOKEN" in os.environ:
+                # Its own: the search finds what is there.
+                assert 0
+    """
+    project.fill(other, {"test_o.py": f"{packages}\ndef test_1(): pass\n", "test_p.py": "def test_2(): pass\n"})
+    project.fill(mine, {"test_m.py": look})
+    for args in ((), (), ("test_p.py",), ("-q",)):
+        result = project.rpytest(*args, junit=False, cwd=other, env={"TOKEN": _SECRET})
+        assert result.status == 0, result
+    for _ in range(2):
+        result = project.rpytest(junit=False, cwd=mine)
+        assert result.status == 0, result
+    result = project.rpytest(junit=False, cwd=mine, env={"TOKEN": _SECRET})
+    assert "assert not found" in result.stdout.replace("[", ""), result

@@ -58,7 +58,14 @@ pub struct RunRequest {
     pub build: &'static str,
     pub argv: Vec<SystemText>,
     pub cwd: SystemText,
+    /// It travels beside the message, as a file in memory: the daemon, from whose memory all runs of all projects are forked,
+    /// passes it on unread.
+    #[serde(skip)]
     pub env: Environment,
+    /// [`Environment::key`].
+    pub env_key: String,
+    /// Which of the descriptors is that file, counted from 0.
+    pub env_at: usize,
     pub prog: SystemText,
     pub cwd_on_path: bool,
     pub umask: u32,

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 /// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone surrogates in the JSON,
 /// which is what Python's `surrogateescape` turns back into these bytes.
@@ -50,6 +51,22 @@ impl Serialize for SystemText {
     }
 }
 
+/// Variables that differ between two shells and change nothing that a test run reads; `_process.NOISE` has the same ones.
+const NOISE: [&str; 12] = [
+    "SHLVL",
+    "_",
+    "OLDPWD",
+    "WINDOWID",
+    "TERM_SESSION_ID",
+    "SHELL_SESSION_ID",
+    "TMUX_PANE",
+    "STY",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "LINES",
+];
+
 /// Environment variables as a JSON object.
 #[derive(Clone, Debug)]
 pub struct Environment(pub BTreeMap<SystemText, SystemText>);
@@ -82,6 +99,28 @@ impl Environment {
         Self(std::env::vars_os().map(text).collect())
     }
 
+    /// Equal for two environments in which a session is the same: a hash of all variables but those of [`NOISE`].
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, value) in &self.0 {
+            if NOISE.iter().any(|noise| name.0 == *noise) {
+                continue;
+            }
+            for text in [name, value] {
+                let bytes = text.0.as_bytes();
+                // With its length: neighbouring texts must not run into each other.
+                hash.update((bytes.len() as u64).to_le_bytes());
+                hash.update(bytes);
+            }
+        }
+        let mut key = String::new();
+        for byte in hash.finalize() {
+            let _ = write!(key, "{byte:02x}");
+        }
+        key
+    }
+
     /// Takes a variable out; `None` when there is none.
     pub fn remove(&mut self, name: &str) -> Option<OsString> {
         self.0.remove(&SystemText::from(name)).map(|value| value.0)
@@ -93,6 +132,37 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+
+    #[test]
+    fn noise_is_the_same_in_python() {
+        let python = include_str!("../../../python/rpytest/_process.py");
+        let (_, rest) = python.split_once("NOISE = frozenset(").unwrap();
+        let (names, _) = rest.split_once(')').unwrap();
+        let mut theirs: Vec<_> = names.split('"').skip(1).step_by(2).collect();
+        let mut ours = NOISE.to_vec();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(theirs, ours);
+    }
+
+    #[test]
+    fn a_key_is_that_of_all_variables_but_noise() {
+        let key = |pairs: &[(&str, &str)]| {
+            let texts =
+                |&(name, value): &(&str, &str)| (SystemText::from(name), SystemText::from(value));
+            Environment(pairs.iter().map(texts).collect()).key()
+        };
+        let base = key(&[("A", "1"), ("B", "2")]);
+        assert_eq!(base, key(&[("A", "1"), ("B", "2"), ("SHLVL", "3")]));
+        for other in [
+            &[("A", "1"), ("B", "3")][..],
+            &[("A", "1")],
+            &[("A", "1B"), ("", "2")],
+            &[("A", "1"), ("B", "2"), ("C", "")],
+        ] {
+            assert_ne!(base, key(other));
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_utf8_become_lone_surrogates() {
