@@ -116,9 +116,7 @@ proptest! {
             for stay in stays {
                 let module = suite.modules[stay[0] as usize];
                 prop_assert!(left.insert(module));
-                // Other workers run the rest of a divided module meanwhile: it has no order.
-                let count = suite.modules.iter().filter(|&&other| other == module).count();
-                prop_assert!(stay.is_sorted() || stay.len() < count);
+                prop_assert!(stay.is_sorted());
             }
         }
     }
@@ -139,7 +137,9 @@ proptest! {
                 .collect();
             let weight = cost(&mut entries.iter().map(|entry| u64::from(entry.cost_us)));
             let units: HashSet<u32> = entries.iter().map(|entry| entry.unit).collect();
-            if weight <= total / (workers as u64 * 4) {
+            // What is open to all gets smaller towards the end.
+            let is_open = entries.iter().any(|entry| entry.open);
+            if !is_open && weight <= total / (workers as u64 * 4) {
                 prop_assert_eq!(units.len(), 1);
             }
         }
@@ -164,9 +164,12 @@ proptest! {
         let suite = costs.iter().fold(Suite::default(), |suite, &cost| suite.module(&[Some(cost)]));
         let plan = suite.plan(workers);
         let machines = plan.workers() as f64;
-        let average = costs.iter().sum::<u64>() as f64 / machines;
-        let longest = *costs.iter().max().unwrap() as f64;
-        let makespan = plan.makespan().as_secs_f64() * 1000.0;
+        // By what decides: light tests all count the same.
+        let costs: Vec<f64> = plan.entries().iter().map(|entry| f64::from(entry.cost_us)).collect();
+        let average = costs.iter().sum::<f64>() / machines;
+        let longest = costs.iter().copied().fold(0.0, f64::max);
+        let load = |&(start, len): &(u32, u32)| costs[start as usize..(start + len) as usize].iter().sum::<f64>();
+        let makespan = plan.parts().iter().map(load).fold(0.0, f64::max);
         prop_assert!(makespan <= average + (1.0 - 1.0 / machines) * longest + 1e-6);
     }
 }
@@ -203,7 +206,7 @@ fn longest_first_to_the_worker_with_the_least_work() {
         .into_iter()
         .fold(Suite::default(), |suite, cost| suite.module(&[Some(cost)]));
     let plan = suite.plan(2);
-    assert_eq!(parts(&plan), [vec![3, 0, 2], vec![1, 4]]);
+    assert_eq!(parts(&plan), [vec![0, 2, 3], vec![1, 4]]);
     assert_eq!(plan.makespan(), Duration::from_millis(14));
 }
 
@@ -217,7 +220,7 @@ fn new_tests_are_dealt_round_robin_and_the_known_ones_even_it_out() {
         .module(&[Some(20)])
         .module(&[None]);
     // The new ones count as average, 20 ms: loads 40 and 20 before 30 → w1, 20 → w0, 10 → w1.
-    assert_eq!(parts(&suite.plan(2)), [vec![1, 5, 4], vec![3, 0, 2]]);
+    assert_eq!(parts(&suite.plan(2)), [vec![1, 4, 5], vec![0, 2, 3]]);
 }
 
 #[test]

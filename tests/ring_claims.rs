@@ -5,7 +5,7 @@ mod ring;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ring::{even, plan, segment, worker};
+use ring::{all_in, even, nimble, plan, segment, worker};
 use rpytest::ring::{Segment, Sharing, WorkerEnd};
 
 /// Claims until there is nothing left.
@@ -31,7 +31,7 @@ proptest! {
         let segment = segment(&table, 256);
         let slots = parts.len();
         let mut workers: Vec<(u16, WorkerEnd)> =
-            (0..slots).map(|slot| (0, worker(&segment, slot as u16))).collect();
+            (0..slots).map(|slot| (0, nimble(&segment, slot as u16, 0))).collect();
         let mut runs = vec![0; table.entries.len()];
         let mut events = slots as u32;
         for (who, action) in schedule {
@@ -50,15 +50,21 @@ proptest! {
                     segment.assign_event(slot as u16, *incarnation, events);
                     events += 1;
                     *worker = WorkerEnd::attach(segment.clone(), slot as u16, *incarnation, -1, -1).unwrap();
+                    worker.set_fork_cost(0);
                 }
                 Some(test) => runs[test as usize] += 1,
+                None if worker.is_succeeded() => {
+                    *incarnation += 1;
+                    *worker = nimble(&segment, slot as u16, *incarnation);
+                }
                 None => prop_assert_eq!(segment.unclaimed(), 0, "`None` means that nothing is left"),
             }
         }
         let left = runs.iter().filter(|count| **count == 0).count();
-        prop_assert_eq!(segment.unclaimed() as usize, left);
-        for (_, worker) in &mut workers {
-            for test in all(worker) {
+        // What is claimed for a worker that has not begun is left as well.
+        prop_assert!(segment.unclaimed() as usize <= left && left <= segment.unclaimed() as usize + slots);
+        for (slot, (incarnation, worker)) in (0..).zip(&mut workers) {
+            for test in all_in(&segment, slot, incarnation, worker) {
                 runs[test as usize] += 1;
             }
         }
@@ -84,7 +90,7 @@ proptest! {
         segment.reserve_firsts();
         let slots = parts.len();
         let mut workers: Vec<(u16, WorkerEnd)> =
-            (0..slots).map(|slot| (0, worker(&segment, slot as u16))).collect();
+            (0..slots).map(|slot| (0, nimble(&segment, slot as u16, 0))).collect();
         let mut runs = vec![0; table.entries.len()];
         let mut events = slots as u32;
         for (who, action) in schedule {
@@ -100,27 +106,31 @@ proptest! {
                 if action == 1 {
                     worker.claim();
                 }
-                for test in 0..runs.len() as u32 {
-                    if runs[test as usize] == 0 && segment.claim_of(test) == Some((slot as u16, *incarnation)) {
-                        segment.release(test, slot as u16, *incarnation);
+                for whose in [*incarnation, *incarnation + 1] {
+                    for test in 0..runs.len() as u32 {
+                        if runs[test as usize] == 0 && segment.claim_of(test) == Some((slot as u16, whose)) {
+                            segment.release(test, slot as u16, whose);
+                        }
                     }
+                    segment.release_units(slot as u16, whose);
                 }
-                segment.release_units(slot as u16, *incarnation);
                 *incarnation += 1;
                 segment.assign_event(slot as u16, *incarnation, events);
                 events += 1;
                 *worker = WorkerEnd::attach(segment.clone(), slot as u16, *incarnation, -1, -1).unwrap();
+                worker.set_fork_cost(0);
             }
         }
-        for (_, worker) in &mut workers {
-            for test in all(worker) {
-                runs[test as usize] += 1;
-            }
-        }
-        // Units that are kept stay with the living worker that holds them.
-        for (_, worker) in &mut workers {
-            for test in all(worker) {
-                runs[test as usize] += 1;
+        // Units that are kept stay with the living worker that holds them. In a queue what lies behind is for fresh workers.
+        for turn in 0..3 {
+            for (slot, (incarnation, worker)) in (0..).zip(&mut workers) {
+                if turn == 2 && queue {
+                    *incarnation += 1;
+                    *worker = nimble(&segment, slot, *incarnation);
+                }
+                for test in all_in(&segment, slot, incarnation, worker) {
+                    runs[test as usize] += 1;
+                }
             }
         }
         prop_assert!(runs.iter().all(|count| *count == 1), "{:?}", runs);
@@ -132,8 +142,9 @@ proptest! {
         let segment = segment(&table, 256);
         let threads: Vec<_> = (0..parts.len() as u16)
             .map(|slot| {
-                let mut worker = worker(&segment, slot);
-                std::thread::spawn(move || all(&mut worker))
+                let mut worker = nimble(&segment, slot, 0);
+                let segment = segment.clone();
+                std::thread::spawn(move || all_in(&segment, slot, &mut 0, &mut worker))
             })
             .collect();
         let mut claimed: Vec<u32> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
@@ -150,19 +161,24 @@ fn a_worker_runs_its_own_part_in_order_then_helps_the_one_with_most_to_do() {
         vec![vec![10; 2], vec![10; 2], vec![10; 2]], // 6 7, 8 9, 10 11
     ]);
     let segment = segment(&table, 256);
-    let mut helper = worker(&segment, 0);
+    let mut helper = nimble(&segment, 0, 0);
     let mut busy = worker(&segment, 2);
     assert_eq!(busy.claim(), Some(6));
     assert!(!segment.slot_state(0).stealing);
-    let order: Vec<u32> = (0..4).map_while(|_| helper.claim()).collect();
-    // Its own; then the last whole unit of the heaviest part, front to back; then what is last there now.
-    assert_eq!(order, [0, 10, 11, 8]);
+    let order: Vec<u32> = (0..3).map_while(|_| helper.claim()).collect();
+    // Its own; then the back of the heaviest part, upwards.
+    assert_eq!(order, [0, 10, 11]);
     assert!(segment.slot_state(0).stealing);
+    // The rest lies behind it: a fresh worker takes the back of what is left of that part.
+    assert_eq!(helper.claim(), None);
+    assert!(helper.is_succeeded());
+    helper = nimble(&segment, 0, 1);
+    assert_eq!(helper.claim(), Some(8));
     // The owner finds the unit begun, but nobody waits for it: claims decide.
     assert_eq!(busy.claim(), Some(7));
     assert_eq!(busy.claim(), Some(9));
-    // Now only part 1 is left, its last unit first.
-    assert_eq!(all(&mut helper), [4, 5, 1, 2, 3]);
+    // Now only part 1 is left, its back first.
+    assert_eq!(all_in(&segment, 0, &mut 1, &mut helper), [4, 5, 2, 3, 1]);
 }
 
 #[test]
@@ -183,11 +199,11 @@ fn a_quick_worker_leaves_the_others_their_first_tests() {
             .find(|(_, claim)| *claim == (1, 0))
             .expect("a test is reserved for worker 1");
         assert!(segment.release(reserved, 1, 0));
-        assert_eq!(all(&mut workers[0]), [reserved]);
         first.extend(all(&mut workers[2]));
+        // It lies behind both, or is taken by the one behind which it does not lie.
         assert!(segment.hand_out(0));
-        first.extend(all(&mut workers[2]));
-        first.push(reserved);
+        let mut fresh = nimble(&segment, 1, 1);
+        first.extend(all_in(&segment, 1, &mut 1, &mut fresh));
         first.sort_unstable();
         assert_eq!(first, [0, 1, 2, 3, 4, 5]);
     }
@@ -207,8 +223,12 @@ fn one_big_unit_is_halved() {
         (6..9).map(|_| helper.claim().unwrap()).collect::<Vec<_>>(),
         [6, 7, 8]
     );
-    // Then 2, 3, 4: the larger half of three.
-    assert_eq!(helper.claim(), Some(3));
+    // Then 2, 3, 4: the larger half of three, which lies behind.
+    helper.set_fork_cost(0);
+    assert_eq!(helper.claim(), None);
+    assert_eq!(segment.reserved_test(0, 1), Some(3));
+    let mut next = nimble(&segment, 0, 1);
+    assert_eq!((next.claim(), next.claim()), (Some(3), Some(4)));
 }
 
 #[test]
@@ -216,16 +236,17 @@ fn a_plan_of_unknown_costs_and_many_tests_is_shared() {
     // More than the window that is weighed claim by claim.
     let table = plan(&[vec![vec![0]], vec![vec![0]; 1500], vec![vec![0]; 3000]]);
     let segment = segment(&table, 256);
-    let mut helper = worker(&segment, 0);
+    let mut helper = nimble(&segment, 0, 0);
     assert_eq!(helper.claim(), Some(0));
-    assert_eq!(
-        helper.claim(),
-        Some(4500),
-        "from the back of the longest part"
+    let first = helper.claim().unwrap();
+    assert!(
+        (1501..=4500).contains(&first),
+        "{first}: from the back of the longest part"
     );
-    let mut rest = all(&mut helper);
+    let mut rest = all_in(&segment, 0, &mut 0, &mut helper);
+    rest.push(first);
     rest.sort_unstable();
-    assert_eq!(rest, (1..4500).collect::<Vec<_>>());
+    assert_eq!(rest, (1..4501).collect::<Vec<_>>());
     assert_eq!(segment.unclaimed(), 0);
 }
 
@@ -246,12 +267,12 @@ fn a_claim_given_back_is_found_by_a_worker_that_has_looked_everywhere() {
     let segment: Arc<Segment> = segment(&even(2, 4), 256);
     let mut dead = worker(&segment, 0);
     assert_eq!(dead.claim(), Some(0));
-    let mut other = worker(&segment, 1);
-    assert_eq!(all(&mut other).len(), 3);
+    let (mut other, mut incarnation) = (nimble(&segment, 1, 0), 0);
+    assert_eq!(all_in(&segment, 1, &mut incarnation, &mut other).len(), 3);
     assert!(segment.release(0, 0, 0));
     assert_eq!(segment.unclaimed(), 1);
-    assert_eq!(other.claim(), Some(0));
-    assert_eq!(segment.claim_of(0), Some((1, 0)));
+    assert_eq!(all_in(&segment, 1, &mut incarnation, &mut other), [0]);
+    assert_eq!(segment.claim_of(0), Some((1, incarnation)));
     assert_eq!(segment.claim_of(segment.spec().tests), None);
 }
 

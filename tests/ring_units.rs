@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use ring::{plan, segment, worker};
+use ring::{all_in, nimble, plan, segment, worker};
 use rpytest::ring::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
 
 /// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its tests.
@@ -56,7 +56,9 @@ impl Crew {
         let segment = segment(table, 256);
         let slots = table.parts.len() as u16;
         Self {
-            workers: (0..slots).map(|slot| (0, worker(&segment, slot))).collect(),
+            workers: (0..slots)
+                .map(|slot| (0, nimble(&segment, slot, 0)))
+                .collect(),
             segment,
             ahead: vec![None; usize::from(slots)],
             ran: HashMap::new(),
@@ -74,6 +76,14 @@ impl Crew {
             assert!(self.ran.insert(test, who).is_none(), "{test} ran twice");
         }
         self.ahead[slot] = worker.claim();
+        if worker.is_succeeded() {
+            // Its session ends, and what it holds is given back.
+            self.dead.insert(who);
+            self.segment.release_units(who.0, who.1);
+            *incarnation += 1;
+            *worker = nimble(&self.segment, who.0, *incarnation);
+            return true;
+        }
         if let Some(test) = self.ahead[slot] {
             let entry = self.entry(test);
             if entry.keep {
@@ -106,11 +116,21 @@ impl Crew {
             Some(test) => assert!(self.segment.release(test, who.0, who.1)),
             None => {}
         }
+        // What was claimed for it before it began.
+        let begun = |test: u32| self.ran.contains_key(&test);
+        if let Some(test) = self
+            .segment
+            .reserved_test(who.0, who.1)
+            .filter(|&test| !begun(test))
+        {
+            assert!(self.segment.release(test, who.0, who.1));
+        }
         self.segment.release_units(who.0, who.1);
         *incarnation += 1;
         self.segment.assign_event(who.0, *incarnation, self.events);
         self.events += 1;
         *worker = WorkerEnd::attach(self.segment.clone(), who.0, *incarnation, -1, -1).unwrap();
+        worker.set_fork_cost(0);
     }
 
     /// Everybody works until nobody finds anything.
@@ -154,8 +174,9 @@ proptest! {
         let segment = segment(&table, 256);
         let threads: Vec<_> = (0..table.parts.len() as u16)
             .map(|slot| {
-                let mut worker = worker(&segment, slot);
-                std::thread::spawn(move || all(&mut worker))
+                let mut worker = nimble(&segment, slot, 0);
+                let segment = segment.clone();
+                std::thread::spawn(move || all_in(&segment, slot, &mut 0, &mut worker))
             })
             .collect();
         let claimed: Vec<Vec<u32>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -271,8 +292,8 @@ fn withheld_tests_are_nobodys_until_they_are_handed_out() {
     assert_eq!(segment.claim_of(1), None);
     assert_eq!(segment.unclaimed(), 2);
     let (mut one, mut two) = (worker(&segment, 0), worker(&segment, 1));
-    assert_eq!(all(&mut two), [2, 0]);
-    assert_eq!(one.claim(), None);
+    assert_eq!(all(&mut two), [2]);
+    assert_eq!(all(&mut one), [0]);
     assert!(segment.hand_out(1));
     assert!(!segment.hand_out(1) && !segment.hand_out(0));
     assert_eq!(all(&mut one), [1]);

@@ -87,6 +87,8 @@ impl Worker {
     /// For a worker without a test: takes one as soon as there is one that is worth it; −1 when none is left that could be.
     fn linger(&self, py: Python<'_>) -> PyResult<i64> {
         let mut end = exclusive(&self.end)?;
+        // Its last test is torn down and recorded: nobody waits for it any more.
+        end.idle();
         loop {
             if let Some(test) = end.claim() {
                 return Ok(test.into());
@@ -97,6 +99,12 @@ impl Worker {
             py.detach(|| std::thread::sleep(ASK_AGAIN));
             py.check_signals()?;
         }
+    }
+
+    /// A fresh worker in the place of this one would take so many microseconds to get as far as this one is.
+    fn set_fork_cost(&self, us: u64) -> PyResult<()> {
+        exclusive(&self.end)?.set_fork_cost(us);
+        Ok(())
     }
 
     /// The test is in flight from now on, in setup.

@@ -25,7 +25,10 @@ class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
     _birth: Birth
 
     def getbasetemp(self) -> Path:
-        """The worker's own directory, `popen-gwN`, in the run's base directory."""
+        """The worker's own directory, `popen-gwN`, in the run's base directory.
+
+        Who follows it in its place has another one: what the tests before have left is there for people to look at, and names are free.
+        """
         if self._basetemp is None and self._given_basetemp is None:
             from pathlib import Path
 
@@ -33,7 +36,9 @@ class _WorkerTemp(TempPathFactory):  # type: ignore[misc]
             answer, _ = _wire.receive(self._birth.host)
             if "error" in answer:
                 raise OSError(answer["error"])
-            self._given_basetemp = Path(answer["path"]) / f"popen-{self._birth.name}"
+            birth = self._birth
+            follower = f"-{birth.incarnation}" if birth.incarnation else ""
+            self._given_basetemp = Path(answer["path"]) / f"popen-{birth.name}{follower}"
         return super().getbasetemp()
 
 

@@ -84,6 +84,9 @@ class Worker:
     def claim(self) -> int:
         """Takes a test; -1 when there is nothing left that is worth taking over, or the run was stopped."""
 
+    def set_fork_cost(self, us: int) -> None:
+        """A fresh worker in the place of this one would take so many microseconds to get as far as this one is."""
+
     def linger(self) -> int:
         """For a worker without a test: takes one as soon as one is worth taking over; -1 when none is left. -1 is final."""
 

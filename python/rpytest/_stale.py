@@ -191,7 +191,7 @@ class Dependencies:
         kind = MOST if _shows_all_names(config) else SOME
         for name in folders | self.observer.listed.keys():
             known = self._directories.get(name)
-            if known is not None and (known[1] == ALL or name not in self.observer.searched):
+            if known is not None and self.observer.told.get(name, -1) <= known[1]:
                 # Else somebody has asked for more of it since its state was taken.
                 continue
             # The project itself may have such a name.

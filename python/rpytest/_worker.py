@@ -17,7 +17,7 @@ from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
 from rpytest._fork import LastWords
 from rpytest._longrepr import interrupt_location
 from rpytest._news import Herald
-from rpytest._real import contextlib, os, signal, socket
+from rpytest._real import contextlib, os, signal, socket, time
 
 if TYPE_CHECKING:
     import warnings
@@ -31,6 +31,9 @@ __builtins__ = _real.BUILTINS
 
 _UNKNOWN = -2
 _NOTHING = -1
+
+#: Seconds that a fresh worker takes at least: the end of one session and the beginning of another.
+_LEAST_FORK = 0.005
 
 
 class Birth:
@@ -53,6 +56,8 @@ class Birth:
         #: What the controller has put into this worker's input, and whether it wants every report.
         self.input: dict[str, Any] = {}
         self.every_report = False
+        #: When it was forked: `time.monotonic`.
+        self.forked = time.monotonic()
         #: See :class:`rpytest._control.Client`.
         self.is_live = False
         self.wants_ids = False
@@ -89,7 +94,11 @@ class Worker:
         self.warnings: list[bytes] = []
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
+        #: Names of the session fixtures that this worker does not make.
+        self.shared = frozenset(definition.argname for definition in birth.shared)
         self.clock: SetupClock | SessionClock | None = None
+        #: Seconds that a fresh worker in the place of this one would take to get as far: session fixtures included.
+        self.fork_cost = 0.0
         #: What this process had before its first test.
         self.possessions: Possessions | None = None
 
@@ -132,6 +141,8 @@ class Worker:
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
         self.possessions = Possessions()
+        # The end of this session takes about as long as its beginning did.
+        self._add_fork_cost(max(_LEAST_FORK, 2 * (time.monotonic() - self.birth.forked)))
         try:
             current = native.claim()
             if current == _NOTHING:
@@ -222,12 +233,24 @@ class Worker:
         if self.clock is not None:
             setups = self.clock.take()
             if setups:
+                own = [
+                    duration
+                    for name, scope, _, _, duration, _ in setups
+                    if scope == "session" and name not in self.shared
+                ]
+                # Their finalizers take some time as well.
+                self._add_fork_cost(1.5 * sum(own))
                 flags |= _record.SETUPS
                 body += _record.setups(setups)
         self.native.push(_record.TEST, flags, self.index, body, urgent)
         if self.last_words.dirty:
             self.last_words.forget()
         self.index = _NOTHING
+
+    def _add_fork_cost(self, seconds: float) -> None:
+        if seconds > 0:
+            self.fork_cost += seconds
+            self.native.set_fork_cost(int(self.fork_cost * 1e6))
 
     def _leave_if_foreign(self, status: int = 1) -> None:
         """End a child that a test has forked and that came back from it: it must not be a second worker."""

@@ -106,7 +106,7 @@ fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
         );
         print(io::stderr().lock(), &text);
     }
-    Ok(Plan::fixed(tests, resolved.parts))
+    Ok(Plan::processes(tests, resolved.parts))
 }
 
 /// How tests are given to workers, for `-v`.
@@ -135,7 +135,7 @@ pub(super) fn segment(plan: &Plan, tests: u32, slots: u16, max_restarts: u32) ->
         slots,
         tests,
         ring_bytes: RING_BYTES,
-        incarnations: Pool::incarnations_for(slots, max_restarts),
+        incarnations: Pool::events_for(slots, max_restarts),
     };
     Segment::sweep();
     let segment =
@@ -175,7 +175,7 @@ pub(super) fn forecast(plan: &Plan, estimates: &Estimates) -> Forecast {
 /// Writes down which worker ran what.
 pub(super) fn record(
     file: &Path,
-    sequences: &[Vec<u32>],
+    sequences: &[Vec<Vec<u32>>],
     plan: &Plan,
     inventory: &Inventory,
 ) -> Result<()> {
@@ -185,16 +185,19 @@ pub(super) fn record(
             .any(|serial| serial.tests.contains(test))
     };
     let (mut workers, mut serial) = (Vec::new(), Vec::new());
-    for tests in sequences {
-        let (alone, others): (Vec<u32>, Vec<u32>) = tests.iter().partition(|&test| is_serial(test));
-        let names = |tests: Vec<u32>| -> Vec<String> {
-            tests
-                .into_iter()
-                .map(|test| inventory.id(test).to_owned())
-                .collect()
-        };
-        workers.push(names(others));
-        serial.extend(names(alone));
+    let names = |tests: Vec<u32>| -> Vec<String> {
+        let names = tests.into_iter().map(|test| inventory.id(test).to_owned());
+        names.collect()
+    };
+    for processes in sequences {
+        let mut worker = Vec::with_capacity(processes.len());
+        for tests in processes {
+            let (alone, others): (Vec<u32>, Vec<u32>) =
+                tests.iter().partition(|&test| is_serial(test));
+            worker.push(names(others));
+            serial.extend(names(alone));
+        }
+        workers.push(worker);
     }
     Record::new(workers, serial)
         .write(file)

@@ -27,6 +27,8 @@ impl From<&plan::PlanEntry> for PlanEntry {
             enter_us,
             paid_us,
             keep,
+            rank,
+            open,
         } = entry;
         Self {
             test,
@@ -36,6 +38,8 @@ impl From<&plan::PlanEntry> for PlanEntry {
             enter_us,
             paid_us,
             keep,
+            rank,
+            open,
         }
     }
 }

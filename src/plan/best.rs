@@ -4,9 +4,6 @@
 //! Several ways are planned and the best one is taken. Each asks for a time at which all are to be done, and cuts what would
 //! take longer; LPT does the rest.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-
 use super::Tests;
 use super::counts;
 use super::divide;
@@ -28,7 +25,7 @@ const PIECES: [u64; 3] = [1, 2, 4];
 const SET_UPS_COUNT: u64 = 4;
 
 /// Groups the tests and gives them to `workers`; `add` adds units that are not to be split. Returns the units, and each
-/// worker's of them in the order of running.
+/// worker's of them.
 pub fn assign(
     tests: &Tests,
     costs: &Costs,
@@ -70,12 +67,7 @@ pub fn assign(
         }
     }
     let (units, best) = choice.best;
-    let mut parts = best.parts;
-    let counts = counts(units.iter());
-    for part in &mut parts {
-        keep_modules_together(part, &units, &counts);
-    }
-    (units, parts)
+    (units, best.parts)
 }
 
 /// The best of what was offered.
@@ -134,45 +126,4 @@ fn close(best: &Assignment, least: u64) -> bool {
 /// What set-ups add to a plan's price, µs.
 pub fn set_ups_count(entering: u64, workers: usize) -> u64 {
     entering / (workers as u64 * SET_UPS_COUNT)
-}
-
-/// Moves a part's units of one module next to each other, to where the first of them stood: a module's fixtures are set up once
-/// per stay in the module, not once per unit.
-///
-/// Where they are the whole module they get into collection order, as without any plan. Else, what comes before the first
-/// of them runs elsewhere at the same time, and the longest stay first: the light ones are for those who come to help.
-fn keep_modules_together(part: &mut [usize], units: &[Unit], counts: &HashMap<u32, usize>) {
-    let mut places: HashMap<u32, usize> = HashMap::with_capacity(part.len());
-    for (place, &index) in part.iter().enumerate() {
-        places.entry(units[index].module).or_insert(place);
-    }
-    let here = self::counts(part.iter().map(|&index| &units[index]));
-    // What needs no set-up comes last: if set-ups take longer, others can take it over.
-    let expensive = part.iter().map(|&index| &units[index]);
-    let expensive: HashSet<u32> = expensive
-        .filter(|unit| unit.enter > 0)
-        .map(|unit| unit.module)
-        .collect();
-    // Stable: LPT's order among units of a divided module.
-    part.sort_by_key(|&index| {
-        let unit = &units[index];
-        let is_divided = here[&unit.module] < counts[&unit.module];
-        let first = if is_divided { 0 } else { unit.first };
-        let longest = if is_divided { unit.cost } else { 0 };
-        (
-            !expensive.contains(&unit.module),
-            places[&unit.module],
-            first,
-            Reverse(longest),
-        )
-    });
-}
-
-/// How many of the units are of which module.
-fn counts<'a>(units: impl Iterator<Item = &'a Unit>) -> HashMap<u32, usize> {
-    let mut counts = HashMap::new();
-    for unit in units {
-        *counts.entry(unit.module).or_default() += 1;
-    }
-    counts
 }

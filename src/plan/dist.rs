@@ -79,6 +79,20 @@ impl Sorted {
         self.free.iter().chain(grouped).copied().collect()
     }
 
+    /// Per test, of `count`, its place in the order in which tests are run: that of collection, each group where its first test is.
+    fn ranks(&self, count: usize) -> Vec<u32> {
+        let mut ranks = vec![0; count];
+        let pieces = self.pieces();
+        let order = pieces
+            .iter()
+            .flat_map(|(_, tests)| tests)
+            .chain(&self.serial);
+        for (rank, &test) in (0..).zip(order) {
+            ranks[test as usize] = rank;
+        }
+        ranks
+    }
+
     /// Groups and single tests in the order of their first tests.
     fn pieces(&self) -> Vec<(bool, Vec<TestIndex>)> {
         let single = self.free.iter().map(|&test| (false, vec![test]));
@@ -120,6 +134,12 @@ impl Plan {
         };
         let costs = tests.costs();
         plan.add_serial(0, &sorted.serial, &costs);
+        if plan.sharing != Sharing::Own {
+            let ranks = sorted.ranks(tests.len());
+            for entry in &mut plan.entries {
+                entry.rank = ranks[entry.test as usize];
+            }
+        }
         plan
     }
 
@@ -139,6 +159,13 @@ impl Plan {
     /// Each worker's tests as they are given, and then those of it that run alone.
     #[must_use]
     pub fn fixed(tests: &Tests, parts: Vec<(Vec<TestIndex>, Vec<TestIndex>)>) -> Plan {
+        let one = |(part, serial)| (vec![part], serial);
+        Plan::processes(tests, parts.into_iter().map(one).collect())
+    }
+
+    /// Each worker's tests as they are given, those of several processes one after the other, and then those of it that run alone.
+    #[must_use]
+    pub fn processes(tests: &Tests, parts: Vec<(Vec<Vec<TestIndex>>, Vec<TestIndex>)>) -> Plan {
         let costs = tests.costs();
         let mut plan = Plan {
             sharing: Sharing::Own,
@@ -146,14 +173,28 @@ impl Plan {
         };
         // Nothing to wait for with one worker.
         let alone = parts.len() > 1;
-        for (slot, (part, serial)) in (0..).zip(parts) {
-            let start = plan.entries.len() as u32;
-            for &test in part.iter().chain(&serial) {
-                plan.entries.push(entry(test, plan.entries.len(), &costs));
+        for (slot, (processes, serial)) in (0..).zip(parts) {
+            let start = plan.entries.len();
+            for process in processes.iter().chain(std::iter::once(&serial)) {
+                // The sequence is an instruction; where ranks begin anew, so does another process.
+                let follows = !alone && std::ptr::eq(process, &serial);
+                let first = if follows {
+                    plan.entries.len() - start
+                } else {
+                    0
+                };
+                for (rank, &test) in (first as u32..).zip(process) {
+                    plan.entries.push(PlanEntry {
+                        rank,
+                        ..entry(test, plan.entries.len(), &costs)
+                    });
+                }
             }
-            plan.parts.push((start, plan.entries.len() as u32 - start));
-            let all = part.iter().chain(&serial);
-            plan.loads.push(all.map(|&test| costs[test as usize]).sum());
+            let part = start..plan.entries.len();
+            plan.parts.push((start as u32, part.len() as u32));
+            let part = plan.entries[part].iter();
+            plan.loads
+                .push(part.map(|entry| costs[entry.test as usize]).sum());
             if alone && !serial.is_empty() {
                 plan.serial.push(Serial {
                     slot,
@@ -236,6 +277,8 @@ fn entry(test: TestIndex, unit: usize, costs: &[u64]) -> PlanEntry {
         enter_us: 0,
         paid_us: 0,
         keep: false,
+        rank: test,
+        open: false,
     }
 }
 
@@ -244,20 +287,21 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
     let order = sorted.order();
     let columns = Columns::new(tests, &order);
     let tests = columns.tests();
-    let costs = Costs::new(&tests, tests.costs());
+    let (costs, grain) = Costs::of(&tests, workers);
     let free = sorted.free.len();
     let columns_free = columns.first(free);
     let tests_free = columns_free.tests();
     let mut costs_free = costs.clone();
     for list in [
         &mut costs_free.own,
+        &mut costs_free.real,
         &mut costs_free.enter,
         &mut costs_free.module,
     ] {
         list.truncate(free);
     }
     let wanted = workers.saturating_sub(sorted.groups.len());
-    let split = Split::fine(costs.own.iter().sum(), workers, wanted);
+    let split = Split::fine(costs.own.iter().sum(), workers, wanted).open(&costs_free, grain);
     let add = |units: &mut Vec<Unit>| {
         let mut first = free;
         let modules = units.iter().map(|unit| unit.module + 1).max().unwrap_or(0);
@@ -271,6 +315,7 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
                 known: true,
                 enter: 0,
                 keep: true,
+                open: false,
             });
             first += group.len();
         }

@@ -29,10 +29,10 @@ impl Assignment {
 
 /// Gives `units` to `workers` (at least 1).
 ///
-/// - Units without any history are dealt round-robin in collection order. They come first, in the deal and in running: who
-///   knows how long they take, and when one takes long there is most time left to make up for it.
+/// - Units without any history are dealt round-robin in collection order.
 /// - Then the others, longest first, each to the worker with the least work so far; one who has entered the unit's module
 ///   already comes first if that is done no later.
+/// - Last, those that are open to all, in the order in which they are taken.
 /// - Among equals the first in collection order, and the worker with the lowest number.
 #[must_use]
 pub fn assign(units: &[Unit], workers: usize) -> Assignment {
@@ -55,11 +55,22 @@ pub fn complete(units: &[Unit], workers: usize, given: &[usize]) -> Assignment {
         deal.give(index, &units[index], worker);
     }
     let (mut known, unknown): (Vec<usize>, Vec<usize>) =
-        (0..open).partition(|&index| units[index].known);
+        (0..open).partition(|&index| units[index].known || units[index].open);
     for (turn, index) in unknown.into_iter().enumerate() {
         deal.give(index, &units[index], turn % workers);
     }
-    known.sort_unstable_by_key(|&index| (Reverse(units[index].cost), index));
+    known.sort_unstable_by_key(|&index| {
+        let unit = &units[index];
+        (
+            unit.open,
+            if unit.open {
+                Reverse(0)
+            } else {
+                Reverse(unit.cost)
+            },
+            index,
+        )
+    });
     let loads = deal.done.loads.iter().copied().enumerate();
     let mut least: BinaryHeap<_> = loads
         .map(|(worker, load)| Reverse((load, worker)))

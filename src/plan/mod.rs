@@ -83,6 +83,17 @@ impl<'a> Tests<'a> {
         self.modules[one as usize] == self.modules[other as usize]
     }
 
+    /// What the tests take that are known, without their set-ups, µs.
+    fn calls_us(&self) -> impl Iterator<Item = u64> + Clone {
+        let known = self.durations.iter().enumerate();
+        known.filter_map(|(test, duration)| {
+            let setup = self.setups.get(test).copied().flatten();
+            Some(micros(
+                duration.as_ref()?.saturating_sub(setup.unwrap_or_default()),
+            ))
+        })
+    }
+
     /// Microseconds per test, at least 1; a test without history is taken for an average one.
     fn costs(&self) -> Vec<u64> {
         let known: Vec<u64> = self
@@ -99,6 +110,95 @@ impl<'a> Tests<'a> {
             .iter()
             .map(|duration| duration.map_or(assumed, micros))
             .collect()
+    }
+}
+
+/// How finely durations decide.
+///
+/// What takes little time takes another time in each run: if that decided what is longest, each run had another plan. So light tests all
+/// count the same, and of what others take only the first digits count. How light that is depends on nothing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grain {
+    /// Tests that take less are light, µs.
+    light: u64,
+    /// There are so many tests for each worker that light ones make up for each other: whoever has time takes them, in the order of
+    /// collection.
+    is_fine: bool,
+}
+
+impl Grain {
+    /// Tests for each worker from which on there are many.
+    const MANY: usize = 16;
+    /// Tests for each worker from which on it does not matter in which order tests are run that take about the same.
+    const SOME: usize = 5;
+    /// Light in any case are tests of less than this for each test that a worker has, µs, as far as [`Self::LIGHT_US`].
+    const LIGHT_EACH_US: usize = 400;
+    const LIGHT_US: usize = 20_000;
+    /// Most that a light test counts, µs.
+    const COUNTS_US: u64 = 5_000;
+
+    fn new(tests: &Tests, workers: usize) -> Grain {
+        let each = tests.len() / workers.max(1);
+        let is_fine = each >= Self::MANY;
+        let calls = tests.calls_us();
+        let longest = calls.clone().max().unwrap_or(0);
+        // What is light beside the longest; a power of two, that the same is light when the longest takes somewhat longer.
+        let beside = if longest == 0 {
+            0
+        } else {
+            (1 << longest.ilog2()) / if is_fine { 8 } else { 64 }
+        };
+        let shortest = calls.min().unwrap_or(0);
+        if each >= Self::SOME && longest <= 4 * shortest {
+            // Estimates are wrong by a factor of two at times: they don't tell these apart.
+            return Grain {
+                light: longest + 1,
+                is_fine: true,
+            };
+        }
+        let of_each = if is_fine {
+            Self::LIGHT_EACH_US
+        } else {
+            Self::LIGHT_EACH_US / 4
+        };
+        let light = (each * of_each).clamp(1000, Self::LIGHT_US) as u64;
+        Grain {
+            light: light.max(beside),
+            // In a first run all are the same, however few.
+            is_fine: is_fine || longest == 0,
+        }
+    }
+
+    /// Each test counts, if it takes some time at all.
+    fn fine(self) -> Grain {
+        Grain {
+            light: 1000,
+            is_fine: false,
+        }
+    }
+
+    /// A cost as it decides, µs.
+    fn round(self, us: u64) -> u64 {
+        if us < self.light {
+            return (self.light / 4).min(Self::COUNTS_US);
+        }
+        self.digits(us)
+    }
+
+    /// The first digits of a cost, µs.
+    fn digits(self, us: u64) -> u64 {
+        let digits = if self.is_fine { 2 } else { 3 };
+        let unit = 10_u64.pow((us.max(1).ilog10() + 1).saturating_sub(digits));
+        ((us + unit / 2) / unit * unit).max(1)
+    }
+
+    /// What entering a module costs as it decides, µs: nothing if it is about as much as a light test takes.
+    fn enter(self, us: u64) -> u64 {
+        if us < (self.light / 4).min(Self::COUNTS_US).max(1000) {
+            0
+        } else {
+            self.digits(us)
+        }
     }
 }
 
@@ -135,6 +235,11 @@ pub struct PlanEntry {
     pub paid_us: u32,
     /// The unit must not be divided.
     pub keep: bool,
+    /// Its place in the order in which tests are run, that of the collection: a process runs nothing that does not come after all that
+    /// it has run.
+    pub rank: u32,
+    /// Whoever has time takes it, in the order of ranks; the part that has it is a forecast.
+    pub open: bool,
 }
 
 /// How workers share a plan.
@@ -150,13 +255,25 @@ pub enum Sharing {
 }
 
 /// Who runs what, in which order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     entries: Vec<PlanEntry>,
     parts: Vec<(u32, u32)>,
     loads: Vec<u64>,
     sharing: Sharing,
     serial: Vec<Serial>,
+}
+
+impl Eq for Plan {}
+
+impl PartialEq for Plan {
+    /// How long it takes is a forecast, which decides nothing.
+    fn eq(&self, other: &Plan) -> bool {
+        self.entries == other.entries
+            && self.parts == other.parts
+            && self.sharing == other.sharing
+            && self.serial == other.serial
+    }
 }
 
 /// Tests that run when nothing else runs, in one worker, in their order.
@@ -178,19 +295,21 @@ impl Plan {
         if tests.is_empty() {
             return Plan::default();
         }
-        let costs = Costs::new(tests, tests.costs());
-        let total = (0..tests.len()).map(|test| costs.own[test]).sum();
+        let (costs, grain) = Costs::of(tests, workers);
+        let total = costs.own.iter().sum();
         let split = Split::fine(total, workers, workers);
-        if workers == 1 {
+        let (units, parts) = if workers == 1 {
             let units = units::group(tests, &costs, &split);
             let everything = vec![(0..units.len()).collect()];
-            return Plan::lay_out(&everything, &units, &costs, tests, None);
-        }
-        let (units, parts) = best::assign(tests, &costs, split, workers, |_| {});
+            (units, everything)
+        } else {
+            let split = split.open(&costs, grain);
+            best::assign(tests, &costs, split, workers, |_| {})
+        };
         Plan::lay_out(&parts, &units, &costs, tests, None)
     }
 
-    /// Lays out `parts` of `units`. `order` says which test is at which place of `tests`, if that is not its number.
+    /// Lays out `parts` of `units`, each in the order of collection. `order` says which test is at which place of `tests`, if that is not its number.
     fn lay_out(
         parts: &[Vec<usize>],
         units: &[Unit],
@@ -207,7 +326,10 @@ impl Plan {
             let start = plan.entries.len();
             let mut load = 0;
             let mut previous: Option<TestIndex> = None;
-            for &index in part {
+            let test_at = |place: TestIndex| order.map_or(place, |order| order[place as usize]);
+            let mut part = part.clone();
+            part.sort_unstable_by_key(|&index| test_at(units[index].first));
+            for &index in &part {
                 let unit = &units[index];
                 for place in unit.tests() {
                     let enter = costs.enter[place as usize];
@@ -220,9 +342,12 @@ impl Plan {
                         _ => enter,
                     };
                     let cost = costs.own[place as usize] + paid;
-                    load += cost;
+                    load += costs.real[place as usize] + paid;
+                    let test = test_at(place);
                     plan.entries.push(PlanEntry {
-                        test: order.map_or(place, |order| order[place as usize]),
+                        test,
+                        rank: test,
+                        open: unit.open,
                         cost_us: clamp(cost),
                         unit: index as u32,
                         module: unit.module,

@@ -1,44 +1,53 @@
 //! Some tests before others, without another distribution.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Plan, PlanEntry, Sharing};
 use crate::event::TestIndex;
 
 impl Plan {
-    /// Lets each worker begin with the modules, and in these with the units, that have a test of the least `rank`; what has the same
-    /// rank stays in its order. Estimates of what entering a module costs are not made anew.
+    /// Lets the modules, and in these the units, come first that have a test of the least `rank`; what has the same rank stays in its
+    /// order. That is the order of the run then, which each process keeps to. Estimates of what entering a module costs are not made
+    /// anew.
     ///
     /// Nothing changes where the order is an instruction: in queues and fixed parts, and for what runs alone.
     pub fn prefer(&mut self, rank: impl Fn(TestIndex) -> u8) {
         if self.sharing != Sharing::Steal {
             return;
         }
-        let alone: Vec<TestIndex> = self
-            .serial
+        let serial = self.serial.iter().flat_map(|serial| &serial.tests);
+        let alone: HashSet<TestIndex> = serial.copied().collect();
+        // Per module, and per unit: the least rank, and where it is in the order so far.
+        let mut modules: HashMap<u32, (u8, u32)> = HashMap::new();
+        let mut units: HashMap<u32, (u8, u32)> = HashMap::new();
+        let free = self
+            .entries
             .iter()
-            .flat_map(|serial| serial.tests.iter().copied())
-            .collect();
-        for &(start, len) in &self.parts {
-            let part = &mut self.entries[start as usize..][..len as usize];
-            // What runs alone is at the end, and stays there.
-            let free = part
-                .iter()
-                .position(|entry| alone.contains(&entry.test))
-                .unwrap_or(part.len());
-            let part = &mut part[..free];
-            let first = |entries: &[PlanEntry]| entries.iter().map(|entry| rank(entry.test)).min();
-            // A module that is left and entered again would set up its fixtures twice.
-            let mut modules: Vec<&[PlanEntry]> = part
-                .chunk_by(|one, next| one.module == next.module)
-                .collect();
-            modules.sort_by_key(|module| first(module));
-            let mut sorted = Vec::with_capacity(free);
-            for module in modules {
-                let mut units: Vec<&[PlanEntry]> =
-                    module.chunk_by(|one, next| one.unit == next.unit).collect();
-                units.sort_by_key(|unit| first(unit));
-                sorted.extend(units.into_iter().flatten().copied());
+            .filter(|entry| !alone.contains(&entry.test));
+        for entry in free {
+            let found = (rank(entry.test), entry.rank);
+            for (group, number) in [(&mut modules, entry.module), (&mut units, entry.unit)] {
+                let (least, first) = group.entry(number).or_insert(found);
+                (*least, *first) = (found.0.min(*least), found.1.min(*first));
             }
-            part.copy_from_slice(&sorted);
+        }
+        let key = |entry: &PlanEntry| {
+            // A module that is left and entered again would set up its fixtures twice. What runs alone is at the end, and stays there.
+            let module = modules
+                .get(&entry.module)
+                .filter(|_| !alone.contains(&entry.test));
+            (module.is_none(), module, units.get(&entry.unit), entry.rank)
+        };
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_by_cached_key(|&index| {
+            let (last, module, unit, rank) = key(&self.entries[index]);
+            (last, module.copied(), unit.copied(), rank)
+        });
+        for (rank, index) in (0..).zip(order) {
+            self.entries[index].rank = rank;
+        }
+        for &(start, len) in &self.parts {
+            self.entries[start as usize..(start + len) as usize].sort_by_key(|entry| entry.rank);
         }
     }
 }

@@ -5,16 +5,18 @@
 
 use std::ops::Range;
 
-use super::{Tests, micros};
+use super::{Grain, Tests, micros};
 
-/// Set-ups below this are not worth a thought, µs: more is lost by waking a worker at the wrong moment.
-const NEGLIGIBLE_US: u64 = 1000;
+/// Less than this part of a worker's fair share is not dear.
+const NOT_DEAR: u64 = 50;
 
 /// Costs of tests without, and of entering their modules and classes, microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
-    /// Per test, at least 1: without what belongs to its module.
+    /// Per test, at least 1: without what belongs to its module, as finely as it decides.
     pub own: Vec<u64>,
+    /// The same as it was measured.
+    pub real: Vec<u64>,
     /// Per test: what a worker pays to begin with it when it was not in the module before.
     pub enter: Vec<u64>,
     /// The part of it that is the module's.
@@ -23,41 +25,73 @@ pub struct Costs {
 
 impl Costs {
     /// `totals` are the estimates of whole tests.
-    pub fn new(tests: &Tests, totals: Vec<u64>) -> Costs {
+    pub fn new(tests: &Tests, totals: Vec<u64>, grain: Grain) -> Costs {
         let mut costs = Costs {
             enter: vec![0; totals.len()],
             module: vec![0; totals.len()],
-            own: totals,
+            own: Vec::new(),
+            real: totals,
         };
-        if tests.setups.is_empty() {
-            return costs;
+        if !tests.setups.is_empty() {
+            costs.enter(tests, grain);
         }
+        costs.own = costs.real.iter().map(|&us| grain.round(us)).collect();
+        costs
+    }
+
+    /// As finely as it is good for so many workers.
+    ///
+    /// Where set-ups are dear each test counts: their sums say how many workers are to enter a module. Set-ups that would not be dear if
+    /// every worker made all of them are nothing but a part of the tests that make them.
+    pub fn of(tests: &Tests, workers: usize) -> (Costs, Grain) {
+        let grain = Grain::new(tests, workers);
+        let costs = Costs::new(tests, tests.costs(), grain);
+        let modules = runs(tests.modules, 0..tests.len());
+        let dearest = modules.map(|module| costs.enter[module].iter().copied().max().unwrap_or(0));
+        let dear: u64 = dearest.sum();
+        if dear == 0 {
+            return (costs, grain);
+        }
+        let share = costs.real.iter().sum::<u64>() / workers.max(1) as u64;
+        if dear < share / NOT_DEAR {
+            let tests = Tests {
+                setups: &[],
+                ..*tests
+            };
+            return (Costs::new(&tests, tests.costs(), grain), grain);
+        }
+        let grain = grain.fine();
+        (Costs::new(tests, tests.costs(), grain), grain)
+    }
+
+    /// Finds out what entering modules and classes costs.
+    fn enter(&mut self, tests: &Tests, grain: Grain) {
         let setups: Vec<Option<u64>> = tests
             .setups
             .iter()
             .map(|setup| setup.map(|setup| if setup.is_zero() { 0 } else { micros(setup) }))
             .collect();
         for module in runs(tests.modules, 0..tests.len()) {
-            let whole = costs.take_out(&setups, &module);
-            costs.enter[module.clone()].fill(whole);
-            costs.module[module.clone()].fill(whole);
+            let whole = self.take_out(&setups, &module, grain);
+            self.enter[module.clone()].fill(whole);
+            self.module[module.clone()].fill(whole);
             for class in runs(tests.classes, module.clone()) {
                 if class.start != module.start {
                     // The class's fixtures stay with its first test; whoever begins later in it pays for them, too.
-                    let extra = excess(&setups, &class);
+                    let extra = grain.enter(excess(&setups, &class));
                     for later in class.start + 1..class.end {
-                        costs.enter[later] += extra;
+                        self.enter[later] += extra;
                     }
                 }
             }
         }
-        costs
     }
 
     /// Takes the module's set-ups out of its tests' costs; returns what they cost once.
-    fn take_out(&mut self, setups: &[Option<u64>], module: &Range<usize>) -> u64 {
+    fn take_out(&mut self, setups: &[Option<u64>], module: &Range<usize>, grain: Grain) -> u64 {
         let extra = excess(setups, module);
-        if extra == 0 {
+        let enter = grain.enter(extra);
+        if enter == 0 {
             return 0;
         }
         let usual = usual(setups, module);
@@ -65,10 +99,10 @@ impl Costs {
             // Others that began a worker's stay in earlier runs carry most of it as well.
             let over = setups[test].map_or(0, |setup| setup.saturating_sub(usual));
             if test == module.start || over >= extra / 4 * 3 {
-                self.own[test] = self.own[test].saturating_sub(over.min(extra)).max(1);
+                self.real[test] = self.real[test].saturating_sub(over.min(extra)).max(1);
             }
         }
-        extra
+        enter
     }
 
     /// Whether it makes no difference for the classes of a module where it is cut.
@@ -86,11 +120,7 @@ impl Costs {
 fn excess(setups: &[Option<u64>], range: &Range<usize>) -> u64 {
     let first = setups[range.start].unwrap_or(0);
     let extra = first.saturating_sub(usual(setups, range));
-    if range.len() < 2 || extra < NEGLIGIBLE_US {
-        0
-    } else {
-        extra
-    }
+    if range.len() < 2 { 0 } else { extra }
 }
 
 /// The median set-up of the tests after the first.
@@ -138,7 +168,7 @@ mod tests {
         let tests = Tests::new(modules, classes, &durations)
             .and_then(|tests| tests.with_setups(&setups))
             .unwrap();
-        Costs::new(&tests, tests.costs())
+        Costs::new(&tests, tests.costs(), Grain::new(&tests, 1))
     }
 
     #[test]

@@ -7,23 +7,50 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::Tests;
 use super::setups::{Costs, runs};
+use super::{Grain, Tests};
 use crate::event::TestIndex;
 
 /// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that the last unit to be given away
 /// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
 const UNITS_PER_WORKER: u64 = 4;
 
+/// A test must perhaps begin early if it takes as long as so much of what follows it, divided evenly: estimates are wrong sometimes.
+const EARLY: u64 = 4;
+
+/// How much finer a module that costs nothing to enter is cut than it need not be cut at all: a worker that has gone on can't come back for
+/// what would have fitted better.
+const FINER: u64 = 4;
+
+/// Which part of a worker's fair share a test takes that is given to a worker in any case: how many each has of them makes a difference.
+const BIG: u64 = 4;
+
 /// How far modules are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split<'a> {
+    pub workers: u64,
     /// A unit's most cost, µs, unless it is a single test.
     pub limit: u64,
     /// Where entering the module costs something.
     pub expensive: Expensive<'a>,
     /// Units to be had if there are as many tests.
     pub wanted: usize,
+    /// What is light enough to be open to all, in modules that cost nothing to enter.
+    pub open: Option<Open>,
+}
+
+/// Tests that are not given to a worker beforehand: whoever has time takes what comes next. Units get smaller towards the end, so that
+/// all are done together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Tests that take less are open in any case, µs.
+    light: u64,
+    /// The same of those that take less than two average tests, µs.
+    average: u64,
+    /// What all tests take, µs.
+    total: u64,
+    /// Into as many pieces what is left is divided.
+    pieces: u64,
 }
 
 /// Whether modules are cut that are expensive to enter.
@@ -58,9 +85,27 @@ impl Split<'_> {
     /// The finest split of modules that cost nothing to enter; the others stay whole.
     pub fn fine(total: u64, workers: usize, wanted: usize) -> Self {
         Split {
+            workers: workers as u64,
             limit: total / (workers as u64 * UNITS_PER_WORKER),
             expensive: Expensive::Whole,
             wanted,
+            open: None,
+        }
+    }
+}
+
+impl<'a> Split<'a> {
+    /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
+    pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
+        let open = Open {
+            light: grain.light,
+            average: costs.own.iter().sum::<u64>() / costs.own.len().max(1) as u64,
+            total: costs.own.iter().sum(),
+            pieces: self.workers * UNITS_PER_WORKER,
+        };
+        Split {
+            open: grain.is_fine.then_some(open),
+            ..self
         }
     }
 }
@@ -82,6 +127,8 @@ pub struct Unit {
     pub known: bool,
     /// It must not be divided, whoever would have the time.
     pub keep: bool,
+    /// Whoever has time takes it.
+    pub open: bool,
 }
 
 impl Unit {
@@ -100,6 +147,7 @@ pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
         split,
         limit: 0,
         module: 0,
+        left: split.open.map_or(0, |open| open.total),
         units: Vec::new(),
     };
     for (number, module) in runs(tests.modules, 0..tests.len()).enumerate() {
@@ -107,6 +155,9 @@ pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
         builder.add(module);
     }
     let units = builder.units;
+    if split.open.is_some() {
+        return units;
+    }
     let wanted = split.wanted.min(tests.len());
     if units.len() < wanted {
         // The number of pieces is either free or chosen.
@@ -124,6 +175,8 @@ struct Builder<'a> {
     /// For the tests of the module, without entering it.
     limit: u64,
     module: u32,
+    /// What all tests from here on take, µs.
+    left: u64,
     units: Vec<Unit>,
 }
 
@@ -138,6 +191,14 @@ impl Builder<'_> {
     /// One module, whole if it is light enough, else by classes.
     fn add(&mut self, module: Range<usize>) {
         let enter = self.costs.enter[module.start];
+        if enter > 0 {
+            self.left = self.left.saturating_sub(self.costs.sum(&module));
+        }
+        if let Some(open) = self.split.open
+            && enter == 0
+        {
+            return self.add_open(module, open);
+        }
         let limit = if enter == 0 {
             Some(self.split.limit)
         } else {
@@ -156,7 +217,7 @@ impl Builder<'_> {
         let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) > limit) else {
             return self.push(module);
         };
-        self.limit = limit;
+        self.limit = if enter == 0 { limit / FINER } else { limit };
         // Light classes are put together up to the limit: splitting finer than needed only costs set-ups.
         let mut open = module.start..module.start;
         let mut open_cost = 0;
@@ -177,6 +238,43 @@ impl Builder<'_> {
             }
         }
         self.push(open);
+    }
+
+    /// A module of which most is open to all.
+    fn add_open(&mut self, module: Range<usize>, open: Open) {
+        let (mut start, mut cost) = (module.start, 0);
+        let mut limit = self.left / open.pieces;
+        for test in module.clone() {
+            let own = self.costs.own[test];
+            let may_be_late = own * EARLY > (self.left - own) / self.split.workers;
+            let is_big = own * BIG > open.total / self.split.workers;
+            let is_heavy = own >= open.light.max(2 * open.average) && (may_be_late || is_big);
+            let is_class = test > 0 && self.tests.classes[test - 1] != self.tests.classes[test];
+            // Rather between two classes than in the middle of one.
+            let most = if is_class { limit / 2 } else { limit };
+            if is_heavy || cost + own > most {
+                self.push_open(start..test, true);
+                (start, cost) = (test, 0);
+                limit = self.left / open.pieces;
+            }
+            self.left -= own;
+            if is_heavy {
+                self.push_open(test..test + 1, false);
+                start = test + 1;
+            } else {
+                cost += own;
+            }
+        }
+        self.push_open(start..module.end, true);
+    }
+
+    fn push_open(&mut self, range: Range<usize>, open: bool) {
+        self.push(range.clone());
+        if !range.is_empty()
+            && let Some(unit) = self.units.last_mut()
+        {
+            unit.open = open;
+        }
     }
 
     /// At most `count` pieces of about equal cost.
@@ -227,6 +325,7 @@ pub(super) fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Cost
         enter: costs.enter[range.start],
         known: tests.durations[range].iter().any(Option::is_some),
         keep: false,
+        open: false,
     }
 }
 

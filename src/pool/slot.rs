@@ -4,6 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::Signal;
 
+/// Successors for each slot that are woken when there is room in their rings.
+const SUCCESSORS: u32 = 16;
+
 /// A live worker process.
 #[derive(Debug)]
 pub struct Worker {
@@ -74,6 +77,8 @@ pub struct Pool {
     /// Worker processes that can be started, in all.
     incarnations: u32,
     started: u32,
+    /// Workers that followed another one in its slot.
+    successors: u32,
     restarts_left: u32,
     max_restarts: u32,
 }
@@ -94,6 +99,7 @@ impl Pool {
             slots,
             incarnations,
             started: count.into(),
+            successors: 0,
             restarts_left: max_restarts,
             max_restarts,
         }
@@ -106,6 +112,13 @@ impl Pool {
         // A segment has an event for each; nobody waits for ten thousand restarts.
         let restarts = max_restarts.min(4096);
         3 * u32::from(count) + restarts
+    }
+
+    /// For how many workers a segment has events: all that there can be, and those that follow others in their slots. Of these there may
+    /// be more, which then wait without an event.
+    #[must_use]
+    pub fn events_for(count: u16, max_restarts: u32) -> u32 {
+        Self::incarnations_for(count, max_restarts) + SUCCESSORS * u32::from(count)
     }
 
     #[must_use]
@@ -201,7 +214,18 @@ impl Pool {
         self.next(slot)
     }
 
-    /// Reserves a fresh worker for a slot whose last one left in an orderly way. `None`: too many were started already.
+    /// Reserves a fresh worker that goes on where the last one of its slot left off in an orderly way: that is no restart, and there may be
+    /// any number of them. `None`: as many as a slot can count.
+    pub fn succeed(&mut self, slot: u16) -> Option<(u16, u32)> {
+        let event = self.incarnations.checked_add(self.successors)?;
+        let slot = &mut self.slots[usize::from(slot)];
+        slot.incarnation = slot.incarnation.checked_add(1)?;
+        slot.status = SlotStatus::Asked;
+        self.successors += 1;
+        Some((slot.incarnation, event))
+    }
+
+    /// Reserves a fresh worker for a slot whose last one left in an orderly way, when all have. `None`: too many were started already.
     pub fn next(&mut self, slot: u16) -> Option<(u16, u32)> {
         if self.started >= self.incarnations {
             return None;
@@ -298,6 +322,10 @@ mod tests {
         }
         let count = Pool::incarnations_for(2, 2);
         assert_eq!(events, (0..count).collect::<Vec<_>>());
+        // Who follows another one is no replacement, and has an event as well.
+        assert_eq!(pool.succeed(0), Some((2, count)));
+        assert_eq!(pool.succeed(0), Some((3, count + 1)));
+        assert!(count + 1 < Pool::events_for(2, 2));
     }
 
     #[test]

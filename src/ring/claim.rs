@@ -1,4 +1,4 @@
-//! Who runs which test: claim words, hold words, and the walk of a worker through the plan.
+//! Who runs which test: claim words and hold words. The way of a worker through the plan is in [`walk`](super::walk).
 //!
 //! A claim word is the single truth about its test, and nothing else is published through it: its accesses are relaxed.
 //! Whatever a worker believes about the plan (ranges it adopted, windows it narrowed) is only a hint where to look.
@@ -7,15 +7,11 @@
 //! the unit and never gives it back; when the worker is dead, the parent does. So at most one living worker claims tests
 //! of the unit, however its tests were divided among the dead.
 
-use super::steal::{Choice, Rest};
 use super::sync::Ordering;
 use super::{PlanEntry, Segment, Sharing};
 
 /// The claim of a test that nobody may take yet; no worker's, because there are fewer slots.
 const WITHHELD: u32 = u32::MAX;
-
-/// How long a worker goes on in its own part before it looks again whether others have heavier units.
-const LOOK_AGAIN_NS: u64 = 100_000_000;
 
 /// A claim word: 0 is free.
 pub(super) fn word(slot: u16, incarnation: u16) -> u32 {
@@ -97,7 +93,7 @@ impl Segment {
         freed
     }
 
-    fn new_epoch(&self) {
+    pub(super) fn new_epoch(&self) {
         // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the free words.
         self.epoch().fetch_add(1, Ordering::Release);
     }
@@ -140,7 +136,7 @@ impl Segment {
         self.stop_word().load(Ordering::Relaxed) != 0
     }
 
-    fn is_free(&self, entry: &PlanEntry) -> bool {
+    pub(super) fn is_free(&self, entry: &PlanEntry) -> bool {
         self.claim_word(entry.test).load(Ordering::Relaxed) == 0
     }
 
@@ -153,198 +149,12 @@ impl Segment {
     }
 
     /// Takes the unit that begins at `head` for the worker whose claim word is `word`.
-    fn hold(&self, head: u32, word: u32) -> bool {
+    pub(super) fn hold(&self, head: u32, word: u32) -> bool {
         let hold = self.hold_word(head);
         // Acquire: pairs with the release in `release_units`.
         hold.load(Ordering::Relaxed) == 0
             && hold
                 .compare_exchange(0, word, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
-    }
-}
-
-/// A worker's way through the plan: positions in `PlanTable::entries`.
-#[derive(Debug)]
-pub(super) struct Walker {
-    word: u32,
-    /// The entry that was claimed for it before it was started.
-    first: Option<u32>,
-    /// What is left of the range being walked: the worker's own part first, then ranges of others.
-    next: u32,
-    end: u32,
-    /// First entry of the undivided unit that it took last.
-    held: Option<u32>,
-    /// Module and unit of the test that it claimed last.
-    module: Option<u32>,
-    unit: Option<u32>,
-    /// Where it goes on in its own part after a heavier unit of another's.
-    resume: Option<(u32, u32)>,
-    /// When it last looked for one, ns.
-    looked: u64,
-    /// What others may have left, known once this worker's own part is exhausted.
-    rest: Option<Rest>,
-    /// It has left its own part.
-    stealing: bool,
-    /// There was work left that was not worth taking over.
-    declined: bool,
-    /// How many claims had been given back when it last looked for others' work.
-    epoch: u32,
-}
-
-impl Walker {
-    pub fn new(segment: &Segment, slot: u16, incarnation: u16) -> Self {
-        let plan = segment.plan();
-        let (next, end) = match plan.sharing {
-            Sharing::Steal | Sharing::Own => {
-                let (start, len) = plan.parts[usize::from(slot)];
-                (start, start + len)
-            }
-            Sharing::Queue => (0, plan.entries.len() as u32),
-        };
-        Self {
-            word: word(slot, incarnation),
-            first: segment.reserved(slot, incarnation),
-            next,
-            end,
-            held: None,
-            module: None,
-            unit: None,
-            resume: None,
-            looked: 0,
-            stealing: false,
-            rest: None,
-            declined: false,
-            epoch: 0,
-        }
-    }
-
-    /// Claims a test; `None` when there is none left to claim, none worth it, or all were told to stop.
-    pub fn claim(&mut self, segment: &Segment) -> Option<u32> {
-        self.declined = false;
-        if segment.stopped() {
-            return None;
-        }
-        if let Some(index) = self.first.take() {
-            // What stands before it is another's or withheld: an epoch tells when that changes.
-            self.next = index + 1;
-            self.held = segment.unit_head(index);
-            let entry = &segment.plan().entries[index as usize];
-            self.module = Some(entry.module);
-            self.unit = Some(entry.unit);
-            return Some(entry.test);
-        }
-        loop {
-            while self.next < self.end {
-                if segment.stopped() {
-                    return None;
-                }
-                if let Some(range) = self.heavier(segment) {
-                    self.resume = Some((self.next, self.end));
-                    (self.next, self.end) = range;
-                }
-                let index = self.next;
-                self.next += 1;
-                if let Some(head) = segment.unit_head(index)
-                    && self.held != Some(head)
-                {
-                    if !segment.hold(head, self.word) {
-                        // Another's: nothing in it is for us.
-                        while self.next < self.end && segment.unit_head(self.next) == Some(head) {
-                            self.next += 1;
-                        }
-                        continue;
-                    }
-                    self.held = Some(head);
-                }
-                let entry = &segment.plan().entries[index as usize];
-                let test = entry.test;
-                let claim = segment.claim_word(test);
-                // The load first: a failed compare-exchange takes the cache line away from its owner.
-                if claim.load(Ordering::Relaxed) == 0
-                    && claim
-                        .compare_exchange(0, self.word, Ordering::Relaxed, Ordering::Relaxed)
-                        .is_ok()
-                {
-                    self.module = Some(entry.module);
-                    self.unit = Some(entry.unit);
-                    return Some(test);
-                }
-            }
-            (self.next, self.end) = match self.resume.take() {
-                Some(own) => own,
-                None => self.pick(segment)?,
-            };
-        }
-    }
-
-    /// Whether the worker has left its own part.
-    pub fn stealing(&self) -> bool {
-        self.stealing
-    }
-
-    /// Whether the last claim found work that was not worth taking over at that time.
-    pub fn declined(&self) -> bool {
-        self.declined
-    }
-
-    /// How many claims had been given back when it last looked for others' work.
-    #[cfg(all(test, loom))]
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
-    /// Another's unit that is to be done before the next one of the own part: only between two units, and not often.
-    fn heavier(&mut self, segment: &Segment) -> Option<(u32, u32)> {
-        let next = &segment.plan().entries[self.next as usize];
-        if self.stealing
-            || self.resume.is_some()
-            || self.unit.is_none_or(|unit| unit == next.unit)
-            // It would have to come back into a module.
-            || next.enter_us > 0
-            || segment.plan().sharing != Sharing::Steal
-        {
-            return None;
-        }
-        let now = segment.now_ns();
-        if now.saturating_sub(self.looked) < LOOK_AGAIN_NS {
-            return None;
-        }
-        self.looked = now;
-        let slot = (self.word as u16).checked_sub(1)?;
-        let rest = self.rest.get_or_insert_with(|| Rest::new(segment));
-        rest.heavier(segment, slot, self.module)
-    }
-
-    /// Chooses the next range to walk; it had an unclaimed test when looked at.
-    fn pick(&mut self, segment: &Segment) -> Option<(u32, u32)> {
-        if segment.stopped() || segment.plan().sharing == Sharing::Own {
-            return None;
-        }
-        self.stealing = true;
-        let everything = (0, segment.plan().entries.len() as u32);
-        loop {
-            // Acquire: pairs with the release in `new_epoch`.
-            let epoch = segment.epoch().load(Ordering::Acquire);
-            let known = std::mem::replace(&mut self.epoch, epoch) == epoch;
-            if segment.plan().sharing == Sharing::Queue {
-                return (!known).then_some(everything);
-            }
-            let rest = self.rest.get_or_insert_with(|| Rest::new(segment));
-            if !known {
-                *rest = Rest::new(segment);
-            }
-            match rest.choose(segment, self.module) {
-                Choice::Range(start, end) => return Some((start, end)),
-                Choice::Later => {
-                    self.declined = true;
-                    return None;
-                }
-                Choice::Nothing => {}
-            }
-            // A claim given back during the search counts: `None` is final.
-            if segment.epoch().load(Ordering::Acquire) == epoch {
-                return None;
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use super::SegmentSpec;
 
 /// First eight bytes of a segment: `rpytest` and a version of the layout.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x04");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x05");
 /// Smallest ring: four of the smallest records that can say everything (see [`Geometry::record_limit`]).
 pub(super) const MIN_RING: u32 = 256;
 /// Largest ring: lengths of records are `u32`.
@@ -13,8 +13,8 @@ pub(super) const EVENT_BYTES: usize = 128;
 /// Words that different processes write are this far apart: two cache lines, because the prefetcher fetches pairs.
 const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
-/// A plan entry: seven `u32`.
-pub(super) const ENTRY_BYTES: usize = 28;
+/// A plan entry: eight `u32`.
+pub(super) const ENTRY_BYTES: usize = 32;
 
 /// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
 pub(super) mod header {
@@ -152,7 +152,7 @@ impl Geometry {
         self.tolls + index as usize * 4
     }
 
-    /// A plan entry: seven `u32`.
+    /// A plan entry: eight `u32`.
     pub fn entry(&self, index: u32) -> usize {
         self.plan + index as usize * ENTRY_BYTES
     }

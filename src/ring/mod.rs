@@ -57,6 +57,7 @@ mod thief;
 mod toll;
 #[cfg(not(loom))]
 mod waker;
+mod walk;
 #[cfg(not(loom))]
 mod worker;
 mod writer;

@@ -8,8 +8,8 @@
 use loom::sync::Arc;
 use loom::thread;
 
-use super::claim::Walker;
 use super::record::{Frame, total};
+use super::walk::Walker;
 use super::writer::{Writer, Written};
 use super::{PlanEntry, PlanTable, Segment, SegmentSpec};
 
@@ -30,6 +30,7 @@ fn model(slots: u16, parts: &[&[u32]], keep: bool) -> Arc<Segment> {
             cost_us: 1,
             unit: if keep { number } else { test },
             keep,
+            rank: test,
             ..PlanEntry::default()
         }));
     }
@@ -164,6 +165,51 @@ fn the_rest_of_a_dead_workers_unit_is_run_by_one_other() {
             claimed == (vec![1, 2], vec![]) || claimed == (vec![], vec![1, 2]),
             "{claimed:?}"
         );
+    });
+}
+
+#[test]
+fn what_is_claimed_for_a_successor_is_its_or_was_taken_before() {
+    loom::model(|| {
+        let segment = segment(2, &[&[0, 1], &[2]]);
+        let other = {
+            let segment = segment.clone();
+            thread::spawn(move || {
+                // The worker of slot 1 leaves: test 1 lies behind it.
+                segment.reserve_for(1, super::claim::word(1, 1))
+            })
+        };
+        let mut owner = Walker::new(&segment, 0, 0);
+        let mut claimed: Vec<_> = (0..2).filter_map(|_| owner.claim(&segment)).collect();
+        let reserved = other.join().unwrap();
+        assert_eq!(reserved, segment.reserved_test(1, 1) == Some(1));
+        let mut next = Walker::new(&segment, 1, 1);
+        if reserved {
+            assert_eq!(next.claim(&segment), Some(1));
+            claimed.push(1);
+        }
+        claimed.extend(std::iter::from_fn(|| next.claim(&segment)));
+        claimed.extend(std::iter::from_fn(|| owner.claim(&segment)));
+        claimed.sort_unstable();
+        assert_eq!(claimed, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn two_don_t_claim_a_kept_unit_for_their_successors() {
+    loom::model(|| {
+        let segment = model(3, &[&[0, 1], &[], &[]], true);
+        let leave = |slot| {
+            let segment = segment.clone();
+            move || segment.reserve_for(0, super::claim::word(slot, 1))
+        };
+        let other = thread::spawn(leave(1));
+        let reserved = [leave(2)(), other.join().unwrap()];
+        assert_eq!(reserved.iter().filter(|&&reserved| reserved).count(), 1);
+        let slot = if reserved[0] { 2 } else { 1 };
+        let mut next = Walker::new(&segment, slot, 1);
+        let claimed: Vec<_> = std::iter::from_fn(|| next.claim(&segment)).collect();
+        assert_eq!(claimed, [0, 1]);
     });
 }
 

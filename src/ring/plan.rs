@@ -26,6 +26,10 @@ pub struct PlanEntry {
     /// The unit must not be divided between two workers, the same for all its entries: while one that lives has any test
     /// of it, nobody else takes another.
     pub keep: bool,
+    /// Its place in the order in which tests are run: a process runs nothing that does not come after all that it has run.
+    pub rank: u32,
+    /// Whoever has time takes it, in the order of ranks; else the worker of the part, as long as that has time for it.
+    pub open: bool,
 }
 
 /// How workers share the plan.
@@ -34,7 +38,7 @@ pub enum Sharing {
     /// Each runs its own part, then what others have not begun.
     #[default]
     Steal,
-    /// Each takes the next unit of the whole plan; the parts mean nothing.
+    /// Each takes the next unit of the whole plan; the parts mean nothing, and all entries are open.
     Queue,
     /// Each runs its own part and nothing else.
     Own,
@@ -107,6 +111,9 @@ fn check_units(plan: &PlanTable) -> Result<(), &'static str> {
         if unit.iter().any(|entry| entry.keep != unit[0].keep) {
             return Err("the plan keeps a part of a unit");
         }
+        if unit.iter().any(|entry| entry.open != unit[0].open) {
+            return Err("the plan opens a part of a unit");
+        }
         if unit[0].keep && !kept.insert(unit[0].unit) {
             return Err("the plan has a unit that is kept whole in two places");
         }
@@ -139,6 +146,20 @@ pub(super) fn heads(plan: &PlanTable) -> Vec<u32> {
         heads[range].fill(first);
     }
     heads
+}
+
+/// What is open to all, in the order in which it is taken: by the ranks of the units' first entries.
+pub(super) fn queue(plan: &PlanTable) -> Vec<u32> {
+    if plan.sharing == Sharing::Queue {
+        return (0..plan.entries.len() as u32).collect();
+    }
+    let open = units(plan).filter(|range| plan.entries[range.start].open);
+    let mut open: Vec<_> = open.collect();
+    open.sort_by_key(|range| plan.entries[range.start].rank);
+    open.into_iter()
+        .flatten()
+        .map(|index| index as u32)
+        .collect()
 }
 
 /// In [`heads`]: the entry's unit may be divided.
@@ -182,7 +203,8 @@ pub(super) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
         entry.module,
         entry.enter_us,
         entry.paid_us,
-        entry.keep.into(),
+        u32::from(entry.keep) | u32::from(entry.open) << 1,
+        entry.rank,
     ]
 }
 
@@ -193,20 +215,22 @@ pub(super) fn read(
     sharing: Sharing,
 ) -> Result<PlanTable, &'static str> {
     let word = |offset| memory.word32(offset).load(Ordering::Relaxed);
+    let flags = |offset| match word(offset + 24) {
+        flags @ 0..=3 => Ok::<u32, &'static str>(flags),
+        _ => Err("a number is out of range"),
+    };
     let entry = |index| {
         let offset = geometry.entry(index);
-        Ok(PlanEntry {
+        Ok::<PlanEntry, &'static str>(PlanEntry {
             test: word(offset),
             cost_us: word(offset + 4),
             unit: word(offset + 8),
             module: word(offset + 12),
             enter_us: word(offset + 16),
             paid_us: word(offset + 20),
-            keep: match word(offset + 24) {
-                0 => false,
-                1 => true,
-                _ => return Err("a number is out of range"),
-            },
+            keep: flags(offset)? & 1 == 1,
+            open: flags(offset)? & 2 == 2,
+            rank: word(offset + 28),
         })
     };
     let part = |slot| (word(geometry.part(slot)), word(geometry.part(slot) + 4));

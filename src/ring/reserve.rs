@@ -1,7 +1,9 @@
-//! Which test each worker begins with: claimed for it before it is started.
+//! Which test a worker begins with: claimed for it before it is started.
 
 use super::claim::word;
+use super::steal::Rest;
 use super::sync::Ordering;
+use super::toll::ONE;
 use super::{Segment, Sharing};
 
 impl Segment {
@@ -10,29 +12,62 @@ impl Segment {
     ///
     /// These claims are like any others: a worker that dies before it has run its first test leaves it to be released.
     pub fn reserve_firsts(&self) {
-        let slots = self.spec().slots;
-        match self.plan().sharing {
-            Sharing::Steal => {
-                for (slot, &(start, len)) in (0..slots).zip(&self.plan().parts) {
-                    if let Some(index) = (start..start + len).find(|&index| self.free_at(index)) {
-                        self.reserve(index, slot);
-                    }
-                }
-            }
-            Sharing::Queue => {
-                let entries = &self.plan().entries;
-                let begins = |&index: &u32| {
-                    let at = index as usize;
-                    at == 0 || entries[at - 1].unit != entries[at].unit
-                };
-                let firsts = (0..).take(entries.len()).filter(begins);
-                for (slot, index) in (0..slots).zip(firsts.filter(|&index| self.free_at(index))) {
-                    self.reserve(index, slot);
-                }
-            }
+        let plan = self.plan();
+        if plan.sharing == Sharing::Own {
             // Nobody else takes from a worker's part.
-            Sharing::Own => {}
+            return;
         }
+        let mut rest = Rest::new(self);
+        let begins = |&index: &u32| {
+            let at = index as usize;
+            at == 0 || plan.entries[at - 1].unit != plan.entries[at].unit
+        };
+        let mut open = self.queue().iter().copied().filter(begins);
+        for (slot, &(start, len)) in (0..self.spec().slots).zip(&plan.parts) {
+            let own = match plan.sharing {
+                Sharing::Steal => start..start + len,
+                Sharing::Queue | Sharing::Own => 0..0,
+            };
+            let is_own = |&index: &u32| !plan.entries[index as usize].open && self.free_at(index);
+            let own = own.clone().find(is_own);
+            let next = self.queue().iter().find(|&&index| self.free_at(index));
+            // Its own units come first, unless there is time for something before.
+            let own =
+                own.filter(|_| next.is_none_or(|&next| rest.is_due(self, slot, next, ONE.into())));
+            let index = own.or_else(|| open.find(|&index| self.free_at(index)));
+            if let Some(index) = index {
+                self.reserve(index, slot);
+            }
+        }
+    }
+
+    /// Claims an entry for the worker that is to follow, whose claim word is `word`, or what is left of its unit if that is kept whole;
+    /// `false`: another one was quicker.
+    pub(super) fn reserve_for(&self, index: u32, word: u32) -> bool {
+        let head = self.unit_head(index);
+        if head.is_some_and(|head| !self.hold(head, word)) {
+            return false;
+        }
+        let (start, end) = self.unit_range(index).unwrap_or((index, index + 1));
+        let claimed = (start..end).any(|index| {
+            let test = self.plan().entries[index as usize].test;
+            self.claim_word(test)
+                .compare_exchange(0, word, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        });
+        if !claimed && let Some(head) = head {
+            // Release: as in `release_units`.
+            self.hold_word(head).store(0, Ordering::Release);
+            self.new_epoch();
+        }
+        claimed
+    }
+
+    /// The test that a worker has claimed for the one that is to follow it in its slot, if it has.
+    #[must_use]
+    pub fn reserved_test(&self, slot: u16, incarnation: u16) -> Option<u32> {
+        let index = self.reserved(slot, incarnation)?;
+        Some(self.plan().entries[index as usize].test)
     }
 
     fn reserve(&self, index: u32, slot: u16) {
@@ -45,7 +80,7 @@ impl Segment {
         }
     }
 
-    /// The entry that was reserved for a worker.
+    /// The entry that was reserved for a worker that has not claimed anything itself.
     pub(super) fn reserved(&self, slot: u16, incarnation: u16) -> Option<u32> {
         let word = word(slot, incarnation);
         let entries = &self.plan().entries;
@@ -53,16 +88,6 @@ impl Segment {
             let test = entries[index as usize].test;
             self.claim_word(test).load(Ordering::Relaxed) == word
         };
-        if incarnation != 0 {
-            return None;
-        }
-        match self.plan().sharing {
-            Sharing::Steal => {
-                let (start, len) = self.plan().parts[usize::from(slot)];
-                (start..start + len).find(is_mine)
-            }
-            Sharing::Queue => (0..).take(entries.len()).find(is_mine),
-            Sharing::Own => None,
-        }
+        (0..).take(entries.len()).find(is_mine)
     }
 }

@@ -35,6 +35,8 @@ pub struct Segment {
     plan: PlanTable,
     /// See [`plan::heads`].
     heads: Vec<u32>,
+    /// See [`plan::queue`].
+    queue: Vec<u32>,
     /// It costs something to enter some module.
     has_tolls: bool,
     /// Made when it is asked for.
@@ -159,6 +161,7 @@ impl Segment {
             .collect();
         Self {
             heads: plan::heads(&plan),
+            queue: plan::queue(&plan),
             has_tolls: toll::has_tolls(&plan),
             places: OnceLock::new(),
             clock: super::monotonic_ns,
@@ -307,6 +310,20 @@ impl Segment {
     pub(super) fn unit_head(&self, index: u32) -> Option<u32> {
         let head = self.heads.get(index as usize).copied();
         head.filter(|&head| head != NO_UNIT)
+    }
+
+    /// See [`plan::queue`].
+    pub(super) fn queue(&self) -> &[u32] {
+        &self.queue
+    }
+
+    /// The part to which entry `index` belongs: its first entry, and the one after its last.
+    pub(super) fn part_of(&self, index: u32) -> (u32, u32) {
+        let parts = &self.plan.parts;
+        let after = parts.partition_point(|&(start, len)| start + len <= index);
+        parts
+            .get(after)
+            .map_or((0, 0), |&(start, len)| (start, start + len))
     }
 
     /// The whole unit of entry `index`, if it is kept whole.

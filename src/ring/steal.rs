@@ -1,10 +1,11 @@
-//! What a worker without work takes over from others.
+//! What a worker without work takes over from others, or has a fresh fork take over.
 
 use std::cmp::Reverse;
 
-use super::thief::{Piece, Queue, Running, Thief};
+use super::thief::{Open, Piece, Queue, Running, Thief};
 use super::toll::{MOST, ONE};
-use super::{Phase, PlanEntry, Segment};
+use super::walk::{FORK_US, Seeker};
+use super::{Phase, PlanEntry, PlanTable, Segment, Sharing};
 
 /// In windows longer than this only the back is looked at; what lies before it is weighed by prefix sums.
 const EXACT: u32 = 1024;
@@ -12,20 +13,28 @@ const EXACT: u32 = 1024;
 /// An answer to: what next?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// Entries to walk, from the first to before the last; one of them was free.
+    /// Entries to walk, from the first to before the last; one of them was free, and comes after all that the worker has run.
     Range(u32, u32),
+    /// The entry with which a fresh fork in the worker's place had better begin.
+    Fork(u32),
     /// All that is free would be finished later if it was taken over.
     Later,
     /// Nothing is free.
     Nothing,
 }
 
-/// What may be unclaimed: per part a window, outside of which nothing is free.
+/// What may be unclaimed: per part a window, outside of which nothing is free that is not open to all, and one of what is.
 #[derive(Debug)]
 pub(super) struct Rest {
     windows: Vec<(u32, u32)>,
-    /// `sums[i]`: cost of the entries before `i`.
+    /// Indices of `Segment::queue`.
+    open: (usize, usize),
+    /// `sums[i]`: cost of the entries before `i`, without the open ones.
     sums: Vec<u64>,
+    /// The same of the open ones, along `Segment::queue`.
+    open_sums: Vec<u64>,
+    /// The longest entry from each on to the end of its part, without the open ones; one more at the end.
+    longest: Vec<u64>,
     /// How many times as long as estimated set-ups take, per module, in units of [`ONE`]; empty if none costs anything.
     ratios: Vec<u32>,
 }
@@ -33,29 +42,33 @@ pub(super) struct Rest {
 impl Rest {
     pub fn new(segment: &Segment) -> Self {
         let plan = segment.plan();
-        let mut sum = 0;
-        let sums = std::iter::once(0)
-            .chain(plan.entries.iter().map(|entry| {
-                sum += weight(entry);
-                sum
-            }))
-            .collect();
+        let queue = segment.queue();
+        let own = plan
+            .entries
+            .iter()
+            .map(|entry| if entry.open { 0 } else { weight(entry) });
+        let open = queue
+            .iter()
+            .map(|&index| weight(&plan.entries[index as usize]));
         Self {
             windows: plan
                 .parts
                 .iter()
                 .map(|&(start, len)| (start, start + len))
                 .collect(),
-            sums,
+            open: (0, queue.len()),
+            longest: longest(plan),
+            sums: prefix_sums(own),
+            open_sums: prefix_sums(open),
             ratios: Vec::new(),
         }
     }
 
-    /// A range for a worker whose last test was of `module`: from whoever would be done last, and from another one where that
-    /// does not pay.
-    pub fn choose(&mut self, segment: &Segment, module: Option<u32>) -> Choice {
+    /// Something for a worker: from whoever would be done last, and from another one where that does not pay.
+    pub fn choose(&mut self, segment: &Segment, seeker: &Seeker) -> Choice {
         let queues = self.queues(segment);
-        if queues.is_empty() {
+        let open = self.open(segment);
+        if queues.is_empty() && open.is_none() {
             return Choice::Nothing;
         }
         let slots = 0..segment.spec().slots;
@@ -68,72 +81,126 @@ impl Rest {
                 rest: self,
                 segment,
                 queue,
-                module,
+                seeker,
                 floor,
             };
             if let Some((start, end)) = thief.choose() {
-                return Choice::Range(start, end);
+                let rank = segment.plan().entries[start as usize].rank;
+                return if seeker.may_run(rank) {
+                    Choice::Range(start, end)
+                } else {
+                    Choice::Fork(start)
+                };
             }
-            floor = floor.max(queue.all());
+            floor = floor.max(queue.all(seeker));
         }
-        Choice::Later
+        match open {
+            Some(open) if self.open_pays(segment, seeker, &open, &queues) => {
+                Choice::Fork(open.first)
+            }
+            _ => Choice::Later,
+        }
     }
 
-    /// A unit that the worker of `slot` had better do before it goes on in its own part: much heavier than its next one, and in
-    /// a queue that would take longer than all that it has itself with that unit. The heavy ones come first, wherever they
-    /// turn out to be too many.
-    pub fn heavier(
-        &mut self,
-        segment: &Segment,
-        slot: u16,
-        module: Option<u32>,
-    ) -> Option<(u32, u32)> {
-        let queues = self.queues(segment);
-        let own = queues.iter().find(|queue| queue.owner == Some(slot))?;
-        let next = own.pieces.first()?.cost;
-        // Its own are in the order that the plan means.
-        let mut others = queues.iter().filter(|queue| queue.owner != Some(slot));
-        others.find_map(|queue| {
-            let thief = Thief {
-                rest: self,
-                segment,
-                queue,
-                module,
-                floor: 0,
-            };
-            let pays = |piece: &&Piece| {
-                piece.whole
-                    && piece.cost > MUCH * next
-                    && own.left + piece.cost < queue.all()
-                    && thief.enter(piece.start) + thief.again(piece.start, piece.end) == 0
-            };
-            let heaviest = queue.pieces.iter().filter(pays);
-            let piece = heaviest.max_by_key(|piece| piece.cost)?;
-            let whole = segment.unit_range(piece.start);
-            Some(whole.unwrap_or((piece.start, piece.end)))
+    /// Whether a worker must begin with its own units now, before `open` that comes before them in the collection: they take as long as all
+    /// that is left takes if it is divided evenly. The longest is reckoned with twice, as estimates are wrong at times, unless it takes
+    /// hardly more than the forks that follow from beginning early.
+    pub fn is_due(&mut self, segment: &Segment, slot: u16, open: u32, pace: u64) -> bool {
+        let entries = &segment.plan().entries;
+        let mut left = self
+            .open(segment)
+            .map_or(0, |open| open.left * pace / u64::from(ONE));
+        for part in 0..self.windows.len() {
+            let (low, high) = self.narrow(segment, part);
+            left += self.sums[high as usize] - self.sums[low as usize];
+        }
+        let (low, high) = self.windows[usize::from(slot)];
+        let own = self.sums[high as usize] - self.sums[low as usize];
+        let longest = self.longest[low as usize];
+        let even = left / self.windows.len() as u64;
+        own + longest.saturating_sub(4 * FORK_US)
+            + weight(&entries[open as usize]) * pace / u64::from(ONE)
+            > even
+    }
+
+    /// Whether what is open to all, and lies behind the worker, is done earlier if a fresh fork in its place helps.
+    fn open_pays(&self, segment: &Segment, seeker: &Seeker, open: &Open, queues: &[Queue]) -> bool {
+        let entries = &segment.plan().entries;
+        let first = &entries[open.first as usize];
+        // Who will come to it without anybody's help, and when that worker has time for it.
+        let others = (0..segment.spec().slots).filter(|&slot| slot != seeker.slot);
+        let mut loads: Vec<u64> = others
+            .filter_map(|slot| {
+                let running = self.running(segment, slot)?;
+                let is_before = entries[running.place as usize].rank < first.rank;
+                let own = queues.iter().find(|queue| queue.owner == Some(slot));
+                let left = if running.late { 0 } else { running.left };
+                (is_before && !running.late).then(|| left + own.map_or(0, |queue| queue.left))
+            })
+            .collect();
+        let cost = seeker.fork_us + self.toll(segment, open.first, first.enter_us);
+        if loads.is_empty() {
+            // Nobody, unless one is about to begin.
+            return seeker.waited >= cost;
+        }
+        let left = open.left * seeker.pace / u64::from(ONE);
+        let without = level(&mut loads, left);
+        loads.push(cost);
+        level(&mut loads, left) + cost / SET_UP_COUNTS < without
+    }
+
+    /// What is open to all and free.
+    fn open(&mut self, segment: &Segment) -> Option<Open> {
+        let queue = segment.queue();
+        if segment.plan().sharing != Sharing::Steal {
+            return None;
+        }
+        let (low, high) = &mut self.open;
+        while low < high && !segment.free_at(queue[*low]) {
+            *low += 1;
+        }
+        while low < high && !segment.free_at(queue[*high - 1]) {
+            *high -= 1;
+        }
+        let (low, high) = self.open;
+        // What is claimed out of turn counts as free: it is little, since all take what comes first.
+        (low < high).then(|| Open {
+            first: queue[low],
+            left: self.open_sums[high] - self.open_sums[low],
         })
     }
 
-    /// What is free, by who would do it; the queue that takes longest comes first, among equals the one of the lowest part.
+    /// What is free and some worker's own, by who would do it; the queue that takes longest comes first, among equals the one of the
+    /// lowest part.
     fn queues(&mut self, segment: &Segment) -> Vec<Queue> {
         self.learn(segment);
         let mut queues = Vec::with_capacity(self.windows.len());
         for part in 0..self.windows.len() {
-            let (mut low, mut high) = self.windows[part];
-            while low < high && !segment.free_at(low) {
-                low += 1;
-            }
-            while low < high && !segment.free_at(high - 1) {
-                high -= 1;
-            }
-            self.windows[part] = (low, high);
+            let (low, high) = self.narrow(segment, part);
             if low < high {
                 self.add_queues(segment, part as u16, &mut queues);
             }
         }
         // Stable.
-        queues.sort_by_key(|queue| Reverse(queue.all()));
+        queues.sort_by_key(|queue| {
+            Reverse(queue.left + queue.running.map_or(0, |running| running.left))
+        });
         queues
+    }
+
+    /// The window of a part, as narrow as it has become.
+    fn narrow(&mut self, segment: &Segment, part: usize) -> (u32, u32) {
+        let is_free =
+            |index: u32| !segment.plan().entries[index as usize].open && segment.free_at(index);
+        let (mut low, mut high) = self.windows[part];
+        while low < high && !is_free(low) {
+            low += 1;
+        }
+        while low < high && !is_free(high - 1) {
+            high -= 1;
+        }
+        self.windows[part] = (low, high);
+        (low, high)
     }
 
     /// Looks how long set-ups took, and for how long some are taking already.
@@ -199,7 +266,7 @@ impl Rest {
             |one: u32, other: u32| entries[one as usize].unit == entries[other as usize].unit;
         let mut next = from;
         while next < high {
-            if !segment.free_at(next) {
+            if entries[next as usize].open || !segment.free_at(next) {
                 next += 1;
                 continue;
             }
@@ -297,6 +364,47 @@ impl Rest {
     }
 }
 
+/// See [`Rest::longest`].
+fn longest(plan: &PlanTable) -> Vec<u64> {
+    let mut longest = vec![0; plan.entries.len() + 1];
+    for &(start, len) in &plan.parts {
+        let mut most = 0;
+        for index in (start as usize..(start + len) as usize).rev() {
+            let entry = &plan.entries[index];
+            if !entry.open {
+                most = weight(entry).max(most);
+            }
+            longest[index] = most;
+        }
+    }
+    longest
+}
+
+/// Running totals, from 0 on.
+fn prefix_sums(costs: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut sum = 0;
+    let sums = costs.map(|cost| {
+        sum += cost;
+        sum
+    });
+    std::iter::once(0).chain(sums).collect()
+}
+
+/// When all of `work` is done if it goes to who has least to do, until they have the same.
+fn level(loads: &mut [u64], work: u64) -> u64 {
+    loads.sort_unstable();
+    let mut sum = work;
+    let mut level = u64::MAX;
+    for (count, &load) in (1..).zip(&*loads) {
+        if load >= level {
+            break;
+        }
+        sum += load;
+        level = sum.div_ceil(count);
+    }
+    level
+}
+
 /// How many times as long as estimated a test takes that may as well hang.
 const LATE: u64 = 3;
 
@@ -304,8 +412,8 @@ const LATE: u64 = 3;
 /// comes to help too early has to wait for it as well.
 const SET_UP_LONGER: u64 = 4;
 
-/// How many times as heavy as its own next unit another's must be for a worker to do it first.
-const MUCH: u64 = 2;
+/// Which part of what a set-up or a fork costs has to be gained at least: workers share processors, disks and servers.
+pub(super) const SET_UP_COUNTS: u64 = 4;
 
 /// A test of unknown cost still counts.
 fn weight(entry: &PlanEntry) -> u64 {

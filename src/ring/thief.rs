@@ -1,12 +1,8 @@
 //! Whether it is worth while to take over a part of what another worker has before it, and which.
 
-use std::cmp::Reverse;
-
-use super::steal::Rest;
+use super::steal::{Rest, SET_UP_COUNTS};
+use super::walk::Seeker;
 use super::{PlanEntry, Segment};
-
-/// Which part of a set-up has to be gained at least: workers share processors, disks and servers.
-const SET_UP_COUNTS: u64 = 4;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Running {
@@ -31,9 +27,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// When it is empty if nobody helps, µs from now.
-    pub fn all(&self) -> u64 {
-        self.left + self.running.map_or(0, |running| running.left)
+    /// When it is empty if nobody helps, µs from now. Of a worker that does nothing yet it is assumed that it does nothing for as long
+    /// again: it may be about to begin, or gone.
+    pub fn all(&self, seeker: &Seeker) -> u64 {
+        self.left + self.running.map_or(seeker.waited, |running| running.left)
     }
 }
 
@@ -47,13 +44,21 @@ pub(super) struct Piece {
     pub whole: bool,
 }
 
+/// What is open to all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    /// What is taken next.
+    pub first: u32,
+    /// Cost of what is unclaimed, µs.
+    pub left: u64,
+}
+
 /// A worker that considers taking over a part of a queue.
 pub(super) struct Thief<'a> {
     pub rest: &'a Rest,
     pub segment: &'a Segment,
     pub queue: &'a Queue,
-    /// Of its last test.
-    pub module: Option<u32>,
+    pub seeker: &'a Seeker,
     /// Others are not done before, µs from now.
     pub floor: u64,
 }
@@ -63,37 +68,58 @@ impl Thief<'_> {
         &self.segment.plan().entries[index as usize]
     }
 
-    /// The range to take: of the units that nobody has begun the one with which both are done first; when there is none, the
-    /// back of the piece that takes longest. `None`: nothing is worth it.
+    /// The range to take: the back of the queue from the entry on with which both are done first, through which the worker then goes
+    /// upwards. A unit that nobody has begun is divided only if that costs no set-up. `None`: nothing is worth it.
     pub fn choose(&self) -> Option<(u32, u32)> {
-        let units = self.queue.pieces.iter().filter(|piece| piece.whole);
-        let found = units
-            .filter_map(|piece| Some((self.finished(piece.start, piece.end, piece.cost)?, piece)))
-            // Among equals the last.
-            .min_by_key(|(finished, piece)| (*finished, Reverse(piece.start)));
-        if let Some((_, piece)) = found {
-            // All of it: what was given back a moment ago would be nobody's, once the unit is held.
-            let whole = self.segment.unit_range(piece.start);
-            return Some(whole.unwrap_or((piece.start, piece.end)));
+        let end = self.queue.pieces.last()?.end;
+        let mut taken = 0;
+        let mut best: Option<(u64, bool, u32)> = None;
+        let mut offer = |start: u32, taken: u64, is_whole: bool| {
+            // Among equals whole units, and of them the larger part.
+            if let Some(finished) = self.finished(start, end, taken)
+                && best.is_none_or(|(least, whole, _)| {
+                    (finished, !is_whole) < (least, !whole)
+                        || (finished, is_whole) == (least, whole)
+                })
+            {
+                best = Some((finished, is_whole, start));
+            }
+        };
+        for piece in self.queue.pieces.iter().rev() {
+            let entry = self.entry(piece.start);
+            if piece.whole && (entry.keep || entry.enter_us > 0 || entry.paid_us > 0) {
+                taken += piece.cost;
+                offer(piece.start, taken, true);
+                continue;
+            }
+            for index in (piece.start..piece.end).rev() {
+                taken += self.rest.weight(self.segment, index);
+                offer(index, taken, piece.whole && index == piece.start);
+            }
         }
-        let pieces = self.queue.pieces.iter().filter(|piece| !piece.whole);
-        self.divide(pieces.max_by_key(|piece| piece.cost)?)
+        let (_, _, start) = best?;
+        // All of it: what was given back a moment ago would be nobody's, once the unit is held.
+        let whole = self.segment.unit_range(start);
+        Some((whole.map_or(start, |(first, _)| first), end))
     }
 
     /// When both are done if entries of this cost are taken over; `None` if set-ups have to be made again for it, and that does
     /// not pay: the other one alone would be done hardly later, or others are anyway.
     fn finished(&self, start: u32, end: u32, cost: u64) -> Option<u64> {
-        let enter = self.enter(start);
+        let is_behind = !self.seeker.may_run(self.entry(start).rank);
+        let enter = self.enter(start) + if is_behind { self.seeker.fork_us } else { 0 };
         let again = self.again(start, end);
-        let all = self.queue.all();
+        let all = self.queue.all(self.seeker);
         let finished = (cost + enter).max(all - cost + again);
         let pays = match self.queue.running {
             _ if enter + again == 0 => true,
+            // It was this worker's own to do.
+            _ if self.queue.owner == Some(self.seeker.slot) => true,
             // Nobody else is there to do it.
-            None => true,
+            None if !is_behind => true,
             // Who waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
-            Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
+            _ => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
         };
         pays.then_some(finished)
     }
@@ -101,7 +127,7 @@ impl Thief<'_> {
     /// What entering the module of an entry costs this worker on top.
     pub fn enter(&self, start: u32) -> u64 {
         let entry = self.entry(start);
-        if self.module == Some(entry.module) {
+        if self.seeker.module == Some(entry.module) && self.seeker.may_run(entry.rank) {
             0
         } else {
             self.rest.toll(self.segment, start, entry.enter_us)
@@ -122,21 +148,5 @@ impl Thief<'_> {
             self.rest
                 .toll(self.segment, end, next.enter_us - first.enter_us)
         })
-    }
-
-    /// The back of a piece, so that both finish it about together.
-    fn divide(&self, piece: &Piece) -> Option<(u32, u32)> {
-        let mut taken = 0;
-        let mut best: Option<(u64, u32)> = None;
-        for index in (piece.start..piece.end).rev() {
-            taken += self.rest.weight(self.segment, index);
-            let Some(finished) = self.finished(index, piece.end, taken) else {
-                continue;
-            };
-            if best.is_none_or(|(least, _)| finished <= least) {
-                best = Some((finished, index));
-            }
-        }
-        best.map(|(_, index)| (index, piece.end))
     }
 }

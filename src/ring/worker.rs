@@ -3,10 +3,10 @@
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 
-use super::claim::Walker;
 use super::record::{self, Frame, SPILL_BODY};
 use super::spill::SpillFile;
 use super::sync::Ordering;
+use super::walk::Walker;
 use super::writer::{Writer, Written};
 use super::{Outgoing, Phase, PushError, Segment, SegmentError, SlotHandle, event};
 
@@ -92,11 +92,11 @@ impl WorkerEnd {
         Ok(end)
     }
 
-    /// Takes a test: of the worker's own part of the plan from front to back, then of the part with most work left, unless
-    /// the plan is [shared](super::Sharing) otherwise.
+    /// Takes a test: of the worker's own part of the plan and of what is open to all, then of the part with most work left, unless the
+    /// plan is [shared](super::Sharing) otherwise. It always comes after all that it has taken before.
     ///
-    /// `None` is final: there was nothing left to claim in any part, or somebody said [`stop`](Self::stop). The exception is
-    /// work that was [not worth it yet](Self::may_ask_again).
+    /// `None` is final: there was nothing left to claim in any part, or somebody said [`stop`](Self::stop), or what is left is for a
+    /// [fresh worker](Self::is_succeeded). The exception is work that was [not worth it yet](Self::may_ask_again).
     pub fn claim(&mut self) -> Option<u32> {
         let segment = self.handle.segment();
         let stealing = self.walker.stealing();
@@ -117,6 +117,18 @@ impl WorkerEnd {
     #[must_use]
     pub fn may_ask_again(&self) -> bool {
         self.walker.declined() && !self.stopped()
+    }
+
+    /// Whether a fresh worker is to go on in this one's place, with a test that was claimed for it: what is left to do lies behind what
+    /// this process has run.
+    #[must_use]
+    pub fn is_succeeded(&self) -> bool {
+        self.walker.succeeded()
+    }
+
+    /// What it costs to put a fresh worker in this one's place, µs, as far as that is known.
+    pub fn set_fork_cost(&mut self, us: u64) {
+        self.walker.fork_us = us;
     }
 
     /// Writes and commits a record if there is room for it; `false`: the ring is full, nothing was written.

@@ -10,7 +10,7 @@ use super::{Lane, Lost, PATIENCE, Run, TICK};
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
-use crate::ring::Phase;
+use crate::ring::{Phase, Sharing};
 
 /// Most tests that the host is asked about at a time: its answers must fit into the socket's queue, or both sides would wait
 /// for each other.
@@ -30,14 +30,70 @@ impl Run<'_> {
         let in_flight = self.in_flight(slot, incarnation);
         self.pool.reaped(slot, incarnation);
         self.release(slot, incarnation, in_flight.as_ref().map(|lost| lost.test));
-        if lane.said_bye && lane.corrupt.is_none() {
+        let is_regular = lane.said_bye && lane.corrupt.is_none();
+        let is_followed = is_regular && self.succeed(slot, incarnation);
+        if !is_followed {
+            self.give_back(slot, incarnation);
+        }
+        if is_regular {
             if let Some(death) = death.filter(|death| !death.is_clean()) {
                 let text = format!("[worker {slot}] {} after its last test", death.cause());
                 self.tell(&RunEvent::Notice(&text));
             }
         } else if !self.was_interrupted(death) {
-            self.crashed(slot, &lane, death, in_flight);
+            self.crashed((slot, incarnation), &lane, death, in_flight);
         }
+    }
+
+    /// A worker has ended its session because what is left lies behind what it has run: sends a fresh one in its place, which has seen
+    /// nothing. That is no crash, and counts for no limit.
+    fn succeed(&mut self, slot: u16, incarnation: u16) -> bool {
+        let has_more = match self.segment.plan().sharing {
+            // In a fixed sequence another process begins, unless nothing became of this one.
+            Sharing::Own => {
+                self.sequence(slot, incarnation)
+                    .is_some_and(|tests| !tests.is_empty())
+                    && self.segment.unclaimed_for(slot) > 0
+            }
+            Sharing::Steal | Sharing::Queue => incarnation
+                .checked_add(1)
+                .is_some_and(|next| self.segment.reserved_test(slot, next).is_some()),
+        };
+        if !has_more || !self.connected || self.segment.stopped() || self.verdict.is_stopped() {
+            return false;
+        }
+        match self.pool.succeed(slot) {
+            Some(reserved) => {
+                self.spawn(slot, reserved);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Nobody follows the worker: what it had claimed for its successor is anybody's again.
+    fn give_back(&mut self, slot: u16, incarnation: u16) {
+        let Some(next) = incarnation.checked_add(1) else {
+            return;
+        };
+        if let Some(test) = self.segment.reserved_test(slot, next) {
+            self.segment.release(test, slot, next);
+            self.segment.release_units(slot, next);
+        }
+    }
+
+    /// What a process has run so far.
+    fn sequence(&self, slot: u16, incarnation: u16) -> Option<&Vec<u32>> {
+        self.sequences[usize::from(slot)].get(usize::from(incarnation))
+    }
+
+    /// A process has run a test.
+    pub(super) fn ran(&mut self, slot: u16, incarnation: u16, test: u32) {
+        let processes = &mut self.sequences[usize::from(slot)];
+        if processes.len() <= usize::from(incarnation) {
+            processes.resize(usize::from(incarnation) + 1, Vec::new());
+        }
+        processes[usize::from(incarnation)].push(test);
     }
 
     /// The interrupt that was sent to all workers ended it: no crash.
@@ -78,7 +134,13 @@ impl Run<'_> {
         self.segment.release_units(slot, incarnation);
     }
 
-    fn crashed(&mut self, slot: u16, lane: &Lane, death: Option<&Death>, in_flight: Option<Lost>) {
+    fn crashed(
+        &mut self,
+        (slot, incarnation): (u16, u16),
+        lane: &Lane,
+        death: Option<&Death>,
+        in_flight: Option<Lost>,
+    ) {
         let cause = match (&lane.corrupt, death) {
             (Some(what), _) => {
                 format!("its result ring was overwritten ({what}), so it was killed")
@@ -94,7 +156,7 @@ impl Run<'_> {
         };
         self.needs_report = true;
         if let Some(lost) = &in_flight {
-            self.sequences[usize::from(slot)].push(lost.test);
+            self.ran(slot, incarnation, lost.test);
         }
         let replacement = match self.replace(slot) {
             // It is said once.

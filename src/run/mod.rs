@@ -82,8 +82,8 @@ pub struct Finished {
     pub error: Option<Error>,
     /// Every planned test has a result of its own.
     pub complete: bool,
-    /// Per slot the tests that ran there, in that order; those included that took their worker with them.
-    pub sequences: Vec<Vec<u32>>,
+    /// Per slot and process the tests that ran there, in that order; those included that took their worker with them.
+    pub sequences: Vec<Vec<Vec<u32>>>,
     /// How often the user asked for the end.
     pub interrupts: u32,
 }
@@ -151,7 +151,7 @@ struct Run<'a> {
     out_of_restarts: bool,
     /// What is still withheld.
     serial: VecDeque<Serial>,
-    sequences: Vec<Vec<u32>>,
+    sequences: Vec<Vec<Vec<u32>>>,
     /// Number of results when workers were last sent for tests that were given back.
     revived_at: Option<usize>,
 

@@ -134,7 +134,7 @@ impl Run<'_> {
                 if !self.ledger.finish(head.test) {
                     return self.corrupt(slot, "a second result of a test");
                 }
-                self.sequences[usize::from(slot)].push(head.test);
+                self.ran(slot, head.incarnation, head.test);
                 self.keep(slot, head, body);
                 self.discharge(&mut result);
                 self.samples.push((result.test, Sample::of(&result)));

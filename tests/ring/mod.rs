@@ -20,6 +20,7 @@ pub fn plan(parts: &[Vec<Vec<u32>>]) -> PlanTable {
                 let test = plan.entries.len() as u32;
                 plan.entries.push(PlanEntry {
                     test,
+                    rank: test,
                     cost_us,
                     unit: number,
                     ..PlanEntry::default()
@@ -58,6 +59,36 @@ pub fn segment(plan: &PlanTable, ring_bytes: u32) -> Arc<Segment> {
 /// Worker `slot`, incarnation 0, without descriptors.
 pub fn worker(segment: &Arc<Segment>, slot: u16) -> WorkerEnd {
     WorkerEnd::attach(segment.clone(), slot, 0, -1, -1).expect("a worker")
+}
+
+/// A worker for which fresh processes cost nothing, so that nothing waits for anybody.
+pub fn nimble(segment: &Arc<Segment>, slot: u16, incarnation: u16) -> WorkerEnd {
+    if incarnation > 0 {
+        // Without an event: it would wait for room ten times a second.
+        segment.assign_event(slot, incarnation, u32::MAX);
+    }
+    let worker = WorkerEnd::attach(segment.clone(), slot, incarnation, -1, -1);
+    let mut worker = worker.expect("a worker");
+    worker.set_fork_cost(0);
+    worker
+}
+
+/// Claims until there is nothing left, in as many processes as it takes.
+pub fn all_in(
+    segment: &Arc<Segment>,
+    slot: u16,
+    incarnation: &mut u16,
+    worker: &mut WorkerEnd,
+) -> Vec<u32> {
+    let mut tests = Vec::new();
+    loop {
+        tests.extend(std::iter::from_fn(|| worker.claim()));
+        if !worker.is_succeeded() {
+            return tests;
+        }
+        *incarnation += 1;
+        *worker = nimble(segment, slot, *incarnation);
+    }
 }
 
 /// A file like the ones that hosts make for spilled bodies.

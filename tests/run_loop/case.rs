@@ -184,6 +184,7 @@ impl<'a> Case<'a> {
             entries: (0..count)
                 .map(|test| PlanEntry {
                     test,
+                    rank: test,
                     cost_us: 1000,
                     unit: if self.keep {
                         test * slots / count

