@@ -337,7 +337,7 @@ def header(output: str) -> list[str]:
     """What stands above the results, without the lines that are one runner's own."""
     # An installed pytest-xdist is left out by rpytest; the path of Python may be another name of the same program.
     own = re.compile(
-        r"plugins: |created: |bringing up nodes|\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |[-.FEsxXu]+( +\[ *\d+%\])?$"
+        r"plugins: |created: |bringing up nodes|\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |collection: |[-.FEsxXu]+( +\[ *\d+%\])?$"
     )
     lines = []
     for line in output.splitlines():
