@@ -10,12 +10,10 @@ import sys
 from collections.abc import Iterable
 from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Where it is defined differs between versions; there it is in all of them.
-from pluggy._manager import DistFacade  # type: ignore[attr-defined]
-
-from rpytest._native import Noticed
+if TYPE_CHECKING:
+    from pluggy._manager import DistFacade  # type: ignore[attr-defined]
 
 #: The release whose surface is ours.
 VERSION = "3.8.0"
@@ -63,6 +61,11 @@ def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
     pytest knows installed plugins by what `PluginManager.load_setuptools_entrypoints` has noted; that one passes over names that are taken, as
     pytest-xdist's are by ``placeholder``. One that is not installed is named nowhere.
     """
+    # Where it is defined differs between versions; there it is in all of them.
+    from pluggy._manager import DistFacade  # type: ignore[attr-defined]
+
+    from rpytest._native import Noticed
+
     load, import_plugin = pluginmanager.load_setuptools_entrypoints, pluginmanager.import_plugin
     known: list[tuple[object, DistFacade]] = pluginmanager._plugin_distinfo
 
