@@ -1,14 +1,14 @@
 //! The segment as the operating system sees it: a name in `/dev/shm`, room for it, a mapping.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::{NonNull, null_mut};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FallocateFlags, FlockOperation, Mode};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::shm::OFlags;
+use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use super::SegmentError;
 
@@ -20,8 +20,8 @@ const PREFIX: &str = "/rpytest-";
 /// Who opens one keeps no descriptor of it: a test that truncates or writes to whatever is open would take the memory away from
 /// all processes of the run.
 pub(super) struct Mapping {
+    shmem: Shmem,
     base: NonNull<u8>,
-    length: usize,
     name: String,
     /// The creator, which alone removes the name: a forked child has a copy of this value and must not.
     creator: Option<u32>,
@@ -30,8 +30,8 @@ pub(super) struct Mapping {
     _lock: Option<OwnedFd>,
 }
 
-// SAFETY: the raw pointer points into a shared mapping that lives until drop; its words are only accessed through atomics
-// (`Memory`) or by functions made for shared memory (`event`), from any thread.
+// SAFETY: the raw pointers in `Shmem` and `base` point into a shared mapping that lives until drop; its words are only
+// accessed through atomics (`Memory`) or by functions made for shared memory (`event`), from any thread.
 unsafe impl Send for Mapping {}
 // SAFETY: see above; no method changes the mapping itself through `&self`.
 unsafe impl Sync for Mapping {}
@@ -40,18 +40,43 @@ impl Mapping {
     /// Creates, sizes and maps `name`; the memory is zeroed and really there.
     pub fn create(name: &str, length: usize) -> Result<Self, SegmentError> {
         check_name(name)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        let fd = rustix::shm::open(name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| os_error("create", name, errno))?;
-        Self::fill(name, length, fd).inspect_err(|_| {
+        let mut shmem = match ShmemConf::new().size(length).os_id(name).create() {
+            Ok(shmem) => shmem,
+            Err(error) => {
+                let taken = matches!(error, ShmemError::MappingIdExists);
+                if !taken {
+                    // The crate removes the name only when the descriptor is not 0, which it is under a closed stdin.
+                    let _ = rustix::shm::unlink(name);
+                }
+                return Err(os_error("create", name, error));
+            }
+        };
+        // For the same reason the name is ours to remove from here on.
+        shmem.set_owner(false);
+        let Some(base) = NonNull::new(shmem.as_ptr()) else {
             let _ = rustix::shm::unlink(name);
-        })
-    }
-
-    fn fill(name: &str, length: usize, fd: OwnedFd) -> Result<Self, SegmentError> {
-        let fail = |doing| move |errno| os_error(doing, name, errno);
+            return Err(SegmentError::Invalid {
+                what: "it was mapped at address 0",
+            });
+        };
+        let mut mapping = Self {
+            shmem,
+            base,
+            name: name.to_owned(),
+            creator: Some(std::process::id()),
+            linked: AtomicBool::new(true),
+            _lock: None,
+        };
+        // `create` only sets the length: without this, a full tmpfs would be a SIGBUS at some later write.
+        let fail = |doing: &'static str| {
+            move |error: Errno| SegmentError::Os {
+                doing,
+                name: name.to_owned(),
+                source: error.into(),
+            }
+        };
+        let fd = rustix::shm::open(name, OFlags::RDWR, Mode::empty()).map_err(fail("reopen"))?;
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).map_err(fail("lock"))?;
-        // Not only the length is set: on a full tmpfs some later write would be a SIGBUS.
         loop {
             match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, length as u64) {
                 Ok(()) => break,
@@ -69,14 +94,8 @@ impl Mapping {
                 }
             }
         }
-        Ok(Self {
-            base: map(&fd, length).map_err(fail("map"))?,
-            length,
-            name: name.to_owned(),
-            creator: Some(std::process::id()),
-            linked: AtomicBool::new(true),
-            _lock: Some(fd),
-        })
+        mapping._lock = Some(fd);
+        Ok(mapping)
     }
 
     /// Creates a segment with a name that nobody has.
@@ -94,19 +113,30 @@ impl Mapping {
     /// Maps an existing segment.
     pub fn open(name: &str) -> Result<Self, SegmentError> {
         check_name(name)?;
-        let fail = |doing| move |errno| os_error(doing, name, errno);
-        let fd = rustix::shm::open(name, OFlags::RDWR, Mode::empty()).map_err(fail("open"))?;
-        let size = rustix::fs::fstat(&fd).map_err(fail("look at"))?.st_size;
-        let length = usize::try_from(size).unwrap_or(0);
-        if length == 0 {
-            return Err(SegmentError::Foreign {
+        let failed = |doing| {
+            move |source| SegmentError::Os {
+                doing,
                 name: name.to_owned(),
-                what: "it is empty",
-            });
+                source,
+            }
+        };
+        let others = descriptors(name).map_err(failed("look at"))?;
+        let shmem = ShmemConf::new()
+            .os_id(name)
+            .open()
+            .map_err(|error| os_error("open", name, error))?;
+        for number in descriptors(name).map_err(failed("look at"))? {
+            if !others.contains(&number) {
+                let_go(number).map_err(failed("let go of"))?;
+            }
         }
+        let base = NonNull::new(shmem.as_ptr()).ok_or(SegmentError::Foreign {
+            name: name.to_owned(),
+            what: "it was mapped at address 0",
+        })?;
         Ok(Self {
-            base: map(&fd, length).map_err(fail("map"))?,
-            length,
+            shmem,
+            base,
             name: name.to_owned(),
             creator: None,
             linked: AtomicBool::new(false),
@@ -119,7 +149,7 @@ impl Mapping {
     }
 
     pub fn len(&self) -> usize {
-        self.length
+        self.shmem.len()
     }
 
     pub fn name(&self) -> &str {
@@ -138,8 +168,6 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         self.unlink();
-        // SAFETY: the mapping was made by `map` with this address and length, and nothing that points into it outlives `self`.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
     }
 }
 
@@ -167,9 +195,8 @@ pub(super) fn sweep() {
         let Some(name) = file.to_str().map(|file| format!("/{file}")) else {
             continue;
         };
-        let dead = pid_of(&name).is_some_and(|pid| {
-            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
-        });
+        let dead = pid_of(&name)
+            .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH));
         if !dead || !entry.metadata().is_ok_and(|meta| meta.uid() == uid) {
             continue;
         }
@@ -216,20 +243,48 @@ fn random() -> Result<u64, SegmentError> {
     }
 }
 
-/// Maps all of the file, for all processes to see.
-fn map(fd: impl AsFd, length: usize) -> rustix::io::Result<NonNull<u8>> {
-    let protection = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: the system chooses the address, so that no existing mapping is touched; what is mapped is shared memory, which is
-    // only accessed as `Mapping` says.
-    let base = unsafe { mmap(null_mut(), length, protection, MapFlags::SHARED, fd, 0)? };
-    NonNull::new(base.cast()).ok_or(Errno::NOMEM)
+/// Descriptors of this process that stand for the segment of this name.
+fn descriptors(name: &str) -> io::Result<Vec<RawFd>> {
+    let target = format!("/dev/shm{name}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        // The one by which the folder is read is gone by the time somebody asks for it.
+        let is_it = std::fs::read_link(entry.path())
+            .is_ok_and(|path| path.to_str() == Some(target.as_str()));
+        let number = entry
+            .file_name()
+            .to_str()
+            .and_then(|text| text.parse::<RawFd>().ok());
+        found.extend(number.filter(|_| is_it));
+    }
+    Ok(found)
 }
 
-fn os_error(doing: &'static str, name: &str, errno: Errno) -> SegmentError {
+/// Lets go of a descriptor that the crate keeps as long as the mapping, and closes by its number: from here on that is one of
+/// `/dev/null`.
+fn let_go(number: RawFd) -> io::Result<()> {
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let null = rustix::fs::open("/dev/null", flags, Mode::empty())?;
+    // SAFETY: both numbers are open descriptors of this process; the crate, whose `number` is, does nothing with it but close it.
+    if unsafe { libc::dup3(null.as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn os_error(doing: &'static str, name: &str, error: ShmemError) -> SegmentError {
+    let source = match error {
+        ShmemError::MappingIdExists => io::Error::from(io::ErrorKind::AlreadyExists),
+        ShmemError::MapCreateFailed(code)
+        | ShmemError::MapOpenFailed(code)
+        | ShmemError::UnknownOsError(code) => io::Error::from_raw_os_error(code as i32),
+        other => io::Error::other(other),
+    };
     SegmentError::Os {
         doing,
         name: name.to_owned(),
-        source: errno.into(),
+        source,
     }
 }
 

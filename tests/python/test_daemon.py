@@ -57,8 +57,10 @@ def test_second_run_is_warm(shared_project: Project, folder: Path) -> None:
 
 
 def header(result: Result) -> str:
-    """What is above the tests; durations are known from the second run on."""
-    return re.sub(r"\d+ of \d+ with a known duration", "", result.stdout.partition("\n\n")[0])
+    """What is above the tests; durations are known from the second run on, and how tests are given to workers then, and the
+    collection is kept from the first one.
+    """
+    return re.sub(r"(?m)^(scheduling tests|collection): .*\n?", "", result.stdout.partition("\n\n")[0]).rstrip()
 
 
 def test_idle_timeout_ends_it(project: Project) -> None:
@@ -280,9 +282,9 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its processes are gone, too: the daemon, eight sessions, four trunks, what waits for the next run of each of these, and the
-    # preload that the sessions are forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 26)
+    # Its processes are gone, too: the daemon, eight sessions, four trunks, what waits for the next run of each of these, three
+    # configured processes, and the preload that the sessions are forked from.
+    assert processes.wait_until(lambda: len(project.processes()) == 29)
 
 
 def test_memory_is_bounded(project: Project) -> None:
@@ -328,9 +330,9 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
     for _ in range(4):
         assert project.rpytest("-n2", junit=False).status == 0
         assert processes.wait_until(waits)
-    # The daemon, the session, its trunk, what waits for the next run of both, and the preload that the next session would be
-    # forked from.
-    assert processes.wait_until(lambda: len(project.processes()) == 6)
+    # The daemon, the session, its trunk, what waits for the next run of both, the configured process that a session for other
+    # arguments would be forked from, and the preload.
+    assert processes.wait_until(lambda: len(project.processes()) == 7)
     before = measure()
     for _ in range(10):
         assert project.rpytest("-n2", junit=False).status == 0
@@ -340,7 +342,7 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
     assert processes.wait_until(lambda: all(now <= was for now, was in zip(measure()[:2], before[:2], strict=True))), (
         "descriptors of session and daemon"
     )
-    assert processes.wait_until(lambda: len(project.processes()) == 6)
+    assert processes.wait_until(lambda: len(project.processes()) == 7)
     assert measure()[2] <= before[2] + 2, "MiB of the session"
 
 

@@ -21,9 +21,10 @@
 //! one before, without hashing. The index is for the rest. A file is never changed, only replaced.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
+use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{Mode, OFlags};
 
 use super::builder::Lengths;
@@ -139,10 +140,10 @@ pub enum Unusable {
     OtherProject,
 }
 
-/// A file that was read.
+/// A file that is mapped.
 #[derive(Debug)]
 pub struct Content {
-    bytes: Vec<u8>,
+    bytes: Mmap,
     /// As long as it is open, no other file can have its [`FileId`].
     _file: File,
 }
@@ -165,11 +166,11 @@ pub fn file_id(path: &Path) -> io::Result<FileId> {
 }
 
 impl Table<Content> {
-    /// Reads the file at `path` and checks it. Anything may lie there: a pipe that nobody writes to, a device, a file of any
+    /// Maps the file at `path` and checks it. Anything may lie there: a pipe that nobody writes to, a device, a file of any
     /// size and content.
     pub fn open(path: &Path, root: &[u8]) -> io::Result<Result<Table, Unusable>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Ok(Err(Unusable::Damaged("it is not a file")));
@@ -177,11 +178,13 @@ impl Table<Content> {
         if metadata.len() > LARGEST {
             return Ok(Err(Unusable::Damaged("it is too large")));
         }
-        let mut bytes = Vec::new();
-        // One more than there were: a file that grows is none of ours.
-        Read::by_ref(&mut file)
-            .take(metadata.len() + 1)
-            .read_to_end(&mut bytes)?;
+        if metadata.len() < HEADER as u64 {
+            return Ok(Err(Unusable::Damaged("too short")));
+        }
+        // SAFETY: the mapping is read-only and rpytest never writes to a file after giving it its name, but replaces it, so its
+        // bytes don't change and its length doesn't shrink while it is mapped. Another program that does it all the same can
+        // cause wrong numbers or SIGBUS, as with any mapped file.
+        let bytes = unsafe { MmapOptions::new().populate().map(&file)? };
         let content = Content { bytes, _file: file };
         Ok(Table::check(content, root))
     }
