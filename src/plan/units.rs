@@ -243,7 +243,9 @@ impl Builder<'_> {
     /// A module of which most is open to all.
     fn add_open(&mut self, module: Range<usize>, open: Open) {
         let (mut start, mut cost) = (module.start, 0);
-        let mut limit = self.left / open.pieces;
+        // A module that is light beside a worker's share is not cut, however little is left: its fixtures would be made again.
+        let least = open.total / (2 * open.pieces);
+        let mut limit = (self.left / open.pieces).max(least);
         for test in module.clone() {
             let own = self.costs.own[test];
             let may_be_late = own * EARLY > (self.left - own) / self.split.workers;
@@ -255,7 +257,7 @@ impl Builder<'_> {
             if is_heavy || cost + own > most {
                 self.push_open(start..test, true);
                 (start, cost) = (test, 0);
-                limit = self.left / open.pieces;
+                limit = (self.left / open.pieces).max(least);
             }
             self.left -= own;
             if is_heavy {

@@ -284,7 +284,7 @@ class TestBareFallback:
                     "def pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
                     "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()"
                 ),
-                "a process runs after collection (sleep)",
+                "`pytest_sessionstart` of conftest",
             ),
             ("import signal\nsignal.alarm(3000)", "an interval timer runs after collection"),
         ],
