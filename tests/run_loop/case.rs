@@ -67,7 +67,6 @@ impl Reporter for Recorder {
                 self.lines.push(format!("log of {nodeid:?}: {text}"));
             }
             RunEvent::Terminal { ours } => self.lines.push(format!("terminal ours: {ours}")),
-            RunEvent::Stack { nodeid, .. } => self.lines.push(format!("stack of {nodeid:?}")),
             RunEvent::Notice(text) => self.lines.push(format!("notice {text}")),
             RunEvent::Ended(end) => self.end = Some((*end).clone()),
         }
