@@ -168,7 +168,7 @@ mod tests {
         let tests = Tests::new(modules, classes, &durations)
             .and_then(|tests| tests.with_setups(&setups))
             .unwrap();
-        Costs::new(&tests, tests.costs(), Grain::new(&tests, 1))
+        Costs::new(&tests, tests.costs(), Grain::new(&tests, 1).fine())
     }
 
     #[test]

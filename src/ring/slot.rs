@@ -91,6 +91,18 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// The worker of `slot` was reaped: it does nothing any more, and nobody waits for it.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    pub fn clear_state(&self, slot: u16) {
+        // Relaxed: the time does not matter to who sees that there is no test.
+        self.state(slot)
+            .store(Phase::Idle.encode(NO_TEST), Ordering::Relaxed);
+    }
+}
+
 /// The part of a worker's end that needs no exclusive access: usable from a signal handler of the interpreter while
 /// another call of the same worker waits.
 #[derive(Clone, Debug)]

@@ -29,6 +29,7 @@ impl Run<'_> {
         let lane = std::mem::take(&mut self.lanes[usize::from(slot)]);
         let in_flight = self.in_flight(slot, incarnation);
         self.pool.reaped(slot, incarnation);
+        self.segment.clear_state(slot);
         self.release(slot, incarnation, in_flight.as_ref().map(|lost| lost.test));
         let is_regular = lane.said_bye && lane.corrupt.is_none();
         let is_followed = is_regular && self.succeed(slot, incarnation);

@@ -48,7 +48,14 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, actions: &[&str]) -> ! {
-        while let Some(test) = self.end.claim() {
+        loop {
+            let Some(test) = self.end.claim() else {
+                if self.end.may_ask_again() && !self.interrupted.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(2));
+                    continue;
+                }
+                break;
+            };
             self.end.begin(test);
             self.end.phase(Phase::Call);
             self.act(actions[test as usize], test);

@@ -144,10 +144,11 @@ fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Ro
 }
 
 /// What is not reached.
-const MISSES: [(Profile, usize, usize, Estimates); 3] = [
+const MISSES: [(Profile, usize, usize, Estimates); 4] = [
     // Estimates can't tell: `unknowable.rs` shows that nobody could.
     (Profile::Giant, 100, 64, Estimates::Rough),
-    // Runs of a quarter and of half a second with 64 workers: a fork, which makes up for a wrong estimate, takes 3 to 6% of that.
+    // Runs of 0.16 to 0.5 s with 64 workers: a fork, which makes up for a wrong estimate, takes 3 to 9% of that.
+    (Profile::Giant, 1000, 64, Estimates::Rough),
     (Profile::Lognormal1, 1000, 64, Estimates::Rough),
     (Profile::Modules, 1000, 64, Estimates::Rough),
 ];
