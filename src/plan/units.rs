@@ -25,6 +25,9 @@ const FINER: u64 = 4;
 /// Which part of a worker's fair share a test takes that is given to a worker in any case: how many each has of them makes a difference.
 const BIG: u64 = 4;
 
+/// A quarter of that is enough for tests that take so many times the average: there are few of them, and hardly anything in between.
+const RARE: u64 = 32;
+
 /// How far modules are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split<'a> {
@@ -249,7 +252,8 @@ impl Builder<'_> {
         for test in module.clone() {
             let own = self.costs.own[test];
             let may_be_late = own * EARLY > (self.left - own) / self.split.workers;
-            let is_big = own * BIG > open.total / self.split.workers;
+            let share = open.total / self.split.workers;
+            let is_big = own * BIG > share || (own * 4 * BIG > share && own > RARE * open.average);
             let is_heavy = own >= open.light.max(2 * open.average) && (may_be_late || is_big);
             let is_class = test > 0 && self.tests.classes[test - 1] != self.tests.classes[test];
             // Rather between two classes than in the middle of one.

@@ -117,9 +117,11 @@ impl Thief<'_> {
             _ if self.queue.owner == Some(self.seeker.slot) => true,
             // Nobody else is there to do it.
             None if !is_behind => true,
+            // Unless somebody is about to begin: then it will be seen soon.
+            None => cost + enter < all,
             // Who waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
-            _ => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
+            Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
         };
         pays.then_some(finished)
     }

@@ -176,7 +176,7 @@ fn small_suites() {
     let plan = Plan {
         tests: &[100, 1000],
         workers: &[2, 4, 16, 64],
-        seeds: |_| 8,
+        seeds: |_| 12,
     };
     check(&simulate(
         &plan,
