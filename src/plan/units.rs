@@ -247,7 +247,9 @@ impl Builder<'_> {
     fn add_open(&mut self, module: Range<usize>, open: Open) {
         let (mut start, mut cost) = (module.start, 0);
         // A module that is light beside a worker's share is not cut, however little is left: its fixtures would be made again.
-        let least = open.total / (2 * open.pieces);
+        let cost_of_all = self.costs.sum(&module);
+        let is_light = cost_of_all <= open.total / (2 * open.pieces);
+        let least = if is_light { cost_of_all } else { 0 };
         let mut limit = (self.left / open.pieces).max(least);
         for test in module.clone() {
             let own = self.costs.own[test];

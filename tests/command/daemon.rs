@@ -75,7 +75,11 @@ impl Daemon {
                 rustix::net::send(connection, b"{]", rustix::net::SendFlags::empty()).unwrap();
             }
             ("run", _) => {
-                assert_eq!(packet.fds.len(), 3, "the standard streams");
+                assert_eq!(
+                    packet.fds.len(),
+                    4,
+                    "the standard streams and the environment"
+                );
                 std::fs::File::from(packet.fds.into_iter().nth(1).unwrap())
                     .write_all(b"written by the session\n")
                     .unwrap();
