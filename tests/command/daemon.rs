@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 /// The arguments that the interpreter was started with, one a line.
 pub const ARGUMENTS: &str = "COMMAND_TEST_ARGUMENTS";
 /// How the daemon behaves.
-pub const MODE: &str = "COMMAND_TEST_MODE";
+/// With a prefix of what a daemon inherits.
+pub const MODE: &str = "PYTHON_COMMAND_TEST_MODE";
 
 /// Serves until it is told to stop, or, without a socket, for one connection.
 pub fn main() {
