@@ -68,7 +68,20 @@ pub struct SlotState {
     pub waiting_for_space: bool,
     /// The worker's own part is exhausted.
     pub stealing: bool,
+    /// There is no worker, and none is on its way.
+    pub vacant: bool,
 }
+
+impl SlotState {
+    /// Whether a worker is on its way, or about to take its first test or its next one.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.current.is_none() && !self.stealing && !self.vacant
+    }
+}
+
+/// A slot's state word where no worker is to be expected.
+const VACANT: u64 = 4 << 32 | NO_TEST as u64;
 
 impl Segment {
     /// What the worker of `slot` does at the moment.
@@ -78,7 +91,8 @@ impl Segment {
     #[must_use]
     pub fn slot_state(&self, slot: u16) -> SlotState {
         // Acquire: pairs with the release store in `SlotHandle::begin`; the time is at least as new as the test.
-        let (phase, current) = Phase::decode(self.state(slot).load(Ordering::Acquire));
+        let word = self.state(slot).load(Ordering::Acquire);
+        let (phase, current) = Phase::decode(word);
         // Relaxed: independent facts.
         SlotState {
             current,
@@ -87,12 +101,13 @@ impl Segment {
             incarnation: self.owner(slot).load(Ordering::Relaxed) as u16,
             waiting_for_space: self.want(slot).load(Ordering::Relaxed) != 0,
             stealing: self.stealing(slot).load(Ordering::Relaxed) != 0,
+            vacant: word == VACANT,
         }
     }
 }
 
 impl Segment {
-    /// The worker of `slot` was reaped: it does nothing any more, and nobody waits for it.
+    /// The worker of `slot` was reaped, or another one is on its way there: no test is in flight.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -100,6 +115,16 @@ impl Segment {
         // Relaxed: the time does not matter to who sees that there is no test.
         self.state(slot)
             .store(Phase::Idle.encode(NO_TEST), Ordering::Relaxed);
+        self.stealing(slot).store(0, Ordering::Relaxed);
+    }
+
+    /// The worker of `slot` was reaped and no other is to come: others need not wait for one.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    pub fn vacate(&self, slot: u16) {
+        // Relaxed: this is a hint, as all that is said of others' work.
+        self.state(slot).store(VACANT, Ordering::Relaxed);
     }
 }
 

@@ -141,7 +141,10 @@ impl Rest {
         let cost = seeker.fork_us + self.toll(segment, open.first, first.enter_us);
         if loads.is_empty() {
             // Nobody, unless one is about to begin.
-            return seeker.waited >= cost;
+            let mut slots = 0..segment.spec().slots;
+            let is_coming = slots
+                .any(|slot| slot != seeker.slot && segment.slot_state(slot).is_starting());
+            return !is_coming && seeker.waited >= cost;
         }
         let left = open.left * seeker.pace / u64::from(ONE);
         let without = level(&mut loads, left);
@@ -261,6 +264,7 @@ impl Rest {
             running: self
                 .running(segment, part)
                 .filter(|running| (first..last).contains(&running.place)),
+            vacant: segment.slot_state(part).vacant,
         });
         let same_unit =
             |one: u32, other: u32| entries[one as usize].unit == entries[other as usize].unit;
@@ -296,6 +300,7 @@ impl Rest {
                     left: cost,
                     pieces: vec![piece],
                     running: Some(running),
+                    vacant: false,
                 });
             } else {
                 queues[own].left += cost;

@@ -22,8 +22,10 @@ pub(super) struct Queue {
     pub pieces: Vec<Piece>,
     /// Cost of what is unclaimed, µs.
     pub left: u64,
-    /// What the worker is running; `None` when there is no worker, or it is about to begin: nobody is waited for.
+    /// What the worker is running; `None` when there is no worker, or it is about to begin.
     pub running: Option<Running>,
+    /// There is no worker, and none is on its way.
+    pub vacant: bool,
 }
 
 impl Queue {
@@ -117,8 +119,8 @@ impl Thief<'_> {
             _ if self.queue.owner == Some(self.seeker.slot) => true,
             // Nobody else is there to do it.
             None if !is_behind => true,
-            // Unless somebody is about to begin: then it will be seen soon.
-            None => cost + enter < all,
+            // Who is about to begin needs no fork in somebody else's place, which would take as long as its own.
+            None => self.queue.vacant && cost + enter < all,
             // Who waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
             Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,

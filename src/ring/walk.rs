@@ -54,8 +54,10 @@ pub(super) struct Walker {
     end: u32,
     /// What is left of its own part.
     own: (u32, u32),
-    /// Its place in the queue of what is open to all, an index of `Segment::queue`.
+    /// Its place in the queue of what is open to all, an index of `Segment::queue`: what stands before is claimed, or a unit of another.
     queued: usize,
+    /// The same with what stands in units of others.
+    joined: usize,
     /// First entry of the undivided unit that it took last.
     held: Option<u32>,
     /// Module of the test that it claimed last.
@@ -99,6 +101,7 @@ impl Walker {
             end: 0,
             own,
             queued: 0,
+            joined: 0,
             held: None,
             module: None,
             rest: None,
@@ -231,15 +234,8 @@ impl Walker {
         {
             self.own.0 += 1;
         }
-        let queue = segment.queue();
-        while queue
-            .get(self.queued)
-            .is_some_and(|&index| !self.is_free(segment, index))
-        {
-            self.queued += 1;
-        }
         let own = (self.own.0 < self.own.1).then_some(self.own.0);
-        let open = queue.get(self.queued).copied();
+        let open = self.next_open(segment);
         match (own, open) {
             (Some(own), Some(open)) => {
                 let entry = |index: u32| &plan.entries[index as usize];
@@ -252,6 +248,39 @@ impl Walker {
             }
             (own, open) => own.or(open),
         }
+    }
+
+    /// What is open to all and comes next: a unit that nobody is in, since its tests share fixtures; else what another one has not come to.
+    fn next_open(&mut self, segment: &Segment) -> Option<u32> {
+        let queue = segment.queue();
+        while let Some(&index) = queue.get(self.queued) {
+            if self.is_free(segment, index) && !self.is_anothers(segment, index) {
+                return Some(index);
+            }
+            self.queued += 1;
+        }
+        while let Some(&index) = queue.get(self.joined) {
+            if self.is_free(segment, index) {
+                return Some(index);
+            }
+            self.joined += 1;
+        }
+        None
+    }
+
+    /// Whether an entry stands behind one of its unit that a worker has claimed which may still be there.
+    fn is_anothers(&self, segment: &Segment, index: u32) -> bool {
+        let entries = &segment.plan().entries;
+        let Some(before) = index.checked_sub(1).map(|index| &entries[index as usize]) else {
+            return false;
+        };
+        before.unit == entries[index as usize].unit
+            && segment
+                .claim_of(before.test)
+                .is_some_and(|(slot, incarnation)| {
+                    let state = segment.slot_state(slot);
+                    slot != self.slot && state.incarnation == incarnation && !state.vacant
+                })
     }
 
     /// In a part that is an instruction: what comes next in it. Where its ranks go down begins another process.
@@ -318,7 +347,7 @@ impl Walker {
             if std::mem::replace(&mut self.epoch, epoch) != epoch {
                 // Something was given back, perhaps where it has been.
                 self.rest = None;
-                self.queued = 0;
+                (self.queued, self.joined) = (0, 0);
                 if segment.plan().sharing != Sharing::Queue {
                     self.own.0 = segment.plan().parts[usize::from(self.slot)].0;
                 }

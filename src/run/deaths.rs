@@ -44,6 +44,9 @@ impl Run<'_> {
         } else if !self.was_interrupted(death) {
             self.crashed((slot, incarnation), &lane, death, in_flight);
         }
+        if !self.pool.is_occupied(slot) {
+            self.segment.vacate(slot);
+        }
     }
 
     /// A worker has ended its session because what is left lies behind what it has run: sends a fresh one in its place, which has seen
@@ -225,6 +228,7 @@ impl Run<'_> {
     }
 
     fn spawn(&mut self, slot: u16, (incarnation, event): (u16, u32)) {
+        self.segment.clear_state(slot);
         self.segment.assign_event(slot, incarnation, event);
         self.send(&HostRequest::Spawn { slot, incarnation });
     }

@@ -13,6 +13,8 @@ import processes
 from harness import Project, Result
 
 PASSING = "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): pass\n"
+#: What a run leaves, in the order in which it is forked.
+HELPERS = ["base", "configured", "trunk"]
 
 
 def run(project: Project, folder: Path, *args: str, n: int = 2, junit: bool = True) -> Result:
@@ -247,21 +249,21 @@ class TestHangs:
         project.stop_daemon()
         assert processes.wait_until(lambda: not project.processes())
 
-    @pytest.mark.parametrize("which", ["base", "trunk"])
+    @pytest.mark.parametrize("which", HELPERS)
     def test_a_forked_helper_that_was_killed(self, project: Project, which: str) -> None:
-        """What controllers are forked from, or runs with other arguments: the next run does without it, or makes another one."""
+        """What controllers or runs with other arguments are forked from: the next run does without it, or makes another one."""
         project.write({"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING})
         assert project.rpytest("-n2").status == 0
 
         def helpers() -> list[int]:
-            # The daemon leads a session of its own; these, which are no children of any of its processes, do not. The base was forked first.
+            # The daemon leads a session of its own; these, which are no children of any of its processes, do not.
             tree = {pid: stat for pid in project.processes() if (stat := _stat(pid)) is not None}
             found = [pid for pid, stat in tree.items() if stat.parent not in tree and stat.session != pid]
             return sorted(found, key=lambda pid: tree[pid].start)
 
         # What belongs to the run may still be on its way out.
-        assert processes.wait_until(lambda: len(helpers()) == 2), helpers()
-        processes.send([helpers()[["base", "trunk"].index(which)]], signal.SIGKILL)
+        assert processes.wait_until(lambda: len(helpers()) == len(HELPERS)), helpers()
+        processes.send([helpers()[HELPERS.index(which)]], signal.SIGKILL)
         for _ in range(2):
             assert project.rpytest("-n2").counts == {"passed": 4}
             assert project.rpytest("-n2", "-k", "test").counts == {"passed": 4}

@@ -160,6 +160,7 @@ class Tap:
         self.stop = native.stop
         self.counters = native.counters
         self.idle = native.idle
+        self.set_fork_cost = native.set_fork_cost
         self.bomb = Bomb()
         self.pushes = 0
 
