@@ -253,9 +253,14 @@ impl Walker {
     /// What is open to all and comes next: a unit that nobody is in, since its tests share fixtures; else what another one has not come to.
     fn next_open(&mut self, segment: &Segment) -> Option<u32> {
         let queue = segment.queue();
+        let unit = |index: u32| segment.plan().entries[index as usize].unit;
+        let mut anothers = None;
         while let Some(&index) = queue.get(self.queued) {
-            if self.is_free(segment, index) && !self.is_anothers(segment, index) {
-                return Some(index);
+            if self.is_free(segment, index) && anothers != Some(unit(index)) {
+                if !self.is_anothers(segment, index) {
+                    return Some(index);
+                }
+                anothers = Some(unit(index));
             }
             self.queued += 1;
         }
