@@ -205,11 +205,12 @@ class SharedFixtures:
                 if step is None:
                     break
                 self._one(*step, watcher, ward)
-                self.belongings.made_by(step[1].name)
                 if clock is not None:
                     self.news[step[0]].setups += clock.take()
                 if watcher.hazard is not None:
                     self._give_up(ward, watcher)
+                # Not before: a hazard may be that `os` is another one.
+                self.belongings.made_by(step[1].name)
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
             self._interrupted(error)
         finally:

@@ -124,6 +124,8 @@ pub struct Grain {
     /// There are so many tests for each worker that light ones make up for each other: whoever has time takes them, in the order of
     /// collection.
     is_fine: bool,
+    /// Nothing is known of any test: nor whether its module's fixtures are dear.
+    is_first: bool,
 }
 
 impl Grain {
@@ -154,6 +156,7 @@ impl Grain {
             return Grain {
                 light: longest + 1,
                 is_fine: true,
+                is_first: longest == 0,
             };
         }
         let of_each = if is_fine {
@@ -166,6 +169,7 @@ impl Grain {
             light: light.max(beside),
             // In a first run all are the same, however few.
             is_fine: is_fine || longest == 0,
+            is_first: longest == 0,
         }
     }
 
@@ -174,6 +178,7 @@ impl Grain {
         Grain {
             light: 1000,
             is_fine: false,
+            is_first: self.is_first,
         }
     }
 

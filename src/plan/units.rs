@@ -54,6 +54,8 @@ pub struct Open {
     total: u64,
     /// Into as many pieces what is left is divided.
     pieces: u64,
+    /// Modules that take less are not cut, however little is left, µs.
+    whole: u64,
 }
 
 /// Whether modules are cut that are expensive to enter.
@@ -100,11 +102,15 @@ impl Split<'_> {
 impl<'a> Split<'a> {
     /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
     pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
+        let total: u64 = costs.own.iter().sum();
+        let pieces = self.workers * UNITS_PER_WORKER;
         let open = Open {
             light: grain.light,
-            average: costs.own.iter().sum::<u64>() / costs.own.len().max(1) as u64,
-            total: costs.own.iter().sum(),
-            pieces: self.workers * UNITS_PER_WORKER,
+            average: total / costs.own.len().max(1) as u64,
+            total,
+            pieces,
+            // In a first run its fixtures may be dear, and would be made again.
+            whole: if grain.is_first { total / (2 * pieces) } else { 0 },
         };
         Split {
             open: grain.is_fine.then_some(open),
@@ -246,10 +252,8 @@ impl Builder<'_> {
     /// A module of which most is open to all.
     fn add_open(&mut self, module: Range<usize>, open: Open) {
         let (mut start, mut cost) = (module.start, 0);
-        // A module that is light beside a worker's share is not cut, however little is left: its fixtures would be made again.
-        let cost_of_all = self.costs.sum(&module);
-        let is_light = cost_of_all <= open.total / (2 * open.pieces);
-        let least = if is_light { cost_of_all } else { 0 };
+        let all = self.costs.sum(&module);
+        let least = if all <= open.whole { all } else { 0 };
         let mut limit = (self.left / open.pieces).max(least);
         for test in module.clone() {
             let own = self.costs.own[test];

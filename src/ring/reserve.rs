@@ -22,7 +22,7 @@ impl Segment {
             let at = index as usize;
             at == 0 || plan.entries[at - 1].unit != plan.entries[at].unit
         };
-        let mut open = self.queue().iter().copied().filter(begins);
+        let mut open = self.queue().iter().copied().filter(begins).peekable();
         for (slot, &(start, len)) in (0..self.spec().slots).zip(&plan.parts) {
             let own = match plan.sharing {
                 Sharing::Steal => start..start + len,
@@ -30,11 +30,18 @@ impl Segment {
             };
             let is_own = |&index: &u32| !plan.entries[index as usize].open && self.free_at(index);
             let own = own.clone().find(is_own);
-            let next = self.queue().iter().find(|&&index| self.free_at(index));
-            // Its own units come first, unless there is time for something before.
-            let own =
-                own.filter(|_| next.is_none_or(|&next| rest.is_due(self, slot, next, ONE.into())));
-            let index = own.or_else(|| open.find(|&index| self.free_at(index)));
+            while open.next_if(|&index| !self.free_at(index)).is_some() {}
+            let next = open.peek().copied();
+            let rank = |index: u32| plan.entries[index as usize].rank;
+            // As in `Walker::next_unit`: whichever comes first, unless its own units must begin before.
+            let index = match (own, next) {
+                (Some(own), Some(next))
+                    if rank(own) > rank(next) && !rest.is_due(self, slot, next, ONE.into()) =>
+                {
+                    Some(next)
+                }
+                (own, next) => own.or(next),
+            };
             if let Some(index) = index {
                 self.reserve(index, slot);
             }
