@@ -15,6 +15,9 @@ use crate::event::TestIndex;
 /// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
 const UNITS_PER_WORKER: u64 = 4;
 
+/// The same for units that are open to all, of which each worker has to wait for another's last one. They get smaller as less is left.
+const OPEN_PER_WORKER: u64 = 8;
+
 /// A test must perhaps begin early if it takes as long as so much of what follows it, divided evenly: estimates are wrong sometimes.
 const EARLY: u64 = 4;
 
@@ -103,14 +106,14 @@ impl<'a> Split<'a> {
     /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
     pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
         let total: u64 = costs.own.iter().sum();
-        let pieces = self.workers * UNITS_PER_WORKER;
+        let pieces = self.workers * OPEN_PER_WORKER;
         let open = Open {
             light: grain.light,
             average: total / costs.own.len().max(1) as u64,
             total,
             pieces,
             // In a first run its fixtures may be dear, and would be made again.
-            whole: if grain.is_first { total / (2 * pieces) } else { 0 },
+            whole: if grain.is_first { total / pieces } else { 0 },
         };
         Split {
             open: grain.is_fine.then_some(open),

@@ -142,8 +142,8 @@ impl Rest {
         if loads.is_empty() {
             // Nobody, unless one is about to begin.
             let mut slots = 0..segment.spec().slots;
-            let is_coming = slots
-                .any(|slot| slot != seeker.slot && segment.slot_state(slot).is_starting());
+            let is_coming =
+                slots.any(|slot| slot != seeker.slot && segment.slot_state(slot).is_starting());
             return !is_coming && seeker.waited >= cost;
         }
         let left = open.left * seeker.pace / u64::from(ONE);
