@@ -18,6 +18,9 @@ const UNITS_PER_WORKER: u64 = 4;
 /// The same for units that are open to all, of which each worker has to wait for another's last one. They get smaller as less is left.
 const OPEN_PER_WORKER: u64 = 8;
 
+/// Tests that take less than a fork are open: who begins one early leaves others behind, which may then need a fork, µs.
+const FORK_US: u64 = 15_000;
+
 /// A test must perhaps begin early if it takes as long as so much of what follows it, divided evenly: estimates are wrong sometimes.
 const EARLY: u64 = 4;
 
@@ -263,7 +266,8 @@ impl Builder<'_> {
             let may_be_late = own * EARLY > (self.left - own) / self.split.workers;
             let share = open.total / self.split.workers;
             let is_big = own * BIG > share || (own * 4 * BIG > share && own > RARE * open.average);
-            let is_heavy = own >= open.light.max(2 * open.average) && (may_be_late || is_big);
+            let is_heavy =
+                own >= open.light.max(2 * open.average).max(FORK_US) && (may_be_late || is_big);
             let is_class = test > 0 && self.tests.classes[test - 1] != self.tests.classes[test];
             // Rather between two classes than in the middle of one.
             let most = if is_class { limit / 2 } else { limit };

@@ -6,6 +6,7 @@ there were, in which order, and that the finalizers came after the last test; wh
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import zlib
@@ -68,6 +69,8 @@ class Run:
     notes: tuple[str, ...]
     serial: Result
     """What plain pytest said."""
+    followed: int
+    """Workers that a fresh one has followed, since what was left lay behind what they had run: on a busy machine that happens."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Ground:
         self.project = project
         self.folder = folder
         self.file = project.scratch / f"notes-{folder.name}"
+        self.plan = project.scratch / f"{folder.name}-plan.json"
         self.env = {"NOTES": str(self.file)}
         project.fill(folder, {"notes.py": NOTES, "standalone.py": STANDALONE, **files})
 
@@ -136,13 +140,21 @@ class Ground:
         self.forget()
         file = self.project.scratch / f"{self.folder.name}.xml"
         file.unlink(missing_ok=True)
-        args = ("-v", *args, f"--junitxml={file}")
+        self.plan.unlink(missing_ok=True)
+        args = ("-v", *args, f"--junitxml={file}", f"--record-plan={self.plan}")
         result = self.project.rpytest(*args, junit=False, env={**self.env, **(env or {})}, cwd=self.folder)
         return replace(result, cases=junit.read(file) if file.exists() else None), self.noted()
 
     def noted(self) -> tuple[str, ...]:
         """What was written down since the last run began."""
         return tuple(self.file.read_text().splitlines()) if self.file.exists() else ()
+
+    def followed(self) -> int:
+        """How many workers a fresh one has followed in the last run."""
+        if not self.plan.exists():
+            return 0
+        slots = json.loads(self.plan.read_text()).get("slots", [])
+        return len(slots) - len(set(slots))
 
     def imports(self) -> int:
         """How many processes have imported the project in the last run."""
@@ -171,7 +183,7 @@ def hold(case: Case, ground: Ground) -> None:
         for warm in (False, True):
             # Another environment is another session: a cold start that leaves the files as they are.
             result, notes = ground.rpytest(f"-n{n}", *case.args, *case.more_args, env={"COLD": str(turn)})
-            run = Run(n, warm, learning, result, notes, serial)
+            run = Run(n, warm, learning, result, notes, serial, ground.followed())
             try:
                 if ground.imports() != (0 if warm or not says_so else 1):
                     status = ground.project.rpytest("--daemon-status", junit=False)
@@ -206,7 +218,7 @@ def check(case: Case, run: Run) -> None:
         ups, downs = counted[f"up {name}"], counted[f"down {name}"]
         if any(line.startswith(f"down {name}") for line in case.notes):
             assert ups == downs, f"{name} was set up {ups} times, finalized {downs} times"
-        most = sum(run.result.counts.values()) if case.times is None else (run.n + tried) * case.times
+        most = sum(run.result.counts.values()) if case.times is None else (run.n + run.followed + tried) * case.times
         assert 1 <= ups <= most, f"{name} was set up {ups} times"
         if learned and (case.own[name] or "").startswith(FOUND):
             assert ups > 1, f"nobody has looked at {name}"
