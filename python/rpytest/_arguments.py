@@ -19,7 +19,7 @@ import _pytest.main
 import pytest
 from _pytest.config.findpaths import determine_setup
 
-from rpytest import _looks, _real
+from rpytest import _early_readers, _looks, _real
 from rpytest._real import os
 
 __builtins__ = _real.BUILTINS
@@ -179,6 +179,8 @@ class Arguments:
         if _looks.GIVEN in _looks.looks.seen:
             # For somebody who reads them `-k a` is not `-ka`.
             raise Declined(f"the arguments are others, and were read by {_looks.where(_looks.GIVEN)}")
+        if (reader := _early_readers.who_minds(self.config, self.argv, argv)) is not None:
+            raise Declined(f"the arguments are others, and were read by {reader}")
         for name in sorted(different):
             if name not in FREE:
                 raise Declined(f"the option `{name}` has another value")

@@ -111,3 +111,25 @@ def test_files_with_dependencies_stay_together(project: Project, mark: str, opti
         f"def test_5(): assert passed[-1] == 4 and ({'session' not in mark} or 3 in passed)\n",
     )
     project.compare("-p", "pytest_dependency", *option, n=4, env={"PYTHONPATH": str(project.path)})
+
+
+#: Decides by the arguments before pytest has parsed them, as pytest-django looks for the project's folder.
+EARLY = """
+import os
+
+def pytest_load_initial_conftests(args, early_config):
+    os.environ["ALONE"] = str(any("test_b" in arg for arg in args))
+"""
+
+
+def test_a_plugin_that_reads_the_arguments_early_sees_those_of_each_run(project: Project) -> None:
+    test = "import os\ndef test_alone(): assert os.environ['ALONE'] == '{}'\n"
+    project.write(early=EARLY, test_a=test.format(False), test_b=test.format(True))
+    environment = {"PYTHONPATH": str(project.path)}
+    for selection in ("", "test_b.py", "test_a.py", "test_b.py", ""):
+        args = ["-p", "early", *selection.split()]
+        plain = project.pytest(*args, env=environment)
+        result = project.rpytest("-n2", "-v", *args, env=environment)
+        assert (result.status, result.counts) == (plain.status, plain.counts), result
+    status = project.rpytest("--daemon-status", junit=False).stdout
+    assert "read by `pytest_load_initial_conftests` of early" in status
