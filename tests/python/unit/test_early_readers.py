@@ -17,7 +17,7 @@ def uses(early_config: pytest.Config, args: list[str]) -> None:
     early_config.seen = len(args)  # type: ignore[attr-defined]
 
 
-def names_only(args: list[str], early_config: pytest.Config, parser: pytest.Parser) -> None:
+def names_only(args: list[str], early_config: pytest.Config, parser: pytest.Parser) -> None:  # noqa: ARG001
     early_config.addinivalue_line("markers", "mine")
 
 
