@@ -109,14 +109,23 @@ impl<'a> Split<'a> {
     /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
     pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
         let total: u64 = costs.own.iter().sum();
-        let pieces = self.workers * OPEN_PER_WORKER;
+        let pieces = self.workers
+            * if grain.is_first {
+                UNITS_PER_WORKER
+            } else {
+                OPEN_PER_WORKER
+            };
         let open = Open {
             light: grain.light,
             average: total / costs.own.len().max(1) as u64,
             total,
             pieces,
             // In a first run its fixtures may be dear, and would be made again.
-            whole: if grain.is_first { total / pieces } else { 0 },
+            whole: if grain.is_first {
+                total / (2 * pieces)
+            } else {
+                0
+            },
         };
         Split {
             open: grain.is_fine.then_some(open),

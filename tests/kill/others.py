@@ -26,7 +26,7 @@ WATCHDOG_SECONDS = 60.0
 MODULE = "test_outcomes.py"
 _WORKERS = 3
 #: How many processes without a parent there were with these sessions, these trunks as far as they are known, and so many of them.
-_orphans: dict[tuple[frozenset[int], frozenset[int], int], int] = {}
+_orphans: dict[tuple[frozenset[int], frozenset[int], int, int], int] = {}
 _FAILED = 1
 _BROKEN = 3
 
@@ -183,13 +183,15 @@ class _Kill:
             # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
             # the status says, with its base. A controller would be one orphan more, at the latest when this is looked at again.
             trunks = status.count("kept for other arguments: ")
+            # Nobody's children are configured processes, too, from which sessions are forked.
+            configured = status.count("configured, to collect other tests: ")
             # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
             # Each session and trunk may have forked the process of its next run already: which trunks there are is known by it.
             waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
-            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), trunks)
-            most = _orphans.get(kept, len(sessions) + 2 * trunks)
+            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), trunks, configured)
+            most = _orphans.get(kept, len(sessions) + 2 * trunks + configured)
             helpers = orphans if len(orphans) <= most else []
             preloads = set(witness.children(tree.daemon)) - sessions
             warm = {tree.daemon, *sessions, *preloads, *helpers, *waiting}

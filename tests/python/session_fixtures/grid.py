@@ -140,8 +140,7 @@ class Ground:
         self.forget()
         file = self.project.scratch / f"{self.folder.name}.xml"
         file.unlink(missing_ok=True)
-        self.plan.unlink(missing_ok=True)
-        args = ("-v", *args, f"--junitxml={file}", f"--record-plan={self.plan}")
+        args = ("-v", *args, f"--junitxml={file}")
         result = self.project.rpytest(*args, junit=False, env={**self.env, **(env or {})}, cwd=self.folder)
         return replace(result, cases=junit.read(file) if file.exists() else None), self.noted()
 
@@ -150,10 +149,11 @@ class Ground:
         return tuple(self.file.read_text().splitlines()) if self.file.exists() else ()
 
     def followed(self) -> int:
-        """How many workers a fresh one has followed in the last run."""
+        """How many workers a fresh one has followed in the last run, which has recorded its plan."""
         if not self.plan.exists():
             return 0
         slots = json.loads(self.plan.read_text()).get("slots", [])
+        self.plan.unlink()
         return len(slots) - len(set(slots))
 
     def imports(self) -> int:
@@ -182,7 +182,10 @@ def hold(case: Case, ground: Ground) -> None:
     for turn, n in enumerate(counts):
         for warm in (False, True):
             # Another environment is another session: a cold start that leaves the files as they are.
-            result, notes = ground.rpytest(f"-n{n}", *case.args, *case.more_args, env={"COLD": str(turn)})
+            args = (*case.args, *case.more_args)
+            if "--dist" not in args:
+                args = (*args, f"--record-plan={ground.plan}")
+            result, notes = ground.rpytest(f"-n{n}", *args, env={"COLD": str(turn)})
             run = Run(n, warm, learning, result, notes, serial, ground.followed())
             try:
                 if ground.imports() != (0 if warm or not says_so else 1):
