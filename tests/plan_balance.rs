@@ -261,7 +261,7 @@ fn a_heavy_module_is_split_between_classes() {
     let mut suite = Suite::default().module(&[Some(10); 12]);
     // Three classes of four tests; beside them enough others that a class of 40 ms is light.
     suite.classes = vec![0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
-    for _ in 0..60 {
+    for _ in 0..130 {
         suite = suite.module(&[Some(10)]);
     }
     let plan = suite.plan(4);

@@ -162,3 +162,31 @@ fn a_first_run_is_one_queue_of_units_that_get_smaller() {
         "{sizes:?}"
     );
 }
+
+#[test]
+fn a_group_that_begins_within_a_unit_comes_between_its_tests() {
+    let modules = vec![0; 12];
+    let durations = vec![None; 12];
+    // The group of tests 3 and 9 begins where tests without a group are planned as one.
+    let mut groups = vec![0; 12];
+    (groups[3], groups[9]) = (1, 1);
+    let tests = Tests::new(&modules, &modules, &durations).unwrap();
+    let rules = Rules {
+        workers: 2,
+        groups: &groups,
+        serial: &[],
+        order: Order::Lpt,
+        only: None,
+    };
+    let plan = Plan::with(&tests, &rules);
+    for &(start, len) in plan.parts() {
+        let part = &plan.entries()[start as usize..(start + len) as usize];
+        assert!(part.windows(2).all(|pair| pair[0].rank < pair[1].rank));
+        for pair in part.windows(2).filter(|pair| pair[0].unit == pair[1].unit) {
+            assert_eq!(pair[0].keep, pair[1].keep);
+        }
+    }
+    let group = plan.entries().iter().filter(|entry| entry.keep);
+    let ranks: Vec<u32> = group.map(|entry| entry.rank).collect();
+    assert_eq!(ranks, [3, 4]);
+}

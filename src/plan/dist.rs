@@ -139,8 +139,30 @@ impl Plan {
             for entry in &mut plan.entries {
                 entry.rank = ranks[entry.test as usize];
             }
+            plan.sort_parts();
         }
         plan
+    }
+
+    /// Puts each part into the order of ranks. A unit of tests without a group, among which a group begins, becomes two.
+    fn sort_parts(&mut self) {
+        let mut fresh = self.entries.iter().map(|entry| entry.unit + 1).max();
+        for &(start, len) in &self.parts {
+            let part = &mut self.entries[start as usize..(start + len) as usize];
+            part.sort_by_key(|entry| entry.rank);
+            let mut seen = HashSet::new();
+            let mut last = None;
+            for entry in part {
+                let unit = entry.unit;
+                if last.is_none_or(|(unit, _)| unit != entry.unit) && !seen.insert(unit) {
+                    entry.unit = fresh.unwrap_or(0);
+                    fresh = fresh.map(|unit| unit + 1);
+                } else if let Some((_, renamed)) = last.filter(|&(last, _)| last == unit) {
+                    entry.unit = renamed;
+                }
+                last = Some((unit, entry.unit));
+            }
+        }
     }
 
     /// `copies` workers, each of which runs all tests of its copy: `tests` has the suite as many times, one after the other.
