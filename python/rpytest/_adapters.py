@@ -37,12 +37,12 @@ _OF_THEIR_PROCESS = frozenset({(_HYPOTHESIS, "pytest_sessionstart")})
 
 def wants_reports(implementation: Any) -> bool:
     """Whether an implementation of a reporting hook has to see every report, or only those with something to say."""
-    return _module(implementation) not in _CONTENT_WITH_NUMBERS
+    return package(implementation) not in _CONTENT_WITH_NUMBERS
 
 
 def concerns_the_run(implementation: Any, hook: str) -> bool:
     """Whether an implementation of one of the controller's hooks has something to do there."""
-    return (_module(implementation), hook) not in _OF_THEIR_PROCESS
+    return (package(implementation), hook) not in _OF_THEIR_PROCESS
 
 
 def has_summary(implementation: Any, config: pytest.Config, stats: Mapping[str, list[Any]] | None = None) -> bool:
@@ -52,7 +52,7 @@ def has_summary(implementation: Any, config: pytest.Config, stats: Mapping[str, 
     files that its observability has written in this process. To know of the latter it imports
     itself, for seconds, in each run of a project that does not use it (and in pytest, too).
     """
-    if _module(implementation) != _HYPOTHESIS or "hypothesis.internal.observability" in sys.modules:
+    if package(implementation) != _HYPOTHESIS or "hypothesis.internal.observability" in sys.modules:
         return True
     plugin: Any = sys.modules.get(_HYPOTHESIS)
     try:
@@ -75,7 +75,8 @@ def mute_summaries(config: pytest.Config, stats: Mapping[str, list[Any]]) -> Non
             implementation.function = lambda *_: None
 
 
-def _module(implementation: Any) -> str:
+def package(implementation: Any) -> str:
+    """Name of the top-level package that the plugin of a hook's implementation comes from."""
     plugin = implementation.plugin
     return str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", "")).split(".")[0]
 

@@ -1,26 +1,27 @@
 """Plugins that read the arguments before pytest has parsed them.
 
-`pytest_load_initial_conftests` and `pytest_cmdline_parse` are given the arguments as a list that pytest itself goes on to parse, so it can't be one that
-notices who reads it (see ``_looks.py``). Instead the code of an implementation is asked whether it uses its parameter: many name it and don't.
+`pytest_load_initial_conftests` and `pytest_cmdline_parse` are given the arguments as a list that
+pytest itself goes on to parse, so it can't be one that notices who reads it (see ``_looks.py``).
+Instead the code of an implementation is asked whether it uses its parameter: many name it and don't.
 """
 
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
 import pytest
 
-from rpytest._encode import plugin_name
+from rpytest import _adapters, _real
+from rpytest._encode import plugin_name, third_party
+from rpytest._real import pathlib
+
+__builtins__ = _real.BUILTINS
 
 _HOOKS = ("pytest_load_initial_conftests", "pytest_cmdline_parse")
 _PARAMETER = "args"
-
-#: Whose code in there is pytest's and ours.
-_OWN = frozenset({"_pytest", "rpytest"})
 
 #: Functions with which a parameter is read without its name.
 _BY_ANY_NAME = frozenset({"locals", "vars", "eval", "exec", "_getframe"})
@@ -33,8 +34,8 @@ def _coverage(args: Sequence[str]) -> object:
 
 def _django(args: Sequence[str]) -> object:
     """pytest-django (4) looks for `manage.py`: in each path that is given, and above it, then in the working directory."""
-    here = Path.cwd()
-    paths = [Path(arg.split("::", 1)[0]) for arg in args if not arg.startswith("-")]
+    here = pathlib.Path.cwd()
+    paths = [pathlib.Path(arg.split("::", 1)[0]) for arg in args if not arg.startswith("-")]
     for path in (*paths, here):
         for folder in (path, *path.parents):
             try:
@@ -51,28 +52,16 @@ _FOUND_BY: dict[str, Callable[[Sequence[str]], object]] = {"pytest_cov": _covera
 
 def who_minds(config: pytest.Config, before: Sequence[str], now: Sequence[str]) -> str | None:
     """An implementation that may have done something else with the arguments ``now`` than with those ``before``, in words."""
-    for hook, implementation in _readers(config):
-        find = _FOUND_BY.get(_package(implementation), list)
-        if find(before) != find(now):
-            return f"`{hook}` of {plugin_name(implementation)}"
+    for hook in _HOOKS:
+        for implementation in third_party(config, hook, _PARAMETER):
+            find = _FOUND_BY.get(_adapters.package(implementation), list)
+            if find(before) != find(now) and reads_arguments(implementation):
+                return f"`{hook}` of {plugin_name(implementation)}"
     return None
 
 
-def _readers(config: pytest.Config) -> Iterator[tuple[str, Any]]:
-    for hook in _HOOKS:
-        for implementation in getattr(config.hook, hook).get_hookimpls():
-            if _package(implementation) not in _OWN and reads_arguments(implementation):
-                yield hook, implementation
-
-
-def _package(implementation: Any) -> str:
-    return str(getattr(implementation.function, "__module__", "")).partition(".")[0]
-
-
 def reads_arguments(implementation: Any) -> bool:
-    """Whether a hook's implementation uses the arguments that it is given."""
-    if _PARAMETER not in implementation.argnames:
-        return False
+    """Whether an implementation that takes the arguments uses them."""
     function = implementation.function
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if not isinstance(code, CodeType) or hasattr(function, "__wrapped__"):

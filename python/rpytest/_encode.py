@@ -85,8 +85,7 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
     caller = getattr(config.pluginmanager.hook, hook, None)
     found = []
     for impl in caller.get_hookimpls() if caller is not None else ():
-        module = str(getattr(impl.plugin, "__module__", None) or getattr(impl.plugin, "__name__", ""))
-        if module.split(".")[0] in ("_pytest", "rpytest"):
+        if _adapters.package(impl) in ("_pytest", "rpytest"):
             continue
         if argument is None or argument in impl.argnames:
             found.append(impl)

@@ -32,8 +32,9 @@ __builtins__ = _real.BUILTINS
 _UNKNOWN = -2
 _NOTHING = -1
 
-#: Seconds that a fresh worker is reckoned to take at least: the end of one session and the beginning of another. By some milliseconds any worker is late
-#: now and then, because it did not get a processor; nothing is to be set up once more for that.
+#: Seconds that a fresh worker is reckoned to take at least: the end of one session and the beginning
+#: of another. By some milliseconds any worker is late now and then, because it did not get a
+#: processor; nothing is to be set up once more for that.
 _LEAST_FORK = 0.05
 
 

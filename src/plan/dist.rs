@@ -145,24 +145,25 @@ impl Plan {
     }
 
     /// Puts each part into the order of ranks. A unit of tests without a group, among which a group begins, becomes two.
-    fn sort_parts(&mut self) {
-        let mut fresh = self.entries.iter().map(|entry| entry.unit + 1).max();
+    pub(super) fn sort_parts(&mut self) {
+        let mut fresh = self.fresh_unit();
         for &(start, len) in &self.parts {
             let part = &mut self.entries[start as usize..(start + len) as usize];
             part.sort_by_key(|entry| entry.rank);
             let mut seen = HashSet::new();
-            let mut last = None;
-            for entry in part {
-                let unit = entry.unit;
-                if last.is_none_or(|(unit, _)| unit != entry.unit) && !seen.insert(unit) {
-                    entry.unit = fresh.unwrap_or(0);
-                    fresh = fresh.map(|unit| unit + 1);
-                } else if let Some((_, renamed)) = last.filter(|&(last, _)| last == unit) {
-                    entry.unit = renamed;
+            for piece in part.chunk_by_mut(|one, next| one.unit == next.unit) {
+                if !seen.insert(piece[0].unit) {
+                    piece.iter_mut().for_each(|entry| entry.unit = fresh);
+                    fresh += 1;
                 }
-                last = Some((unit, entry.unit));
             }
         }
+    }
+
+    /// The number of a unit that there is not.
+    fn fresh_unit(&self) -> u32 {
+        let units = self.entries.iter().map(|entry| entry.unit + 1);
+        units.max().unwrap_or(0)
     }
 
     /// `copies` workers, each of which runs all tests of its copy: `tests` has the suite as many times, one after the other.
@@ -235,8 +236,7 @@ impl Plan {
         let part = usize::from(slot);
         let (start, len) = self.parts[part];
         let at = (start + len) as usize;
-        let unit = self.entries.iter().map(|entry| entry.unit + 1).max();
-        let added = (unit.unwrap_or(0)..).zip(serial);
+        let added = (self.fresh_unit()..).zip(serial);
         let added: Vec<PlanEntry> = added
             .map(|(unit, &test)| entry(test, unit as usize, costs))
             .collect();

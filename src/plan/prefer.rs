@@ -46,9 +46,7 @@ impl Plan {
         for (rank, index) in (0..).zip(order) {
             self.entries[index].rank = rank;
         }
-        for &(start, len) in &self.parts {
-            self.entries[start as usize..(start + len) as usize].sort_by_key(|entry| entry.rank);
-        }
+        self.sort_parts();
     }
 }
 

@@ -18,7 +18,8 @@ const UNITS_PER_WORKER: u64 = 4;
 /// The same for units that are open to all, of which each worker has to wait for another's last one. They get smaller as less is left.
 const OPEN_PER_WORKER: u64 = 8;
 
-/// Tests that take less than a fork are open: who begins one early leaves others behind, which may then need a fork, µs.
+/// Tests that take less than a fork (`FORK_US` of `ring/walk.rs`) are open: who begins one early leaves others behind, which may then need
+/// a fork, µs.
 const FORK_US: u64 = 15_000;
 
 /// A test must perhaps begin early if it takes as long as so much of what follows it, divided evenly: estimates are wrong sometimes.
@@ -109,23 +110,19 @@ impl<'a> Split<'a> {
     /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
     pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
         let total: u64 = costs.own.iter().sum();
-        let pieces = self.workers
-            * if grain.is_first {
-                UNITS_PER_WORKER
-            } else {
-                OPEN_PER_WORKER
-            };
+        let (pieces, whole) = if grain.is_first {
+            // A module's fixtures may be dear, and would be made again.
+            let pieces = self.workers * UNITS_PER_WORKER;
+            (pieces, total / (2 * pieces))
+        } else {
+            (self.workers * OPEN_PER_WORKER, 0)
+        };
         let open = Open {
             light: grain.light,
             average: total / costs.own.len().max(1) as u64,
             total,
             pieces,
-            // In a first run its fixtures may be dear, and would be made again.
-            whole: if grain.is_first {
-                total / (2 * pieces)
-            } else {
-                0
-            },
+            whole,
         };
         Split {
             open: grain.is_fine.then_some(open),

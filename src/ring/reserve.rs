@@ -32,17 +32,8 @@ impl Segment {
             let own = own.clone().find(is_own);
             while open.next_if(|&index| !self.free_at(index)).is_some() {}
             let next = open.peek().copied();
-            let rank = |index: u32| plan.entries[index as usize].rank;
-            // As in `Walker::next_unit`: whichever comes first, unless its own units must begin before.
-            let index = match (own, next) {
-                (Some(own), Some(next))
-                    if rank(own) > rank(next) && !rest.is_due(self, slot, next, ONE.into()) =>
-                {
-                    Some(next)
-                }
-                (own, next) => own.or(next),
-            };
-            if let Some(index) = index {
+            let is_due = |open| rest.is_due(self, slot, open, ONE.into());
+            if let Some(index) = self.own_or_open(own, next, is_due) {
                 self.reserve(index, slot);
             }
         }

@@ -264,7 +264,6 @@ impl Rest {
             running: self
                 .running(segment, part)
                 .filter(|running| (first..last).contains(&running.place)),
-            vacant: segment.slot_state(part).vacant,
         });
         let same_unit =
             |one: u32, other: u32| entries[one as usize].unit == entries[other as usize].unit;
@@ -300,7 +299,6 @@ impl Rest {
                     left: cost,
                     pieces: vec![piece],
                     running: Some(running),
-                    vacant: false,
                 });
             } else {
                 queues[own].left += cost;

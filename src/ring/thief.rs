@@ -24,8 +24,6 @@ pub(super) struct Queue {
     pub left: u64,
     /// What the worker is running; `None` when there is no worker, or it is about to begin.
     pub running: Option<Running>,
-    /// There is no worker, and none is on its way.
-    pub vacant: bool,
 }
 
 impl Queue {
@@ -120,12 +118,18 @@ impl Thief<'_> {
             // Nobody else is there to do it.
             None if !is_behind => true,
             // Who is about to begin needs no fork in somebody else's place, which would take as long as its own.
-            None => self.queue.vacant && cost + enter < all,
+            None => self.is_vacant() && cost + enter < all,
             // Who waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
             Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
         };
         pays.then_some(finished)
+    }
+
+    /// Whether nobody is at the queue, or on the way there.
+    fn is_vacant(&self) -> bool {
+        let owner = self.queue.owner;
+        owner.is_some_and(|slot| self.segment.slot_state(slot).vacant)
     }
 
     /// What entering the module of an entry costs this worker on top.

@@ -39,6 +39,23 @@ impl Seeker {
     }
 }
 
+impl Segment {
+    /// Where a worker goes on that has the entry `own` before it and may take the one that is `open` to all: whichever comes first in the
+    /// collection, unless its own must begin before.
+    pub(super) fn own_or_open(
+        &self,
+        own: Option<u32>,
+        open: Option<u32>,
+        is_due: impl FnOnce(u32) -> bool,
+    ) -> Option<u32> {
+        let rank = |index: u32| self.plan().entries[index as usize].rank;
+        match (own, open) {
+            (Some(own), Some(open)) if rank(own) > rank(open) && !is_due(open) => Some(open),
+            (own, open) => own.or(open),
+        }
+    }
+}
+
 /// A worker's way through the plan: positions in `PlanTable::entries`.
 #[derive(Debug)]
 pub(super) struct Walker {
@@ -236,18 +253,7 @@ impl Walker {
         }
         let own = (self.own.0 < self.own.1).then_some(self.own.0);
         let open = self.next_open(segment);
-        match (own, open) {
-            (Some(own), Some(open)) => {
-                let entry = |index: u32| &plan.entries[index as usize];
-                let is_next = entry(own).rank < entry(open).rank;
-                Some(if is_next || self.is_due(segment, open) {
-                    own
-                } else {
-                    open
-                })
-            }
-            (own, open) => own.or(open),
-        }
+        segment.own_or_open(own, open, |open| self.is_due(segment, open))
     }
 
     /// What is open to all and comes next: a unit that nobody is in, since its tests share fixtures; else what another one has not come to.
