@@ -65,7 +65,7 @@ _NORMALISE = (
     # The interpreter, by whichever of its names; base temp directories, one for each worker.
     (re.compile(r"/python[0-9.]*$", re.M), "/python"),
     (re.compile(r"pytest-of-(\w+)/pytest-\d+"), r"pytest-of-\1/pytest-N"),
-    (re.compile(r"/popen-gw\d+"), ""),
+    (re.compile(r"/popen-gw\d+(-\d+)?"), ""),
     (re.compile(r"<CaptureManager .*$", re.M), "<CaptureManager>"),
     (re.compile(r"junit-\d+\.xml"), "junit.xml"),
     (re.compile(r"\brpytest\b"), "pytest"),

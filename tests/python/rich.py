@@ -356,7 +356,7 @@ def uncolored(text: str) -> str:
 
 def normalised(text: str) -> str:
     """Without what differs between two runs of the same pytest; the fill of lines whose length depends on it goes too."""
-    text = re.sub(r"\bpopen-gw\d+/", "", text)
+    text = re.sub(r"\bpopen-gw\d+(-\d+)?/", "", text)
     text = re.sub(r"pytest-of-[^/\s]+/pytest-\d+", "TMP", text)
     # Descriptors are numbered differently.
     text = re.sub(r"<CaptureManager .*>$", "<CaptureManager>", text, flags=re.M)
