@@ -12,6 +12,7 @@ import pytest
 
 from rpytest import _debug, _plugin, _process, _real, _record, _wire
 from rpytest._bare_worker import BareWorker
+from rpytest._birth import Birth
 from rpytest._children import Child
 from rpytest._control import Client, Ended, Start, fork_detached
 from rpytest._entry import enter
@@ -19,7 +20,6 @@ from rpytest._host import Host
 from rpytest._real import contextlib, os, select, signal, socket
 from rpytest._remote_answers import RemoteAnswers
 from rpytest._role import Role
-from rpytest._worker import Birth
 
 if TYPE_CHECKING:
     from rpytest._wire import Message

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from rpytest import _debug, _identity, _plugin, _process, _real, _shard, _watch, _wire
+from rpytest import _debug, _identity, _plain_shard, _plugin, _process, _real, _watch, _wire
 from rpytest._answers import LocalAnswers
+from rpytest._birth import Birth
 from rpytest._collected import Collected, describe
 from rpytest._control import fork_detached
 from rpytest._fork import restart_faulthandler, stop_capture
@@ -15,7 +16,7 @@ from rpytest._real import contextlib, os, signal, socket, traceback
 from rpytest._remote_answers import answer_remotely
 from rpytest._role import Role, useful
 from rpytest._stale import Dependencies
-from rpytest._worker import Birth, Worker
+from rpytest._worker import Worker
 
 if TYPE_CHECKING:
     from rpytest import _native
@@ -104,7 +105,7 @@ class BareWorker(Role):
         self.has_collected = True
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if self.workers == 0 or errors or not session.items:
-            _shard.mark(config)
+            _plain_shard.mark(config)
             return None
         self._tell_dependencies()
         assert self.terminal is not None

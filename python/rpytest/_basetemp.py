@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from rpytest._answers import LocalAnswers
-    from rpytest._worker import Birth
+    from rpytest._birth import Birth
 
 __builtins__ = _real.BUILTINS
 

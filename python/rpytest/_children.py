@@ -10,7 +10,7 @@ from rpytest._fork import read_last_words
 from rpytest._real import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:
-    from rpytest._worker import Birth
+    from rpytest._birth import Birth
 
 __builtins__ = _real.BUILTINS
 

@@ -9,7 +9,7 @@ import pytest
 from _pytest.scope import Scope
 
 from rpytest import _groups, _real, _shard
-from rpytest._controllers import News
+from rpytest._collection_log import News
 from rpytest._encode import CollectingXML
 from rpytest._real import json
 from rpytest._terminal import Terminal, needs_report, test_verbosity

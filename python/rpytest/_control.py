@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from rpytest import _adapters, _process, _real, _record, _wire
-from rpytest._encode import third_party
 from rpytest._fork import rebind_capture
+from rpytest._hooks import third_party
 from rpytest._real import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from _pytest.junitxml import xml_key
 
 from rpytest import _adapters, _frozen, _process, _record, _suspects, _wire
 from rpytest._control import Start, finish_for_nothing, replaces_terminal
-from rpytest._encode import CollectingXML, decode_warning, install_junit, shows_passed_tests, third_party
+from rpytest._encode import CollectingXML, decode_warning, install_junit, shows_passed_tests
 from rpytest._endings import conclude
 from rpytest._fork import restart_capture, restart_log_file
+from rpytest._hooks import third_party
 from rpytest._node_lines import summary_parts
 from rpytest._nodes import Node, NodeManager
 from rpytest._reporter import Interruption, decode_report, split_bodies

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rpytest import __version__, _coverage, _frozen, _generators, _process, _wire
+from rpytest._inspection import has_ended, memory_kb
 from rpytest._layers import Preloads
 from rpytest._listener import Listener
 from rpytest._log import log
 from rpytest._sessions import Sessions
-from rpytest._warm import Environment, Pending, has_ended, has_news, memory_kb, refuse, resign
-from rpytest._wire import Message
+from rpytest._warm import Environment, Pending, resign
+from rpytest._wire import Message, has_news, refuse
 
 #: Inherited descriptors are looked for up to this number.
 _MOST_DESCRIPTORS = 1 << 16

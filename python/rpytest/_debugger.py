@@ -6,35 +6,18 @@
 from __future__ import annotations
 
 import pdb
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.debugging import pytestPDB
 
 from rpytest import _real, _wire
-from rpytest._real import contextlib, signal
+from rpytest._real import signal
 
 if TYPE_CHECKING:
-    from rpytest._worker import Birth
+    from rpytest._birth import Birth
 
 __builtins__ = _real.BUILTINS
-
-
-@contextlib.contextmanager
-def no_terminal(asked: Callable[[], NoReturn]) -> Iterator[None]:
-    """While shared fixtures are set up or ended nobody has a terminal to lend: ``asked`` is called instead of a debugger."""
-    original: Any = pytestPDB._init_pdb
-
-    def init_pdb(*_args: object, **_kwargs: object) -> NoReturn:
-        __tracebackhide__ = True
-        asked()
-
-    pytestPDB._init_pdb = init_pdb  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        pytestPDB._init_pdb = original  # type: ignore[method-assign]
 
 
 class Debugger:

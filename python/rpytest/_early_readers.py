@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rpytest import _adapters, _real
-from rpytest._encode import plugin_name, third_party
+from rpytest._hooks import plugin_name, third_party
 from rpytest._real import pathlib
 
 __builtins__ = _real.BUILTINS

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rpytest import _steps
+from rpytest import _locations
 from rpytest._edits import ANY, mentioned
-from rpytest._encode import plugin_name, third_party
+from rpytest._hooks import plugin_name, third_party
 
 if TYPE_CHECKING:
     import pytest
@@ -95,7 +95,7 @@ def obstacle(config: pytest.Config, request: Message) -> str | None:
     """Why no test module can be collected anew, whatever is in it; or `None`."""
     if request.get("watch"):
         return "`--watch` is to know what everything was made from"
-    inside = _steps.folders()
+    inside = _locations.folders()
     for hook in MAKING_HOOKS:
         for implementation in third_party(config, hook):
             code = getattr(implementation.function, "__code__", None)

@@ -11,6 +11,7 @@ import pytest
 from _pytest.junitxml import LogXML, xml_key
 
 from rpytest import _adapters, _longrepr, _real, _record
+from rpytest._hooks import third_party
 from rpytest._record import Entry
 from rpytest._serializable import to_serializable
 
@@ -77,24 +78,6 @@ def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | N
     config.stash[xml_key] = xml
     config.pluginmanager.register(xml)
     return xml
-
-
-def third_party(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
-    """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that take it."""
-    # pytest before 9 has functions in `config.hook`, for hooks that take paths.
-    caller = getattr(config.pluginmanager.hook, hook, None)
-    found = []
-    for impl in caller.get_hookimpls() if caller is not None else ():
-        if _adapters.package(impl) in ("_pytest", "rpytest"):
-            continue
-        if argument is None or argument in impl.argnames:
-            found.append(impl)
-    return found
-
-
-def plugin_name(implementation: Any) -> str:
-    """What to call the plugin of a hook's implementation in a message."""
-    return getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
 
 
 def needs_every_report(config: pytest.Config) -> bool:

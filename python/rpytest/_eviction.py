@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 
+from rpytest._inspection import memory_kb
 from rpytest._layers import Process
-from rpytest._warm import Warm, memory_kb
+from rpytest._warm import Warm
 
 #: More warm sessions than this, and the least recently used one goes.
 MAX_SESSIONS = 8

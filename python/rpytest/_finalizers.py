@@ -10,11 +10,10 @@ from _pytest._code import code as _pytest_code
 from _pytest.runner import CallInfo
 
 from rpytest import _real
-from rpytest._debugger import no_terminal
 from rpytest._encode import CollectingXML, Encoder
 from rpytest._needs import Need, Needs
 from rpytest._news import News
-from rpytest._phase import phase
+from rpytest._phase import no_terminal, phase
 from rpytest._real import traceback
 
 __builtins__ = _real.BUILTINS

@@ -9,13 +9,13 @@ import contextlib
 import os
 import stat
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from types import FrameType, ModuleType
 from typing import Any
 
 from rpytest import _states
+from rpytest._callers import INSIDE, KNOWN, acts_for_project, asker
 from rpytest._native import Noticed
 from rpytest._states import VIRTUAL
 
@@ -23,22 +23,6 @@ from rpytest._states import VIRTUAL
 Question = tuple[str, str, int]
 Answer = object
 
-#: Modules through which others ask.
-_HELPERS = frozenset(
-    {"genericpath", "posixpath", "pathlib", "pathlib._local", "pathlib._abc", "pathlib._os", "pathlib.types", "glob"}
-    | {"os", "shutil", "fnmatch", "_collections_abc"}
-    # The folder of a package, for who asks for what is in it.
-    | {"importlib.readers", "importlib.abc", "importlib._abc", "importlib.simple"}
-    | {
-        f"importlib.resources{name}"
-        for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")
-    }
-)
-#: Whose questions are about what is known otherwise, or is nobody else's business: packages and single modules.
-_KNOWN = frozenset(
-    {"_pytest", "pytest", "pluggy", "rpytest", "importlib", "linecache", "inspect", "tokenize", "traceback", "tempfile"}
-    | {"pkgutil", "zipimport", "site"}
-)
 #: Where pytest asks for what makes a difference to the tests that it finds: ini files, conftests and packages, in folders above them, too.
 _OF_PYTEST = frozenset(
     {
@@ -89,15 +73,6 @@ _ACTS: dict[str, tuple[tuple[int, int | None], ...]] = {
 _EMPTYING = frozenset({"os.mkdir", "shutil.rmtree"})
 
 
-#: Where installed modules lie.
-_INSIDE = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")})
-_STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
-_PACKAGES = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib")})
-
-#: Those of other environments that this one includes.
-_PACKAGES_BELOW = tuple(os.path.join(os.sep, name, "") for name in ("site-packages", "dist-packages"))
-
-
 class Glances:
     """Questions that were asked while a session was made, and what the answers were."""
 
@@ -118,7 +93,7 @@ class Glances:
         self._differed: str | None = None
         #: Questions of pytest itself, which as a rule are about what is known otherwise: it lists the folder, or opens the file.
         self._of_pytest: set[Question] = set()
-        self._inside = _INSIDE
+        self._inside = INSIDE
 
     def start(self) -> None:
         """Begin to notice."""
@@ -202,7 +177,7 @@ class Glances:
 
     def scanned(self, folder: str, who: FrameType) -> None:
         """``who`` is about to get the entries of ``folder`` themselves, which say how big and old each is (`DirEntry.stat`) without a word to us."""
-        if _asker(who)[0] or who.f_code.co_filename.startswith(self._inside):
+        if asker(who)[0] or who.f_code.co_filename.startswith(self._inside):
             # A helper, which gives away names.
             return
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -272,13 +247,13 @@ def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int])
             return
         # The current directory may be gone; whoever asks has his answer already.
         with contextlib.suppress(Exception):
-            function, who = _asker(sys._getframe(1))
+            function, who = asker(sys._getframe(1))
             # Nearly always one of these, hundreds of times.
             if who is None:
                 return
             module = str(who.f_globals.get("__name__", ""))
             is_pytest = module in _OF_PYTEST and who.f_code.co_name not in _KNOWN_OTHERWISE
-            if module.partition(".")[0] in _KNOWN and not is_pytest:
+            if module.partition(".")[0] in KNOWN and not is_pytest:
                 return
             named = kwargs or {}
             path = args[0] if args else named.get("path", named.get("fd"))
@@ -373,57 +348,9 @@ def plain(function: object) -> object:
     return function.plain if type(function) is Noticed else function
 
 
-def _asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
-    """Who wants to know: what it has called to that end (nothing: the function itself), and its frame."""
-    function = ""
-    while frame is not None:
-        if frame.f_globals.get("__name__") not in _HELPERS:
-            return function, frame
-        function = frame.f_code.co_name
-        frame = frame.f_back
-    return function, None
-
-
-def _is_known(who: FrameType) -> bool:
-    return str(who.f_globals.get("__name__", "")).partition(".")[0] in _KNOWN
-
-
 def _is_of_every_run(path: str) -> bool:
     parts = path.split(os.sep)
     return not _PARTS.isdisjoint(parts) or any(part.startswith(_states.PREFIX_IGNORED) for part in parts)
-
-
-def is_asked_by_others(frame: FrameType) -> bool:
-    """Whether somebody wants to know something in ``frame`` who is not pytest, or Python for itself."""
-    _, who = _asker(frame)
-    return who is not None and not _is_known(who)
-
-
-def acts_for_project(frame: FrameType | None) -> bool:
-    """Whether the project does something in ``frame``, be it through Python's library; and not pytest, or an installed package for itself."""
-    while frame is not None:
-        name, file = str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
-        if file.startswith(_PACKAGES) or any(part in file for part in _PACKAGES_BELOW):
-            return False
-        if not file.startswith((_STDLIB, "<frozen ")):
-            return name.partition(".")[0] not in _KNOWN
-        if name.startswith("importlib"):
-            # Byte code.
-            return False
-        frame = frame.f_back
-    return False
-
-
-def is_of_project(frame: FrameType) -> bool:
-    """Whether somebody who is not pytest, Python or an installed package does something in ``frame``."""
-    _, who = _asker(frame)
-    return who is not None and not _is_known(who) and not who.f_code.co_filename.startswith(_INSIDE)
-
-
-def is_for_python(frame: FrameType) -> bool:
-    """Whether a file is opened to be imported, or to be quoted in a traceback."""
-    _, who = _asker(frame)
-    return who is None or _is_known(who)
 
 
 def _told(kind: str, found: Any) -> Answer:

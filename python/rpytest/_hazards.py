@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from rpytest import _frozen, _process, _wire
+from rpytest import _frozen, _inspection, _process, _wire
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
@@ -95,7 +95,7 @@ class Snapshot:
         self.tasks = _tasks()
         self.files = {fd: _identity(fd) for fd in _descriptors()}
         self.memory = _shared_memory()
-        self.timers = _process.interval_timers()
+        self.timers = _inspection.interval_timers()
         self.interrupt = signal.getsignal(signal.SIGINT)
         self.objects = _delicate_objects()
         _frozen.counting.add(self)
@@ -130,7 +130,7 @@ class Snapshot:
                 return f"left {found}"
         if not _shared_memory() <= self.memory:
             return "left shared memory that can be written to"
-        if _process.interval_timers() - self.timers:
+        if _inspection.interval_timers() - self.timers:
             return "left an interval timer running"
         if signal.getsignal(signal.SIGINT) != self.interrupt:
             # The host's and the workers' are ours.

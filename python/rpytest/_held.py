@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rpytest import _process, _steps
-from rpytest._steps import ALL_VARIABLES, Step, top
+from rpytest._locations import ALL_VARIABLES, top
+from rpytest._steps import Step
 
 if TYPE_CHECKING:
     import importlib.machinery

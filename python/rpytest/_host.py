@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _frozen, _leaving, _process, _real, _record, _wire
 from rpytest._answers import Answers
+from rpytest._birth import Birth
 from rpytest._children import Child, Children
 from rpytest._control import Client, Died, Ended
 from rpytest._real import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest._reporter import BODY_HEAD, split_bodies
 from rpytest._segments import remove_segments_of
-from rpytest._worker import Birth, crash
+from rpytest._worker import crash
 
 if TYPE_CHECKING:
     from rpytest import _native

@@ -11,9 +11,9 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from rpytest._glances import is_asked_by_others
+from rpytest._callers import is_asked_by_others
+from rpytest._locations import ALL_VARIABLES
 from rpytest._process import NOISE
-from rpytest._steps import ALL_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

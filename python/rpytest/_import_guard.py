@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest import _process
+from rpytest._locations import top
 from rpytest._observer import STARTING, listed, opened
-from rpytest._steps import top
 
 if TYPE_CHECKING:
     from rpytest._stale import Dependencies

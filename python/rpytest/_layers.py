@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from rpytest import _wire
+from rpytest._inspection import memory_kb
 from rpytest._steps import LEFT_OUT
-from rpytest._warm import Environment, base_key, memory_kb
+from rpytest._warm import Environment, base_key
 from rpytest._wire import Message
 
 #: More preloads than this, and the least recently used one goes.

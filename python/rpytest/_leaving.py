@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from rpytest import _process, _real, _wire
+from rpytest import _inspection, _process, _real, _wire
 from rpytest._real import contextlib, os, select, signal, socket, threading
 
 __builtins__ = _real.BUILTINS
@@ -79,7 +79,7 @@ def _may_wait() -> bool:
     multiprocessing: Any = sys.modules.get("multiprocessing.process")
     return (
         atexit._ncallbacks() > 0
-        or bool(_process.python_threads())
+        or bool(_inspection.python_threads())
         or bool(multiprocessing is not None and multiprocessing._children)
     )
 

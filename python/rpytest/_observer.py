@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
-from rpytest import _glances, _perrun, _process, _seeds, _states, _steps
+from rpytest import _glances, _locations, _perrun, _process, _seeds, _states
 from rpytest._bytecode import ByteCode, is_cached, source_of
 from rpytest._cache import CACHE_FILES, is_read_by_pytest
-from rpytest._glances import Glances, acts_for_project, is_for_python, is_of_project
+from rpytest._callers import acts_for_project, is_for_python, is_of_project
+from rpytest._glances import Glances
 from rpytest._native import call_soon
 from rpytest._states import ALL, MODULES, SOME, VIRTUAL, FileState, Listing
 
@@ -86,7 +87,7 @@ class Observer:
         self._watching = False
         self._installed = False
         #: How names of files begin that are not the project's; what is made of a text has none, and whoever does that is known.
-        self._no_project = (*_steps.folders(), "<")
+        self._no_project = (*_locations.folders(), "<")
 
     def watch(self) -> None:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""

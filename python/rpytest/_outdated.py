@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterable
 
-from rpytest._warm import file_times, startup_files
+#: Modification time, size and inode by file name; `None` for a missing file.
+FileTimes = dict[str, list[int] | None]
+
+
+#: Modules that are imported at the start if there are any.
+_CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
 class Parts:
@@ -25,3 +33,26 @@ class Parts:
         if self._startup != file_times(startup_files()):
             return "a path file (`.pth`) of the environment changed"
         return None
+
+
+def file_times(names: Iterable[str]) -> FileTimes:
+    """What tells whether the files have changed."""
+    times: FileTimes = {}
+    for name in names:
+        try:
+            found = os.stat(name)
+            times[name] = [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
+        except OSError:
+            times[name] = None
+    return times
+
+
+def startup_files() -> list[str]:
+    """Files from which an interpreter makes its path and its hooks before anything else runs, whether they are there or not."""
+    names = []
+    for folder in sys.path:
+        names += [os.path.join(folder, name, "__init__.py") for name in _CUSTOMIZE]
+        names += [os.path.join(folder, f"{name}.py") for name in _CUSTOMIZE]
+        with contextlib.suppress(OSError):
+            names += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")]
+    return sorted(names)

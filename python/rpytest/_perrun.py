@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rpytest import _steps
-from rpytest._encode import plugin_name, third_party
+from rpytest import _locations
+from rpytest._hooks import plugin_name, third_party
 
 #: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
 _STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
@@ -74,7 +74,7 @@ def of_each_worker(config: pytest.Config, event: str, args: tuple[Any, ...]) -> 
 
 def _hook_of_project() -> tuple[str, FrameType | None]:
     """The hook at the beginning of a session that is being called, and the frame of the project's implementation."""
-    inside = _steps.folders()
+    inside = _locations.folders()
     callee: FrameType | None = None
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
@@ -90,14 +90,14 @@ def _hook_of_project() -> tuple[str, FrameType | None]:
 
 
 def _is_of_pluggy(frame: FrameType) -> bool:
-    return _steps.top(str(frame.f_globals.get("__name__", ""))) == "pluggy"
+    return _locations.top(str(frame.f_globals.get("__name__", ""))) == "pluggy"
 
 
 def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
     """Whether the project has something to do at the end of a session: in a hook, or by what this implementation of `pytest_configure` asks for."""
     if {"add_cleanup", "atexit"} & set(frame.f_code.co_names):
         return True
-    inside = _steps.folders()
+    inside = _locations.folders()
     return any(
         _is_of_project(implementation.function.__module__, inside)
         for hook in _ENDING_HOOKS
@@ -137,7 +137,7 @@ def _effect_on_files(event: str, args: tuple[Any, ...]) -> str | None:
 def _is_importing() -> bool:
     """Whether the top level of an installed module is being executed, within a `pytest_configure`."""
     frame: FrameType | None = sys._getframe(2)
-    inside = _steps.folders()
+    inside = _locations.folders()
     while frame is not None and frame.f_code.co_name != "pytest_configure":
         if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(inside):
             return True
@@ -148,7 +148,7 @@ def _is_importing() -> bool:
 def _configuring() -> str | None:
     """The module of the project whose `pytest_configure` is being called, if there is one."""
     frame: FrameType | None = sys._getframe(1)
-    inside = _steps.folders()
+    inside = _locations.folders()
     while frame is not None:
         if frame.f_code.co_name == "pytest_configure":
             name = str(frame.f_globals.get("__name__", ""))
@@ -160,7 +160,7 @@ def _configuring() -> str | None:
 
 def _is_of_project(module: str, inside: tuple[str, ...]) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return _steps.top(module) not in _steps.OWN - {"conftest"} and not file.startswith(inside)
+    return _locations.top(module) not in _locations.OWN - {"conftest"} and not file.startswith(inside)
 
 
 def reason(config: pytest.Config) -> str | None:
@@ -169,7 +169,7 @@ def reason(config: pytest.Config) -> str | None:
         return "`--cache-clear` is for one run"
     if getattr(config.option, "debug", None):
         return "`--debug` is about one run"
-    inside = _steps.folders()
+    inside = _locations.folders()
     for hook in ("pytest_sessionstart", "pytest_runtestloop", "pytest_unconfigure"):
         for impl in third_party(config, hook):
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from _pytest.debugging import pytestPDB
 from _pytest.warnings import catch_warnings_for_item
 
 from rpytest import _adapters, _real
@@ -83,3 +84,19 @@ def _logged(plugin: Any, item: Any, when: str, news: News) -> Iterator[None]:
         for key in (caplog_records_key, caplog_handler_key):
             if key in item.stash:
                 del item.stash[key]
+
+
+@contextlib.contextmanager
+def no_terminal(asked: Callable[[], NoReturn]) -> Iterator[None]:
+    """While shared fixtures are set up or ended nobody has a terminal to lend: ``asked`` is called instead of a debugger."""
+    original: Any = pytestPDB._init_pdb
+
+    def init_pdb(*_args: object, **_kwargs: object) -> NoReturn:
+        __tracebackhide__ = True
+        asked()
+
+    pytestPDB._init_pdb = init_pdb  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        pytestPDB._init_pdb = original  # type: ignore[method-assign]

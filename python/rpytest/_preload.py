@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rpytest import _patches, _process, _steps, _wire
+from rpytest import _locations, _patches, _process, _steps, _wire
 from rpytest._import_guard import ImportGuard, Spoiled
+from rpytest._locations import top
 from rpytest._stale import Dependencies
-from rpytest._steps import Binding, Held, Step, top
+from rpytest._steps import Binding, Held, Step
 
 if TYPE_CHECKING:
     from rpytest._wire import Message
@@ -49,7 +50,7 @@ class Preload:
         #: Something was executed that is not kept: this process is of no use.
         self.is_dirty = False
         self.environment = dict(os.environ)
-        self.inside = _steps.folders()
+        self.inside = _locations.folders()
         self.dependencies = Dependencies()
         self._guard = ImportGuard(self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside)
         self._base = set(sys.modules)
@@ -78,7 +79,7 @@ class Preload:
         try:
             for wanted in self.wanted:
                 # A package first, and not as a part of its sub-module.
-                for name in _steps.with_parents(wanted):
+                for name in _locations.with_parents(wanted):
                     if name not in self.owner and name not in self._base and name not in self.failed:
                         self._make_one(name)
         finally:
@@ -93,7 +94,7 @@ class Preload:
 
     def _mark(self) -> None:
         """Remember what all modules consist of at this moment."""
-        names = [name for name in self._base if top(name) not in _steps.OWN and top(name) != "encodings"]
+        names = [name for name in self._base if top(name) not in _locations.OWN and top(name) != "encodings"]
         self.marks = _patches.marks(sys.modules, names)
         steps = set(self.owner.values())
         for step in steps:

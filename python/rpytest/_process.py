@@ -11,7 +11,7 @@ import gc
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 from rpytest import _coverage, _frozen, _generators, _real, _seeds
@@ -331,41 +331,3 @@ def freeze() -> None:
     """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
     gc.collect()
     _frozen.freeze()
-
-
-def shared_when_forked(own: Container[int]) -> str | None:
-    """Name something open that forks would share and break for each other, such as an event loop made at import; ``own`` are ours."""
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            target = os.readlink(f"/proc/self/fd/{name}")
-            if target == "anon_inode:[eventpoll]":
-                return "an event loop"
-            if target.startswith("socket:") and int(name) > 2 and int(name) not in own:
-                return "a socket"
-    return None
-
-
-def child_processes() -> list[str]:
-    """Names of living processes that this process has started; zombies don't count. Empty where the system doesn't tell."""
-    names = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children") as file:
-                for pid in file.read().split():
-                    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat_file:
-                        name, _, rest = stat_file.read().partition("(")[2].rpartition(")")
-                        if not rest.split()[0].startswith(("Z", "X")):
-                            names.append(name)
-    return names
-
-
-def interval_timers() -> set[int]:
-    """Timers of `signal.setitimer` and `signal.alarm` that run: forks don't have them."""
-    kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    return {kind for kind in kinds if signal.getitimer(kind)[0] > 0}
-
-
-def python_threads() -> list[str]:
-    """Names of Python threads besides the current one: a process with one can't be forked safely."""
-    current = threading.current_thread()
-    return [thread.name for thread in threading.enumerate() if thread is not current and thread.is_alive()]

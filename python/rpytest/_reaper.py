@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Container
 
 from rpytest import _process
-from rpytest._warm import signal_name
+from rpytest._inspection import signal_name
 
 #: How often it is looked whether a session has ended that has closed its connection: 2 seconds. A core dump takes longer.
 _LAST_MOMENTS = 400

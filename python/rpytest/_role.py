@@ -12,8 +12,8 @@ import pytest
 from _pytest.config import ExitCode
 
 from rpytest import __version__, _arguments, _fixtures, _looks, _plugin, _process, _real
+from rpytest._collection_log import News
 from rpytest._controller import Controller
-from rpytest._controllers import News
 from rpytest._encode import CollectingXML, install_junit
 from rpytest._real import os, traceback
 from rpytest._terminal import Terminal

@@ -16,12 +16,12 @@ from rpytest._arguments import Declined
 from rpytest._collected import KEPT, KEPT_PARTLY
 from rpytest._control import Died, Ended
 from rpytest._edits import Edits
-from rpytest._encode import plugin_name, third_party
 from rpytest._entry import announce_process, finish_plain
 from rpytest._fork import restart_capture, truncate_log_file
+from rpytest._hooks import plugin_name, third_party
 from rpytest._real import contextlib, os, socket
 from rpytest._silence import Silence
-from rpytest._warm import refuse
+from rpytest._wire import refuse
 
 __builtins__ = _real.BUILTINS
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _debug, _process, _real, _watch, _wire
 from rpytest._answers import LocalAnswers
+from rpytest._birth import Birth
 from rpytest._closures import closures
 from rpytest._collected import Collected
 from rpytest._control import Died, Ended
@@ -26,7 +27,7 @@ from rpytest._shared import SharedFixtures
 from rpytest._spare import Ahead, Waiting
 from rpytest._stale import Dependencies
 from rpytest._watch import Graph
-from rpytest._worker import Birth, Worker, crash
+from rpytest._worker import Worker, crash
 
 __builtins__ = _real.BUILTINS
 

@@ -17,8 +17,11 @@ from rpytest import (
     _debug,
     _held,
     _identity,
+    _inspection,
+    _locations,
     _looks,
     _perrun,
+    _plain_shard,
     _plugin,
     _process,
     _real,
@@ -39,7 +42,7 @@ from rpytest._serve import Server
 from rpytest._stale import Dependencies
 from rpytest._terminal import Terminal
 from rpytest._trunk import Trunk
-from rpytest._warm import refuse
+from rpytest._wire import refuse
 
 __builtins__ = _real.BUILTINS
 
@@ -88,7 +91,7 @@ class Session(Role):
         self.handed_over: tuple[Message, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
-        self.inside = _steps.folders()
+        self.inside = _locations.folders()
         #: Shows packages that a preload has imported.
         self.finder: _held.Finder | None = None
 
@@ -142,7 +145,7 @@ class Session(Role):
                 _wire.send(self.control, {"ev": "plain"})
             shard = config.stash.get(_shard.KEY, None)
             if shard is not None:
-                config.pluginmanager.register(_shard.PlainShard(self.conn, shard))
+                config.pluginmanager.register(_plain_shard.PlainShard(self.conn, shard))
             return
         self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
         method = config.option.start_method or self.request.get("start_method")
@@ -154,7 +157,7 @@ class Session(Role):
         self.dependencies.observer.before_effect = lambda event, args: self._before_effect(config, event, args)
         if method == "imported":
             self.dependencies.observer.per_run = "asked for"
-        threads = _process.python_threads()
+        threads = _inspection.python_threads()
         if threads:
             # They would be missing in a controller, too, which is forked here.
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
@@ -232,7 +235,7 @@ class Session(Role):
         errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
         if errors or not session.items:
             # pytest's own loop says what is to be said.
-            _shard.mark(config)
+            _plain_shard.mark(config)
             return None
         self.watch.active = False
         _looks.end(config)
@@ -244,18 +247,18 @@ class Session(Role):
         obstacle = self.watch.reader or self.controllers.obstacle()
         if obstacle is not None:
             self._fall_back(obstacle)
-        threads = _process.python_threads()
+        threads = _inspection.python_threads()
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
-        if _process.interval_timers():
+        if _inspection.interval_timers():
             # Of `signal.alarm`, for example: forks don't have it.
             self._fall_back("an interval timer runs after collection")
-        children = _process.child_processes()
+        children = _inspection.child_processes()
         if children:
             # The first worker to finish its session may end it, and the others still need theirs.
             finish_for_nothing(session)
             self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
-        opened = _process.shared_when_forked(self.own_sockets())
+        opened = _inspection.shared_when_forked(self.own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
         refusing = _refusing.made_for_one_process()

@@ -10,29 +10,14 @@ import time
 from collections.abc import Callable
 
 from rpytest import _eviction, _wire
+from rpytest._inspection import is_stopped
 from rpytest._layers import Preloads
 from rpytest._log import log
-from rpytest._outdated import Parts
+from rpytest._outdated import FileTimes, Parts, file_times
 from rpytest._reaper import Reaper, is_this_python, successor
 from rpytest._reaper import cause as reaper_cause
-from rpytest._warm import (
-    Environment,
-    FileTimes,
-    Line,
-    Other,
-    Pending,
-    Warm,
-    base_key,
-    default_memory_limit,
-    file_times,
-    has_news,
-    hung_up,
-    is_stopped,
-    refuse,
-    resign,
-    session_key,
-)
-from rpytest._wire import Message
+from rpytest._warm import Environment, Line, Other, Pending, Warm, base_key, default_memory_limit, resign, session_key
+from rpytest._wire import Message, has_news, hung_up, refuse
 
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
 _BY_COMMAND_LINE = ("was killed by SIGINT", "was killed by SIGTERM", "was killed by SIGHUP")

@@ -11,7 +11,6 @@ import pytest
 from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _real, _record, _seeds
 from rpytest._basetemp import use_shared_temp
 from rpytest._closures import is_ours
-from rpytest._debugger import no_terminal
 from rpytest._encode import Encoder
 from rpytest._finalizers import Finalizers, last_dependant
 from rpytest._fork import park_capture, restart_capture
@@ -19,7 +18,7 @@ from rpytest._longrepr import interrupt_location
 from rpytest._needs import Need, Needs
 from rpytest._news import News
 from rpytest._obstacles import Settings
-from rpytest._phase import phase
+from rpytest._phase import no_terminal, phase
 from rpytest._real import os, signal, time
 from rpytest._remembered import Remembered
 from rpytest._setup_watcher import Hazard, SetupWatcher

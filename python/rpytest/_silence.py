@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rpytest._encode import third_party
+from rpytest._hooks import third_party
 
 if TYPE_CHECKING:
     import pytest

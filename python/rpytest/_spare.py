@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _frozen, _native, _process, _real, _wire
 from rpytest._cache import learn_ids
+from rpytest._inspection import is_stopped
 from rpytest._real import array, contextlib, os, select, signal, socket
-from rpytest._warm import is_stopped
 from rpytest._wire import Message
 
 __builtins__ = _real.BUILTINS

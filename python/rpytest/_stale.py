@@ -18,12 +18,12 @@ import pytest
 
 from rpytest import _perrun, _process, _real, _states
 from rpytest._cache import CACHE_FILES, reads_cache
-from rpytest._encode import third_party
+from rpytest._hooks import third_party
+from rpytest._locations import ALL_VARIABLES
 from rpytest._observer import Observer
+from rpytest._outdated import startup_files
 from rpytest._real import os
 from rpytest._states import ALL, IGNORED_NAMES, MODULES, MOST, PREFIX_IGNORED, SOME, VIRTUAL, YOUNG, FileState, Listing
-from rpytest._steps import ALL_VARIABLES
-from rpytest._warm import startup_files
 
 __builtins__ = _real.BUILTINS
 

@@ -11,9 +11,7 @@ import gc
 import importlib.machinery
 import os
 import signal
-import site
 import sys
-import sysconfig
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,14 +19,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from rpytest._inspection import python_threads
+from rpytest._locations import ALL_VARIABLES, OWN, top
 from rpytest._patches import MISSING, Mark
-from rpytest._process import python_threads
-
-#: Packages that every process here has from the daemon, or that pytest imports in its own way.
-OWN = frozenset({"rpytest", "pytest", "_pytest", "pluggy", "iniconfig", "xdist", "execnet", "conftest", "__main__"})
-
-#: Stands for "all variables" among those that a step has read.
-ALL_VARIABLES = "*"
 
 #: The end of a reason that is another step's.
 LEFT_OUT = "which is not preloaded"
@@ -158,26 +151,6 @@ def filters_changed() -> None:
     changed: Any = getattr(warnings, "_filters_mutated", None) or getattr(warnings, "_filters_mutated_lock_held", None)
     if changed is not None:
         changed()
-
-
-def top(name: str) -> str:
-    """The top-level package of a module."""
-    return name.partition(".")[0]
-
-
-def with_parents(name: str) -> list[str]:
-    """The packages that a module is in, from the outermost on, and the module."""
-    parts = name.split(".")
-    return [".".join(parts[: end + 1]) for end in range(len(parts))]
-
-
-def folders() -> tuple[str, ...]:
-    """Where installed packages and Python's own modules lie; each ends with a separator."""
-    found = {os.path.abspath(path) for path in (*sys.path, *site.getsitepackages())}
-    kept = {path for path in found if os.path.basename(path) in ("site-packages", "dist-packages")}
-    for name in ("purelib", "platlib", "stdlib", "platstdlib"):
-        kept.add(os.path.abspath(sysconfig.get_path(name)))
-    return tuple(sorted(path + os.sep for path in kept))
 
 
 def origin_of(name: str, module: object, inside: tuple[str, ...]) -> str | None:

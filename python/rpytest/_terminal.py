@@ -12,7 +12,7 @@ from _pytest import timing
 from _pytest.terminal import TerminalReporter
 
 from rpytest import _adapters, _real
-from rpytest._encode import third_party
+from rpytest._hooks import third_party
 from rpytest._real import io
 
 __builtins__ = _real.BUILTINS

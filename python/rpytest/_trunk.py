@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from rpytest import _arguments, _looks, _process, _real, _refusing, _wire
+from rpytest import _arguments, _inspection, _looks, _process, _real, _refusing, _wire
 from rpytest._arguments import Arguments
 from rpytest._configured import Configured
 from rpytest._conftests import Conftests
@@ -143,9 +143,9 @@ class Trunk:
             role.dependencies.effects
             or role.watch.reader
             or controllers.obstacle()
-            or ", ".join(_process.python_threads())
-            or ", ".join(_process.child_processes())
-            or _process.shared_when_forked(role.own_sockets())
+            or ", ".join(_inspection.python_threads())
+            or ", ".join(_inspection.child_processes())
+            or _inspection.shared_when_forked(role.own_sockets())
             or _refusing.made_for_one_process()
             or None
         )

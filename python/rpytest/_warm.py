@@ -5,25 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
-import signal
 import socket
-import sys
 import time
 import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rpytest import _wire
+from rpytest._inspection import memory_kb
 from rpytest._log import log
 from rpytest._wire import Message
-
-#: Modification time, size and inode by file name; `None` for a missing file.
-FileTimes = dict[str, list[int] | None]
-
-#: Modules that are imported at the start if there are any.
-_CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
 class Environment:
@@ -205,47 +196,9 @@ def base_key(request: Message) -> str:
     return json.dumps([request["cwd"], request["env_key"], rest, is_terminal])
 
 
-def memory_kb(pid: int) -> int:
-    """Memory that the process has in use, in KiB; what it shares with others counts in part (PSS)."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-    except (OSError, ValueError, StopIteration):
-        return 0
-
-
 def default_memory_limit() -> int:
     """A quarter of the machine's memory, in MiB."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 << 20)
-
-
-def file_times(names: Iterable[str]) -> FileTimes:
-    """What tells whether the files have changed."""
-    times: FileTimes = {}
-    for name in names:
-        try:
-            found = os.stat(name)
-            times[name] = [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
-        except OSError:
-            times[name] = None
-    return times
-
-
-def startup_files() -> list[str]:
-    """Files from which an interpreter makes its path and its hooks before anything else runs, whether they are there or not."""
-    names = []
-    for folder in sys.path:
-        names += [os.path.join(folder, name, "__init__.py") for name in _CUSTOMIZE]
-        names += [os.path.join(folder, f"{name}.py") for name in _CUSTOMIZE]
-        with contextlib.suppress(OSError):
-            names += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")]
-    return sorted(names)
-
-
-def refuse(conn: socket.socket, text: str, hint: str) -> None:
-    """Tell the command line that there is no run, and why."""
-    with contextlib.suppress(_wire.Closed, OSError):
-        _wire.send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
 
 
 def resign(conn: socket.socket, fds: list[int], reason: str) -> None:
@@ -255,42 +208,3 @@ def resign(conn: socket.socket, fds: list[int], reason: str) -> None:
     with contextlib.suppress(_wire.Closed):
         _wire.send(conn, {"ev": "replace", "reason": reason})
     conn.close()
-
-
-def signal_name(number: int) -> str:
-    """`SIGSEGV`, or the number of a signal without a name."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def hung_up(conn: socket.socket) -> bool:
-    """Whether the other end is gone; what it has sent stays unread."""
-    poll = select.poll()
-    poll.register(conn, 0)
-    return bool(poll.poll(0))
-
-
-def has_ended(pidfd: int) -> bool:
-    """Whether the process has ended."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a process stands still because of SIGSTOP or the like."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name before it, in parentheses, may contain anything.
-            return file.read().rpartition(b")")[2].split()[0] == b"T"
-    except (OSError, IndexError):
-        return False
-
-
-def has_news(sock: socket.socket) -> bool:
-    """Whether there is something to read."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

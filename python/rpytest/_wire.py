@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rpytest import _real
-from rpytest._real import array, json, os, socket
+from rpytest._real import array, contextlib, json, os, select, socket
 
 __builtins__ = _real.BUILTINS
 
@@ -164,3 +164,23 @@ def close_all(fds: Sequence[int]) -> None:
     """Close descriptors that came with a message and are not needed."""
     for fd in fds:
         os.close(fd)
+
+
+def refuse(conn: socket.socket, text: str, hint: str) -> None:
+    """Tell the command line that there is no run, and why."""
+    with contextlib.suppress(Closed, OSError):
+        send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
+
+
+def hung_up(conn: socket.socket) -> bool:
+    """Whether the other end is gone; what it has sent stays unread."""
+    poll = select.poll()
+    poll.register(conn, 0)
+    return bool(poll.poll(0))
+
+
+def has_news(sock: socket.socket) -> bool:
+    """Whether there is something to read."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -11,20 +11,21 @@ from rpytest import _frozen, _generators, _identity, _leaving, _live, _process, 
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
 from rpytest._basetemp import use_host_basetemp
+from rpytest._birth import Birth
 from rpytest._closures import session_definitions
 from rpytest._debugger import Debugger
-from rpytest._encode import CollectingXML, Encoder, encode_warning, third_party
+from rpytest._encode import CollectingXML, Encoder, encode_warning
 from rpytest._fork import LastWords
+from rpytest._hooks import third_party
 from rpytest._longrepr import interrupt_location
 from rpytest._news import Herald
-from rpytest._real import contextlib, os, signal, socket, time
+from rpytest._real import contextlib, os, signal, time
 
 if TYPE_CHECKING:
     import warnings
 
     from rpytest import _native
     from rpytest._live import LiveLog
-    from rpytest._news import News
     from rpytest._setups import SessionClock, SetupClock
 
 __builtins__ = _real.BUILTINS
@@ -36,44 +37,6 @@ _NOTHING = -1
 #: of another. By some milliseconds any worker is late now and then, because it did not get a
 #: processor; nothing is to be set up once more for that.
 _LEAST_FORK = 0.05
-
-
-class Birth:
-    """What a worker is given when it is forked."""
-
-    def __init__(
-        self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket
-    ) -> None:
-        self.slot = slot
-        self.incarnation = incarnation
-        self.count = count
-        self.uid = uid
-        #: Descriptors: doorbell eventfd, spill memfd, memfd for what a crash writes.
-        self.bell = bell
-        self.spill = spill
-        self.crash = crash
-        self.host = host
-        #: A pipe for the stacks of a test that runs for too long: its end to write to here, in a host the one to read from.
-        self.stacks = -1
-        #: What the controller has put into this worker's input, and whether it wants every report.
-        self.input: dict[str, Any] = {}
-        self.every_report = False
-        #: When it was forked: `time.monotonic`.
-        self.forked = time.monotonic()
-        #: See :class:`rpytest._control.Client`.
-        self.is_live = False
-        self.wants_ids = False
-        #: Whether fixtures are measured: `--timings`.
-        self.timings = False
-        #: What shared fixtures have said, by test.
-        self.news: dict[int, News] = {}
-        #: The shared fixtures, in the order of their set-ups.
-        self.shared: list[pytest.FixtureDef[Any]] = []
-
-    @property
-    def name(self) -> str:
-        """pytest-xdist's name of this worker."""
-        return f"gw{self.slot}"
 
 
 class Worker:

@@ -1,0 +1,34 @@
+"""Where installed modules lie, and what their names say: the vocabulary in which imports and surroundings are talked about."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+
+#: Packages that every process here has from the daemon, or that pytest imports in its own way.
+OWN = frozenset({"rpytest", "pytest", "_pytest", "pluggy", "iniconfig", "xdist", "execnet", "conftest", "__main__"})
+
+#: Stands for "all variables" among those that a step has read.
+ALL_VARIABLES = "*"
+
+
+def top(name: str) -> str:
+    """The top-level package of a module."""
+    return name.partition(".")[0]
+
+
+def with_parents(name: str) -> list[str]:
+    """The packages that a module is in, from the outermost on, and the module."""
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def folders() -> tuple[str, ...]:
+    """Where installed packages and Python's own modules lie; each ends with a separator."""
+    found = {os.path.abspath(path) for path in (*sys.path, *site.getsitepackages())}
+    kept = {path for path in found if os.path.basename(path) in ("site-packages", "dist-packages")}
+    for name in ("purelib", "platlib", "stdlib", "platstdlib"):
+        kept.add(os.path.abspath(sysconfig.get_path(name)))
+    return tuple(sorted(path + os.sep for path in kept))
