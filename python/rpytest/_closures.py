@@ -130,3 +130,29 @@ def is_ours(definition: pytest.FixtureDef[Any]) -> bool:
 def module_of(definition: pytest.FixtureDef[Any]) -> str:
     """The name of the module that defines a fixture."""
     return str(getattr(definition.func, "__module__", "") or "")
+
+
+class Need:
+    """A session fixture that tests of this run request."""
+
+    def __init__(self, definition: pytest.FixtureDef[Any]) -> None:
+        self.definition = definition
+        self.name = definition.argname
+        #: Numbers of the tests that have it set up themselves (not through another session fixture), ascending.
+        self.dependants: list[int] = []
+        #: For each closure, by identity: when pytest sets the fixture up, and how deep it is among those of its name.
+        self.places: dict[int, tuple[int, int]] = {}
+        #: What it depends on.
+        self.requests: list[Need] = []
+        #: Why it can't be shared.
+        self.obstacle: str | None = None
+        #: The user wants it shared, whatever it looks like.
+        self.is_forced = False
+        #: It was set up, and its set-up raised.
+        self.is_up = False
+        self.has_failed = False
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it is pytest's or ours."""
+        return is_ours(self.definition)

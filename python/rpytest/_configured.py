@@ -26,7 +26,7 @@ __builtins__ = _real.BUILTINS
 if TYPE_CHECKING:
     import pytest
 
-    from rpytest._session import Session
+    from rpytest._state import SessionState
     from rpytest._wire import Message
 
 #: Milliseconds without a request after which it does what makes later ones faster.
@@ -36,7 +36,7 @@ _QUIET = 300
 class Configured:
     """Such a process, and each session that is forked from it."""
 
-    def __init__(self, role: Session, session: pytest.Session) -> None:
+    def __init__(self, role: SessionState, session: pytest.Session) -> None:
         self.role = role
         self.session = session
         self.config = session.config

@@ -10,8 +10,9 @@ from _pytest._code import code as _pytest_code
 from _pytest.runner import CallInfo
 
 from rpytest import _real
+from rpytest._closures import Need
 from rpytest._encode import CollectingXML, Encoder
-from rpytest._needs import Need, Needs
+from rpytest._needs import Needs
 from rpytest._news import News
 from rpytest._phase import no_terminal, phase
 from rpytest._real import traceback

@@ -11,6 +11,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from rpytest import _xdist
 from rpytest._callers import is_asked_by_others
 from rpytest._locations import ALL_VARIABLES
 from rpytest._process import NOISE
@@ -26,7 +27,7 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 
 
 #: Through which a name is read for somebody else.
-_OWN_FILES = (__file__, os.path.join(os.path.dirname(__file__), "_xdist.py"))
+_OWN_FILES = (__file__, _xdist.__file__)
 
 
 #: Whether a :class:`Watch` is active, the reader that it has noticed, and whether a shared fixture is set up.
@@ -71,7 +72,7 @@ class Watch:
         """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a worker."""
         if self.active and not self.asked:
             frame = sys._getframe(depth + 1)
-            if frame.f_globals.get("__name__") == "rpytest._xdist" and frame.f_back is not None:
+            if frame.f_globals.get("__name__") == _xdist.__name__ and frame.f_back is not None:
                 # For somebody who has called pytest-xdist's function.
                 frame = frame.f_back
             module = str(frame.f_globals.get("__name__", ""))

@@ -141,8 +141,9 @@ class Preloads:
         def main() -> None:
             ours.close()
             from rpytest._preload import preload_main
+            from rpytest._session import session_main
 
-            preload_main(theirs, {**request, "env": _wire.read_environment(fd)}, learned, failed)
+            preload_main(theirs, {**request, "env": _wire.read_environment(fd)}, learned, failed, session_main)
 
         try:
             pid = self._fork(main)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from rpytest import _inspection, _process, _real, _wire
+from rpytest._locations import PACKAGE
 from rpytest._real import contextlib, os, select, signal, socket, threading
 
 __builtins__ = _real.BUILTINS
@@ -164,8 +165,7 @@ def waited_for(main: int) -> str:
         frame = frame.f_back
     if any(each.f_code is getattr(threading._shutdown, "__code__", None) for each in stack):  # type: ignore[attr-defined]
         return _threads()
-    own = os.path.dirname(__file__)
-    for each in reversed(stack[: _depth(stack, own)]):
+    for each in reversed(stack[: _depth(stack)]):
         if each.f_globals.get("__name__", "") not in _PASSING:
             return f"the exit function {_place(each)}, which is at {_line(stack[0])}"
     children: Any = sys.modules.get("multiprocessing.process")
@@ -175,9 +175,9 @@ def waited_for(main: int) -> str:
     return f"what was registered for its end; it is at {_line(stack[0])}" if stack else "something"
 
 
-def _depth(stack: list[FrameType], own: str) -> int:
+def _depth(stack: list[FrameType]) -> int:
     """How many frames, the innermost first, are not ours."""
-    return next((at for at, frame in enumerate(stack) if os.path.dirname(frame.f_code.co_filename) == own), len(stack))
+    return next((at for at, frame in enumerate(stack) if frame.f_code.co_filename.startswith(PACKAGE)), len(stack))
 
 
 def _threads() -> str:

@@ -7,6 +7,11 @@ import site
 import sys
 import sysconfig
 
+import rpytest
+
+#: This package's folder: frames of our own code are those whose file begins with it.
+PACKAGE = os.path.join(os.path.dirname(rpytest.__file__), "")
+
 #: Packages that every process here has from the daemon, or that pytest imports in its own way.
 OWN = frozenset({"rpytest", "pytest", "_pytest", "pluggy", "iniconfig", "xdist", "execnet", "conftest", "__main__"})
 

@@ -11,36 +11,10 @@ from _pytest.fixtures import SubRequest
 from _pytest.scope import Scope
 
 from rpytest import _real
-from rpytest._closures import closures, definitions, is_ours
+from rpytest._closures import Need, closures, definitions
 from rpytest._obstacles import Settings, inherited_obstacle, own_obstacle
 
 __builtins__ = _real.BUILTINS
-
-
-class Need:
-    """A session fixture that tests of this run request."""
-
-    def __init__(self, definition: pytest.FixtureDef[Any]) -> None:
-        self.definition = definition
-        self.name = definition.argname
-        #: Numbers of the tests that have it set up themselves (not through another session fixture), ascending.
-        self.dependants: list[int] = []
-        #: For each closure, by identity: when pytest sets the fixture up, and how deep it is among those of its name.
-        self.places: dict[int, tuple[int, int]] = {}
-        #: What it depends on.
-        self.requests: list[Need] = []
-        #: Why it can't be shared.
-        self.obstacle: str | None = None
-        #: The user wants it shared, whatever it looks like.
-        self.is_forced = False
-        #: It was set up, and its set-up raised.
-        self.is_up = False
-        self.has_failed = False
-
-    @property
-    def is_builtin(self) -> bool:
-        """Whether it is pytest's or ours."""
-        return is_ours(self.definition)
 
 
 class Needs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from _pytest.logging import caplog_records_key
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import logging
 
     from rpytest._record import Setup
-    from rpytest._worker import Worker
 
 __builtins__ = _real.BUILTINS
 
@@ -35,10 +34,27 @@ class News:
         self.setups: list[Setup] = []
 
 
+class _Clock(Protocol):
+    def add(self, setups: list[Setup]) -> None: ...
+
+
+class Reporting(Protocol):
+    """The worker, as far as it is needed here."""
+
+    #: The number of the test that it runs.
+    index: int
+    #: Those of the test, encoded.
+    warnings: list[bytes]
+
+    @property
+    def clock(self) -> _Clock | None:
+        """Measures set-ups, if they are measured."""
+
+
 class Herald:
     """In a worker: adds the news to the set-up report of the test that they are for."""
 
-    def __init__(self, worker: Worker, news: dict[int, News]) -> None:
+    def __init__(self, worker: Reporting, news: dict[int, News]) -> None:
         self.worker = worker
         self.news = dict(news)
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from rpytest._reporter import has_labels, worker_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from rpytest._controller import Controller
     from rpytest._nodes import Node
+    from rpytest._terminal import Terminal
 
 
-def summary_parts(controller: Controller) -> tuple[object, object]:
+class Reporting(Protocol):
+    """The controller, as far as its summary needs it."""
+
+    is_live: bool
+
+    @property
+    def terminal(self) -> Terminal:
+        """Where the summary is written."""
+
+    @property
+    def nodes(self) -> Mapping[Any, Node]:
+        """Those of the workers."""
+
+    @property
+    def numbers(self) -> Mapping[int, int]:
+        """Each report's test, by the identity of the report."""
+
+
+def summary_parts(controller: Reporting) -> tuple[object, object]:
     """Plugins around all sections of the summary, and around those of plugins and conftests."""
     outer = _Outer(controller)
     return outer, _Inner(outer)
@@ -24,7 +42,7 @@ def summary_parts(controller: Controller) -> tuple[object, object]:
 class _Outer:
     """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Reporting) -> None:
         self.controller = controller
         #: Reports without their nodes, while pytest writes about them.
         self.hidden: list[tuple[Any, Node]] = []

@@ -6,14 +6,14 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from rpytest._closures import module_of
 
 if TYPE_CHECKING:
-    from rpytest._needs import Need, Needs
+    from rpytest._closures import Need
 
 #: A fixture function can say by this attribute, on itself or on what `pytest.fixture` has made of it, what it wants.
 ATTRIBUTE = "rpytest_shared"
@@ -40,6 +40,16 @@ _OF_EACH_WORKER: dict[str, frozenset[str] | None] = {
 _NOT_THERE: Any = object()
 
 
+class Tests(Protocol):
+    """The planned tests, by their numbers."""
+
+    def item(self, number: int) -> pytest.Item:
+        """The test with a number."""
+
+    def is_skipped(self, number: int) -> bool:
+        """Whether a mark keeps the test from running."""
+
+
 class Settings:
     """What `[tool.rpytest]` says about session fixtures."""
 
@@ -50,7 +60,10 @@ class Settings:
 
 
 def own_obstacle(
-    need: Need, needs: Needs, settings: Settings, remembered: Callable[[pytest.FixtureDef[Any]], str | None]
+    need: Need,
+    tests: Tests,
+    settings: Settings,
+    remembered: Callable[[pytest.FixtureDef[Any]], str | None],
 ) -> str | None:
     """What stands against sharing it, whatever it depends on; ``remembered`` is what earlier set-ups have shown. Notes whether the user insists."""
     definition = need.definition
@@ -62,7 +75,7 @@ def own_obstacle(
     function = inspect.unwrap(definition.func)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return "async"
-    if _has_several_parameters(need, needs):
+    if _has_several_parameters(need, tests):
         return "parametrized"
     if need.name == "worker_id" and module_of(definition).startswith("rpytest"):
         return "requests worker_id"
@@ -80,17 +93,17 @@ def own_obstacle(
     return remembered(definition)
 
 
-def _has_several_parameters(need: Need, needs: Needs) -> bool:
+def _has_several_parameters(need: Need, tests: Tests) -> bool:
     """Whether two tests request it with different parameters."""
     first: Any = _NOT_THERE
     if need.definition.params is not None and len(need.definition.params) < 2:
         return False
     for number in need.dependants:
-        callspec = getattr(needs.item(number), "callspec", None)
+        callspec = getattr(tests.item(number), "callspec", None)
         value = None if callspec is None else callspec.params.get(need.name)
         if value is first or (value is None and first is _NOT_THERE and need.definition.params is None):
             continue
-        if needs.is_skipped(number):
+        if tests.is_skipped(number):
             continue
         if first is _NOT_THERE:
             first = value

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,6 +32,10 @@ _ALWAYS = ("always", None, Warning, None, 0)
 
 #: Looked for in the current directory, and opened only if it is there: of matplotlib.
 _PROBED = ("matplotlibrc",)
+
+
+#: `rpytest._session.session_main`, which is above all this: the daemon, which knows both, hands it in.
+SessionMain = Callable[..., NoReturn]
 
 
 class Preload:
@@ -267,10 +271,13 @@ def _written() -> int:
     return sum(os.lseek(fd, 0, os.SEEK_END) for fd in (1, 2))
 
 
-def preload_main(control: socket.socket, request: Message, learned: Message, failed: dict[str, str]) -> NoReturn:
+def preload_main(
+    control: socket.socket, request: Message, learned: Message, failed: dict[str, str], session_main: SessionMain
+) -> NoReturn:
     """Entry of the process that the daemon has forked.
 
     ``request`` is one of the runs that it is for; ``learned`` is what a session has imported: ``modules`` and its ``root``.
+    ``session_main`` is what each of its forks becomes.
     """
     _process.keep_private(control)
     os.umask(int(request["umask"]))
@@ -299,10 +306,10 @@ def preload_main(control: socket.socket, request: Message, learned: Message, fai
             "failed": preload.failed,
         },
     )
-    _serve(control, preload)
+    _serve(control, preload, session_main)
 
 
-def _serve(control: socket.socket, preload: Preload) -> NoReturn:
+def _serve(control: socket.socket, preload: Preload, session_main: SessionMain) -> NoReturn:
     """Fork a session whenever the daemon asks for one, until it lets go."""
     children: dict[int, int] = {}
     while True:
@@ -331,7 +338,7 @@ def _serve(control: socket.socket, preload: Preload) -> NoReturn:
         if pid == 0:
             control.close()
             _wire.close_all(list(children))
-            _be_session(_wire.adopt(fds[0]), preload, began)
+            _be_session(_wire.adopt(fds[0]), preload, began, session_main)
         _wire.close_all(fds)
         pidfd = os.pidfd_open(pid)
         children[pidfd] = pid
@@ -348,10 +355,8 @@ def _tell(control: socket.socket, message: Message, fds: list[int] | None = None
         os._exit(0)
 
 
-def _be_session(control: socket.socket, preload: Preload, began: int) -> NoReturn:
+def _be_session(control: socket.socket, preload: Preload, began: int, session_main: SessionMain) -> NoReturn:
     """In a fork: wait for the run, and be its session."""
-    from rpytest._session import session_main
-
     try:
         request, fds = _wire.receive(control)
         preload.dependencies.observer.started_ns = began

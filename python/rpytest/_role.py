@@ -15,7 +15,8 @@ from rpytest import __version__, _arguments, _fixtures, _looks, _plugin, _proces
 from rpytest._collection_log import News
 from rpytest._controller import Controller
 from rpytest._encode import CollectingXML, install_junit
-from rpytest._real import os, traceback
+from rpytest._locations import PACKAGE
+from rpytest._real import traceback
 from rpytest._terminal import Terminal
 
 __builtins__ = _real.BUILTINS
@@ -142,11 +143,7 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
     flush = _process.flush_streams
     flush()
     trace = error.__traceback__
-    while (
-        trace is not None
-        and trace.tb_next is not None
-        and os.path.dirname(trace.tb_frame.f_code.co_filename) == os.path.dirname(__file__)
-    ):
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
         # Ours: of no use to whoever wrote the hook.
         trace = trace.tb_next
     if isinstance(error, SystemExit):

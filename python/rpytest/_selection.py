@@ -7,6 +7,7 @@ collected if nothing else had been. See ``docs/design/selection.md``.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -27,7 +28,12 @@ __builtins__ = _real.BUILTINS
 
 
 if TYPE_CHECKING:
-    from rpytest._trunk import Trunk
+    from rpytest._arguments import Arguments
+    from rpytest._conftests import Conftests
+    from rpytest._editable import Editable
+    from rpytest._memo import Memo
+    from rpytest._spare import Waiting
+    from rpytest._state import SessionState
     from rpytest._wire import Message
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
@@ -41,23 +47,39 @@ class Again(BaseException):
     """Collect again, for other arguments."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a trunk has kept for the processes of runs."""
+
+    role: SessionState
+    session: pytest.Session
+    memo: Memo
+    #: By identity: the plugins before collection.
+    plugins: set[int]
+    arguments: Arguments
+    conftests: Conftests
+    editable: Editable
+    #: Set in a process that was there before there was a run for it.
+    waiting: Waiting | None
+
+
 class Selection:
     """One such run."""
 
-    def __init__(self, trunk: Trunk, line: socket.socket, edited: set[str]) -> None:
+    def __init__(self, kept: Kept, line: socket.socket, edited: set[str]) -> None:
         """``line`` is what this process accepts or declines by; ``edited``: what the trunk has found changed of its test modules."""
-        self.role = trunk.role
-        self.session = trunk.session
-        self.config = trunk.config
-        self.memo = trunk.memo
-        self.plugins = trunk.plugins
-        self.arguments = trunk.arguments
-        self.conftests = trunk.conftests
-        self.editable = trunk.editable
+        self.role = kept.role
+        self.session = kept.session
+        self.config = kept.session.config
+        self.memo = kept.memo
+        self.plugins = kept.plugins
+        self.arguments = kept.arguments
+        self.conftests = kept.conftests
+        self.editable = kept.editable
         #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else gets the run.
         self.control = line
         #: This process was there before there was a run for it.
-        self.waiting = trunk.ahead.waiting
+        self.waiting = kept.waiting
         #: What the run says about its collection.
         self.how = KEPT
         self.edited = edited

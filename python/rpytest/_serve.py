@@ -322,7 +322,15 @@ class Server:
         host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
         if self.ahead.waiting is not None:
             host.at_end = self.ahead.waiting.note
-        shared = SharedFixtures(answers, self.request, self.watch, self.interrupt_handler, host.uid)
+        shared = SharedFixtures(
+            self.collected,
+            answers.base_temp,
+            answers.crashed,
+            self.request,
+            self.watch,
+            self.interrupt_handler,
+            host.uid,
+        )
         self.shared = host.shared = shared
         if client is not None:
             host.news = self.collected.news.encode(self.collected.session, client.wants_ids)

@@ -37,9 +37,10 @@ from rpytest._control import Client, Died, Ended, Start, finish_for_nothing, for
 from rpytest._controllers import Controllers
 from rpytest._entry import enter, finish_plain
 from rpytest._real import contextlib, socket
-from rpytest._role import Role, useful
+from rpytest._role import useful
 from rpytest._serve import Server
 from rpytest._stale import Dependencies
+from rpytest._state import SessionState
 from rpytest._terminal import Terminal
 from rpytest._trunk import Trunk
 from rpytest._wire import refuse
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from rpytest._wire import Message
 
 
-class Session(Role):
+class Session(SessionState):
     """One collected session, in a process of its own."""
 
     def __init__(
@@ -64,15 +65,8 @@ class Session(Role):
         dependencies: Dependencies,
         is_kept: bool,
     ) -> None:
-        super().__init__()
-        #: It may serve other runs after its first one.
-        self.is_kept = is_kept
+        super().__init__(control, conn, request, dependencies, is_kept)
         self.trunk: Trunk | None = None
-        self.control = control
-        self.conn = conn
-        self.request = request
-        self.dependencies = dependencies
-        self.watch = _identity.Watch()
         #: Since the first run was one of `--watch`.
         self.graph: _watch.Graph | None = None
         #: Workers run the tests: another role can't be watched.
@@ -80,20 +74,13 @@ class Session(Role):
         if request.get("watch"):
             self.graph = _watch.Graph()
             self.graph.start()
-        #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
-        self.parsed_plugins: frozenset[int] = frozenset()
-        #: `--testrunuid`.
-        self.uid: str | None = None
         #: `--debug`: the file.
         self.debug: str | None = None
-        self.controllers: Controllers | None = None
         #: A controller that another process has started for the first run.
         self.handed_over: tuple[Message, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
         self.inside = _locations.folders()
-        #: Shows packages that a preload has imported.
-        self.finder: _held.Finder | None = None
 
     @property
     def selection(self) -> Selection | None:
@@ -327,11 +314,10 @@ class Session(Role):
                 self._fall_back(reason)
 
     def own_sockets(self) -> set[int]:
-        own = {self.control.fileno(), self.conn.fileno()}
+        """See :class:`SessionState`."""
+        own = super().own_sockets()
         if self.selection is not None:
             own.add(self.selection.control.fileno())
-        if self.controllers is not None:
-            own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
         return own
 
     def tell_dependencies(self) -> None:

@@ -10,8 +10,9 @@ import pytest
 from rpytest import _hazards, _real
 
 if TYPE_CHECKING:
+    from rpytest._closures import Need
     from rpytest._identity import Watch
-    from rpytest._needs import Need, Needs
+    from rpytest._needs import Needs
 
 __builtins__ = _real.BUILTINS
 

@@ -1,4 +1,4 @@
-"""``--shard``: which one of several machines this is. The command line chooses the tests; here is what the options mean, and pytest's own run of a shard."""
+"""``--shard``: which one of several machines this is. The command line chooses the tests; here is what the options mean."""
 
 from __future__ import annotations
 

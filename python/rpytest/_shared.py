@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rpytest import _adapters, _frozen, _hazards, _identity, _inherited, _process, _real, _record, _seeds
-from rpytest._basetemp import use_shared_temp
-from rpytest._closures import is_ours
+from rpytest._basetemp import use_basetemp
+from rpytest._closures import Need, is_ours
 from rpytest._encode import Encoder
 from rpytest._finalizers import Finalizers, last_dependant
 from rpytest._fork import park_capture, restart_capture
 from rpytest._longrepr import interrupt_location
-from rpytest._needs import Need, Needs
+from rpytest._needs import Needs
 from rpytest._news import News
 from rpytest._obstacles import Settings
 from rpytest._phase import no_terminal, phase
@@ -27,7 +27,7 @@ from rpytest._suspects import Belongings, suspects
 from rpytest._warden import Ward, Warden
 
 if TYPE_CHECKING:
-    from rpytest._answers import LocalAnswers
+    from rpytest._collected import Collected
     from rpytest._wire import Message
 
 __builtins__ = _real.BUILTINS
@@ -40,11 +40,21 @@ class SharedFixtures:
     """The session fixtures of one run: in the host that sets them up, and in the workers that inherit them."""
 
     def __init__(
-        self, answers: LocalAnswers, request: Message, watch: _identity.Watch, interrupt_handler: Any, uid: str
+        self,
+        collected: Collected,
+        base_temp: Callable[[], Path],
+        crashed: Callable[[Message, str], bytes],
+        request: Message,
+        watch: _identity.Watch,
+        interrupt_handler: Any,
+        uid: str,
     ) -> None:
-        self.answers = answers
-        self.session: pytest.Session = answers.collected.session
-        self.config: pytest.Config = answers.collected.config
+        """``base_temp`` and ``crashed`` are those of the run's host: see :class:`rpytest._answers.Answers`."""
+        self.collected = collected
+        self._base_temp = base_temp
+        self._crashed = crashed
+        self.session: pytest.Session = collected.session
+        self.config: pytest.Config = collected.config
         self.settings = Settings(request)
         self.watch = watch
         self.interrupt_handler = interrupt_handler
@@ -182,7 +192,7 @@ class SharedFixtures:
         self.is_alive = True
         _identity.set_environment(os.environ.get(_identity.ENV_WORKER, "gw0"), slots, self.uid)
         config.workerinput.update(workercount=slots, testrunuid=self.uid)  # type: ignore[attr-defined]
-        use_shared_temp(config, self.answers)
+        use_basetemp(config, lambda: self._base_temp() / "popen-shared")
         self.belongings = Belongings(Path(config._tmp_path_factory.getbasetemp()))  # type: ignore[attr-defined]
         restart_capture(config)
         watcher = SetupWatcher(self.needs, self.watch, self.set_up)
@@ -254,7 +264,7 @@ class SharedFixtures:
             news.duration += time.perf_counter() - began
             item._initrequest()
             # Live logs: pytest's handler writes to the terminal, which is the command line's.
-            text = self.answers.collected.terminal.take().strip("\n")
+            text = self.collected.terminal.take().strip("\n")
             if text:
                 self.notes.append(text)
 
@@ -327,7 +337,7 @@ class SharedFixtures:
             if last is None:
                 self.homeless.append(f"error: {died}")
                 return []
-            return [(last, self.answers.crashed({"test": last, "message": died, "duration": 0.0}, ""))]
+            return [(last, self._crashed({"test": last, "message": died, "duration": 0.0}, ""))]
         if not self.is_alive or self.ward is None:
             return []
         self.is_alive = False
@@ -359,4 +369,4 @@ class SharedFixtures:
         if every_report is None:
             return []
         self.homeless += finalizers.homeless()
-        return finalizers.records(Encoder(self.config, self.answers.collected.xml, every_report))
+        return finalizers.records(Encoder(self.config, self.collected.xml, every_report))

@@ -20,7 +20,7 @@ from rpytest._editable import Editable
 from rpytest._fork import park_capture, rebind_capture, restart_faulthandler
 from rpytest._memo import Memo
 from rpytest._real import contextlib, os, select, socket
-from rpytest._selection import Again, Selection
+from rpytest._selection import Again, Kept, Selection
 from rpytest._spare import Ahead, Waiting
 
 __builtins__ = _real.BUILTINS
@@ -29,7 +29,7 @@ __builtins__ = _real.BUILTINS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rpytest._session import Session
+    from rpytest._state import SessionState
     from rpytest._wire import Message
 
 #: Milliseconds without a request after which it does what makes later ones faster.
@@ -42,7 +42,7 @@ _SLICE = 50
 class Trunk:
     """What a session has for the runs that come with other arguments."""
 
-    def __init__(self, role: Session, session: pytest.Session) -> None:
+    def __init__(self, role: SessionState, session: pytest.Session) -> None:
         self.role = role
         self.session = session
         self.config = session.config
@@ -329,7 +329,17 @@ class Trunk:
         self.control.close()
         line = _wire.adopt(fds.pop())
         _process.keep_private(line)
-        selection = self.selection = Selection(self, line, self.edited)
+        kept = Kept(
+            self.role,
+            self.session,
+            self.memo,
+            self.plugins,
+            self.arguments,
+            self.conftests,
+            self.editable,
+            self.ahead.waiting,
+        )
+        selection = self.selection = Selection(kept, line, self.edited)
         _process.disarm_inherited()
         _wire.close_all(list(self.children))
         self.children.clear()

@@ -14,6 +14,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rpytest import _wire
+from rpytest._locations import PACKAGE
 from rpytest._real import json
 from rpytest._states import IGNORED_NAMES, FileState, state
 
@@ -134,7 +135,7 @@ def _project_callers() -> Iterator[str]:
 
 
 #: An editable rpytest lies where projects lie.
-_OWN = os.path.dirname(os.path.realpath(__file__)) + os.sep
+_OWN = os.path.realpath(PACKAGE) + os.sep
 
 
 #: Folders that hold no module of the project's, beside hidden ones and virtual environments.

@@ -10,7 +10,7 @@ from _pytest.runner import call_and_report
 from rpytest import _frozen, _generators, _identity, _leaving, _live, _process, _real, _record, _wire
 from rpytest._adapters import prepare_worker
 from rpytest._added import AddedFinalizers
-from rpytest._basetemp import use_host_basetemp
+from rpytest._basetemp import use_basetemp
 from rpytest._birth import Birth
 from rpytest._closures import session_definitions
 from rpytest._debugger import Debugger
@@ -23,6 +23,7 @@ from rpytest._real import contextlib, os, signal, time
 
 if TYPE_CHECKING:
     import warnings
+    from pathlib import Path
 
     from rpytest import _native
     from rpytest._live import LiveLog
@@ -78,7 +79,7 @@ class Worker:
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
         workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
         prepare_worker(config, birth.name, birth.input)
-        use_host_basetemp(config, birth)
+        use_basetemp(config, self._basetemp)
         self.claims_early = bool(
             third_party(config, "pytest_runtest_protocol", "nextitem")
             or third_party(config, "pytest_runtest_teardown", "nextitem")
@@ -174,6 +175,21 @@ class Worker:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
         _leaving.run_exit_functions(self._tell_what_is_waited_for)
         _process.leave(status)
+
+    def _basetemp(self) -> Path:
+        """The worker's own directory, `popen-gwN`, in the run's base directory, which the host knows.
+
+        Who follows it in its place has another one: what the tests before have left is there for people to look at, and names are free.
+        """
+        from pathlib import Path
+
+        birth = self.birth
+        _wire.send(birth.host, {"op": "basetemp"})
+        answer, _ = _wire.receive(birth.host)
+        if "error" in answer:
+            raise OSError(answer["error"])
+        follower = f"-{birth.incarnation}" if birth.incarnation else ""
+        return Path(answer["path"]) / f"popen-{birth.name}{follower}"
 
     # The loop's parts
 

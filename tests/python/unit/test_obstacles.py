@@ -14,7 +14,7 @@ from rpytest._obstacles import Settings, inherited_obstacle, own_obstacle
 
 @dataclass
 class Need:
-    """As `rpytest._needs.Need`, as far as it is looked at."""
+    """As `rpytest._closures.Need`, as far as it is looked at."""
 
     name: str
     definition: Any
