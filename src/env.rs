@@ -18,7 +18,7 @@ pub const CWD_ON_PATH: &str = "RPYTEST_CWD_ON_PATH";
 pub const PYTHON_OPTIONS: &str = "RPYTEST_PYTHON_OPTIONS";
 /// Between two of them.
 pub const PYTHON_OPTIONS_SEPARATOR: u8 = 0x1f;
-/// Set by `python -m coverage run -m rpytest`: how it measures, and where to. See `_coverage.py`.
+/// Set by `python -m coverage run -m rpytest`: how it measures, and where to. See `process/coverage_run.py`.
 pub const COVERAGE: &str = "RPYTEST_COVERAGE";
 /// What coverage.py itself sets, or is set for it, to measure processes that are started.
 pub const COVERAGE_OF_PROCESSES: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"];

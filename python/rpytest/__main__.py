@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rpytest import _coverage
-from rpytest._find import ProgramNotFound, find_program
+from rpytest.process import coverage_run
+from rpytest.program import ProgramNotFound, find_program
 
 # pytest's INTERNAL_ERROR: nothing that the user typed is wrong, the installation is.
 BROKEN_INSTALLATION = 3
@@ -71,7 +71,7 @@ def main() -> int:
     if options:
         # The tests are to run in an interpreter like this one.
         environment["RPYTEST_PYTHON_OPTIONS"] = SEPARATOR.join(options)
-    _coverage.hand_over(environment)
+    coverage_run.hand_over(environment)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(program, [program, *sys.argv[1:]], environment)

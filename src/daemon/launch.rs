@@ -21,9 +21,9 @@ use super::wire::Connection;
 use crate::error::{Error, Result};
 
 /// What the interpreter is told to run.
-const PROGRAM: &str = "from rpytest._daemon import main; main()";
+const PROGRAM: &str = "from rpytest.daemon.daemon import main; main()";
 /// The same where the current directory, which `-c` makes importable, is the user's.
-const PROGRAM_IN_A_PROJECT: &str = "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; from rpytest._daemon import main; main()";
+const PROGRAM_IN_A_PROJECT: &str = "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; from rpytest.daemon.daemon import main; main()";
 /// A log longer than this many bytes is begun anew by the next daemon.
 const LOG_LIMIT: u64 = 1 << 20;
 /// Most bytes of the log that an error shows.

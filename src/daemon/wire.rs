@@ -1,7 +1,7 @@
 //! Packets over a `SOCK_SEQPACKET` socket: one packet is one JSON object, descriptors travel beside it.
 //!
 //! A message longer than [`INLINE_LIMIT`] goes into a memfd, whose length the packet announces. The Python side is
-//! `python/rpytest/_wire.py`; both follow `docs/design/protocol.md`.
+//! `python/rpytest/ipc/channel.py`; both follow `docs/design/protocol.md`.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};

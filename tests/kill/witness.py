@@ -150,7 +150,7 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"rpytest._daemon" in command:
+        if b"rpytest.daemon.daemon" in command:
             pythons.add(pid)
     found = Tree()
     for pid in pythons:

@@ -21,8 +21,8 @@ def assert_clear(result: Result) -> None:
     text = result.stdout + result.stderr
     assert "panicked" not in text, result
     assert "internal error" not in text, result
-    assert "_daemon.py" not in text, result
-    assert "_sessions.py" not in text, result
-    assert "_session.py" not in text, result
-    assert "_role.py" not in text, result
+    assert "daemon/daemon.py" not in text, result
+    assert "daemon/sessions.py" not in text, result
+    assert "session/session.py" not in text, result
+    assert "role/role.py" not in text, result
     assert "Traceback" not in result.stderr.replace("INTERNALERROR> Traceback", ""), result

@@ -483,7 +483,7 @@ def test_tests_of_one_parameter_are_planned_together(project: Project) -> None:
         """,
         ask="""
         import json, sys, pytest
-        from rpytest._collected import inventory
+        from rpytest.collection.collected import inventory
 
         class Plugin:
             def pytest_collection_finish(self, session):

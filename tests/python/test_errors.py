@@ -155,8 +155,8 @@ def test_as_pytest(shared_project: Project, folder: Path, case: Case) -> None:
         assert text in expected.stdout + expected.stderr, expected
         assert text in actual.stdout + actual.stderr, actual
     assert "panicked" not in actual.stderr
-    assert "_daemon.py" not in actual.stderr
-    assert "_sessions.py" not in actual.stderr
+    assert "daemon/daemon.py" not in actual.stderr
+    assert "daemon/sessions.py" not in actual.stderr
 
 
 def test_no_tests(shared_project: Project, folder: Path) -> None:

@@ -8,7 +8,8 @@ import sys
 # The handler is run before the parent comes to waiting for its child: after that there is nothing to wait for.
 SCRIPT = """
 import os, signal, time
-from rpytest import _control, _process
+from rpytest.controller import client
+from rpytest.process import lifecycle
 
 reaped = []
 
@@ -23,7 +24,7 @@ def reap(*_):
         reaped.append(pid)
 
 signal.signal(signal.SIGCHLD, reap)
-fork = _process.fork
+fork = lifecycle.fork
 
 def slow_fork():
     pid = fork()
@@ -31,8 +32,8 @@ def slow_fork():
         time.sleep(0.001)
     return pid
 
-_process.fork = slow_fork
-pid = _control.fork_detached()
+lifecycle.fork = slow_fork
+pid = client.fork_detached()
 if pid:
     assert reaped == [pid]
     print("parent")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from rpytest import _hazards
+from rpytest.fixtures import fork_hazards
 
 
 def test_a_gpu_is_known_by_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "nvidia0"
     device.touch()
-    monkeypatch.setattr(_hazards, "_GPUS", (str(tmp_path / "nvidia"),))
+    monkeypatch.setattr(fork_hazards, "_GPUS", (str(tmp_path / "nvidia"),))
     with device.open() as used:
-        assert _hazards._describe(used.fileno()) == "a GPU in use"
+        assert fork_hazards._describe(used.fileno()) == "a GPU in use"
     (tmp_path / "other").touch()
     with (tmp_path / "other").open() as used:
-        assert _hazards._describe(used.fileno()) is None
+        assert fork_hazards._describe(used.fileno()) is None

@@ -67,7 +67,7 @@ class TestUpgrade:
         package.rename(environment.path / "old")
         shutil.copytree(environment.path / "old", package, copy_function=shutil.copyfile, dirs_exist_ok=True)
         # A copy of the same text would be no reason for a new session, as a touch is none.
-        with (package / "_host.py").open("a") as file:
+        with (package / "host/host.py").open("a") as file:
             file.write("# of another version\n")
         environment.passes()
         pids.append(environment.daemon().split()[1])

@@ -218,7 +218,7 @@ DISASTERS = {
         "test_x.py": "import os, signal\ndef test_x(): os.killpg(0, signal.SIGTERM)"
     },
     "a result that never arrives": {
-        "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest._worker\n    rpytest._worker.Worker._commit = lambda worker: None\n"
+        "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest.worker.worker\n    rpytest.worker.worker.Worker._commit = lambda worker: None\n"
     },
     "a worker killed while it runs no test": {
         "conftest.py": """

@@ -14,7 +14,7 @@ import pytest
 
 import rpytest
 from harness import Project
-from rpytest._find import ProgramNotFound, find_program
+from rpytest.program import ProgramNotFound, find_program
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ class TestXdistsVersion:
         assert shared_project.rpytest("-n2", cwd=folder).counts == {"passed": 1}
 
     def test_where_it_is_not_installed(self) -> None:
-        module = Path(rpytest.__file__).parent / "_distribution.py"
+        module = Path(rpytest.__file__).parent / "xdist_compat/distribution.py"
         code = f"""
 import importlib.metadata as metadata, importlib.util
 spec = importlib.util.spec_from_file_location("_distribution", {str(module)!r})

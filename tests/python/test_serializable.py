@@ -10,7 +10,7 @@ from harness import Project
 
 COMPARES = """
     from _pytest.reports import pytest_report_to_serializable
-    from rpytest._serializable import to_serializable
+    from rpytest.reports.serialization import to_serializable
 
     count = 0
 

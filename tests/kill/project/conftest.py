@@ -120,12 +120,16 @@ _bomb: Bomb | None = None
 def _forks_a_worker() -> bool:
     """Whether the fork that is going on is a host's for a worker. There are others: hosts themselves, controllers."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__") != "rpytest._process":
+    while frame is not None and frame.f_globals.get("__name__") != "rpytest.process.lifecycle":
         frame = frame.f_back
-    while frame is not None and frame.f_globals.get("__name__") == "rpytest._process":
+    while frame is not None and frame.f_globals.get("__name__") == "rpytest.process.lifecycle":
         frame = frame.f_back
     # Not any frame further up: a worker without a session, whose own host's these are, forks the process that answers.
-    return frame is not None and frame.f_code.co_name == "_spawn" and frame.f_globals.get("__name__") == "rpytest._host"
+    return (
+        frame is not None
+        and frame.f_code.co_name == "_spawn"
+        and frame.f_globals.get("__name__") == "rpytest.host.host"
+    )
 
 
 def _in_host() -> None:
@@ -227,7 +231,7 @@ class Tap:
 def pytest_plugin_registered(plugin: object) -> None:
     """A worker registers itself when it is about to run tests."""
     worker: Any = plugin
-    if FOLDER and type(plugin).__module__ == "rpytest._worker" and type(plugin).__name__ == "Worker":
+    if FOLDER and type(plugin).__module__ == "rpytest.worker.worker" and type(plugin).__name__ == "Worker":
         _open(worker.birth.incarnation > 0)
         if _bomb is not None:
             _bomb.set(0)

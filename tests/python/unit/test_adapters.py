@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rpytest import _adapters
+from rpytest.pytest_compat import known_plugins
 
 NAME = "_hypothesis_pytestplugin"
 
@@ -26,7 +26,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def has_summary(plugin: Any, stats: Any = None, option: bool = False) -> bool:
     config: Any = SimpleNamespace(getoption=lambda _: option)
-    found: bool = _adapters.has_summary(SimpleNamespace(plugin=plugin), config, stats)
+    found: bool = known_plugins.has_summary(SimpleNamespace(plugin=plugin), config, stats)
     return found
 
 
@@ -66,7 +66,7 @@ def test_only_that_is_muted(plugin: ModuleType) -> None:
     ]
     hook = SimpleNamespace(pytest_terminal_summary=SimpleNamespace(get_hookimpls=lambda: implementations))
     config: Any = SimpleNamespace(getoption=lambda _: False, hook=hook)
-    _adapters.mute_summaries(config, {})
+    known_plugins.mute_summaries(config, {})
     for implementation in implementations:
         implementation.function(None, None, None)
     assert said == ["other"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from _pytest.config import get_config
 
-from rpytest import _arguments, _looks
+from rpytest.options import comparison, option_reads
 
 
 @pytest.fixture
@@ -21,15 +21,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     # Nobody has looked at anything.
-    monkeypatch.setattr(_looks.looks, "seen", {})
+    monkeypatch.setattr(option_reads.looks, "seen", {})
     return tmp_path
 
 
-def arguments(argv: Sequence[str]) -> _arguments.Arguments:
+def arguments(argv: Sequence[str]) -> comparison.Arguments:
     config: Any = get_config(list(argv))
     config.parse(list(argv))
     config._ensure_unconfigure()
-    return _arguments.Arguments(config, argv)
+    return comparison.Arguments(config, argv)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_served(root: Path, own: list[str], other: list[str], names: set[str]) -
 )
 def test_declined(root: Path, own: list[str], other: list[str], why: str) -> None:
     assert root
-    with pytest.raises(_arguments.Declined, match=why):
+    with pytest.raises(comparison.Declined, match=why):
         arguments(own).compare(other, counted=False)
 
 
@@ -79,9 +79,9 @@ def test_changed_by_a_plugin(root: Path) -> None:
     config.parse([])
     config._ensure_unconfigure()
     config.option.markexpr = "slow"
-    held = _arguments.Arguments(config, [])
+    held = comparison.Arguments(config, [])
     assert set(held.compare(["-v"], counted=False)) == {"verbose"}
-    with pytest.raises(_arguments.Declined, match="a plugin or conftest has changed it"):
+    with pytest.raises(comparison.Declined, match="a plugin or conftest has changed it"):
         held.compare(["-m", "fast"], counted=False)
 
 
@@ -99,13 +99,13 @@ def test_changed_by_a_plugin(root: Path) -> None:
     ],
 )
 def test_anchors(root: Path, args: list[str], folders: set[str]) -> None:
-    found = _arguments.anchors(arguments([]).config, args)
+    found = comparison.anchors(arguments([]).config, args)
     assert {folder for folder in found if root in (folder, *folder.parents)} == {
         (root / name).resolve() if name != "." else root for name in folders
     }
 
 
 def test_every_option_is_in_one_list() -> None:
-    lists = [_arguments.SELECTING, _arguments.REPORTING, _arguments.RUNNING]
-    assert sum(map(len, lists)) == len(_arguments.FREE)
-    assert _arguments.COLLECTING <= _arguments.SELECTING
+    lists = [comparison.SELECTING, comparison.REPORTING, comparison.RUNNING]
+    assert sum(map(len, lists)) == len(comparison.FREE)
+    assert comparison.COLLECTING <= comparison.SELECTING

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rpytest._bytecode import ByteCode, is_cached, source_of
+from rpytest.staleness.bytecode import ByteCode, is_cached, source_of
 
 
 def test_names() -> None:

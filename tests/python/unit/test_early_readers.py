@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _pytest.config import get_config
 
-from rpytest import _early_readers
+from rpytest.options import early_readers
 
 
 def uses(early_config: pytest.Config, args: list[str]) -> None:
@@ -51,13 +51,13 @@ def config_with(name: str, function: Callable[..., Any]) -> Any:
 )
 def test_who_uses_the_arguments(function: Callable[..., Any], reads: bool) -> None:
     config = config_with("somebodys_plugin", function)
-    reader = _early_readers.who_minds(config, ["tests"], ["tests/test_a.py"])
+    reader = early_readers.who_minds(config, ["tests"], ["tests/test_a.py"])
     assert reader == ("`pytest_load_initial_conftests` of somebodys_plugin" if reads else None)
-    assert _early_readers.who_minds(config, ["tests"], ["tests"]) is None
+    assert early_readers.who_minds(config, ["tests"], ["tests"]) is None
 
 
 def test_pytests_own_do_not_mind() -> None:
-    assert _early_readers.who_minds(get_config([]), ["a"], ["b"]) is None
+    assert early_readers.who_minds(get_config([]), ["a"], ["b"]) is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_pytests_own_do_not_mind() -> None:
 )
 def test_coverage(before: Sequence[str], now: Sequence[str], same: bool) -> None:
     config = config_with("pytest_cov", uses)
-    assert (_early_readers.who_minds(config, before, now) is None) == same
+    assert (early_readers.who_minds(config, before, now) is None) == same
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_django(
     (tmp_path / "other/manage.py").touch()
     monkeypatch.chdir(tmp_path)
     config = config_with("pytest_django", uses)
-    assert (_early_readers.who_minds(config, before, now) is None) == same
+    assert (early_readers.who_minds(config, before, now) is None) == same

@@ -28,12 +28,12 @@ class TestY:
 #: It writes what it says about the tests of a collection.
 PLUGIN = """
 import pytest
-from rpytest import _groups
+from rpytest.collection import grouping
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     for mode in ("load", "each", "loadfile", "loadscope", "loadgroup"):
-        print(mode, _groups.groups(items, mode))
-    print("serial", _groups.serial(items))
+        print(mode, grouping.groups(items, mode))
+    print("serial", grouping.serial(items))
 """
 
 

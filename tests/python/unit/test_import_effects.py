@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rpytest._import_effects import ImportEffects, MayLeaveTraces, import_effects
+from rpytest.import_effects.analysis import ImportEffects, MayLeaveTraces, import_effects
 
 #: What the sources import is imported, as it is when a module has been collected.
 _IMPORTED = (unittest.mock, xml.dom)

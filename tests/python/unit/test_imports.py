@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rpytest import _imports
+from rpytest.project import imports
 
 
 @pytest.mark.parametrize(
@@ -38,39 +38,39 @@ from rpytest import _imports
 def test_imported(tmp_path: Path, text: str, wanted: set[str] | None) -> None:
     file = tmp_path / "x.py"
     file.write_text(text)
-    found = _imports.imported(str(file), "pkg.sub.x")
+    found = imports.imported(str(file), "pkg.sub.x")
     assert (None if found is None else set(found)) == wanted
 
 
 def test_a_package(tmp_path: Path) -> None:
     file = tmp_path / "__init__.py"
     file.write_text("from . import inner")
-    assert _imports.imported(str(file), "pkg") == frozenset({"pkg", "pkg.inner"})
+    assert imports.imported(str(file), "pkg") == frozenset({"pkg", "pkg.inner"})
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert _imports.imported(str(tmp_path / "gone.py"), "gone") is None
+    assert imports.imported(str(tmp_path / "gone.py"), "gone") is None
 
 
 def test_root_of(tmp_path: Path) -> None:
     file = tmp_path / "a" / "b" / "test_x.py"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert _imports.root_of(file) == str(file.parent)
-    assert _imports.module_name_of(file) == "test_x"
+    assert imports.root_of(file) == str(file.parent)
+    assert imports.module_name_of(file) == "test_x"
     (file.parent / "__init__.py").touch()
-    assert _imports.root_of(file) == str(tmp_path / "a")
-    assert _imports.module_name_of(file) == "b.test_x"
+    assert imports.root_of(file) == str(tmp_path / "a")
+    assert imports.module_name_of(file) == "b.test_x"
     (tmp_path / "a" / "__init__.py").touch()
-    assert _imports.root_of(file) == str(tmp_path)
-    assert _imports.module_name_of(file) == "a.b.test_x"
+    assert imports.root_of(file) == str(tmp_path)
+    assert imports.module_name_of(file) == "a.b.test_x"
 
 
 def test_folder_of() -> None:
     module = types.ModuleType("m")
-    assert _imports.folder_of(module) is None
+    assert imports.folder_of(module) is None
     module.__file__ = "/p/m.py"
-    assert _imports.folder_of(module) == "/p"
+    assert imports.folder_of(module) == "/p"
     module.__file__ = "/p/m/__init__.py"
     module.__path__ = ["/p/m"]
-    assert _imports.folder_of(module) == "/p"
+    assert imports.folder_of(module) == "/p"

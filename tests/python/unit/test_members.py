@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rpytest import _members
-from rpytest._members import Members
+from rpytest.pytest_compat import node_list
+from rpytest.pytest_compat.node_list import Members
 
 NAMES = [*(f"test_{number}" for number in range(40)), "test_p[a]", "test_p[b]", "test_1", "test_p", "test_q[x[y]"]
 
@@ -27,7 +27,7 @@ def asked(members: list[Any], parts: list[Any]) -> list[str]:
 @pytest.fixture
 def by_pytest(monkeypatch: pytest.MonkeyPatch) -> CodeType:
     """The function above is taken for pytest's."""
-    monkeypatch.setattr(_members, "_COLLECT", asked.__code__)
+    monkeypatch.setattr(node_list, "_COLLECT", asked.__code__)
     return asked.__code__
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from rpytest._obstacles import Settings, inherited_obstacle, own_obstacle
+from rpytest.fixtures.eligibility import Settings, inherited_obstacle, own_obstacle
 
 
 @dataclass
 class Need:
-    """As `rpytest._closures.Need`, as far as it is looked at."""
+    """As `rpytest.fixtures.closures.Need`, as far as it is looked at."""
 
     name: str
     definition: Any

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rpytest import _record
+from rpytest.ipc import ring_records
 
 
 class Color(enum.IntEnum):
@@ -46,7 +46,7 @@ class Silent:
 )
 def test_plain_values_travel(value: Any) -> None:
     wanted = repr(value) if value is ... else value
-    found = _record.load(_record.dump(value))
+    found = ring_records.load(ring_records.dump(value))
     assert found == wanted
     assert type(found) is type(wanted)
 
@@ -65,7 +65,7 @@ def test_plain_values_travel(value: Any) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_other_values_degrade(value: Any, wanted: Any) -> None:
-    found = _record.load(_record.dump(value))
+    found = ring_records.load(ring_records.dump(value))
     if wanted is None:
         assert found.startswith("<memory at ")
     else:
@@ -76,7 +76,7 @@ def test_other_values_degrade(value: Any, wanted: Any) -> None:
 def test_a_value_that_contains_itself_has_an_end() -> None:
     value: list[Any] = []
     value.append(value)
-    found = _record.load(_record.dump(value))
+    found = ring_records.load(ring_records.dump(value))
     for _ in range(10):
         found = found[0]
     assert found
@@ -84,50 +84,52 @@ def test_a_value_that_contains_itself_has_an_end() -> None:
 
 def test_what_is_dumped_is_not_changed() -> None:
     value = {"a": [Color.RED]}
-    _record.dump(value)
+    ring_records.dump(value)
     assert value["a"][0] is Color.RED
 
 
 def test_plain_test() -> None:
-    found = _record.decode_test(memoryview(_record.plain_test(10.0, 1.0, 2.0, 3.0)), plain=True)
+    found = ring_records.decode_test(memoryview(ring_records.plain_test(10.0, 1.0, 2.0, 3.0)), plain=True)
     assert found.reports == [(0, 10.0, 1.0, "", b""), (1, 11.0, 2.0, "passed", b""), (2, 13.0, 3.0, "", b"")]
     assert found.warnings == []
 
 
-def entry(when: int, blob: bytes) -> _record.Entry:
-    return _record.Entry(when, 1, 3, 5.0, 0.25, "failed", "F", "FAILED", "red", "becäuse\udc80", blob)
+def entry(when: int, blob: bytes) -> ring_records.Entry:
+    return ring_records.Entry(when, 1, 3, 5.0, 0.25, "failed", "F", "FAILED", "red", "becäuse\udc80", blob)
 
 
 @pytest.mark.parametrize("warnings", [[], [b"w"], [b"", b"x" * 100_000]])
 @pytest.mark.parametrize("blobs", [[], [b""], [b"a", b"b" * 70_000, b"c"]], ids=len)
 def test_full_test(blobs: list[bytes], warnings: list[bytes]) -> None:
     entries = [entry(when, blob) for when, blob in enumerate(blobs)]
-    found = _record.decode_test(memoryview(_record.full_test(entries, warnings, "<x/>", (1, 2, 3, 4, 5))), plain=False)
+    found = ring_records.decode_test(
+        memoryview(ring_records.full_test(entries, warnings, "<x/>", (1, 2, 3, 4, 5))), plain=False
+    )
     assert found.reports == [(when, 5.0, 0.25, "failed", blob) for when, blob in enumerate(blobs)]
     assert found.warnings == warnings
 
 
 def test_setups_come_behind_the_body() -> None:
-    body = _record.full_test([entry(1, b"x")], []) + _record.setups([("db", "session", "", 1.0, 2.0, False)])
-    assert _record.decode_test(memoryview(body), plain=False).reports[0][4] == b"x"
+    body = ring_records.full_test([entry(1, b"x")], []) + ring_records.setups([("db", "session", "", 1.0, 2.0, False)])
+    assert ring_records.decode_test(memoryview(body), plain=False).reports[0][4] == b"x"
 
 
 def test_bye_and_note() -> None:
-    output = _record.dump({"said": 1})
-    body = memoryview(_record.bye(3, [("name", "välue"), ("", "")], [b"w1", b"w2"], output, holds=True))
+    output = ring_records.dump({"said": 1})
+    body = memoryview(ring_records.bye(3, [("name", "välue"), ("", "")], [b"w1", b"w2"], output, holds=True))
     assert body[0] == 3
     assert body[-1] == 1
-    assert _record.decode_warnings(body, _record.BYE) == [b"w1", b"w2"]
-    assert _record.load(_record.decode_output(body)) == {"said": 1}
-    assert _record.decode_warnings(memoryview(_record.note([b"w"])), _record.NOTE) == [b"w"]
+    assert ring_records.decode_warnings(body, ring_records.BYE) == [b"w1", b"w2"]
+    assert ring_records.load(ring_records.decode_output(body)) == {"said": 1}
+    assert ring_records.decode_warnings(memoryview(ring_records.note([b"w"])), ring_records.NOTE) == [b"w"]
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_a_body_that_is_cut_is_told(cut: int) -> None:
-    body = _record.full_test([entry(1, b"blob")], [b"warning"])
+    body = ring_records.full_test([entry(1, b"blob")], [b"warning"])
     short = memoryview(body)[: len(body) - struct.calcsize("<5I") - 4 - cut]
     with pytest.raises((ValueError, struct.error)):
-        _record.decode_test(short, plain=False)
+        ring_records.decode_test(short, plain=False)
 
 
 def test_a_report_that_only_passed() -> None:
@@ -135,8 +137,8 @@ def test_a_report_that_only_passed() -> None:
     report = pytest.TestReport(
         "a::b", ("a", 1, "b"), keywords, "passed", None, "call", duration=1.5, start=2.0, stop=3.5
     )
-    found = _record.load_plain(_record.load(_record.dump_plain(report)))
+    found = ring_records.load_plain(ring_records.load(ring_records.dump_plain(report)))
     assert vars(found) == vars(report)
     keywords["k"] = object()
     report.keywords = keywords
-    assert _record.dump_plain(report) == b""
+    assert ring_records.dump_plain(report) == b""

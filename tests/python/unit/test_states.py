@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rpytest._states import ALL, SOME, digest, listing, state
+from rpytest.project.file_states import ALL, SOME, digest, listing, state
 
 
 def names(folder: Path) -> tuple[bytes, ...]:

@@ -1,0 +1,326 @@
+"""The `bare` start method: every worker is forked from the daemon, configures and collects by itself, in pytest-xdist's order.
+
+Slower than forking a collected session and the same as what pytest-xdist does: the way out for suites that look at a worker's identity while
+they are collected, or that have threads by then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from rpytest import stdlib
+from rpytest.bare.remote_services import RemoteAnswers
+from rpytest.bare.worker import BareWorker
+from rpytest.controller.client import Client, Ended, Start, fork_detached
+from rpytest.host.children import Child
+from rpytest.host.host import Host
+from rpytest.ipc import channel, ring_records
+from rpytest.options import meaning
+from rpytest.process import lifecycle
+from rpytest.pytest_compat import debug_log
+from rpytest.role.entry import enter
+from rpytest.role.role import Role
+from rpytest.stdlib import contextlib, os, select, signal, socket
+from rpytest.worker.spec import Birth
+
+if TYPE_CHECKING:
+    from rpytest.ipc.channel import Message
+
+__builtins__ = stdlib.BUILTINS
+
+_SHOWN_DIFFERENCES = 10
+_DIFFERENCE_HINT = (
+    "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ\n"
+)
+_DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
+
+
+class BareController(Role):
+    """A controller that configures itself from the start."""
+
+    def __init__(self, start: Start, request: Message, argv: list[str]) -> None:
+        super().__init__()
+        self.start = start
+        self.argv = argv
+        self.request = request
+
+    def main(self) -> NoReturn:
+        """Run pytest as a controller."""
+        surface = meaning.Surface(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.argv, surface)
+        if self.controller is None:
+            # It failed before it had a role.
+            lifecycle.run_exit_functions()
+            with contextlib.suppress(channel.Closed):
+                channel.send(self.start.sock, {"op": "ended", "status": status})
+            lifecycle.leave(0)
+        self.controller.end(status)
+
+    def decide(self, config: pytest.Config) -> None:
+        """`pytest_cmdline_main`: be the controller."""
+        self.become_controller(config, self.start, list(self.request["argv"]))
+
+    def loop(self, session: pytest.Session) -> bool | None:
+        """`pytest_runtestloop`."""
+        assert self.controller is not None
+        return self.controller.loop(session)
+
+
+#: Of a worker that did not get as far as collecting.
+_NO_NEWS = ring_records.dump({"tests": 0, "reports": [], "warnings": [], "deselected": 0, "ids": None})
+
+
+class BareHost(Host):
+    """A host that is not configured itself: its workers are, each for itself."""
+
+    def __init__(
+        self,
+        conn: socket.socket,
+        request: Message,
+        known: Message,
+        controller: tuple[Message, list[int]] | None = None,
+    ) -> None:
+        """``controller``: one that is there already for this run."""
+        self.request = request
+        self.reason = str(known["reason"])
+        #: `--debug`: the file.
+        self.debug: str | None = known["debug"]
+        self.lists: dict[int, bytes] = {}
+        #: Exit status of worker 0 when it has nothing to run.
+        self.ended: int | None = None
+        #: Exit statuses and texts of others that have nothing to run.
+        self.failed: dict[int, tuple[int, str]] = {}
+        self.answering: socket.socket | None = None
+        self.expected = int(known["workers"])
+        self.handed_over = controller
+        uid = known["uid"] if controller is None else controller[0]["uid"]
+        super().__init__(conn, {"options": {"testrunuid": uid}}, b"", RemoteAnswers(conn), self._be_worker)
+
+    def _fork_controller(self) -> Client:
+        """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
+        ours, theirs = channel.pair()
+        lifecycle.keep_private(ours)
+        lifecycle.flush_streams()
+        streams = [os.dup(fd) for fd in range(3)]
+        if fork_detached() == 0:
+            ours.close()
+            self.conn.close()
+            lifecycle.keep_private(theirs)
+            lifecycle.ignore_interrupts()
+            message = {"uid": self.uid, "workers": self.expected}
+            argv = debug_log.arguments(self.request["argv"], self.debug, "controller")
+            BareController(Start(message, theirs, streams), self.request, argv).main()
+        theirs.close()
+        channel.close_all(streams)
+        client = Client(ours)
+        client.conn = self.conn.fileno()
+        try:
+            client.wait()
+        except channel.Closed:
+            client.kill()
+            raise
+        return client
+
+    def _forked(self, child: Child) -> None:
+        """The first workers are announced when all have collected, replacements at once."""
+        if self.segment is not None:
+            self.children.announce(child)
+
+    def _reap(self, child: Child) -> None:
+        """Before the first workers were announced nobody can be told of their deaths."""
+        if self.segment is None:
+            child.ended = True
+        else:
+            super()._reap(child)
+
+    def _be_worker(self, birth: Birth) -> None:
+        lifecycle.default_signals(held=(signal.SIGINT,))
+        if self.answering is not None:
+            self.answering.close()
+        birth.count, birth.uid = self.expected, self.uid
+        argv = debug_log.arguments(self.request["argv"], self.debug, birth.name)
+        BareWorker(birth, self.request, argv, self.reason, self.segment).main()
+
+    def announce(self) -> None:
+        """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
+        try:
+            if self.handed_over is not None:
+                self.controller = Client.take_over(*self.handed_over, self.conn.fileno())
+            else:
+                self.controller = self._fork_controller()
+            self._listen_to(self.controller)
+        except Ended as ended:
+            self._give_up(ended.status, "")
+        self._spawn(0, 0)
+        while self.ended is None and len(self.lists) + len(self.failed) < self.expected:
+            self._wait_for_workers()
+        if self.ended is not None:
+            assert self.controller is not None
+            self.controller.collected(self.news, 0)
+            status, _, _ = self.controller.conclude({"status": self.ended, "alone": True}, b"")
+            self._give_up(status, "")
+        for slot, (status, text) in sorted(self.failed.items()):
+            text += (
+                f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
+            )
+            self._give_up(status or 2, text + _DIFFERENCE_HINT)
+        first = self.lists[0]
+        for slot, other in sorted(self.lists.items()):
+            if other != first:
+                self._give_up(2, _difference(0, first, slot, other))
+        count = int(self.announcement["options"]["workers"])
+        self._dismiss(count)
+        self.inventory = first
+        super().announce()
+
+    def _dismiss(self, count: int) -> None:
+        """Let the workers after the first `count` go: there is nothing for them."""
+        for slot in sorted(self.children.by_slot):
+            if slot >= count:
+                child = self.children.by_slot.pop(slot)
+                channel.send(child.birth.host, {"op": "quit"})
+                os.waitpid(child.pid, 0)
+                os.close(child.pidfd)
+                os.close(child.birth.crash)
+                os.close(child.birth.stacks)
+                child.birth.host.close()
+
+    def _wait_for_workers(self) -> None:
+        poll = select.poll()
+        poll.register(self.conn, select.POLLIN)
+        for child in self.children:
+            poll.register(child.pidfd, select.POLLIN)
+            if child.talks:
+                poll.register(child.birth.host, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        if self.conn.fileno() in ready:
+            # Nothing but the end can come before `collected`.
+            channel.receive(self.conn)
+            raise channel.Closed
+        for child in self.children:
+            if child.birth.host.fileno() in ready:
+                self._answer(child)
+            elif child.pidfd in ready:
+                _, status = os.waitpid(child.pid, 0)
+                del self.children.by_slot[child.birth.slot]
+                if self.ended is None and child.birth.slot not in self.failed:
+                    cause = (
+                        f"signal {os.WTERMSIG(status)}"
+                        if os.WIFSIGNALED(status)
+                        else f"exit status {os.waitstatus_to_exitcode(status)}"
+                    )
+                    self._give_up(
+                        3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}"
+                    )
+
+    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+        match message["op"]:
+            case "resolved" if child.birth.slot == 0 and child.birth.incarnation == 0:
+                self.expected = int(message["workers"])
+                self.uid = message["uid"]
+                for slot in range(1, self.expected):
+                    self._spawn(slot, 0)
+            case "resolved":
+                pass
+            case "collected":
+                self._collected(child, message, fds)
+            case "dependencies":
+                channel.send(self.conn, {"ev": "dependencies", "len": message["len"]}, fds)
+                channel.close_all(fds)
+            case "ended" if child.birth.slot == 0:
+                self.ended = int(message["status"])
+                self.news = channel.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS
+                channel.close_all(fds)
+            case "ended":
+                self.failed[child.birth.slot] = (int(message["status"]), str(message["text"]))
+                channel.close_all(fds)
+            case "attached":
+                pass
+            case _:
+                super()._heard(child, message, fds)
+
+    def _collected(self, child: Child, message: Message, fds: list[int]) -> None:
+        ids = channel.read_all(fds[-1], int(message["len"]))
+        os.close(fds[-1])
+        slot = child.birth.slot
+        if "announcement" in message:
+            self.answering = channel.adopt(fds[0])
+            self.answers = RemoteAnswers(self.answering)
+            self.announcement = message["announcement"]
+            self.announcement["options"]["testrunuid"] = self.uid
+            self.news = channel.read_all(fds[1], int(message["news_len"]))
+            os.close(fds[1])
+        if self.segment is None:
+            self.lists[slot] = ids
+        elif ids != self.inventory:
+            # A replacement that collected something else can't take part; its death is reported as any other.
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        else:
+            self._send_go(child, "")
+
+    def _go(self, segment: str) -> Birth | None:
+        from rpytest import _native
+
+        self._dismiss(self.slots)
+        self.segment = _native.Segment.open(segment)
+        # One that was killed in the meantime is announced as the others are, and reaped afterwards.
+        for child in self.children:
+            with contextlib.suppress(channel.Closed, OSError):
+                self._send_go(child, segment)
+        for child in self.children:
+            child.ended = False
+            with contextlib.suppress(channel.Closed, OSError):
+                channel.receive(child.birth.host)
+        self._start_controller()
+        channel.send(self.conn, {"ev": "attached"})
+        for slot in range(self.slots):
+            self.children.announce(self.children.by_slot[slot])
+        return None
+
+    def _send_go(self, child: Child, segment: str) -> None:
+        channel.send(child.birth.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
+
+    def _give_up(self, status: int, text: str) -> NoReturn:
+        self.children.kill()
+        with contextlib.suppress(channel.Closed):
+            channel.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
+        lifecycle.leave(0)
+
+
+def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
+    import json
+
+    a, b = json.loads(first)["ids"], json.loads(second)["ids"]
+    lines = [
+        f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected {len(b)}, in another order or not the same"
+    ]
+    only_a = [name for name in a if name not in set(b)]
+    only_b = [name for name in b if name not in set(a)]
+    for worker, names in ((one, only_a), (two, only_b)):
+        lines += [f"  only gw{worker}: {name}" for name in names[:_SHOWN_DIFFERENCES]]
+        if len(names) > _SHOWN_DIFFERENCES:
+            lines.append(f"  … and {len(names) - _SHOWN_DIFFERENCES} more")
+    if not only_a and not only_b:
+        at = next(index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+        lines.append(f"  the order differs first at number {at}: {a[at]} and {b[at]}")
+    return "\n".join(lines) + "\n" + _DIFFERENCE_HINT
+
+
+def bare_main(
+    conn: socket.socket,
+    request: Message,
+    fds: list[int],
+    known: Message,
+    controller: tuple[Message, list[int]] | None = None,
+) -> NoReturn:
+    """Entry of a host that the daemon forked for one run.
+
+    ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
+    ``controller``: one that the session has started for this run.
+    """
+    lifecycle.disarm_inherited()
+    enter(request, fds, conn)
+    BareHost(conn, request, known, controller).run()
+    raise AssertionError("a bare host's workers don't come back")

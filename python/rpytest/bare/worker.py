@@ -1,0 +1,178 @@
+"""A worker of the `bare` start method: it configures and collects by itself before there is a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from rpytest import stdlib
+from rpytest.bare.remote_services import answer_remotely
+from rpytest.collection import shard_without_workers
+from rpytest.collection.collected import Collected, describe
+from rpytest.controller.client import fork_detached
+from rpytest.host.pytest_services import LocalAnswers
+from rpytest.ipc import channel
+from rpytest.options import meaning
+from rpytest.process import lifecycle
+from rpytest.pytest_compat import debug_log
+from rpytest.pytest_compat.output import restart_faulthandler, stop_capture
+from rpytest.role.role import Role, useful
+from rpytest.staleness import usage_graph
+from rpytest.staleness.dependencies import Dependencies
+from rpytest.stdlib import contextlib, os, signal, socket, traceback
+from rpytest.worker.spec import Birth
+from rpytest.worker.worker import Worker
+from rpytest.xdist_compat import worker_identity
+
+if TYPE_CHECKING:
+    from rpytest import _native
+    from rpytest.ipc.channel import Message
+
+__builtins__ = stdlib.BUILTINS
+
+
+class BareWorker(Role):
+    """A worker that configures and collects by itself, then waits for the segment."""
+
+    def __init__(
+        self, birth: Birth, request: Message, argv: list[str], reason: str, segment: _native.Segment | None
+    ) -> None:
+        super().__init__()
+        self.birth = birth
+        self.argv = argv
+        self.is_first = birth.slot == 0 and birth.incarnation == 0
+        self.request = request
+        self.reason = reason
+        # A replacement inherits the host's mapping; the first workers exist before there is a segment.
+        self.segment = segment
+        self.watch = worker_identity.Watch()
+        self.watch.active = False
+        #: With `--watch`, in the worker that speaks for all.
+        self.graph: usage_graph.Graph | None = None
+        self.dependencies = Dependencies()
+        if request.get("watch") and self.is_first:
+            self.graph = usage_graph.Graph()
+            self.graph.start()
+            self.dependencies.observer.watch()
+
+    def _tell_dependencies(self) -> None:
+        self.dependencies.observer.stop()
+        if self.graph is not None:
+            self.graph.stop()
+            usage_graph.send(self.birth.host, self.dependencies, self.graph, "op")
+            self.graph = None
+
+    def main(self) -> NoReturn:
+        """Run pytest; the role's hooks do the rest."""
+        # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
+        worker_identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
+        surface = meaning.Surface(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.argv, surface)
+        if self.worker is not None:
+            self.worker.goodbye(status)
+        text = ""
+        news = b""
+        if self.terminal is not None:
+            if self.terminal.session is not None:
+                news = self.news.encode(self.terminal.session, False)
+            if self.birth.slot == 0:
+                # A terminal reporter of a plugin's is the controller's.
+                if not self.birth.is_live:
+                    self.terminal.release()
+            else:
+                # To be shown if worker 0 has nothing to complain about.
+                text = self.terminal.take()
+        self._tell_dependencies()
+        lifecycle.run_exit_functions()
+        with contextlib.suppress(channel.Closed):
+            body = channel.memfd("rpytest-news", news)
+            channel.send(self.birth.host, {"op": "ended", "status": status, "text": text, "len": len(news)}, [body])
+        lifecycle.leave(0)
+
+    def decide(self, config: pytest.Config) -> None:
+        """`pytest_cmdline_main`: tell the host how many workers there are, and be one."""
+        self.workers = 0 if meaning.wants_plain(config) else meaning.workers(config, self.request)
+        if self.workers == 0:
+            return
+        uid = config.option.testrunuid or self.birth.uid
+        channel.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
+        self.birth.count, self.birth.uid = self.workers, uid
+        debug_log.prepare(config)
+        worker_identity.set_environment(self.birth.name, self.workers, uid)
+        values = worker_identity.worker_input(
+            list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch
+        )
+        values.update(self.birth.input)
+        meaning.become_worker_config(config, values, self.watch)
+
+    def loop(self, session: pytest.Session) -> bool | None:
+        """`pytest_runtestloop`: report what was collected, wait, run."""
+        from rpytest import _native
+
+        config = session.config
+        self.has_collected = True
+        errors = bool(session.testsfailed and not config.option.continue_on_collection_errors)
+        if self.workers == 0 or errors or not session.items:
+            shard_without_workers.mark(config)
+            return None
+        self._tell_dependencies()
+        assert self.terminal is not None
+        collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
+        host = self.birth.host
+        # Every id, not a digest: unequal lists are shown.
+        body = channel.memfd("rpytest-inventory", collected.inventory)
+        if self.birth.slot == 0 and self.birth.incarnation == 0:
+            answers = self._fork_answers(collected)
+            announcement = collected.announcement("bare", self.reason, False)
+            data = self.news.encode(session, self.birth.wants_ids)
+            news = channel.memfd("rpytest-news", data)
+            channel.send(
+                host,
+                {
+                    "op": "collected",
+                    "announcement": announcement,
+                    "len": len(collected.inventory),
+                    "news_len": len(data),
+                },
+                [answers.fileno(), news, body],
+            )
+            answers.close()
+            os.close(news)
+        else:
+            channel.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
+        os.close(body)
+        message, fds = channel.receive(host)
+        if message["op"] != "go":
+            return True
+        (self.birth.bell,) = fds
+        self.birth.timings = bool(message.get("timings"))
+        segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
+        self.worker = Worker(self.birth, segment)
+        channel.send(host, {"op": "attached"})
+        restart_faulthandler(config, self.birth.crash, self.birth.stacks)
+        self.terminal.silence_hooks()
+        if self.birth.count > 1:
+            lifecycle.detach_input()
+        self.worker.enter(config, session, self.xml)
+        self.worker.run()
+        return True
+
+    def _fork_answers(self, collected: Collected) -> socket.socket:
+        ours, theirs = channel.pair()
+        lifecycle.flush_streams()
+        if fork_detached() == 0:
+            ours.close()
+            self.birth.host.close()
+            lifecycle.disarm_inherited()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                stop_capture(collected.config)
+                debug_log.separate(collected.config, "summary")
+                answer_remotely(theirs, LocalAnswers(collected))
+            except BaseException:
+                # Not into pytest, which runs above here. The host notices the end of the socket.
+                traceback.print_exc()
+            lifecycle.leave(3)
+        theirs.close()
+        return ours

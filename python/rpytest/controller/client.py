@@ -1,0 +1,357 @@
+"""The way to the controller: the process in which hooks run that act outside of workers.
+
+A session forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
+The base waits. For each run that needs a controller it forks one, which goes on from there as pytest's own main function would in
+pytest-xdist's controller; a run without need for it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from rpytest import stdlib
+from rpytest.ipc import channel, ring_records
+from rpytest.process import lifecycle
+from rpytest.pytest_compat import known_plugins
+from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.output import rebind_capture
+from rpytest.stdlib import contextlib, os, select, signal, socket
+
+if TYPE_CHECKING:
+    from rpytest.ipc.channel import Message
+
+__builtins__ = stdlib.BUILTINS
+
+#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
+HOOKS = (
+    "pytest_sessionstart",
+    "pytest_sessionfinish",
+    "pytest_unconfigure",
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+    "pytest_xdist_setupnodes",
+    "pytest_xdist_newgateway",
+    "pytest_configure_node",
+    "pytest_testnodeready",
+    "pytest_testnodedown",
+    "pytest_xdist_node_collection_finished",
+    "pytest_handlecrashitem",
+    "pytest_keyboard_interrupt",
+    "pytest_warning_recorded",
+    # To be refused.
+    "pytest_xdist_make_scheduler",
+)
+
+#: What is known of one that has configured itself.
+_HANDED_OVER = ("header", "wants_reports", "is_live", "handles_crashes", "wants_ids")
+
+#: Milliseconds that it has for its hooks when the command line is gone.
+_GRACE = 800
+
+
+class Ended(Exception):
+    """The controller ended by itself (a usage error, `pytest.exit` or an exception in a hook) and has said why; ``status`` is pytest's."""
+
+    def __init__(self, status: int, internal: str = "") -> None:
+        """``internal``: the exception in the hook, with its traceback."""
+        super().__init__(status)
+        self.status = status
+        self.internal = internal
+
+
+class Died(Exception):
+    """The controller's process is gone without a word."""
+
+    def __str__(self) -> str:
+        return "the process that runs the reporting hooks died; hint: a plugin's or conftest's hook may have ended it"
+
+
+def is_needed(config: pytest.Config, has_asked: bool) -> bool:
+    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
+    return (
+        has_asked
+        or replaces_terminal(config)
+        or any(
+            known_plugins.concerns_the_run(implementation, hook)
+            for hook in HOOKS
+            for implementation in third_party(config, hook)
+        )
+    )
+
+
+def replaces_terminal(config: pytest.Config) -> bool:
+    """Whether a plugin has put its own terminal reporter in the place of pytest's."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return reporter is not None and type(reporter).__module__.split(".")[0] != "_pytest"
+
+
+def finish_for_nothing(session: pytest.Session) -> None:
+    """Let hooks end what they have started for a session in which no test runs."""
+    with contextlib.suppress(BaseException):
+        session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
+    with contextlib.suppress(BaseException):
+        session.config._ensure_unconfigure()
+
+
+def fork_detached() -> int:
+    """Fork a process that is nobody's child here: code that waits for all its children must not wait for this one.
+
+    Returns 0 in it.
+    """
+    pid = lifecycle.fork()
+    if pid == 0:
+        try:
+            if lifecycle.fork():
+                lifecycle.leave(0)
+        except OSError:
+            lifecycle.leave(1)
+        return 0
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the socket is closed.
+        status = 0
+    if status != 0:
+        raise BlockingIOError("no process could be forked")
+    return pid
+
+
+class Base:
+    """The waiting base as the process sees it that has forked it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def start(self, message: Message, streams: Sequence[int]) -> Client:
+        """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
+        ours, theirs = channel.pair()
+        lifecycle.keep_private(ours)
+        try:
+            channel.send(self.sock, message, [theirs.fileno(), *streams])
+        except channel.Closed:
+            raise Died from None
+        finally:
+            theirs.close()
+        return Client(ours)
+
+    def close(self) -> None:
+        """Let the base go."""
+        self.sock.close()
+
+
+class Client:
+    """A run's controller as its session, host or workers see it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.header = ""
+        #: The hooks want each report, not only their number.
+        self.wants_reports = False
+        #: A plugin's terminal reporter writes to the terminal by itself.
+        self.is_live = False
+        #: `pytest_handlecrashitem` is implemented.
+        self.handles_crashes = False
+        #: Hooks are called with node ids.
+        self.wants_ids = False
+        #: What `config.workerinput` is in each worker.
+        self.inputs: list[dict[str, Any]] = []
+        #: pidfd of the controller.
+        self.pidfd = -1
+        #: The command line's connection (or -1): a wait ends with it.
+        self.conn = -1
+        #: Told that the controller has looked at the last `reports`.
+        self.on_taken: Callable[[Message], None] = lambda _: None
+
+    def wait(self) -> None:
+        """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or :class:`Died`."""
+        message, data = self._receive()
+        with contextlib.suppress(OSError):
+            self.pidfd = os.pidfd_open(int(message["pid"]))
+        self.header = message["header"]
+        self.wants_reports = message["wants_reports"]
+        self.is_live = message["live"]
+        self.handles_crashes = message["handles_crashes"]
+        self.wants_ids = message["wants_ids"]
+        self.inputs = ring_records.load(data)
+
+    def hand_over(self, uid: str) -> tuple[Message, list[int]]:
+        """What another process needs to go on with this controller, whose hooks have run and must not run again; ``uid`` is the run's.
+
+        The descriptors are those of this process, but for the last one.
+        """
+        inputs = ring_records.dump(self.inputs)
+        told: Message = {name: getattr(self, name) for name in _HANDED_OVER}
+        return {**told, "uid": uid, "len": len(inputs)}, [
+            self.sock.fileno(),
+            *([self.pidfd] if self.pidfd >= 0 else []),
+            channel.memfd("rpytest-inputs", inputs),
+        ]
+
+    @classmethod
+    def take_over(cls, message: Message, fds: Sequence[int], conn: int) -> Client:
+        """Go on with a controller that another process has started for the same run."""
+        client = cls(channel.adopt(fds[0]))
+        lifecycle.keep_private(client.sock)
+        for name in _HANDED_OVER:
+            setattr(client, name, message[name])
+        client.inputs = ring_records.load(channel.read_all(fds[-1], int(message["len"])))
+        os.close(fds[-1])
+        if len(fds) > 2:
+            client.pidfd = fds[1]
+        client.conn = conn
+        return client
+
+    def collected(self, news: bytes, slots: int) -> None:
+        """Tell what collection has brought, and how many workers there are."""
+        self._send({"op": "collected", "slots": slots, "len": len(news)}, news)
+
+    def reports(self, fd: int, length: int) -> None:
+        """Pass records on."""
+        try:
+            channel.send(self.sock, {"op": "reports", "len": length}, [fd])
+        except channel.Closed:
+            raise Died from None
+
+    def replaced(self, slot: int, incarnation: int) -> None:
+        """A worker takes the place of another one: it has an input of its own."""
+        self._send({"op": "node", "slot": slot, "incarnation": incarnation})
+        self.inputs[slot] = ring_records.load(self._receive()[1])
+
+    def crashed(self, message: Message) -> Message:
+        """Ask `pytest_handlecrashitem` about a test in which a worker has died.
+
+        The answer has ``outcome``, ``message`` and further ``attributes`` of its report, and whether the test is to run ``again``.
+        """
+        self._send(message)
+        return self._receive()[0]
+
+    def conclude(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str, list[list[str]]]:
+        """End the run: exit status, pytest's text, and what was added to the junit file's properties."""
+        self._send({**message, "op": "report", "len": len(bodies)}, bodies)
+        answer, text = self._receive()
+        return int(answer["status"]), text.decode("utf-8", "replace"), answer.get("properties", [])
+
+    def kill(self) -> None:
+        """End it after a moment for its hooks, which may be what hangs."""
+        self.sock.close()
+        if self.pidfd < 0:
+            return
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(_GRACE):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of it in this process."""
+        self.sock.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def hear(self) -> None:
+        """Take what it says unasked."""
+        message, data = self._receive_one()
+        if message.get("op") == "taken":
+            self.on_taken(message)
+        else:
+            raise ValueError(f"the controller says {message!r}, {len(data)} bytes, unasked")
+
+    def _send(self, message: Message, body: bytes | memoryview | None = None) -> None:
+        fds = [] if body is None else [channel.memfd("rpytest-bodies", body)]
+        try:
+            channel.send(self.sock, message, fds)
+        except channel.Closed:
+            self._hear_the_end()
+        finally:
+            channel.close_all(fds)
+
+    def _hear_the_end(self) -> NoReturn:
+        """It is gone: raises :class:`Ended` if it has said so before, else :class:`Died`."""
+        while True:
+            self._receive_one()
+
+    def _receive(self) -> tuple[Message, bytes]:
+        """Wait for an answer; raises `Closed` when the command line is gone meanwhile."""
+        while True:
+            if self.conn >= 0:
+                poll = select.poll()
+                poll.register(self.sock, select.POLLIN)
+                poll.register(self.conn, select.POLLRDHUP)
+                ready = {fd for fd, _ in poll.poll()}
+                if self.conn in ready and self.sock.fileno() not in ready:
+                    raise channel.Closed
+            message, data = self._receive_one()
+            if message.get("op") != "taken":
+                return message, data
+            self.on_taken(message)
+
+    def _receive_one(self) -> tuple[Message, bytes]:
+        try:
+            message, fds = channel.receive(self.sock)
+        except (channel.Closed, OSError):
+            raise Died from None
+        try:
+            data = channel.read_all(fds[0], int(message["len"])) if fds else b""
+        finally:
+            channel.close_all(fds)
+        if message.get("op") == "ended":
+            raise Ended(int(message["status"]), str(message.get("internal", "")))
+        return message, data
+
+
+class Start:
+    """What a controller is started with, in its own process."""
+
+    def __init__(self, message: Message, sock: socket.socket, streams: list[int]) -> None:
+        self.message = message
+        self.sock = sock
+        self.streams = streams
+
+
+def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base | Start:
+    """Fork a base; returns :class:`Base` here and :class:`Start` in each controller. ``private`` is closed in them."""
+    ours, theirs = channel.pair()
+    lifecycle.keep_private(ours)
+    lifecycle.flush_streams()
+    if fork_detached():
+        theirs.close()
+        return Base(ours)
+    ours.close()
+    for sock in private:
+        sock.close()
+    try:
+        return _serve_base(config, theirs)
+    except BaseException:
+        import traceback
+
+        # Not into pytest, which runs above here.
+        traceback.print_exc()
+        lifecycle.leave(3)
+
+
+def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
+    lifecycle.disarm_inherited()
+    # The streams are the run's: each controller gets them with its start.
+    lifecycle.detach_streams()
+    rebind_capture(config)
+    lifecycle.ignore_interrupts()
+    while True:
+        try:
+            message, fds = channel.receive(sock)
+        except channel.Closed:
+            _leave()
+        if fork_detached() == 0:
+            sock.close()
+            run = channel.adopt(fds[0])
+            lifecycle.keep_private(run)
+            return Start(message, run, fds[1:])
+        channel.close_all(fds)
+
+
+def _leave() -> NoReturn:
+    lifecycle.leave(0)

@@ -1,0 +1,122 @@
+"""A session's controllers: whether its runs need one, and one for each run."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from rpytest.controller.client import Base, Client, Died, Ended, is_needed
+from rpytest.ipc import channel
+from rpytest.process import lifecycle
+
+if TYPE_CHECKING:
+    from rpytest.ipc.channel import Message
+    from rpytest.xdist_compat.worker_identity import Watch, WorkerInput
+
+
+class Controllers:
+    """The controllers of one session; the first is started when it turns out that one is needed."""
+
+    def __init__(
+        self,
+        base: Base,
+        workers: int,
+        uid: str | None,
+        workerinput: WorkerInput,
+        conn: int,
+        ended: Callable[[int, str], NoReturn],
+    ) -> None:
+        """``conn``: descriptor of the command line's connection. ``ended`` ends the process."""
+        self.base: Base | None = base
+        self.workers = workers
+        self.fixed_uid = uid
+        self.workerinput = workerinput
+        self._conn = conn
+        self._ended = ended
+        #: The run's standard streams, until the first controller has them.
+        self._streams = [os.dup(fd) for fd in range(3)]
+        self.client: Client | None = None
+        self.uid = uid or ""
+        workerinput.fetch = self._fetch
+
+    def settle(self, config: pytest.Config, watch: Watch) -> None:
+        """After `pytest_configure`: start a controller if any plugin or conftest has something for it to do, or let the base go."""
+        if self.client is None and is_needed(config, watch.asked):
+            self._start_first()
+        if self.client is not None:
+            self.workerinput.complete()
+        elif self.base is not None:
+            self.base.close()
+            self.base = None
+        self.workerinput.fetch = None
+        channel.close_all(self._streams)
+        self._streams = []
+
+    def _fetch(self) -> dict[str, Any]:
+        if self.client is None:
+            self._start_first()
+        assert self.client is not None
+        return self.client.inputs[0]
+
+    def _start_first(self) -> None:
+        try:
+            self.client = self.start({}, self._streams, self._conn)
+        except Ended as error:
+            self._ended(error.status, "")
+        except Died as error:
+            self._ended(3, str(error))
+        except channel.Closed:
+            # Nobody is interested any more.
+            lifecycle.leave(1)
+
+    def start(self, request: Message, streams: Sequence[int], conn: int) -> Client:
+        """Start the controller of a run and wait until it is configured.
+
+        Raises :class:`Ended` or :class:`Died`; `Closed` when the command line goes away meanwhile.
+        """
+        assert self.base is not None
+        self.uid = self.fixed_uid or uuid.uuid4().hex
+        message: Message = {"uid": self.uid, "workers": self.workers}
+        if "env" in request:
+            message["env"] = request["env"]
+            message["argv"] = request["argv"]
+        client = self.base.start(message, streams)
+        client.conn = conn
+        try:
+            client.wait()
+        except (channel.Closed, KeyboardInterrupt):
+            client.kill()
+            raise
+        return client
+
+    def go_on_with(self, client: Client, uid: str) -> None:
+        """Another process has started the controller of the first run."""
+        self.client, self.uid = client, uid
+
+    def hand_over(self) -> tuple[Message | None, list[int]]:
+        """What another process needs to go on with the controller of this run, if it has one: its hooks have run, once."""
+        if self.client is None:
+            return None, []
+        return self.client.hand_over(self.uid)
+
+    def close(self) -> None:
+        """In a process that only inherited it: let go."""
+        if self.base is not None:
+            self.base.close()
+        if self.client is not None:
+            self.client.close()
+        self.client = self.base = None
+
+    def obstacle(self) -> str | None:
+        """Why workers can't be forked from this session: something that the controller gave was read, and it is not the same for all."""
+        if self.client is None:
+            return None
+        for slot, values in enumerate(self.client.inputs):
+            key = self.workerinput.differs(values)
+            if key is not None:
+                return f"`config.workerinput[{key!r}]` was read and is another value in gw{slot}"
+        return None

@@ -1,0 +1,210 @@
+"""What the daemon knows about runs that wait and sessions that are warm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+import weakref
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from rpytest.daemon.log import log
+from rpytest.ipc import channel
+from rpytest.ipc.channel import Message
+from rpytest.process.inspection import memory_kb
+
+
+class Environment:
+    """The variables of a run, in a file in memory that the daemon does not read.
+
+    The daemon's memory is in each session of each project: what it had read, a password of another project's run, would be, too.
+    """
+
+    _all: ClassVar[weakref.WeakSet[Environment]] = weakref.WeakSet()
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._all.add(self)
+
+    @classmethod
+    def leave(cls, but: Environment | None) -> None:
+        """In a fork of the daemon: let go of all others."""
+        for each in list(cls._all):
+            if each is not but:
+                each.close()
+
+    def load(self) -> Message:
+        """In a fork for a run of this environment."""
+        fd, self.fd = self.fd, -1
+        return channel.read_environment(fd)
+
+    def close(self) -> None:
+        """Nobody needs it here."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = close
+
+
+@dataclass
+class Pending:
+    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
+
+    request: Message
+    conn: socket.socket
+    fds: list[int]
+    environment: Environment
+    #: Trunks that have declined it.
+    declined: set[int] = field(default_factory=set)
+    #: Configured processes, by descriptor, that can't fork a session for it.
+    unsuited: set[int] = field(default_factory=set)
+    #: Why it is collected afresh, although something was kept.
+    reason: str | None = None
+    #: The command line is no longer there.
+    gone: bool = False
+    #: `time.monotonic` when it came.
+    since: float = field(default_factory=time.monotonic)
+    #: A controller that was started for it by a session which could not serve it: `controller.client.Client.hand_over`.
+    controller: tuple[Message, list[int]] | None = None
+
+    def keep(self, controller: Message | None, fds: list[int]) -> None:
+        """Whoever serves the run goes on with this controller."""
+        self._let_controller_go()
+        if controller is not None:
+            self.controller = controller, fds
+
+    def pass_on(self, sock: socket.socket, request: Message, *more: int) -> None:
+        """Send the run, as ``request``, to a process that may serve it, with ``more`` descriptors; raises `Closed`."""
+        fds = [self.conn.fileno(), *self.fds, self.environment.fd]
+        channel.send(sock, {**request, "env_at": len(fds) - 1}, [*fds, *more])
+
+    def complete(self, request: Message) -> Message:
+        """In a fork of the daemon that serves it: ``request`` with the environment."""
+        return {**request, "env": self.environment.load()}
+
+    def close(self) -> None:
+        """Let go of the connection, of the run's streams and of its controller."""
+        self.conn.close()
+        channel.close_all(self.fds)
+        self.fds = []
+        self._let_controller_go()
+
+    def _let_controller_go(self) -> None:
+        if self.controller is not None:
+            channel.close_all(self.controller[1])
+            self.controller = None
+
+
+@dataclass
+class Warm:
+    """A session's process as the daemon sees it."""
+
+    key: str
+    pid: int
+    pidfd: int
+    control: socket.socket
+    since: float
+    #: The run that it was made for.
+    first: Pending | None
+    pending: list[Pending] = field(default_factory=list)
+    #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
+    sent: Pending | None = None
+    info: Message = field(default_factory=dict)
+    used: float = 0.0
+    cwd: str = ""
+    args: list[str] = field(default_factory=list)
+    #: The preload that has forked it, which is told of its end; `None`: the daemon itself.
+    reaper: socket.socket | None = None
+    #: No run will follow, but it still has something to say.
+    is_over: bool = False
+    #: pytest itself runs there, without workers.
+    is_plain: bool = False
+    #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
+    is_trunk: bool = False
+    #: The key that runs must share for that.
+    base: str = ""
+    #: Which trunk it is, and the process of the session that it was forked from.
+    number: int = 0
+    source: int = 0
+    #: A process of it that waits for the next run.
+    spare: int = 0
+    #: How runs of a part of its tests are served, in words.
+    parts: str = ""
+
+    def memory_kb(self) -> int:
+        """What its processes have in use, in KiB."""
+        return memory_kb(self.pid) + (memory_kb(self.spare) if self.spare else 0)
+
+    def status(self) -> Message:
+        """As it is shown to the user."""
+        return {
+            "pid": self.pid,
+            "root": self.info.get("root", self.cwd),
+            "args": self.args,
+            "tests": self.info.get("tests", 0),
+            "since": self.since,
+            "runs": self.info.get("runs", 0),
+            "memory_kb": self.memory_kb(),
+            "method": self.info.get("method", "collected"),
+            "spare": self.spare,
+            "parts": self.parts,
+        }
+
+
+@dataclass
+class Line:
+    """What a run that was given to a trunk is decided by.
+
+    The other end is the trunk's until it has forked a process for the run, and that process's then: it says `accepted` or
+    `declined`. An end of file says that nobody has the run, whatever became of trunk and process.
+    """
+
+    sock: socket.socket
+    pending: Pending
+    trunk: Warm
+    #: The trunk's waiting process, which is used up if the run is accepted.
+    spare: int
+
+
+@dataclass
+class Other:
+    """A session that has become another program, and whose run that is."""
+
+    pid: int
+    pidfd: int
+    pending: Pending
+    reaper: socket.socket | None
+    #: It is Python again, and may run pytest: its exit status counts, whatever it is.
+    is_python: bool
+
+
+def session_key(request: Message) -> str:
+    """What makes two runs the same session: what :func:`base_key` says, the arguments, and how wide a terminal is."""
+    return json.dumps([base_key(request), request["argv"], request.get("tty")])
+
+
+def base_key(request: Message) -> str:
+    """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
+    names = ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog", "preload")
+    rest = [request.get(name) for name in names]
+    is_terminal = bool((request.get("tty") or {}).get("stdout"))
+    # Not just joined: a line break in an argument or a variable must not look like two of them.
+    return json.dumps([request["cwd"], request["env_key"], rest, is_terminal])
+
+
+def default_memory_limit() -> int:
+    """A quarter of the machine's memory, in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 << 20)
+
+
+def resign(conn: socket.socket, fds: list[int], reason: str) -> None:
+    """Ask the command line to start a daemon of its own in the place of this one."""
+    log(f"to be replaced: {reason}")
+    channel.close_all(fds)
+    with contextlib.suppress(channel.Closed):
+        channel.send(conn, {"ev": "replace", "reason": reason})
+    conn.close()

@@ -1,0 +1,149 @@
+"""The workers of a host as its child processes: forked, announced to the command line, reaped, killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rpytest import stdlib
+from rpytest.ipc import channel
+from rpytest.process import lifecycle
+from rpytest.pytest_compat.output import read_last_words
+from rpytest.stdlib import contextlib, os, select, signal, socket
+
+if TYPE_CHECKING:
+    from rpytest.worker.spec import Birth
+
+__builtins__ = stdlib.BUILTINS
+
+#: Most bytes of a dead worker's stack dump that are passed on.
+_STACK_LIMIT = 64 * 1024
+
+
+class Child:
+    """A live worker as the host sees it."""
+
+    def __init__(self, birth: Birth, pid: int, pidfd: int) -> None:
+        self.birth = birth
+        self.pid = pid
+        self.pidfd = pidfd
+        #: Its end of the socket is open.
+        self.talks = True
+        #: It is dead, which can't be told yet.
+        self.ended = False
+
+
+class Children:
+    """The live ones, and the last words of the dead."""
+
+    def __init__(self, conn: socket.socket) -> None:
+        """``conn``: the command line's connection."""
+        self.conn = conn
+        self.by_slot: dict[int, Child] = {}
+        #: Stack dumps of those that have died last, by slot.
+        self.stacks: dict[int, str] = {}
+        #: Reports of the test that a dead worker was tearing down.
+        self.kept: dict[int, bytes] = {}
+
+    def __iter__(self) -> Iterator[Child]:
+        """They may be removed meanwhile."""
+        return iter(list(self.by_slot.values()))
+
+    def fork(self, birth: Birth, theirs: socket.socket) -> Child | None:
+        """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the others."""
+        lifecycle.flush_streams()
+        host = os.getpid()
+        # A dump that does not fit is cut off: no process waits for anybody because of it.
+        stacks, birth.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        pid = lifecycle.fork()
+        if pid == 0:
+            from rpytest import _native
+
+            _native.die_with_parent()
+            if os.getppid() != host:
+                lifecycle.leave(1)
+            birth.host.close()
+            birth.host = theirs
+            lifecycle.keep_private(theirs)
+            self.conn.close()
+            os.close(stacks)
+            for child in self:
+                for fd in (child.pidfd, child.birth.spill, child.birth.crash, child.birth.stacks):
+                    if fd >= 0:
+                        os.close(fd)
+                child.birth.host.close()
+            self.by_slot.clear()
+            return None
+        theirs.close()
+        os.close(birth.stacks)
+        birth.stacks = stacks
+        child = self.by_slot[birth.slot] = Child(birth, pid, os.pidfd_open(pid))
+        return child
+
+    def announce(self, child: Child) -> None:
+        """Tell the command line of it."""
+        birth = child.birth
+        channel.send(
+            self.conn,
+            {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid},
+            [child.pidfd, birth.spill],
+        )
+        os.close(birth.spill)
+        birth.spill = -1
+
+    def pass_on_stacks(self, child: Child) -> None:
+        """faulthandler has something to say about the test that this worker runs: pass it on while the test hangs."""
+        parts = []
+        poll = select.poll()
+        poll.register(child.birth.stacks, select.POLLIN)
+        # It writes line by line, and word by word.
+        while poll.poll(20):
+            part = os.read(child.birth.stacks, 1 << 16)
+            if not part:
+                os.close(child.birth.stacks)
+                child.birth.stacks = -1
+                break
+            parts.append(part)
+        text = b"".join(parts).decode("utf-8", "replace")
+        if text:
+            channel.send(self.conn, {"ev": "stack", "slot": child.birth.slot, "text": text})
+
+    def reap(self, child: Child) -> None:
+        """It is dead: tell the command line how, and keep what it has said last."""
+        try:
+            _, status = os.waitpid(child.pid, 0)
+        except ChildProcessError:
+            # A project's code has waited for whoever ends; what the worker has written says how it went.
+            status = 0
+        if child.birth.stacks >= 0:
+            self.pass_on_stacks(child)
+        if child.birth.stacks >= 0:
+            os.close(child.birth.stacks)
+            child.birth.stacks = -1
+        stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
+        os.close(child.pidfd)
+        os.close(child.birth.crash)
+        child.birth.host.close()
+        del self.by_slot[child.birth.slot]
+        self.stacks[child.birth.slot] = stack
+        self.kept[child.birth.slot] = kept
+        channel.send(
+            self.conn,
+            {
+                "ev": "died",
+                "slot": child.birth.slot,
+                "incarnation": child.birth.incarnation,
+                "status": status,
+                "stack": stack,
+            },
+        )
+
+    def kill(self) -> None:
+        """End all that are there, and wait for them."""
+        for child in self:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        for child in self:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+        self.by_slot.clear()

@@ -1,0 +1,454 @@
+"""The host: one per run. Forks the workers, reaps them, and answers what only a configured pytest can answer."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import stdlib
+from rpytest.controller.client import Client, Died, Ended
+from rpytest.host.children import Child, Children
+from rpytest.host.pytest_services import Answers
+from rpytest.host.segments import remove_segments_of
+from rpytest.ipc import channel, ring_records
+from rpytest.process import heap, lifecycle
+from rpytest.reports.summary import BODY_HEAD, split_bodies
+from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
+from rpytest.worker import exit_functions
+from rpytest.worker.spec import Birth
+from rpytest.worker.worker import crash
+
+if TYPE_CHECKING:
+    from rpytest import _native
+    from rpytest.fixtures.sharing import SharedFixtures
+    from rpytest.ipc.channel import Message
+
+__builtins__ = stdlib.BUILTINS
+
+#: After a notice on who does not end.
+_HINT = "hint: Ctrl-C ends it"
+
+
+class Host:
+    """Serves one run until the command line says `stop` or goes away.
+
+    ``run`` returns only in a forked worker, with its :class:`Birth`; the host itself ends inside.
+    """
+
+    def __init__(
+        self,
+        conn: socket.socket,
+        announcement: Message,
+        inventory: bytes,
+        answers: Answers,
+        prepare: Callable[[Birth], None],
+        controller: Client | None = None,
+        shared: SharedFixtures | None = None,
+    ) -> None:
+        self.pid = os.getpid()
+        self.conn = conn
+        self.announcement = announcement
+        self.inventory = inventory
+        self.answers = answers
+        self.prepare = prepare
+        self.controller = controller
+        #: Session fixtures that are set up here; `None`: each worker has its own.
+        self.shared = shared
+        if controller is not None:
+            self._listen_to(controller)
+        #: Called when nobody waits for this process any more.
+        self.at_end: Callable[[], None] = lambda: None
+        #: What collection has said, for the controller.
+        self.news = b""
+        self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
+        announcement["options"]["testrunuid"] = self.uid
+        self.children = Children(conn)
+        self.segment: _native.Segment | None = None
+        self.bell = -1
+        self.slots = 0
+        self.timings = False
+        #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
+        self.interruption: Message | None = None
+
+    def run(self) -> Birth:
+        """Announce the tests, then serve; see the class."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.announce()
+            return self._serve()
+        except channel.Closed:
+            self._abandon()
+        except Died as error:
+            self._give_up_run(3, f"error: {error}\n")
+        except Ended as error:
+            # Without its hooks the run is not what was asked for, whatever its tests say.
+            self._give_up_run(
+                error.status or 3,
+                "error: the process that runs the reporting hooks has ended the run\n",
+                error.internal,
+            )
+        except Exception as error:
+            if os.getpid() != self.pid:
+                # In a worker, which has a way of its own to say it.
+                raise
+            self._fail(error)
+
+    def announce(self) -> None:
+        """Send `collected`."""
+        if self.controller is not None:
+            control_run(self.announcement, self.controller)
+        body = channel.memfd("rpytest-inventory", self.inventory)
+        channel.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
+        os.close(body)
+
+    def _listen_to(self, controller: Client) -> None:
+        controller.conn = self.conn.fileno()
+        controller.on_taken = lambda message: channel.send(
+            self.conn,
+            {"ev": "taken", "shouldstop": message.get("shouldstop"), "shouldfail": message.get("shouldfail")},
+        )
+
+    # The loop
+
+    def _serve(self) -> Birth:
+        while True:
+            poll = select.poll()
+            poll.register(self.conn, select.POLLIN)
+            if self.controller is not None:
+                poll.register(self.controller.sock, select.POLLIN)
+            for child in self.children:
+                if not child.ended:
+                    poll.register(child.pidfd, select.POLLIN)
+                if child.talks:
+                    poll.register(child.birth.host, select.POLLIN)
+                if child.birth.stacks >= 0:
+                    poll.register(child.birth.stacks, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll()}
+            for child in self.children:
+                if child.talks and child.birth.host.fileno() in ready:
+                    self._answer(child)
+                if child.birth.stacks in ready:
+                    self.children.pass_on_stacks(child)
+                if child.pidfd in ready:
+                    self._reap(child)
+            if self.controller is not None and self.controller.sock.fileno() in ready:
+                self.controller.hear()
+            if self.conn.fileno() in ready:
+                birth = self._command()
+                if birth is not None:
+                    return birth
+
+    def _command(self) -> Birth | None:
+        return self._obey(*channel.receive(self.conn))
+
+    def _obey(self, message: Message, fds: list[int]) -> Birth | None:
+        match message["op"]:
+            case "go":
+                (self.bell,) = fds
+                self.slots = int(message["slots"])
+                self.timings = bool(message.get("timings"))
+                return self._go(message["segment"])
+            case "spawn":
+                return self._spawn(int(message["slot"]), int(message["incarnation"]))
+            case "interrupt":
+                for child in self.children:
+                    signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
+            case "debugger":
+                asking = self.children.by_slot.get(int(message["slot"]))
+                if asking is not None:
+                    with contextlib.suppress(channel.Closed):
+                        channel.send(asking.birth.host, {})
+            case "crashed":
+                self._crashed(message)
+            case "reports":
+                (fd,) = fds
+                if self.controller is not None:
+                    self.controller.reports(fd, int(message["len"]))
+                os.close(fd)
+            case "report":
+                (fd,) = fds
+                self._report(message, fd)
+            case "stop":
+                if not self._finalize(message):
+                    # Workers that are still there have finished, and are on their way out.
+                    self._end(int(message.get("status", 0)))
+            case other:
+                raise ValueError(f"unknown request {other!r}")
+        return None
+
+    # Workers
+
+    def _go(self, segment: str) -> Birth | None:
+        """Map the segment and fork the first workers, which inherit the mapping."""
+        from rpytest import _native
+
+        self.segment = _native.Segment.open(segment)
+        # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
+        heap.freeze()
+        self._start_controller()
+        channel.send(self.conn, {"ev": "attached", "pid": os.getpid()})
+        pid = os.getpid()
+        self._share()
+        if os.getpid() != pid:
+            # A fork has become the host.
+            channel.send(self.conn, {"ev": "attached", "pid": os.getpid()})
+        if self.shared is not None and self.shared.left_over is not None:
+            request, fds = self.shared.left_over
+            self._obey(request, fds)
+            return None
+        for slot in range(self.slots):
+            birth = self._spawn(slot, 0)
+            if birth is not None:
+                return birth
+        return None
+
+    def _share(self) -> None:
+        """Set session fixtures up for all workers. May return in a fork: then that is the host."""
+        if self.shared is None or self.segment is None:
+            return
+        message = self.shared.prepare(self.conn, self.segment.planned(), self.slots, self.timings)
+        self.pid = os.getpid()
+        if message is not None:
+            channel.send(self.conn, message)
+        if self.shared.stop is not None:
+            self.segment.stop()
+            channel.send(self.conn, self.shared.stop)
+
+    def _finalize(
+        self, request: Message, fds: Sequence[int] = (), has_run: Collection[int] | None = None, failures: int = 0
+    ) -> list[tuple[int, bytes]]:
+        """After the last worker: end what was shared."""
+        if self.shared is None:
+            return []
+        every_report = self.controller is not None and self.controller.wants_reports
+        records = self.shared.finalize(every_report, request, fds, has_run, failures)
+        notes, self.shared.homeless = self.shared.homeless, []
+        if notes:
+            channel.send(self.conn, {"ev": "fixtures", "shared": [], "own": [], "notes": notes, "charged": []})
+        stop, self.shared.stop = self.shared.stop, None
+        for number, (test, body) in enumerate(records, 1):
+            fd = channel.memfd("rpytest-record", body)
+            channel.send(
+                self.conn, {"ev": "record", "test": test, "len": len(body), "more": number < len(records)}, [fd]
+            )
+            os.close(fd)
+        if stop is not None:
+            channel.send(self.conn, stop)
+            self.interruption = _interruption(stop)
+        return records
+
+    def _start_controller(self) -> None:
+        """The run begins: tell the controller what it consists of."""
+        if self.controller is not None:
+            self.controller.collected(self.news, self.slots)
+
+    def _spawn(self, slot: int, incarnation: int) -> Birth | None:
+        spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # A test may truncate whatever is open.
+        fcntl.fcntl(spill, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
+        ours, theirs = channel.pair()
+        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
+        if self.controller is not None:
+            if incarnation > 0:
+                self.controller.replaced(slot, incarnation)
+            birth.input = self.controller.inputs[slot]
+            birth.every_report = self.controller.wants_reports
+            birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
+        birth.timings = self.timings
+        if self.shared is not None:
+            birth.news = self.shared.news
+            birth.shared = [definition for definition, _ in self.shared.set_up]
+        child = self.children.fork(birth, theirs)
+        if child is None:
+            if self.controller is not None:
+                self.controller.close()
+            try:
+                self.prepare(birth)
+            except BaseException as error:
+                crash(birth, error)
+            return birth
+        self._forked(child)
+        return None
+
+    def _forked(self, child: Child) -> None:
+        """A worker was forked; the command line hears of it at once."""
+        self.children.announce(child)
+
+    def _reap(self, child: Child) -> None:
+        self.children.reap(child)
+
+    def _answer(self, child: Child) -> None:
+        try:
+            message, fds = channel.receive(child.birth.host)
+            self._heard(child, message, fds)
+        except (channel.Closed, OSError, ValueError, KeyError):
+            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
+            child.talks = False
+            # A worker that waits for an answer goes on.
+            child.birth.host.close()
+
+    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+        """Answer a worker's request."""
+        channel.close_all(fds)
+        match message["op"]:
+            case "basetemp":
+                try:
+                    answer = {"path": str(self.answers.base_temp())}
+                except OSError as error:
+                    answer = {"error": str(error)}
+                except channel.Closed:
+                    # Asked of a process that was killed.
+                    answer = {"error": "the process that knows the run's base temp directory died"}
+                channel.send(child.birth.host, answer)
+            case "waits":
+                text = f"[worker {child.birth.slot}] has run its tests and waits for {message['text']}\n{_HINT}"
+                channel.send(self.conn, {"ev": "notice", "text": text, "slot": child.birth.slot})
+            case "debugger":
+                # The command line answers when it has let go of the terminal.
+                channel.send(self.conn, {"ev": "debugger", "slot": child.birth.slot, "active": message["active"]})
+            case other:
+                raise ValueError(f"unknown request {other!r} of a worker")
+
+    # Answers
+
+    def _crashed(self, message: Message) -> None:
+        slot = int(message.get("slot", -1))
+        again = False
+        if self.controller is not None and self.controller.handles_crashes and message["in_flight"]:
+            answer = self.controller.crashed(message)
+            again = bool(answer["again"])
+            message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
+        kept = self.children.kept.get(slot, b"") if message["in_flight"] and not again else b""
+        body = self.answers.crashed({**message, "again": again}, self.children.stacks.get(slot, ""), kept)
+        fd = channel.memfd("rpytest-record", body)
+        channel.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
+        os.close(fd)
+
+    def _report(self, message: Message, fd: int) -> None:
+        bodies: bytes | memoryview = channel.map_all(fd, int(message["len"]))
+        began = time.monotonic()
+        # A run that has passed is not reported: without a report, every test has a result.
+        ran_in = {
+            test: (slot, incarnation)
+            for test, _, kind, slot, incarnation, _ in split_bodies(memoryview(bodies))
+            if kind == ring_records.TEST
+        }
+        if self.shared is not None and message["status"] != 0:
+            # Of tests that have failed; before the finalizers, which say what they have to say themselves.
+            message["suspects"] = self.shared.suspects(bodies)
+        records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
+        os.close(fd)
+        for test, body in records:
+            head = BODY_HEAD.pack(test, 0, ring_records.TEST, *ran_in.get(test, (0, 0)), len(body))
+            bodies = b"".join((bodies, head, body))
+            if message["status"] == 0 and ring_records.decode_test(memoryview(body), False).reports:
+                message["status"] = 1
+        if self.interruption is not None and message["status"] in (0, 1):
+            # The command line did not know yet when it asked.
+            message.update(self.interruption)
+        message["duration"] = float(message.get("duration") or 0.0) + time.monotonic() - began
+        properties: list[list[str]] = []
+        if self.controller is None:
+            status, text = self.answers.report(message, bodies)
+        else:
+            # pytest's cache is this side's.
+            self.answers.report({**message, "cache_only": True}, bodies)
+            status, text, properties = self.controller.conclude(message, bodies[int(message["streamed"]) :])
+            # It ends now, which is no news.
+            self.controller.close()
+            self.controller = None
+        data = text.encode("utf-8", "backslashreplace")
+        answer = channel.memfd("rpytest-summary", data)
+        channel.send(
+            self.conn, {"ev": "summary", "status": status, "len": len(data), "properties": properties}, [answer]
+        )
+        os.close(answer)
+
+    # Ends
+
+    def _end(self, status: int) -> NoReturn:
+        self._finish(status)
+        # Its end is what the command line waits for, and the end of a large process takes a while.
+        self.conn.close()
+        # Nor must a reader of its output wait for that.
+        lifecycle.detach_streams()
+        self.children.kill()
+        self.at_end()
+        lifecycle.leave(0)
+
+    def _finish(self, status: int, is_waited_for: bool = True) -> None:
+        if self.shared is not None:
+            # The run ends in another way than by `stop`.
+            self.shared.finalize(False)
+        try:
+            self.answers.finish(status)
+        except Exception as error:
+            # Every test has its result: what else pytest keeps of a run is not worth losing that.
+            sys.stderr.write(
+                f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n"
+            )
+        exit_functions.run_exit_functions(self._tell_what_is_waited_for, self.conn if is_waited_for else None)
+
+    def _tell_what_is_waited_for(self, text: str) -> None:
+        """Called from another thread."""
+        with contextlib.suppress(channel.Closed, OSError):
+            text = f"the run's host process waits for {text}\n{_HINT}"
+            channel.send(self.conn, {"ev": "notice", "text": text})
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
+        self.children.kill()
+        text = f"error: the run's host process failed: {_describe(error)}\n"
+        text += "".join(traceback.format_exception(error))
+        if self.shared is not None:
+            with contextlib.suppress(Exception):
+                self.shared.finalize(False)
+        with contextlib.suppress(channel.Closed, OSError):
+            channel.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+        lifecycle.run_exit_functions()
+        lifecycle.leave(1)
+
+    def _give_up_run(self, status: int, text: str, internal: str = "") -> NoReturn:
+        """End the run because of an error that is somebody else's; ``internal``: an exception in a hook, for the junit file."""
+        self.children.kill()
+        with contextlib.suppress(channel.Closed, OSError):
+            channel.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text, "internal": internal})
+        self._end(status)
+
+    def _abandon(self) -> NoReturn:
+        """The command line is gone: so is the run."""
+        self.children.kill()
+        if self.controller is not None:
+            self.controller.kill()
+        remove_segments_of(self.conn)
+        self._finish(2, is_waited_for=False)
+        lifecycle.leave(1)
+
+
+def control_run(announcement: Message, controller: Client) -> None:
+    """Add to the `collected` message what a controller changes about a run."""
+    options = announcement["options"]
+    # Its hooks run at the end whether there is something to say or not.
+    options["needs_report"] = True
+    options["controlled"] = True
+    options["stream"] = controller.wants_reports
+    options["silent"] = options["silent"] or controller.is_live
+    if controller.header:
+        announcement["header"] = controller.header + announcement["collection"]
+
+
+def _interruption(stop: Message) -> Message:
+    """What the command line makes of a `stop` message in its `report` request."""
+    is_exit = stop["why"] == ring_records.WHY_EXIT
+    return {
+        "status": stop["status"] if stop["status"] >= 0 else 2,
+        "interrupted": f"_pytest.outcomes.Exit: {stop['text']}" if is_exit else stop["text"],
+        "location": "" if is_exit else stop["location"],
+    }
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

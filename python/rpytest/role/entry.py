@@ -1,0 +1,60 @@
+"""How a process takes over what the command line has (directory, environment, streams), and how it tells the exit status when it ends."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import stdlib
+from rpytest.ipc import channel
+from rpytest.process import lifecycle, random_generators
+from rpytest.stdlib import contextlib, os, signal, socket
+from rpytest.xdist_compat import distribution, xdist_module
+
+__builtins__ = stdlib.BUILTINS
+
+
+if TYPE_CHECKING:
+    from rpytest.ipc.channel import Message
+
+
+def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
+    """Take over the command line's environment, directory and streams."""
+    lifecycle.keep_private(conn)
+    random_generators.reseed()
+    os.umask(int(request["umask"]))
+    os.chdir(request["cwd"])
+    lifecycle.adopt_environment(request["env"])
+    lifecycle.adopt_streams(fds)
+    lifecycle.adopt_affinity(request["affinity"])
+    # pytest is not there yet to deal with an interrupt: `Role.run_pytest` lets it in.
+    lifecycle.default_signals(held=(signal.SIGINT,))
+    # What the daemon knows of the folders on the path may be long ago.
+    importlib.invalidate_caches()
+    distribution.install()
+    sys.argv = [request["prog"], *request["argv"]]
+    # As for a console script: the folder of the program; as for `python -m`: the current one; neither with `-P` and `-I`.
+    if request.get("cwd_on_path"):
+        sys.path.insert(0, os.getcwd())
+    elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path.insert(0, os.path.dirname(request["prog"]))
+    xdist_module.install()
+    announce_process(conn, "collecting")
+
+
+def announce_process(conn: socket.socket, event: str) -> None:
+    """Tell the command line which process interrupts should go to."""
+    pidfd = os.pidfd_open(os.getpid())
+    channel.send(conn, {"ev": event, "pid": os.getpid()}, [pidfd])
+    os.close(pidfd)
+
+
+def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
+    """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
+    lifecycle.run_exit_functions()
+    with contextlib.suppress(channel.Closed, OSError):
+        channel.send(control, {"ev": "done"})
+    with contextlib.suppress(channel.Closed, OSError):
+        channel.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+    lifecycle.leave(0)

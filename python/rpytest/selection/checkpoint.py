@@ -1,0 +1,352 @@
+"""The trunk: a fork of a session from the moment when everything is collected and nothing is selected yet.
+
+For each run with other arguments it forks a process (``selection/selected_run.py``) in which pytest collects what they name, from memory, and goes on: hooks
+select and order, then the tests run. Hooks so find items that no other selection has touched. See ``docs/design/selection.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from rpytest import stdlib
+from rpytest.controller.client import fork_detached
+from rpytest.ipc import channel
+from rpytest.options import comparison, option_reads
+from rpytest.options.comparison import Arguments
+from rpytest.process import inspection, lifecycle, process_bound
+from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_faulthandler
+from rpytest.role.standby import Ahead, Waiting
+from rpytest.selection.collection_cache import Memo
+from rpytest.selection.configured_process import Configured
+from rpytest.selection.conftests import Conftests
+from rpytest.selection.editable_modules import Editable
+from rpytest.selection.selected_run import Again, Kept, Selection
+from rpytest.stdlib import contextlib, os, select, socket
+
+__builtins__ = stdlib.BUILTINS
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rpytest.ipc.channel import Message
+    from rpytest.role.session_state import SessionState
+
+#: Milliseconds without a request after which it does what makes later ones faster.
+_QUIET = 700
+
+#: Items that are prepared between two looks at the control socket.
+_SLICE = 50
+
+
+class Trunk:
+    """What a session has for the runs that come with other arguments."""
+
+    def __init__(self, role: SessionState, session: pytest.Session) -> None:
+        self.role = role
+        self.session = session
+        self.config = session.config
+        self.memo = Memo(session)
+        self._configured = Configured(role, session)
+        self.options = comparison.option_count(self.config)
+        self.plugins: set[int] = set()
+        #: Set in a process that is one run.
+        self.selection: Selection | None = None
+        self.control: socket.socket
+        #: pidfds of the processes of runs.
+        self.children: set[int] = set()
+        self.arguments: Arguments
+        self._is_collecting = False
+        self._is_prepared = False
+        #: The process of the next run.
+        self.ahead = Ahead()
+        #: Test modules that may have been edited since, and those that have.
+        self.editable: Editable
+        self.edited: set[str] = set()
+        manager: Any = self.config.pluginmanager
+        self._check_pending = manager.check_pending
+        manager.check_pending = self._collected
+        main = manager.getplugin("main")
+        implementation: Any
+        for implementation in self.config.hook.pytest_collection.get_hookimpls():
+            if implementation.plugin is main:
+                implementation.function = self._collect
+
+    # Inside of pytest's collection
+
+    def _collect(self, session: pytest.Session) -> None:
+        """In the place of pytest's own `pytest_collection`."""
+        self._fork_configured()
+        self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
+        self._is_collecting = True
+        self.memo.record.begin()
+        try:
+            while True:
+                try:
+                    session.perform_collect()
+                    return
+                except Again:
+                    continue
+                except BaseException as error:
+                    if self.selection is not None and self.selection.collects_again:
+                        self.selection.decline(f"it can't be collected from there: {str(error)[:200]}")
+                    raise
+        finally:
+            self._is_collecting = False
+
+    def _fork_configured(self) -> None:
+        """Leave a process behind that begins here with other arguments."""
+        if self.role.request.get("watch"):
+            return
+        with self.role.dependencies.observer.paused():
+            obstacle = self._obstacle()
+        if obstacle is None:
+            self._configured.fork()
+
+    def _collected(self) -> None:
+        """Called by pytest between collection and the hooks that select."""
+        self._check_pending()
+        if self.selection is not None:
+            if self.selection.collects_again:
+                self.selection.selected()
+        elif self._is_collecting:
+            self.memo.settle()
+            option_reads.looks.settle()
+            with self.role.dependencies.observer.paused():
+                obstacle = self._obstacle()
+            if obstacle is None:
+                self._fork()
+
+    def _obstacle(self) -> str | None:
+        """Why there is no trunk in this session."""
+        role, config = self.role, self.config
+        controllers = role.controllers
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if controllers is None or role.controller is not None or not role.is_kept:
+            return "it serves one run"
+        if getattr(config.option, "debug", None):
+            return "pytest writes a log of what it does"
+        if reporter is not None and type(reporter) is not TerminalReporter:
+            return "a plugin has replaced the terminal reporter"
+        if (
+            role.terminal is None
+            or role.terminal.reporter is not reporter
+            or (reporter is not None and not role.terminal.is_redirected)
+        ):
+            return "a plugin has taken the terminal reporter away"
+        if comparison.option_count(config) != self.options:
+            return "a conftest of a sub-folder has added an option"
+        if role.finder is not None:
+            role.finder.settle()
+        role.dependencies.snapshot(config, self.session)
+        return (
+            role.dependencies.effects
+            or role.watch.reader
+            or controllers.obstacle()
+            or ", ".join(inspection.python_threads())
+            or ", ".join(inspection.child_processes())
+            or inspection.shared_when_forked(role.own_sockets())
+            or process_bound.made_for_one_process()
+            or None
+        )
+
+    def _fork(self) -> None:
+        """Fork the trunk; the session goes on with its own run."""
+        ours, theirs = channel.pair()
+        lifecycle.flush_streams()
+        try:
+            in_session = fork_detached()
+        except OSError:
+            # Too many processes: there is none, then.
+            ours.close()
+            theirs.close()
+            return
+        if in_session:
+            theirs.close()
+            self.memo.reports.clear()
+            with contextlib.suppress(channel.Closed):
+                channel.send(
+                    self.role.control,
+                    {"ev": "trunk", "tests": len(self.session.items), "root": str(self.config.rootpath)},
+                    [ours.fileno()],
+                )
+            ours.close()
+            return
+        try:
+            ours.close()
+            self._live(theirs)
+        except Again:
+            raise
+        except channel.Closed:
+            lifecycle.leave(0)
+        except BaseException as error:
+            # Not into pytest, which runs above here.
+            if self.selection is not None:
+                self.selection.decline(f"{type(error).__name__}: {error}")
+            lifecycle.leave(3)
+
+    # The trunk's process
+
+    def _live(self, control: socket.socket) -> None:
+        """Serve; returns, or raises :class:`Again`, in the process of a run."""
+        role = self.role
+        self.control = control
+        lifecycle.keep_private(control)
+        lifecycle.disarm_inherited()
+        role.conn.close()
+        role.control.close()
+        assert role.controllers is not None
+        if role.controllers.client is not None:
+            role.controllers.client.close()
+            role.controllers.client = None
+        park_capture(self.config)
+        lifecycle.park_child_handler()
+        lifecycle.detach_streams()
+        rebind_capture(self.config)
+        restart_faulthandler(self.config, 2)
+        option_reads.looks.active = False
+        role.dependencies.observer.stop()
+        pidfd = os.pidfd_open(os.getpid())
+        channel.send(
+            control,
+            {
+                "ev": "info",
+                "pid": os.getpid(),
+                "tests": len(self.session.items),
+                "root": str(self.config.rootpath),
+                "runs": 0,
+                "method": "collected",
+            },
+            [pidfd],
+        )
+        os.close(pidfd)
+        self.editable = Editable(self.memo, role.dependencies)
+        self.arguments = Arguments(self.config, role.request["argv"])
+        assert role.terminal is not None
+        role.terminal.check_header(self.session)
+        self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
+        idle = self._prepare()
+        while True:
+            self._wait(idle)
+            if self.ahead.waiting is not None:
+                message, fds = self.ahead.waiting.wait()
+                self._become_run(message, fds)
+                return
+            message, fds = channel.receive(control)
+            if self._serve(message, fds):
+                self._become_run(message, fds)
+                return
+
+    def _serve(self, message: Message, fds: list[int]) -> bool:
+        """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
+        dependencies = self.role.dependencies
+        spare, reason = self.ahead.offer(message, fds, dependencies, self.editable.files)
+        self.edited = set(dependencies.edited)
+        if spare is not None and not spare.confirm(self.edited):
+            spare.end()
+            spare = None
+        if reason is not None:
+            channel.send(self.control, {"ev": "stale", "reason": reason})
+            # The end of the run's line, after the reason: nobody here has it.
+            channel.close_all(fds)
+            self._end()
+        if spare is None:
+            pid = lifecycle.fork()
+            if pid == 0:
+                return True
+            pidfd = os.pidfd_open(pid)
+        else:
+            pidfd = spare.pidfd
+        channel.close_all(fds)
+        self.children.add(pidfd)
+        return False
+
+    def _prepare(self) -> Iterator[None]:
+        """What every run would have to do is done once, while nobody waits, a little at a time."""
+        dependencies = self.role.dependencies
+        dependencies.hash_files()
+        yield
+        for index, item in enumerate(self.session.items):
+            # Kept by the item. What a plugin's own kind of item does not know is no reason to be gone.
+            with contextlib.suppress(Exception):
+                _ = item.location
+            if index % _SLICE == 0:
+                yield
+        yield from self.editable.prepare()
+        with contextlib.suppress(channel.Closed):
+            channel.send(self.control, {"ev": "judged", "parts": self.memo.record.summary()})
+        lifecycle.freeze()
+
+    def _wait(self, idle: Iterator[None]) -> None:
+        """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
+
+        Returns in a spare process, too.
+        """
+        quiet = _QUIET
+        while True:
+            poll = select.poll()
+            poll.register(self.control, select.POLLIN)
+            for fd in self.children:
+                poll.register(fd, select.POLLIN)
+            self.ahead.register(poll)
+            at_rest = self.children or self.ahead.spare is not None or quiet < 0
+            ready = {fd for fd, _ in poll.poll(None if at_rest else quiet)}
+            for fd in ready & self.children:
+                self.children.remove(fd)
+                os.waitid(os.P_PIDFD, fd, os.WEXITED)
+                os.close(fd)
+            if self.ahead.is_lost(ready):
+                # The next run does without.
+                quiet = -1
+            if self.control.fileno() in ready:
+                return
+            if self.children or self.ahead.spare is not None or quiet < 0:
+                continue
+            if self._is_prepared:
+                dependencies = self.role.dependencies
+                let_go = self.control.close
+                forked = self.ahead.prepare(self.config, self.session, dependencies, let_go, self.editable.files)
+                if isinstance(forked, Waiting):
+                    return
+                if forked is None:
+                    quiet = -1
+                    continue
+                with contextlib.suppress(channel.Closed):
+                    channel.send(self.control, {"ev": "spare", "pid": forked.pid})
+            elif not ready:
+                quiet = 0
+                self._is_prepared = next(idle, True) is not None
+
+    def _end(self) -> NoReturn:
+        # Runs that wait to be read go to others now, and not when those that are at work here have ended.
+        self.control.close()
+        for fd in self.children:
+            os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        lifecycle.leave(0)
+
+    def _become_run(self, message: Message, fds: list[int]) -> None:
+        """In a process that was forked for one run; returns, or raises :class:`Again`, when pytest is to go on."""
+        self.control.close()
+        line = channel.adopt(fds.pop())
+        lifecycle.keep_private(line)
+        kept = Kept(
+            self.role,
+            self.session,
+            self.memo,
+            self.plugins,
+            self.arguments,
+            self.conftests,
+            self.editable,
+            self.ahead.waiting,
+        )
+        selection = self.selection = Selection(kept, line, self.edited)
+        lifecycle.disarm_inherited()
+        channel.close_all(list(self.children))
+        self.children.clear()
+        if self.ahead.spare is not None:
+            self.ahead.spare.let_go()
+            self.ahead.spare = None
+        selection.begin(message, fds)

@@ -1,0 +1,254 @@
+"""A process that is configured and has collected nothing yet: it forks sessions for other command lines.
+
+A session forks it at the moment when pytest begins to collect: plugins and the conftests of the
+command line are loaded, no test module is. A session forked from there collects what another
+command line names, and finds what a process of its own would find, as far as the options that
+differ have not been looked at before, and the same conftests would have been loaded. What it saves
+is pytest's start. See ``docs/design/selection.md``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import stdlib
+from rpytest.controller.client import Died, Ended, fork_detached
+from rpytest.ipc import channel
+from rpytest.options import comparison, option_reads
+from rpytest.options.comparison import Arguments, Declined
+from rpytest.process import lifecycle
+from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_capture, restart_faulthandler
+from rpytest.role.entry import announce_process, finish_plain
+from rpytest.selection import apply_options
+from rpytest.stdlib import contextlib, os, select, socket, time
+
+__builtins__ = stdlib.BUILTINS
+
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rpytest.ipc.channel import Message
+    from rpytest.role.session_state import SessionState
+
+#: Milliseconds without a request after which it does what makes later ones faster.
+_QUIET = 300
+
+
+class Configured:
+    """Such a process, and each session that is forked from it."""
+
+    def __init__(self, role: SessionState, session: pytest.Session) -> None:
+        self.role = role
+        self.session = session
+        self.config = session.config
+        #: In a session that was forked from such a process, which is there already.
+        self.is_forked = False
+        self._control: socket.socket
+        self._children: dict[int, int] = {}
+
+    def fork(self) -> None:
+        """Fork the process; returns in the session, and in each session that is forked later."""
+        ours, theirs = channel.pair()
+        lifecycle.flush_streams()
+        try:
+            in_session = fork_detached()
+        except OSError:
+            # Too many processes: there is none, then.
+            ours.close()
+            theirs.close()
+            return
+        if in_session:
+            theirs.close()
+            with contextlib.suppress(channel.Closed):
+                message: Message = {
+                    "ev": "configured",
+                    "root": str(self.config.rootpath),
+                    "preloaded": self.role.finder is not None,
+                }
+                channel.send(self.role.control, message, [ours.fileno()])
+            ours.close()
+            return
+        try:
+            ours.close()
+            self._live(theirs)
+        except channel.Closed:
+            lifecycle.leave(0)
+        except BaseException:
+            if self.is_forked:
+                raise
+            # Not into pytest, which runs above here.
+            lifecycle.leave(3)
+
+    # The process
+
+    def _live(self, control: socket.socket) -> None:
+        """Serve; returns in a session."""
+        role = self.role
+        self._control = control
+        lifecycle.keep_private(control)
+        lifecycle.disarm_inherited()
+        role.conn.close()
+        role.control.close()
+        assert role.controllers is not None
+        if role.controllers.client is not None:
+            role.controllers.client.close()
+            role.controllers.client = None
+        park_capture(self.config)
+        lifecycle.park_child_handler()
+        lifecycle.detach_streams()
+        rebind_capture(self.config)
+        restart_faulthandler(self.config, 2)
+        option_reads.looks.active = False
+        role.dependencies.observer.stop()
+        pidfd = os.pidfd_open(os.getpid())
+        channel.send(control, {"ev": "ready_to_fork", "pid": os.getpid()}, [pidfd])
+        os.close(pidfd)
+        self._arguments = Arguments(self.config, role.request["argv"])
+        assert role.terminal is not None
+        role.terminal.check_header(self.session)
+        self._initial = _conftests(self.config, self.config.args)
+        lifecycle.freeze()
+        is_prepared = False
+        while True:
+            poll = select.poll()
+            poll.register(control, select.POLLIN)
+            for fd in self._children:
+                poll.register(fd, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(None if is_prepared else _QUIET)}
+            if not ready:
+                is_prepared = True
+                role.dependencies.hash_files()
+            for fd in ready & self._children.keys():
+                pid, status = os.waitpid(self._children.pop(fd), 0)
+                os.close(fd)
+                channel.send(control, {"ev": "ended", "pid": pid, "status": status})
+            if control.fileno() in ready and self._serve():
+                return
+
+    def _serve(self) -> bool:
+        """Fork a session; `True` in it."""
+        try:
+            _, fds = channel.receive(self._control)
+        except (channel.Closed, OSError):
+            self._end()
+        began = time.time_ns()
+        reason = self.role.dependencies.changed()
+        if reason is not None:
+            channel.close_all(fds)
+            channel.send(self._control, {"ev": "stale", "reason": reason})
+            self._end()
+        pid = lifecycle.fork()
+        if pid == 0:
+            self.is_forked = True
+            self._control.close()
+            channel.close_all(list(self._children))
+            self._begin(channel.adopt(fds[0]), began)
+            return True
+        channel.close_all(fds)
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = pid
+        channel.send(self._control, {"ev": "forked", "pid": pid}, [pidfd])
+        return False
+
+    def _end(self) -> NoReturn:
+        for pid in self._children.values():
+            os.waitpid(pid, 0)
+        lifecycle.leave(0)
+
+    # A session
+
+    def _begin(self, control: socket.socket, began: int) -> None:
+        """Take a run over, or leave it to another session."""
+        role, config = self.role, self.config
+        try:
+            request, fds = channel.receive(control)
+        except (channel.Closed, OSError):
+            # The daemon has not waited for this process.
+            lifecycle.leave(0)
+        lifecycle.disarm_inherited()
+        lifecycle.restore_child_handler()
+        role.control, role.conn, role.request = control, channel.adopt(fds[0]), request
+        lifecycle.keep_private(control)
+        lifecycle.keep_private(role.conn)
+        lifecycle.adopt_streams(fds[1:])
+        lifecycle.adopt_noise(request["env"])
+        lifecycle.adopt_affinity(request["affinity"])
+        importlib.invalidate_caches()
+        if role.finder is not None:
+            role.finder.enter_fork()
+        try:
+            self._adopt(request)
+        except Declined as declined:
+            self._refuse(str(declined))
+        restart_capture(config)
+        role.dependencies.begin_again(request["env"], began)
+        option_reads.resume(config)
+        announce_process(role.conn, "collecting")
+        self._start_controller()
+
+    def _adopt(self, request: Message) -> None:
+        """Give the configuration the options of the request; raises :class:`Declined`."""
+        role, config, session = self.role, self.config, self.session
+        if request.get("watch"):
+            raise Declined("`--watch` is to know what everything was made from")
+        variable = role.dependencies.other_variable(request["env"])
+        if variable is not None:
+            raise Declined(variable)
+        different = self._arguments.compare(request["argv"], role.watch.counted)
+        args, source = self._arguments.resolve(different)
+        missing = _conftests(config, args) ^ self._initial
+        if missing:
+            raise Declined(f"{min(missing)} is loaded before pytest is configured, or is not")
+        role.workers = apply_options.options(config, self._arguments, request, different, args, source)
+        role.uid = config.option.testrunuid
+        plugins = set(map(id, config.pluginmanager.get_plugins()))
+        apply_options.cache(config, session, [], plugins)
+        assert role.terminal is not None
+        apply_options.terminal(session, role.terminal, different, collects_again=True)
+        role.terminal.restart_clock()
+        role.xml = apply_options.junit(config, role.is_first, [], plugins)
+
+    def _start_controller(self) -> None:
+        role = self.role
+        controllers = role.controllers
+        assert controllers is not None
+        controllers.workers, controllers.fixed_uid = role.workers, role.uid
+        if controllers.base is None:
+            return
+        streams = [os.dup(fd) for fd in range(3)]
+        try:
+            client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
+        except Ended as ended:
+            finish_plain(role.conn, role.control, ended.status)
+        except Died:
+            self._refuse("the process that starts its controllers died")
+        except channel.Closed:
+            lifecycle.leave(1)
+        finally:
+            channel.close_all(streams)
+        key = controllers.workerinput.differs(client.inputs[0])
+        if key is not None:
+            # Its hooks have run: whoever serves the run goes on with it.
+            controller, handed = controllers.hand_over()
+            self._refuse(f"`config.workerinput[{key!r}]` is another value", controller, handed)
+
+    def _refuse(self, reason: str, controller: Message | None = None, fds: Sequence[int] = ()) -> NoReturn:
+        """Leave the run to another session."""
+        with contextlib.suppress(channel.Closed):
+            message: Message = {"ev": "unsuited", "reason": reason, "controller": controller}
+            channel.send(self.role.control, message, list(fds))
+        lifecycle.leave(0)
+
+
+def _conftests(config: pytest.Config, args: list[str]) -> set[str]:
+    """The conftests that pytest loads before it is configured, for these arguments."""
+    folders = comparison.anchors(config, args)
+    manager = config.pluginmanager
+    return {
+        str(folder / "conftest.py")
+        for folder in folders
+        if manager._is_in_confcutdir(folder) and (folder / "conftest.py").is_file()
+    }

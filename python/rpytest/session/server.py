@@ -1,0 +1,363 @@
+"""A collected session at work: for each run it forks a host, in between it prepares the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+from rpytest import stdlib
+from rpytest.collection.collected import Collected
+from rpytest.controller.client import Died, Ended
+from rpytest.controller.starter import Controllers
+from rpytest.fixtures.closures import closures
+from rpytest.fixtures.sharing import SharedFixtures
+from rpytest.host.host import Host
+from rpytest.host.pytest_services import LocalAnswers
+from rpytest.ipc import channel
+from rpytest.process import lifecycle
+from rpytest.pytest_compat import debug_log
+from rpytest.pytest_compat.output import (
+    park_capture,
+    rebind_capture,
+    restart_capture,
+    restart_faulthandler,
+    restart_log_file,
+    truncate_log_file,
+)
+from rpytest.role.standby import Ahead, Waiting
+from rpytest.staleness import usage_graph
+from rpytest.staleness.dependencies import Dependencies
+from rpytest.staleness.usage_graph import Graph
+from rpytest.stdlib import contextlib, os, select, signal, socket, time
+from rpytest.worker.spec import Birth
+from rpytest.worker.worker import Worker, crash
+from rpytest.xdist_compat.worker_identity import Watch
+
+__builtins__ = stdlib.BUILTINS
+
+
+if TYPE_CHECKING:
+    from rpytest.ipc.channel import Message
+
+#: Items prepared between two looks at the control socket.
+_SLICE = 50
+
+
+class Server:
+    """Serves runs until the daemon lets go of the session or something it depends on has changed."""
+
+    def __init__(
+        self,
+        control: socket.socket,
+        conn: socket.socket,
+        request: Message,
+        collected: Collected,
+        dependencies: Dependencies,
+        controllers: Controllers,
+        watch: Watch,
+        graph: Graph | None,
+    ) -> None:
+        self.control = control
+        self.conn = conn
+        self.request = request
+        self.collected = collected
+        self.dependencies = dependencies
+        self.controllers = controllers
+        self.watch = watch
+        #: In a host and its workers.
+        self.shared: SharedFixtures | None = None
+        #: For `--watch`; a session that was made without has none.
+        self.graph = graph
+        #: The host of the next run.
+        self.ahead = Ahead()
+        #: pidfds of the hosts that are still running.
+        self.hosts: list[int] = []
+        self.runs = 0
+        self.method = "collected" if dependencies.observer.per_run is None else "imported"
+        self.idle: Iterator[None] | None = None
+        #: What is to be told of installed packages.
+        self._lesson: Message | None = None
+        self.interrupt_handler = signal.getsignal(signal.SIGINT)
+
+    def serve(self) -> Worker:
+        """Fork a host for each run; returns only in a worker, which a host has forked."""
+        park_capture(self.collected.config)
+        lifecycle.park_child_handler()
+        lifecycle.freeze()
+        # The daemon may go at any time: what runs is finished, and no more.
+        with contextlib.suppress(channel.Closed):
+            worker = self._fork_host(warm=False, fds=[])
+            while worker is None:
+                worker = self._next_run()
+            return worker
+        self._end()
+
+    def serve_selection(self, waiting: Waiting | None) -> Worker:
+        """Be the host of the one run that this process was forked for; returns only in a worker."""
+        self.ahead.waiting = waiting
+        park_capture(self.collected.config)
+        lifecycle.park_child_handler()
+        return self._be_host(warm=True, selection=True)
+
+    def _next_run(self) -> Worker | None:
+        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
+        if self.dependencies.effects is not None:
+            # It will not be used again; what it started must not outlive this run.
+            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self._learned())})
+            self._end()
+        if self.idle is None:
+            lifecycle.detach_streams()
+            rebind_capture(self.collected.config)
+            # Its copy of the first run's standard error.
+            restart_faulthandler(self.collected.config, 2)
+            self.idle = self._prepare()
+        self._wait(self.idle)
+        if self.ahead.waiting is not None:
+            return self._serve_ahead(self.ahead.waiting)
+        message, fds = channel.receive(self.control)
+        self.dependencies.hash_files()
+        spare, reason = self.ahead.offer(message, fds, self.dependencies)
+        if reason is not None:
+            channel.close_all(fds)
+            self._retire(reason)
+        if spare is not None:
+            # Before it can begin: should this process be killed in between, the run is lost and not served twice.
+            self._accept()
+            if spare.confirm():
+                self._keep(spare.pidfd, fds)
+                return None
+            spare.end()
+        if self.controllers.base is not None and not self._control(message, fds):
+            return None
+        self.request = message
+        self.conn = channel.adopt(fds[0])
+        lifecycle.keep_private(self.conn)
+        return self._fork_host(warm=True, fds=fds[1:], is_accepted=spare is not None)
+
+    def _control(self, message: Message, fds: list[int]) -> bool:
+        """Start the controller of the next run; `False`: it has ended the run."""
+        status = 3
+        try:
+            client = self.controllers.client = self.controllers.start(message, fds[1:], fds[0])
+        except Ended as ended:
+            status = ended.status
+        except Died:
+            # A fresh session has a fresh base, or knows what is wrong.
+            channel.close_all(fds)
+            self._retire("the process that starts its controllers died")
+        except channel.Closed:
+            # The command line went away; it hears of nothing any more.
+            pass
+        else:
+            key = self.controllers.workerinput.differs(client.inputs[0])
+            if key is not None:
+                # The session that follows goes on with this controller: its hooks have run.
+                controller, handed = self.controllers.hand_over()
+                reason = f"`config.workerinput[{key!r}]` is another value"
+                with contextlib.suppress(channel.Closed):
+                    channel.send(self.control, {"ev": "stale", "reason": reason, "controller": controller}, handed)
+                channel.close_all([*fds, handed[-1]])
+                self._end()
+            return True
+        self._tell({"ev": "accepted"})
+        with contextlib.suppress(channel.Closed), channel.adopt(fds[0]) as conn:
+            channel.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+        channel.close_all(fds[1:])
+        return False
+
+    def _retire(self, reason: str) -> NoReturn:
+        """Tell the daemon that this session can't be used again, and why."""
+        self._tell({"ev": "stale", "reason": reason})
+        self._end()
+
+    def _end(self) -> NoReturn:
+        """Wait for the runs that are going on, then do what an interpreter does at its end."""
+        self.ahead.end()
+        for fd in self.hosts:
+            os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        self._teach()
+        lifecycle.run_exit_functions()
+        lifecycle.leave(0)
+
+    def _wait(self, idle: Iterator[None]) -> None:
+        """Return when the control socket has something; reap hosts and, while nothing runs, prepare. Returns in a spare process, too."""
+        busy = may_fork = True
+        while True:
+            poll = select.poll()
+            poll.register(self.control, select.POLLIN)
+            for fd in self.hosts:
+                poll.register(fd, select.POLLIN)
+            self.ahead.register(poll)
+            ready = {fd for fd, _ in poll.poll(0 if busy and not self.hosts else None)}
+            for fd in ready & set(self.hosts):
+                os.waitid(os.P_PIDFD, fd, os.WEXITED)
+                os.close(fd)
+                self.hosts.remove(fd)
+            if self.ahead.is_lost(ready):
+                # The next run does without.
+                may_fork = False
+            if self.control.fileno() in ready:
+                return
+            if self.hosts:
+                continue
+            busy = next(idle, False) is None
+            # A controller of the next run is started by this process.
+            if not busy and may_fork and self.ahead.spare is None and self.controllers.base is None:
+                may_fork = False
+                collected = self.collected
+                forked = self.ahead.prepare(collected.config, collected.session, self.dependencies, self.control.close)
+                if isinstance(forked, Waiting):
+                    return
+                if forked is not None:
+                    self._tell({"ev": "spare", "pid": forked.pid})
+
+    def _serve_ahead(self, waiting: Waiting) -> Worker:
+        """Be the host of the next run."""
+        message, fds = waiting.wait()
+        self.request = message
+        self.conn = channel.adopt(fds[0])
+        lifecycle.keep_private(self.conn)
+        self._adopt(fds[1:], waiting)
+        return self._be_host(warm=True)
+
+    def _learned(self) -> Message:
+        """Not before the first run has its process: somebody waits for that."""
+        if self._lesson is None:
+            self._lesson = self.collected.learn()
+        return self._lesson
+
+    def _teach(self) -> None:
+        """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
+        learned, self._lesson = self._learned(), {}
+        if learned:
+            self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
+
+    def _prepare(self) -> Iterator[None]:
+        """What every run would have to do is done once, between runs, a little at a time."""
+        self._teach()
+        yield
+        self.dependencies.hash_files()
+        yield
+        known = closures(self.collected.session)
+        for index, item in enumerate(self.collected.session.items):
+            # Cached by the item: a fifth of pytest's protocol for a trivial test.
+            _ = item.location
+            known.of(item)
+            if index % _SLICE == 0:
+                yield
+        lifecycle.freeze()
+
+    def _fork_host(self, warm: bool, fds: list[int], is_accepted: bool = False) -> Worker | None:
+        """Fork the host of one run: a worker in the worker, `None` in the session."""
+        if not is_accepted:
+            self._accept()
+        lifecycle.flush_streams()
+        pid = lifecycle.fork()
+        if pid:
+            self.conn.close()
+            self._keep(os.pidfd_open(pid), fds)
+            return None
+        self.control.close()
+        channel.close_all(self.hosts)
+        lifecycle.disarm_inherited()
+        if warm:
+            self._adopt(fds)
+        return self._be_host(warm)
+
+    def _keep(self, host: int, fds: list[int]) -> None:
+        """A run has its host."""
+        self.hosts.append(host)
+        channel.close_all(fds)
+        if self.controllers.client is not None:
+            self.controllers.client.close()
+            self.controllers.client = None
+
+    def _accept(self) -> None:
+        """A run is taken; the daemon knows all about it before it can be over."""
+        self._tell({"ev": "accepted"})
+        self.runs += 1
+        self._tell(
+            {
+                "ev": "info",
+                "tests": len(self.collected.session.items),
+                "root": str(self.collected.config.rootpath),
+                "runs": self.runs,
+                "method": self.method,
+                "last": time.time(),
+            }
+        )
+
+    def _tell(self, message: Message) -> None:
+        """Say something to the daemon. When it was killed, the run goes on all the same."""
+        with contextlib.suppress(channel.Closed):
+            channel.send(self.control, message)
+
+    def _adopt(self, fds: list[int], waiting: Waiting | None = None) -> None:
+        """Take over what may differ between two runs of one session."""
+        lifecycle.adopt_streams(fds)
+        # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
+        lifecycle.adopt_noise(self.request["env"])
+        lifecycle.adopt_affinity(self.request["affinity"])
+        if waiting is not None:
+            waiting.confirmed()
+        if self.controllers.client is None:
+            truncate_log_file(self.collected.config)
+
+    def _be_host(self, warm: bool, selection: bool = False) -> Worker:
+        if self.request.get("watch"):
+            usage_graph.send(self.conn, self.dependencies, self.graph)
+        answers = LocalAnswers(self.collected)
+        if warm and not selection:
+            # Why it was collected was said in its first run.
+            self.collected.how = None
+        announcement = self.collected.announcement(self.method, self.dependencies.observer.per_run, warm)
+        client = self.controllers.client
+        if self.controllers.base is not None:
+            self.controllers.base.close()
+        if client is not None:
+            announcement["options"]["testrunuid"] = self.controllers.uid
+        if warm:
+            answers.summary.restart_clock()
+            if not selection:
+                answers.summary.cache.reload()
+        if answers.summary.cache.has_failures():
+            # Passing tests must be taken out of pytest's cache.
+            announcement["options"]["needs_report"] = True
+        host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
+        if self.ahead.waiting is not None:
+            host.at_end = self.ahead.waiting.note
+        shared = SharedFixtures(
+            self.collected,
+            answers.base_temp,
+            answers.crashed,
+            self.request,
+            self.watch,
+            self.interrupt_handler,
+            host.uid,
+        )
+        self.shared = host.shared = shared
+        if client is not None:
+            host.news = self.collected.news.encode(self.collected.session, client.wants_ids)
+        birth = host.run()
+        assert host.segment is not None
+        try:
+            return Worker(birth, host.segment)
+        except BaseException as error:
+            crash(birth, error)
+
+    def _become_worker(self, birth: Birth) -> None:
+        """In a forked worker: nothing is shared with its siblings that must not be."""
+        lifecycle.disarm_inherited()
+        if self.shared is not None:
+            self.shared.detach()
+        # The host ignored it; other handlers are those that a conftest may have installed.
+        signal.signal(signal.SIGINT, self.interrupt_handler)
+        lifecycle.restore_child_handler()
+        config = self.collected.config
+        if birth.count > 1:
+            lifecycle.detach_input()
+        restart_capture(config)
+        restart_faulthandler(config, birth.crash, birth.stacks)
+        restart_log_file(config)
+        debug_log.separate(config, birth.name, again=birth.incarnation > 0)
+        self.collected.terminal.silence_hooks()
