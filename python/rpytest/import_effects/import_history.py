@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from rpytest import stdlib
-from rpytest.import_effects.analysis import ImportEffects, MayLeaveTraces, import_effects
+from rpytest.import_effects.analysis import import_effects
+from rpytest.import_effects.symbolic_values import ImportEffects, MayLeaveTraces
 from rpytest.project import imports, parsing
 from rpytest.stdlib import os
 

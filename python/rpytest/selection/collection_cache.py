@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from rpytest import stdlib
-from rpytest.import_effects.analysis import ImportEffects
 from rpytest.import_effects.import_history import Executed, ImportRecord
+from rpytest.import_effects.symbolic_values import ImportEffects
 from rpytest.project.imports import root_of
 from rpytest.pytest_compat.node_list import Members
 from rpytest.stdlib import copy

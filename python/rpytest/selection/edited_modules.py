@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rpytest.import_effects.analysis import ImportEffects
 from rpytest.import_effects.import_history import ImportRecord, effects_of
+from rpytest.import_effects.symbolic_values import ImportEffects
 
 #: By which a module may have something of modules whose names only running it can tell.
 _ANY_MODULE = frozenset(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rpytest.import_effects.analysis import ImportEffects, MayLeaveTraces, import_effects
+from rpytest.import_effects.analysis import import_effects
+from rpytest.import_effects.symbolic_values import ImportEffects, MayLeaveTraces
 
 #: What the sources import is imported, as it is when a module has been collected.
 _IMPORTED = (unittest.mock, xml.dom)
