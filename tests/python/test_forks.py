@@ -8,7 +8,6 @@ import sys
 # The handler is run before the parent comes to waiting for its child: after that there is nothing to wait for.
 SCRIPT = """
 import os, signal, time
-from rpytest.controller import client
 from rpytest.process import lifecycle
 
 reaped = []
@@ -33,7 +32,7 @@ def slow_fork():
     return pid
 
 lifecycle.fork = slow_fork
-pid = client.fork_detached()
+pid = lifecycle.fork_detached()
 if pid:
     assert reaped == [pid]
     print("parent")

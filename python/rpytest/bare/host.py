@@ -13,12 +13,13 @@ import pytest
 from rpytest import stdlib
 from rpytest.bare.remote_services import RemoteAnswers
 from rpytest.bare.worker import BareWorker
-from rpytest.controller.client import Client, Ended, Start, fork_detached
+from rpytest.controller.client import Client, Ended, Start
 from rpytest.host.children import Child
 from rpytest.host.host import Host
 from rpytest.ipc import channel, ring_records
 from rpytest.options import meaning
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers
+from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.role.entry import enter
 from rpytest.role.role import Role
@@ -108,7 +109,7 @@ class BareHost(Host):
             ours.close()
             self.conn.close()
             lifecycle.keep_private(theirs)
-            lifecycle.ignore_interrupts()
+            signal_handlers.ignore_interrupts()
             message = {"uid": self.uid, "workers": self.expected}
             argv = debug_log.arguments(self.request["argv"], self.debug, "controller")
             BareController(Start(message, theirs, streams), self.request, argv).main()
@@ -136,7 +137,7 @@ class BareHost(Host):
             super()._reap(child)
 
     def _be_worker(self, birth: Birth) -> None:
-        lifecycle.default_signals(held=(signal.SIGINT,))
+        signal_handlers.default_signals(held=(signal.SIGINT,))
         if self.answering is not None:
             self.answering.close()
         birth.count, birth.uid = self.expected, self.uid

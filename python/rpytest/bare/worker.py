@@ -10,11 +10,11 @@ from rpytest import stdlib
 from rpytest.bare.remote_services import answer_remotely
 from rpytest.collection import shard_without_workers
 from rpytest.collection.collected import Collected, describe
-from rpytest.controller.client import fork_detached
 from rpytest.host.pytest_services import LocalAnswers
 from rpytest.ipc import channel
 from rpytest.options import meaning
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, takeover
+from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.pytest_compat.output import restart_faulthandler, stop_capture
 from rpytest.role.role import Role, useful
@@ -153,7 +153,7 @@ class BareWorker(Role):
         restart_faulthandler(config, self.birth.crash, self.birth.stacks)
         self.terminal.silence_hooks()
         if self.birth.count > 1:
-            lifecycle.detach_input()
+            takeover.detach_input()
         self.worker.enter(config, session, self.xml)
         self.worker.run()
         return True

@@ -14,7 +14,8 @@ import pytest
 
 from rpytest import stdlib
 from rpytest.ipc import channel, ring_records
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers, takeover
+from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import third_party
 from rpytest.pytest_compat.output import rebind_capture
@@ -95,29 +96,6 @@ def finish_for_nothing(session: pytest.Session) -> None:
         session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
     with contextlib.suppress(BaseException):
         session.config._ensure_unconfigure()
-
-
-def fork_detached() -> int:
-    """Fork a process that is nobody's child here: code that waits for all its children must not wait for this one.
-
-    Returns 0 in it.
-    """
-    pid = lifecycle.fork()
-    if pid == 0:
-        try:
-            if lifecycle.fork():
-                lifecycle.leave(0)
-        except OSError:
-            lifecycle.leave(1)
-        return 0
-    try:
-        _, status = os.waitpid(pid, 0)
-    except ChildProcessError:
-        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the socket is closed.
-        status = 0
-    if status != 0:
-        raise BlockingIOError("no process could be forked")
-    return pid
 
 
 class Base:
@@ -337,9 +315,9 @@ def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base |
 def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
     lifecycle.disarm_inherited()
     # The streams are the run's: each controller gets them with its start.
-    lifecycle.detach_streams()
+    takeover.detach_streams()
     rebind_capture(config)
-    lifecycle.ignore_interrupts()
+    signal_handlers.ignore_interrupts()
     while True:
         try:
             message, fds = channel.receive(sock)

@@ -18,7 +18,7 @@ from rpytest.controller.ending import conclude
 from rpytest.controller.summary_labels import summary_parts
 from rpytest.fixtures import sharing_hints
 from rpytest.ipc import channel, ring_records
-from rpytest.process import heap, lifecycle
+from rpytest.process import heap, lifecycle, takeover
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import third_party
 from rpytest.pytest_compat.output import restart_capture, restart_log_file
@@ -87,9 +87,9 @@ class Controller:
     def enter(self, config: pytest.Config) -> None:
         """Take over the run's streams and give the options the values that they have in a controller."""
         self.config = config
-        lifecycle.adopt_streams(self.start.streams)
+        takeover.adopt_streams(self.start.streams)
         if "env" in self.start.message:
-            lifecycle.adopt_noise(self.start.message["env"])
+            takeover.adopt_noise(self.start.message["env"])
         restart_capture(config)
         option = config.option
         option.numprocesses = self.workers

@@ -21,7 +21,7 @@ from rpytest.daemon.preloads import Preloads
 from rpytest.daemon.sessions import Sessions
 from rpytest.ipc import channel
 from rpytest.ipc.channel import Message, has_news, refuse
-from rpytest.process import coverage_run, heap, lifecycle, random_generators
+from rpytest.process import coverage_run, heap, lifecycle, random_generators, signal_handlers
 from rpytest.process.inspection import has_ended, memory_kb
 
 #: Inherited descriptors are looked for up to this number.
@@ -181,7 +181,7 @@ def _last_resort() -> Iterator[None]:
         # Nobody is there any more to be told anything.
         pass
     except KeyboardInterrupt:
-        lifecycle.die_of_interrupt()
+        signal_handlers.die_of_interrupt()
     except BaseException:
         import traceback
 

@@ -13,7 +13,7 @@ from rpytest.host.children import Child, Children
 from rpytest.host.pytest_services import Answers
 from rpytest.host.segments import remove_segments_of
 from rpytest.ipc import channel, ring_records
-from rpytest.process import heap, lifecycle
+from rpytest.process import heap, lifecycle, takeover
 from rpytest.reports.summary import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest.worker import exit_functions
@@ -374,7 +374,7 @@ class Host:
         # Its end is what the command line waits for, and the end of a large process takes a while.
         self.conn.close()
         # Nor must a reader of its output wait for that.
-        lifecycle.detach_streams()
+        takeover.detach_streams()
         self.children.kill()
         self.at_end()
         lifecycle.leave(0)

@@ -23,7 +23,7 @@ from rpytest.ipc import channel
 from rpytest.preload import import_steps
 from rpytest.preload.import_guard import ImportGuard, Spoiled
 from rpytest.preload.import_steps import Binding, Held, Step
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.project import locations
 from rpytest.project.locations import top
 from rpytest.staleness import module_state
@@ -286,15 +286,15 @@ def preload_main(
     lifecycle.keep_private(control)
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
-    lifecycle.adopt_environment(request["env"])
-    lifecycle.adopt_affinity(request["affinity"])
-    lifecycle.default_signals()
-    lifecycle.ignore_interrupts()
+    takeover.adopt_environment(request["env"])
+    takeover.adopt_affinity(request["affinity"])
+    signal_handlers.default_signals()
+    signal_handlers.ignore_interrupts()
     sys.argv = [request["prog"]]
-    lifecycle.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
+    takeover.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
     preload = Preload(learned, failed, [request["cwd"], learned["root"]])
     preload.make()
-    lifecycle.detach_streams()
+    takeover.detach_streams()
     if preload.is_dirty:
         channel.send(control, {"ev": "spoiled", "failed": preload.failed})
         os._exit(0)
@@ -369,7 +369,7 @@ def _be_session(control: socket.socket, preload: Preload, began: int, session_ma
         # The daemon has not waited for this process.
         pass
     except KeyboardInterrupt:
-        lifecycle.die_of_interrupt()
+        signal_handlers.die_of_interrupt()
     except BaseException:
         import traceback
 

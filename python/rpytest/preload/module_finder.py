@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpytest.preload import import_steps
 from rpytest.preload.import_steps import Step
-from rpytest.process import lifecycle
+from rpytest.process import takeover
 from rpytest.project.locations import ALL_VARIABLES, top
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ class Finder:
         return {
             name
             for name in changed
-            if not (name.startswith(_OF_PYTEST) or name in lifecycle.NOISE)
-            or not self.preload.reads.isdisjoint((name, ALL_VARIABLES) if name in lifecycle.NOISE else (name,))
+            if not (name.startswith(_OF_PYTEST) or name in takeover.NOISE)
+            or not self.preload.reads.isdisjoint((name, ALL_VARIABLES) if name in takeover.NOISE else (name,))
         }
 
     @staticmethod

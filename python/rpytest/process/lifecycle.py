@@ -1,6 +1,6 @@
-"""What a forked process takes over from the command line, and what it must not share with its siblings.
+"""The beginning and the end of a process: fork, what a fork must not share with its siblings, exit.
 
-The traps are listed in ``docs/design/processes.md``. Everything here runs in a process with one thread, right after `os.fork`.
+The traps are listed in ``docs/design/processes.md``. Everything here runs in a process with one thread.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import gc
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, cast
 
 from rpytest import stdlib
 from rpytest.process import coverage_run, heap, random_generators, random_seeds
-from rpytest.stdlib import contextlib, io, os, select, signal, socket, threading, time
+from rpytest.stdlib import contextlib, os, select, socket, threading
 
 __builtins__ = stdlib.BUILTINS
 
@@ -36,29 +36,15 @@ def leave(status: int) -> NoReturn:
     _exit(status)
 
 
-#: Environment variables that differ between two shells and change nothing that a test run reads.
-NOISE = frozenset(
-    {
-        "SHLVL",
-        "_",
-        "OLDPWD",
-        "WINDOWID",
-        "TERM_SESSION_ID",
-        "SHELL_SESSION_ID",
-        "TMUX_PANE",
-        "STY",
-        "SSH_CLIENT",
-        "SSH_CONNECTION",
-        "SSH_TTY",
-        "LINES",
-    }
-)
-
-
 #: Sockets on whose end of file another process waits.
 _private: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _is_own_fork = False
 _is_foreign = False
+
+
+def keep_alive(*objects: object) -> None:
+    """Never drop these in this process, nor in a fork of it."""
+    _kept.append(objects)
 
 
 def keep_private(*sockets: socket.socket) -> None:
@@ -143,142 +129,11 @@ def remember_exit_functions() -> None:
     atexit.register = replacement
 
 
-def adopt_streams(fds: Sequence[int]) -> None:
-    """Make ``fds`` this process's standard input, output and error, and close them."""
-    for target, fd in enumerate(fds):
-        os.dup2(fd, target, inheritable=True)
-    for fd in fds:
-        if fd > 2:
-            os.close(fd)
-    _rebuild_streams()
-
-
-def detach_streams() -> None:
-    """Point the standard streams at ``/dev/null``: a kept process must not hold a terminal or a pipe of a run that has ended."""
-    flush_streams()
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for target in range(3):
-        os.dup2(null, target, inheritable=True)
-    if null > 2:
-        os.close(null)
-    _rebuild_streams()
-
-
-def detach_input() -> None:
-    """Let standard input be empty: several workers can't share it."""
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    os.dup2(null, 0, inheritable=True)
-    os.close(null)
-
-
-def _rebuild_streams() -> None:
-    # The old objects stay referenced (somebody may hold them) but must not close the descriptors when they are collected.
-    encoding = "utf-8" if sys.flags.utf8_mode else None
-    errors = getattr(sys.__stdout__, "errors", None) or "strict"
-    _kept.append((sys.stdin, sys.stdout, sys.stderr))
-    named = os.environ.get("PYTHONIOENCODING", "").partition(":")
-    if named[0]:
-        encoding = named[0]
-    if named[2]:
-        errors = named[2]
-    with contextlib.suppress(OSError):
-        sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
-    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has written it, and the lines of several
-    # workers are not to wait for each other. pytest-xdist's workers (execnet's) do that as well. Files in memory are nobody's to look at.
-    unbuffered = is_unbuffered()
-    raw = open(1, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
-        raw, encoding=encoding, errors=errors, line_buffering=True, write_through=unbuffered
-    )
-    raw = open(2, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
-    stderr = io.TextIOWrapper(
-        raw, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=unbuffered
-    )
-    sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
-
-
-def is_unbuffered() -> bool:
-    """Whether the environment asks for standard streams without a buffer, as Python does at its start."""
-    return bool(os.environ.get("PYTHONUNBUFFERED")) and not sys.flags.ignore_environment
-
-
 def flush_streams() -> None:
     """Flush `sys.stdout` and `sys.stderr`; a closed or broken stream is nobody's problem here."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-
-
-def adopt_environment(environment: Mapping[str, str]) -> None:
-    """Make `os.environ` equal to ``environment``, touching only what differs."""
-    for name in [name for name in os.environ if name not in environment]:
-        del os.environ[name]
-    for name, value in environment.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-    time.tzset()
-
-
-def adopt_noise(environment: Mapping[str, str]) -> None:
-    """Take over the variables that may differ between two runs of one session."""
-    for name in NOISE:
-        if name in environment:
-            os.environ[name] = environment[name]
-        else:
-            os.environ.pop(name, None)
-
-
-def adopt_affinity(cpus: Sequence[int]) -> None:
-    """Run on the processors that the command line may run on; a refusal is not an error."""
-    with contextlib.suppress(OSError, ValueError):
-        os.sched_setaffinity(0, cpus)
-
-
-def default_signals(held: Iterable[int] = ()) -> None:
-    """Give signals the dispositions of a fresh interpreter in the foreground; those that are ``held`` wait for `let_interrupts_in`."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-def let_interrupts_in() -> None:
-    """Where pytest deals with them: an interrupt that strikes before is not lost, and no traceback of ours."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-
-
-def die_of_interrupt() -> NoReturn:
-    """End as a program that does not catch Ctrl-C: who has sent it knows what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    os.kill(os.getpid(), signal.SIGINT)
-    leave(2)
-
-
-#: What a project does when a child ends, while this process looks after children of ours.
-_child_handler: Any = signal.SIG_DFL
-
-
-def park_child_handler() -> None:
-    """Put a project's handler of SIGCHLD aside in a process that waits for children itself: it might reap them first, whoever's they are."""
-    global _child_handler
-    handler = signal.getsignal(signal.SIGCHLD)
-    # `None` is one that wasn't installed from Python: it could not be put back.
-    if handler is not None:
-        _child_handler = handler
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def restore_child_handler() -> None:
-    """Where a project's code runs again: what :func:`park_child_handler` has put aside."""
-    if _child_handler != signal.SIG_DFL:
-        signal.signal(signal.SIGCHLD, _child_handler)
-
-
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the command line, which tells everybody what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def disarm_inherited() -> None:
@@ -332,3 +187,26 @@ def freeze() -> None:
     """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
     gc.collect()
     heap.freeze()
+
+
+def fork_detached() -> int:
+    """Fork a process that is nobody's child here: code that waits for all its children must not wait for this one.
+
+    Returns 0 in it.
+    """
+    pid = fork()
+    if pid == 0:
+        try:
+            if fork():
+                leave(0)
+        except OSError:
+            leave(1)
+        return 0
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the socket is closed.
+        status = 0
+    if status != 0:
+        raise BlockingIOError("no process could be forked")
+    return pid

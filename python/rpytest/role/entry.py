@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import stdlib
 from rpytest.ipc import channel
-from rpytest.process import lifecycle, random_generators
+from rpytest.process import lifecycle, random_generators, signal_handlers, takeover
 from rpytest.stdlib import contextlib, os, signal, socket
 from rpytest.xdist_compat import distribution, xdist_module
 
@@ -25,11 +25,11 @@ def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
     random_generators.reseed()
     os.umask(int(request["umask"]))
     os.chdir(request["cwd"])
-    lifecycle.adopt_environment(request["env"])
-    lifecycle.adopt_streams(fds)
-    lifecycle.adopt_affinity(request["affinity"])
+    takeover.adopt_environment(request["env"])
+    takeover.adopt_streams(fds)
+    takeover.adopt_affinity(request["affinity"])
     # pytest is not there yet to deal with an interrupt: `Role.run_pytest` lets it in.
-    lifecycle.default_signals(held=(signal.SIGINT,))
+    signal_handlers.default_signals(held=(signal.SIGINT,))
     # What the daemon knows of the folders on the path may be long ago.
     importlib.invalidate_caches()
     distribution.install()

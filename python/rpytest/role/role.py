@@ -15,7 +15,7 @@ from rpytest import __version__, stdlib
 from rpytest.collection.collection_log import News
 from rpytest.controller.controller import Controller
 from rpytest.options import comparison, meaning, option_reads
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers
 from rpytest.project.locations import PACKAGE
 from rpytest.reports.encode import CollectingXML, install_junit
 from rpytest.reports.terminal import Terminal
@@ -52,7 +52,7 @@ class Role:
     def run_pytest(self, argv: list[str], surface: meaning.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
-            lifecycle.let_interrupts_in()
+            signal_handlers.let_interrupts_in()
             return int(run_pytest(argv, [surface, xdist_fixtures, self.news, Hooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)

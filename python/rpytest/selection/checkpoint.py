@@ -12,11 +12,11 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from rpytest import stdlib
-from rpytest.controller.client import fork_detached
 from rpytest.ipc import channel
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Arguments
-from rpytest.process import inspection, lifecycle, process_bound
+from rpytest.process import inspection, lifecycle, process_bound, signal_handlers, takeover
+from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_faulthandler
 from rpytest.role.standby import Ahead, Waiting
 from rpytest.selection.collection_cache import Memo
@@ -203,8 +203,8 @@ class Trunk:
             role.controllers.client.close()
             role.controllers.client = None
         park_capture(self.config)
-        lifecycle.park_child_handler()
-        lifecycle.detach_streams()
+        signal_handlers.park_child_handler()
+        takeover.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
         option_reads.looks.active = False

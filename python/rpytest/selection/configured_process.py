@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import stdlib
-from rpytest.controller.client import Died, Ended, fork_detached
+from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Arguments, Declined
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers, takeover
+from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_capture, restart_faulthandler
 from rpytest.role.entry import announce_process, finish_plain
 from rpytest.selection import apply_options
@@ -97,8 +98,8 @@ class Configured:
             role.controllers.client.close()
             role.controllers.client = None
         park_capture(self.config)
-        lifecycle.park_child_handler()
-        lifecycle.detach_streams()
+        signal_handlers.park_child_handler()
+        takeover.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
         option_reads.looks.active = False
@@ -169,13 +170,13 @@ class Configured:
             # The daemon has not waited for this process.
             lifecycle.leave(0)
         lifecycle.disarm_inherited()
-        lifecycle.restore_child_handler()
+        signal_handlers.restore_child_handler()
         role.control, role.conn, role.request = control, channel.adopt(fds[0]), request
         lifecycle.keep_private(control)
         lifecycle.keep_private(role.conn)
-        lifecycle.adopt_streams(fds[1:])
-        lifecycle.adopt_noise(request["env"])
-        lifecycle.adopt_affinity(request["affinity"])
+        takeover.adopt_streams(fds[1:])
+        takeover.adopt_noise(request["env"])
+        takeover.adopt_affinity(request["affinity"])
         importlib.invalidate_caches()
         if role.finder is not None:
             role.finder.enter_fork()

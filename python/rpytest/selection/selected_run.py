@@ -19,7 +19,7 @@ from rpytest.ipc import channel
 from rpytest.ipc.channel import refuse
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, takeover
 from rpytest.pytest_compat.hooks import plugin_name, third_party
 from rpytest.pytest_compat.muted_hooks import Silence
 from rpytest.pytest_compat.output import restart_capture, truncate_log_file
@@ -103,9 +103,9 @@ class Selection:
         role.request = message
         role.conn = channel.adopt(fds[0])
         lifecycle.keep_private(role.conn)
-        lifecycle.adopt_streams(fds[1:])
-        lifecycle.adopt_noise(message["env"])
-        lifecycle.adopt_affinity(message["affinity"])
+        takeover.adopt_streams(fds[1:])
+        takeover.adopt_noise(message["env"])
+        takeover.adopt_affinity(message["affinity"])
         try:
             different = self.arguments.compare(message["argv"], role.watch.counted)
             args, source = self.arguments.resolve(different)

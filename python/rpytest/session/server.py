@@ -14,7 +14,7 @@ from rpytest.fixtures.sharing import SharedFixtures
 from rpytest.host.host import Host
 from rpytest.host.pytest_services import LocalAnswers
 from rpytest.ipc import channel
-from rpytest.process import lifecycle
+from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.pytest_compat import debug_log
 from rpytest.pytest_compat.output import (
     park_capture,
@@ -82,7 +82,7 @@ class Server:
     def serve(self) -> Worker:
         """Fork a host for each run; returns only in a worker, which a host has forked."""
         park_capture(self.collected.config)
-        lifecycle.park_child_handler()
+        signal_handlers.park_child_handler()
         lifecycle.freeze()
         # The daemon may go at any time: what runs is finished, and no more.
         with contextlib.suppress(channel.Closed):
@@ -96,7 +96,7 @@ class Server:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
         self.ahead.waiting = waiting
         park_capture(self.collected.config)
-        lifecycle.park_child_handler()
+        signal_handlers.park_child_handler()
         return self._be_host(warm=True, selection=True)
 
     def _next_run(self) -> Worker | None:
@@ -106,7 +106,7 @@ class Server:
             self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self._learned())})
             self._end()
         if self.idle is None:
-            lifecycle.detach_streams()
+            takeover.detach_streams()
             rebind_capture(self.collected.config)
             # Its copy of the first run's standard error.
             restart_faulthandler(self.collected.config, 2)
@@ -294,10 +294,10 @@ class Server:
 
     def _adopt(self, fds: list[int], waiting: Waiting | None = None) -> None:
         """Take over what may differ between two runs of one session."""
-        lifecycle.adopt_streams(fds)
+        takeover.adopt_streams(fds)
         # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
-        lifecycle.adopt_noise(self.request["env"])
-        lifecycle.adopt_affinity(self.request["affinity"])
+        takeover.adopt_noise(self.request["env"])
+        takeover.adopt_affinity(self.request["affinity"])
         if waiting is not None:
             waiting.confirmed()
         if self.controllers.client is None:
@@ -352,10 +352,10 @@ class Server:
             self.shared.detach()
         # The host ignored it; other handlers are those that a conftest may have installed.
         signal.signal(signal.SIGINT, self.interrupt_handler)
-        lifecycle.restore_child_handler()
+        signal_handlers.restore_child_handler()
         config = self.collected.config
         if birth.count > 1:
-            lifecycle.detach_input()
+            takeover.detach_input()
         restart_capture(config)
         restart_faulthandler(config, birth.crash, birth.stacks)
         restart_log_file(config)

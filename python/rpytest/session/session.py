@@ -21,7 +21,7 @@ from rpytest.ipc import channel
 from rpytest.ipc.channel import refuse
 from rpytest.options import meaning, option_reads, sharding
 from rpytest.preload import import_steps, module_finder
-from rpytest.process import inspection, lifecycle, process_bound
+from rpytest.process import inspection, lifecycle, process_bound, signal_handlers
 from rpytest.project import locations
 from rpytest.pytest_compat import debug_log, known_plugins
 from rpytest.pytest_compat.cache import save_without_run
@@ -91,7 +91,7 @@ class Session(SessionState):
             self._ended(status)
         except KeyboardInterrupt:
             if self.worker is not None or self.controller is not None:
-                lifecycle.die_of_interrupt()
+                signal_handlers.die_of_interrupt()
             # pytest has said all there is to say.
             finish_plain(self.conn, self.control, int(ExitCode.INTERRUPTED))
 

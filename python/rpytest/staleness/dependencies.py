@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rpytest import stdlib
-from rpytest.process import lifecycle
+from rpytest.process import takeover
 from rpytest.project import file_states
 from rpytest.project.file_states import (
     ALL,
@@ -329,7 +329,7 @@ class Dependencies:
         """A variable in words that counts as noise, was looked at, and has another value in ``environment``; or `None`."""
         if not self.variables:
             return None
-        for name in lifecycle.NOISE if ALL_VARIABLES in self.variables else lifecycle.NOISE & self.variables:
+        for name in takeover.NOISE if ALL_VARIABLES in self.variables else takeover.NOISE & self.variables:
             if self._environment.get(name) != environment.get(name):
                 return f"${name} is another one"
         return None

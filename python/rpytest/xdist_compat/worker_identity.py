@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from rpytest.process.lifecycle import NOISE
+from rpytest.process.takeover import NOISE
 from rpytest.project.callers import is_asked_by_others
 from rpytest.project.locations import ALL_VARIABLES
 from rpytest.xdist_compat import xdist_module

@@ -51,7 +51,7 @@ impl Serialize for SystemText {
     }
 }
 
-/// Variables that differ between two shells and change nothing that a test run reads; `process.lifecycle.NOISE` has the same ones.
+/// Variables that differ between two shells and change nothing that a test run reads; `process.takeover.NOISE` has the same ones.
 const NOISE: [&str; 12] = [
     "SHLVL",
     "_",
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn noise_is_the_same_in_python() {
-        let python = include_str!("../../../python/rpytest/process/lifecycle.py");
+        let python = include_str!("../../../python/rpytest/process/takeover.py");
         let (_, rest) = python.split_once("NOISE = frozenset(").unwrap();
         let (names, _) = rest.split_once(')').unwrap();
         let mut theirs: Vec<_> = names.split('"').skip(1).step_by(2).collect();
