@@ -13,7 +13,8 @@ import pytest
 from rpytest import stdlib
 from rpytest.bare.remote_services import RemoteAnswers
 from rpytest.bare.worker import BareWorker
-from rpytest.controller.client import Client, Ended, Start
+from rpytest.controller.base import Start
+from rpytest.controller.client import Client, Ended
 from rpytest.host.children import Child
 from rpytest.host.host import Host
 from rpytest.ipc import channel, ring_records

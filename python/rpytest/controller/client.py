@@ -1,24 +1,13 @@
-"""The way to the controller: the process in which hooks run that act outside of workers.
-
-A session forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
-The base waits. For each run that needs a controller it forks one, which goes on from there as pytest's own main function would in
-pytest-xdist's controller; a run without need for it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
-"""
+"""A run's controller, as its session, host or workers see it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
-
 from rpytest import stdlib
 from rpytest.ipc import channel, ring_records
-from rpytest.process import lifecycle, signal_handlers, takeover
-from rpytest.process.lifecycle import fork_detached
-from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import third_party
-from rpytest.pytest_compat.output import rebind_capture
+from rpytest.process import lifecycle
 from rpytest.stdlib import contextlib, os, select, signal, socket
 
 if TYPE_CHECKING:
@@ -26,26 +15,6 @@ if TYPE_CHECKING:
 
 __builtins__ = stdlib.BUILTINS
 
-#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
-HOOKS = (
-    "pytest_sessionstart",
-    "pytest_sessionfinish",
-    "pytest_unconfigure",
-    "pytest_runtest_logstart",
-    "pytest_runtest_logreport",
-    "pytest_runtest_logfinish",
-    "pytest_xdist_setupnodes",
-    "pytest_xdist_newgateway",
-    "pytest_configure_node",
-    "pytest_testnodeready",
-    "pytest_testnodedown",
-    "pytest_xdist_node_collection_finished",
-    "pytest_handlecrashitem",
-    "pytest_keyboard_interrupt",
-    "pytest_warning_recorded",
-    # To be refused.
-    "pytest_xdist_make_scheduler",
-)
 
 #: What is known of one that has configured itself.
 _HANDED_OVER = ("header", "wants_reports", "is_live", "handles_crashes", "wants_ids")
@@ -69,56 +38,6 @@ class Died(Exception):
 
     def __str__(self) -> str:
         return "the process that runs the reporting hooks died; hint: a plugin's or conftest's hook may have ended it"
-
-
-def is_needed(config: pytest.Config, has_asked: bool) -> bool:
-    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
-    return (
-        has_asked
-        or replaces_terminal(config)
-        or any(
-            known_plugins.concerns_the_run(implementation, hook)
-            for hook in HOOKS
-            for implementation in third_party(config, hook)
-        )
-    )
-
-
-def replaces_terminal(config: pytest.Config) -> bool:
-    """Whether a plugin has put its own terminal reporter in the place of pytest's."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    return reporter is not None and type(reporter).__module__.split(".")[0] != "_pytest"
-
-
-def finish_for_nothing(session: pytest.Session) -> None:
-    """Let hooks end what they have started for a session in which no test runs."""
-    with contextlib.suppress(BaseException):
-        session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
-    with contextlib.suppress(BaseException):
-        session.config._ensure_unconfigure()
-
-
-class Base:
-    """The waiting base as the process sees it that has forked it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-
-    def start(self, message: Message, streams: Sequence[int]) -> Client:
-        """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
-        ours, theirs = channel.pair()
-        lifecycle.keep_private(ours)
-        try:
-            channel.send(self.sock, message, [theirs.fileno(), *streams])
-        except channel.Closed:
-            raise Died from None
-        finally:
-            theirs.close()
-        return Client(ours)
-
-    def close(self) -> None:
-        """Let the base go."""
-        self.sock.close()
 
 
 class Client:
@@ -280,56 +199,3 @@ class Client:
         if message.get("op") == "ended":
             raise Ended(int(message["status"]), str(message.get("internal", "")))
         return message, data
-
-
-class Start:
-    """What a controller is started with, in its own process."""
-
-    def __init__(self, message: Message, sock: socket.socket, streams: list[int]) -> None:
-        self.message = message
-        self.sock = sock
-        self.streams = streams
-
-
-def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base | Start:
-    """Fork a base; returns :class:`Base` here and :class:`Start` in each controller. ``private`` is closed in them."""
-    ours, theirs = channel.pair()
-    lifecycle.keep_private(ours)
-    lifecycle.flush_streams()
-    if fork_detached():
-        theirs.close()
-        return Base(ours)
-    ours.close()
-    for sock in private:
-        sock.close()
-    try:
-        return _serve_base(config, theirs)
-    except BaseException:
-        import traceback
-
-        # Not into pytest, which runs above here.
-        traceback.print_exc()
-        lifecycle.leave(3)
-
-
-def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
-    lifecycle.disarm_inherited()
-    # The streams are the run's: each controller gets them with its start.
-    takeover.detach_streams()
-    rebind_capture(config)
-    signal_handlers.ignore_interrupts()
-    while True:
-        try:
-            message, fds = channel.receive(sock)
-        except channel.Closed:
-            _leave()
-        if fork_detached() == 0:
-            sock.close()
-            run = channel.adopt(fds[0])
-            lifecycle.keep_private(run)
-            return Start(message, run, fds[1:])
-        channel.close_all(fds)
-
-
-def _leave() -> NoReturn:
-    lifecycle.leave(0)

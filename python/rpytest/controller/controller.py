@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest.controller.client import Start, finish_for_nothing, replaces_terminal
+from rpytest.controller.base import Start
 from rpytest.controller.ending import conclude
 from rpytest.controller.summary_labels import summary_parts
 from rpytest.fixtures import sharing_hints
 from rpytest.ipc import channel, ring_records
 from rpytest.process import heap, lifecycle, takeover
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import finish_for_nothing, third_party
 from rpytest.pytest_compat.output import restart_capture, restart_log_file
 from rpytest.reports.encode import CollectingXML, decode_warning, install_junit, shows_passed_tests
 from rpytest.reports.summary import Interruption, decode_report, split_bodies
-from rpytest.reports.terminal import Terminal
+from rpytest.reports.terminal import Terminal, replaces_terminal
 from rpytest.xdist_compat.nodes import Node, NodeManager
 
 if TYPE_CHECKING:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from rpytest.controller.client import Base, Client, Died, Ended, is_needed
+from rpytest import stdlib
+from rpytest.controller.base import Base
+from rpytest.controller.client import Client, Died, Ended
 from rpytest.ipc import channel
 from rpytest.process import lifecycle
+from rpytest.pytest_compat import known_plugins
+from rpytest.pytest_compat.hooks import third_party
+from rpytest.reports.terminal import replaces_terminal
+from rpytest.stdlib import os, uuid
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
     from rpytest.xdist_compat.worker_identity import Watch, WorkerInput
+
+
+__builtins__ = stdlib.BUILTINS
+
+
+#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
+HOOKS = (
+    "pytest_sessionstart",
+    "pytest_sessionfinish",
+    "pytest_unconfigure",
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+    "pytest_xdist_setupnodes",
+    "pytest_xdist_newgateway",
+    "pytest_configure_node",
+    "pytest_testnodeready",
+    "pytest_testnodedown",
+    "pytest_xdist_node_collection_finished",
+    "pytest_handlecrashitem",
+    "pytest_keyboard_interrupt",
+    "pytest_warning_recorded",
+    # To be refused.
+    "pytest_xdist_make_scheduler",
+)
 
 
 class Controllers:
@@ -120,3 +149,16 @@ class Controllers:
             if key is not None:
                 return f"`config.workerinput[{key!r}]` was read and is another value in gw{slot}"
         return None
+
+
+def is_needed(config: pytest.Config, has_asked: bool) -> bool:
+    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
+    return (
+        has_asked
+        or replaces_terminal(config)
+        or any(
+            known_plugins.concerns_the_run(implementation, hook)
+            for hook in HOOKS
+            for implementation in third_party(config, hook)
+        )
+    )

@@ -1,4 +1,4 @@
-"""Implementations of pytest's hooks that are neither pytest's nor ours."""
+"""Hooks of pytest: who implements them beside pytest and us, and those at the end of a session without tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from rpytest import stdlib
 from rpytest.pytest_compat import known_plugins
+from rpytest.stdlib import contextlib
 
 __builtins__ = stdlib.BUILTINS
 
@@ -28,3 +29,11 @@ def third_party(config: pytest.Config, hook: str, argument: str | None = None) -
 def plugin_name(implementation: Any) -> str:
     """What to call the plugin of a hook's implementation in a message."""
     return getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
+
+
+def finish_for_nothing(session: pytest.Session) -> None:
+    """Let hooks end what they have started for a session in which no test runs."""
+    with contextlib.suppress(BaseException):
+        session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
+    with contextlib.suppress(BaseException):
+        session.config._ensure_unconfigure()

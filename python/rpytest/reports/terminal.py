@@ -206,3 +206,9 @@ def test_verbosity(config: pytest.Config) -> int:
         # `-p no:terminal`.
         return 0
     return config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES)
+
+
+def replaces_terminal(config: pytest.Config) -> bool:
+    """Whether a plugin has put its own terminal reporter in the place of pytest's."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return reporter is not None and type(reporter).__module__.split(".")[0] != "_pytest"

@@ -28,7 +28,7 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rpytest.controller.client import Start
+    from rpytest.controller.base import Start
     from rpytest.worker.worker import Worker
 
 

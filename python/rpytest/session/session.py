@@ -15,7 +15,8 @@ from _pytest.config import ExitCode
 from rpytest import stdlib
 from rpytest.collection import shard_without_workers
 from rpytest.collection.collected import AFRESH, describe
-from rpytest.controller.client import Client, Died, Ended, Start, finish_for_nothing, fork_base
+from rpytest.controller.base import Start, fork_base
+from rpytest.controller.client import Client, Died, Ended
 from rpytest.controller.starter import Controllers
 from rpytest.ipc import channel
 from rpytest.ipc.channel import refuse
@@ -25,6 +26,7 @@ from rpytest.process import inspection, lifecycle, process_bound, signal_handler
 from rpytest.project import locations
 from rpytest.pytest_compat import debug_log, known_plugins
 from rpytest.pytest_compat.cache import save_without_run
+from rpytest.pytest_compat.hooks import finish_for_nothing
 from rpytest.reports.terminal import Terminal
 from rpytest.role.entry import enter, finish_plain
 from rpytest.role.role import useful
