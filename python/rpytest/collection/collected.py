@@ -13,7 +13,7 @@ from rpytest.collection import grouping
 from rpytest.collection.collection_log import News
 from rpytest.ipc.channel import Message
 from rpytest.options import sharding
-from rpytest.reports.encode import CollectingXML
+from rpytest.reports.junit import CollectingXML
 from rpytest.reports.terminal import Terminal, needs_report, test_verbosity
 from rpytest.stdlib import json
 

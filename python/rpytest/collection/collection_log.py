@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rpytest.ipc import ring_records
-from rpytest.reports.encode import encode_warning
+from rpytest.reports.recorded_warnings import encode_warning
 
 if TYPE_CHECKING:
     import warnings

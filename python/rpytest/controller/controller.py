@@ -22,8 +22,11 @@ from rpytest.process import heap, lifecycle, takeover
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import finish_for_nothing, third_party
 from rpytest.pytest_compat.output import restart_capture, restart_log_file
-from rpytest.reports.encode import CollectingXML, decode_warning, install_junit, shows_passed_tests
-from rpytest.reports.summary import Interruption, decode_report, split_bodies
+from rpytest.reports.decode import decode_report, split_bodies
+from rpytest.reports.encode import shows_passed_tests
+from rpytest.reports.junit import CollectingXML, install_junit
+from rpytest.reports.recorded_warnings import decode_warning
+from rpytest.reports.summary import Interruption
 from rpytest.reports.terminal import Terminal, replaces_terminal
 from rpytest.xdist_compat.nodes import Node, NodeManager
 

@@ -14,7 +14,7 @@ from rpytest.host.pytest_services import Answers
 from rpytest.host.segments import remove_segments_of
 from rpytest.ipc import channel, ring_records
 from rpytest.process import heap, lifecycle, takeover
-from rpytest.reports.summary import BODY_HEAD, split_bodies
+from rpytest.reports.decode import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest.worker import exit_functions
 from rpytest.worker.spec import Birth

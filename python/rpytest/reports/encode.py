@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
-from _pytest.junitxml import LogXML, xml_key
 
 from rpytest import stdlib
 from rpytest.ipc import ring_records
@@ -16,71 +13,15 @@ from rpytest.ipc.ring_records import Entry
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import third_party
 from rpytest.reports import failure_text
+from rpytest.reports.junit import CollectingXML
 from rpytest.reports.serialization import to_serializable
 
 __builtins__ = stdlib.BUILTINS
 
-_JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 _PHASES = ["setup", "call", "teardown"]
 
 #: What `pytest_report_teststatus` answers: category, letter, word, names of its colours separated by commas.
 Status = tuple[str, str, str, str]
-
-
-class CollectingXML(LogXML):
-    """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
-
-    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and announces the file at the end.
-    """
-
-    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
-    writes_file = True
-
-    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
-    log_report = LogXML.pytest_runtest_logreport
-    # pluggy registers routines only: as `None` these are no hooks.
-    pytest_runtest_logreport = None  # type: ignore[assignment]
-
-    def pytest_internalerror(self, excrepr: Any) -> None:
-        """An internal error is a test case of its own; in a worker the command line hears of it."""
-        if self.writes_file:
-            super().pytest_internalerror(excrepr)
-
-    def pytest_sessionfinish(self) -> None:
-        """Write the file, unless it is the command line's."""
-        if self.writes_file:
-            super().pytest_sessionfinish()
-
-    def take(self) -> tuple[str, tuple[int, ...]]:
-        """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
-        text = "".join(ElementTree.tostring(node.to_xml(), encoding="unicode") for node in self.node_reporters_ordered)
-        counts = (*(self.stats[name] for name in _JUNIT_COUNTS), self.cnt_double_fail_tests)
-        self.node_reporters_ordered.clear()
-        self.node_reporters.clear()
-        self.open_reports.clear()
-        self.stats = dict.fromkeys(self.stats, 0)
-        self.cnt_double_fail_tests = 0
-        return text, counts
-
-
-def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | None:
-    """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
-    path = getattr(config.option, "xmlpath", None)
-    if not path or config.pluginmanager.is_blocked("junitxml"):
-        return None
-    xml = CollectingXML(
-        path,
-        config.option.junitprefix,
-        config.getini("junit_suite_name"),
-        config.getini("junit_logging"),
-        config.getini("junit_duration_report"),
-        config.getini("junit_family"),
-        config.getini("junit_log_passing_tests"),
-    )
-    xml.writes_file = writes_file
-    config.stash[xml_key] = xml
-    config.pluginmanager.register(xml)
-    return xml
 
 
 def needs_every_report(config: pytest.Config) -> bool:
@@ -287,58 +228,3 @@ def skip_reason(report: pytest.TestReport) -> str:
         reason = str(report.longrepr[2])
         return "" if reason == "Skipped" else reason.removeprefix("Skipped: ")
     return ""
-
-
-def encode_warning(
-    message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
-) -> bytes:
-    """Encode the arguments of `pytest_warning_recorded`."""
-    warning: Any = message.message
-    is_warning = isinstance(warning, Warning)
-    return ring_records.dump(
-        {
-            "text": str(warning),
-            "args": ring_records.plain_values(warning.args) if is_warning else None,
-            "class": (type(warning).__module__, type(warning).__qualname__) if is_warning else None,
-            "category": (message.category.__module__, message.category.__qualname__),
-            "filename": message.filename,
-            "lineno": message.lineno,
-            "line": message.line,
-            "when": when,
-            "nodeid": nodeid,
-            "location": location,
-            "source": None,
-        }
-    )
-
-
-def decode_warning(blob: bytes) -> tuple[warnings.WarningMessage, str, str, tuple[str, int, str] | None]:
-    """Rebuild the arguments of `pytest_warning_recorded`."""
-    data = ring_records.load(blob)
-    category = _warning_class(*data["category"])
-    kind = _warning_class(*data["class"]) if data["class"] else category
-    try:
-        message = kind(*data["args"])
-        if str(message) != data["text"]:
-            raise ValueError("the arguments don't make the same text")
-    except Exception:
-        # A class whose constructor wants something else: same name, same text.
-        message = type(
-            kind.__name__, (Warning,), {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__}
-        )(data["text"])
-    record = warnings.WarningMessage(message, category, data["filename"], data["lineno"], line=data["line"])
-    return record, data["when"], data["nodeid"], data["location"]
-
-
-def _warning_class(module: str, name: str) -> type[Warning]:
-    import importlib
-
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-        if isinstance(found, type) and issubclass(found, Warning):
-            return found
-    except Exception:
-        pass
-    return type(name.rpartition(".")[2], (Warning,), {"__module__": module})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,16 +18,14 @@ from rpytest.ipc import ring_records
 from rpytest.ipc.channel import Message
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.cache import Cache, not_a_worker
-from rpytest.reports import failure_text
-from rpytest.reports.encode import Encoder, decode_warning, needs_every_report
+from rpytest.reports.decode import decode_report, split_bodies
+from rpytest.reports.encode import Encoder, needs_every_report
+from rpytest.reports.recorded_warnings import decode_warning
 from rpytest.reports.terminal import Terminal, test_verbosity
-from rpytest.stdlib import struct, time, traceback
+from rpytest.stdlib import time, traceback
 from rpytest.xdist_compat.nodes import Gateway, Spec
 
 __builtins__ = stdlib.BUILTINS
-
-#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
-BODY_HEAD = struct.Struct("<IBBHHI")
 
 
 class Summary:
@@ -231,31 +228,6 @@ def worker_line(slot: int) -> str:
     """What pytest writes about a worker above a failure, with our label."""
     version = ".".join(map(str, sys.version_info[:3]))
     return f"[worker {slot}] {sys.platform} -- Python {version} {sys.executable}"
-
-
-def decode_report(config: pytest.Config, data: dict[str, Any] | tuple[Any, ...]) -> pytest.TestReport:
-    """Rebuild a report from what the worker's hook has made of it."""
-    if isinstance(data, tuple):
-        return ring_records.load_plain(data)
-    writes = data.pop(failure_text.KEY, None)
-    report: Any = config.hook.pytest_report_from_serializable(config=config, data=data)
-    subtest = data.get("_subtest.context")
-    if subtest is not None:
-        # pytest 9.2 takes the repr of the parameters once more when it decodes: `i='1'`.
-        object.__setattr__(report.context, "kwargs", subtest["kwargs"])
-    if writes is not None:
-        report.longrepr = failure_text.Recorded(writes)
-    return report  # type: ignore[no-any-return]
-
-
-def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, int, memoryview]]:
-    """The records in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, body."""
-    at = 0
-    while at < len(bodies):
-        test, flags, kind, slot, incarnation, length = BODY_HEAD.unpack_from(bodies, at)
-        at += BODY_HEAD.size
-        yield test, flags, kind, slot, incarnation, bodies[at : at + length]
-        at += length
 
 
 def _exit_code(status: int) -> int | pytest.ExitCode:

@@ -17,7 +17,7 @@ from rpytest.controller.controller import Controller
 from rpytest.options import comparison, meaning, option_reads
 from rpytest.process import lifecycle, signal_handlers
 from rpytest.project.locations import PACKAGE
-from rpytest.reports.encode import CollectingXML, install_junit
+from rpytest.reports.junit import CollectingXML, install_junit
 from rpytest.reports.terminal import Terminal
 from rpytest.stdlib import traceback
 from rpytest.xdist_compat import xdist_fixtures

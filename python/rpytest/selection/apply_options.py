@@ -9,7 +9,7 @@ from _pytest.junitxml import xml_key
 
 from rpytest.options import comparison, meaning, option_reads, sharding
 from rpytest.options.comparison import Declined
-from rpytest.reports.encode import install_junit
+from rpytest.reports.junit import install_junit
 from rpytest.reports.terminal import Terminal
 from rpytest.xdist_compat import worker_identity
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rpytest.ipc.channel import Message
     from rpytest.options.comparison import Arguments
-    from rpytest.reports.encode import CollectingXML
+    from rpytest.reports.junit import CollectingXML
 
 #: What a worker's configuration has other values of than its command line.
 _OF_A_WORKER = ("dist", "distload", "numprocesses", "maxprocesses", "stepwise")

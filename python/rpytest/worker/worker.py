@@ -17,8 +17,10 @@ from rpytest.pytest_compat.basetemp import use_basetemp
 from rpytest.pytest_compat.hooks import third_party
 from rpytest.pytest_compat.known_plugins import prepare_worker
 from rpytest.pytest_compat.output import LastWords
-from rpytest.reports.encode import CollectingXML, Encoder, encode_warning
+from rpytest.reports.encode import Encoder
 from rpytest.reports.failure_text import interrupt_location
+from rpytest.reports.junit import CollectingXML
+from rpytest.reports.recorded_warnings import encode_warning
 from rpytest.stdlib import contextlib, os, signal, time
 from rpytest.worker import exit_functions, live_log
 from rpytest.worker.debugger import Debugger
