@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rpytest import stdlib
 from rpytest.ipc import channel
 from rpytest.process import lifecycle
-from rpytest.pytest_compat.output import read_last_words
 from rpytest.stdlib import contextlib, os, select, signal, socket
+from rpytest.worker.crash_file import read_last_words
 
 if TYPE_CHECKING:
     from rpytest.worker.spec import Birth

@@ -17,8 +17,8 @@ from rpytest.process import heap, lifecycle, takeover
 from rpytest.reports.decode import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest.worker import exit_functions
+from rpytest.worker.crash_file import crash
 from rpytest.worker.spec import Birth
-from rpytest.worker.worker import crash
 
 if TYPE_CHECKING:
     from rpytest import _native

@@ -29,8 +29,9 @@ from rpytest.staleness import usage_graph
 from rpytest.staleness.dependencies import Dependencies
 from rpytest.staleness.usage_graph import Graph
 from rpytest.stdlib import contextlib, os, select, signal, socket, time
+from rpytest.worker.crash_file import crash
 from rpytest.worker.spec import Birth
-from rpytest.worker.worker import Worker, crash
+from rpytest.worker.worker import Worker
 from rpytest.xdist_compat.worker_identity import Watch
 
 __builtins__ = stdlib.BUILTINS

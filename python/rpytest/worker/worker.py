@@ -16,13 +16,13 @@ from rpytest.process import heap, lifecycle, random_generators
 from rpytest.pytest_compat.basetemp import use_basetemp
 from rpytest.pytest_compat.hooks import third_party
 from rpytest.pytest_compat.known_plugins import prepare_worker
-from rpytest.pytest_compat.output import LastWords
 from rpytest.reports.encode import Encoder
 from rpytest.reports.failure_text import interrupt_location
 from rpytest.reports.junit import CollectingXML
 from rpytest.reports.recorded_warnings import encode_warning
-from rpytest.stdlib import contextlib, os, signal, time
+from rpytest.stdlib import contextlib, os, time
 from rpytest.worker import exit_functions, live_log
+from rpytest.worker.crash_file import LastWords
 from rpytest.worker.debugger import Debugger
 from rpytest.worker.spec import Birth
 from rpytest.xdist_compat import worker_identity
@@ -362,18 +362,3 @@ class Possessions:
     def _resident() -> int:
         with open("/proc/self/statm", "rb", buffering=0) as file:
             return int(file.read(100).split()[1])
-
-
-def crash(birth: Birth, error: BaseException) -> NoReturn:
-    """End a worker that can't go on; without a last record its end is a crash, and this is its stack."""
-    import traceback
-
-    with contextlib.suppress(BaseException):
-        text = "".join(traceback.format_exception(error))
-        os.write(birth.crash, text.encode("utf-8", "backslashreplace"))
-        lifecycle.flush_streams()
-    if isinstance(error, KeyboardInterrupt):
-        # Recognisable as what it is: the interrupt that all workers got.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    lifecycle.leave(1)
