@@ -18,10 +18,10 @@ from rpytest.controller.client import Client, Ended
 from rpytest.host.children import Child
 from rpytest.host.host import Host
 from rpytest.ipc import channel, ring_records
-from rpytest.options import meaning
 from rpytest.process import lifecycle, signal_handlers
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
+from rpytest.role import pytest_plugin
 from rpytest.role.entry import enter
 from rpytest.role.role import Role
 from rpytest.stdlib import contextlib, os, select, signal, socket
@@ -50,7 +50,7 @@ class BareController(Role):
 
     def main(self) -> NoReturn:
         """Run pytest as a controller."""
-        surface = meaning.Surface(self.request, self.decide, self.loop)
+        surface = pytest_plugin.Surface(self.request, self.decide, self.loop)
         status = self.run_pytest(self.argv, surface)
         if self.controller is None:
             # It failed before it had a role.

@@ -17,6 +17,7 @@ from rpytest.process import lifecycle, takeover
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.pytest_compat.output import restart_faulthandler, stop_capture
+from rpytest.role import pytest_plugin
 from rpytest.role.role import Role, useful
 from rpytest.staleness import usage_graph
 from rpytest.staleness.dependencies import Dependencies
@@ -67,7 +68,7 @@ class BareWorker(Role):
         """Run pytest; the role's hooks do the rest."""
         # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
         worker_identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
-        surface = meaning.Surface(self.request, self.decide, self.loop)
+        surface = pytest_plugin.Surface(self.request, self.decide, self.loop)
         status = self.run_pytest(self.argv, surface)
         if self.worker is not None:
             self.worker.goodbye(status)
@@ -104,7 +105,7 @@ class BareWorker(Role):
             list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch
         )
         values.update(self.birth.input)
-        meaning.become_worker_config(config, values, self.watch)
+        worker_identity.become_worker_config(config, values, self.watch)
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: report what was collected, wait, run."""

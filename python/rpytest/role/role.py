@@ -19,6 +19,7 @@ from rpytest.process import lifecycle, signal_handlers
 from rpytest.project.locations import PACKAGE
 from rpytest.reports.junit import CollectingXML, install_junit
 from rpytest.reports.terminal import Terminal
+from rpytest.role import pytest_plugin
 from rpytest.stdlib import traceback
 from rpytest.xdist_compat import xdist_fixtures
 
@@ -49,7 +50,7 @@ class Role:
         self.has_collected = False
         self.session: pytest.Session | None = None
 
-    def run_pytest(self, argv: list[str], surface: meaning.Surface) -> int:
+    def run_pytest(self, argv: list[str], surface: pytest_plugin.Surface) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
             signal_handlers.let_interrupts_in()

@@ -57,7 +57,7 @@ def options(
     method = option.start_method or request.get("start_method")
     if method not in (None, "collected"):
         raise Declined(f"the start method is `{method}`")
-    meaning.become_worker_options(option)
+    worker_identity.become_worker_options(option)
     worker_identity.set_environment("gw0", workers, option.testrunuid or "0")
     held: Any = config
     held.workerinput.update(workercount=workers, mainargv=list(request["argv"]), testrunuid=option.testrunuid or "0")

@@ -28,6 +28,7 @@ from rpytest.pytest_compat import debug_log, known_plugins
 from rpytest.pytest_compat.cache import save_without_run
 from rpytest.pytest_compat.hooks import finish_for_nothing
 from rpytest.reports.terminal import Terminal
+from rpytest.role import pytest_plugin
 from rpytest.role.entry import enter, finish_plain
 from rpytest.role.role import useful
 from rpytest.role.session_state import SessionState
@@ -85,7 +86,7 @@ class Session(SessionState):
     def main(self) -> NoReturn:
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
-        surface = meaning.Surface(
+        surface = pytest_plugin.Surface(
             request, self.decide, self.loop, option_reads.watch if self.is_kept else lambda _: None
         )
         status = self.run_pytest(list(request["argv"]), surface)
@@ -158,7 +159,7 @@ class Session(SessionState):
             message, fds = self.handed_over
             self.handed_over = None
             self.controllers.go_on_with(Client.take_over(message, fds, self.conn.fileno()), str(message["uid"]))
-        meaning.become_worker_config(config, workerinput, self.watch)
+        worker_identity.become_worker_config(config, workerinput, self.watch)
         option_reads.watch_arguments(config)
 
     def started(self, session: pytest.Session) -> None:

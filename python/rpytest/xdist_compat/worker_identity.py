@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+
 ENV_WORKER = "PYTEST_XDIST_WORKER"
 ENV_COUNT = "PYTEST_XDIST_WORKER_COUNT"
 ENV_UID = "PYTEST_XDIST_TESTRUNUID"
@@ -279,3 +280,21 @@ def set_environment(worker: str, count: int, uid: str) -> None:
     os.environ[ENV_WORKER] = worker
     os.environ[ENV_COUNT] = str(count)
     os.environ[ENV_UID] = uid
+
+
+def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: Watch) -> None:
+    """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
+    become_worker_options(config.option)
+    hide_input(config, workerinput, watch)
+    config.workeroutput = {}  # type: ignore[attr-defined]
+
+
+def become_worker_options(option: Any) -> None:
+    """The values that options have in a worker."""
+    option.loadgroup = option.dist == "loadgroup"
+    option.looponfail = False
+    option.usepdb = False
+    option.dist = "no"
+    option.distload = False
+    option.numprocesses = None
+    option.maxprocesses = None
