@@ -216,7 +216,7 @@ def _preload(conn: socket.socket) -> None:
             "host.host",
             "worker.worker",
             "bare.host",
-            "preload.builder",
+            "preload.process",
         ):
             importlib.import_module(f"rpytest.{name}")
     except ImportError as error:

@@ -140,7 +140,7 @@ class Preloads:
 
         def main() -> None:
             ours.close()
-            from rpytest.preload.builder import preload_main
+            from rpytest.preload.process import preload_main
             from rpytest.session.session import session_main
 
             preload_main(theirs, {**request, "env": channel.read_environment(fd)}, learned, failed, session_main)
