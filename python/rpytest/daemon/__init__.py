@@ -2,5 +2,5 @@
 
 Runs in the daemon. It forks sessions and preloads, chooses or starts the session of a run, and lets
 warm processes go when there are too many. It never runs a test. Begin with ``daemon.py`` (the loop),
-then ``sessions.py`` (which session serves a run).
+then ``assignment.py`` (which session serves a run) and ``sessions.py`` (what they say).
 """

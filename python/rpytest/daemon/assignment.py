@@ -1,0 +1,335 @@
+"""Which session serves a run, and which sessions are let go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from rpytest.daemon import eviction
+from rpytest.daemon.entries import (
+    Environment,
+    Line,
+    Other,
+    Pending,
+    Warm,
+    base_key,
+    default_memory_limit,
+    resign,
+    session_key,
+)
+from rpytest.daemon.log import log
+from rpytest.daemon.preloads import Preloads
+from rpytest.daemon.reaper import Reaper
+from rpytest.ipc import channel
+from rpytest.ipc.channel import Message, has_news, hung_up
+from rpytest.process.inspection import is_stopped
+from rpytest.staleness.installation import FileTimes, Parts, file_times
+
+#: Trunks that are asked whether they serve a run.
+_MOST_ASKED = 2
+
+#: Seconds after which it is looked at whether the process that a run waits for stands still.
+_STOPPED_AFTER = 2.0
+
+#: Seconds between two looks at how much memory is in use.
+_MEASURED_EVERY = 2.0
+
+
+class Assignment:
+    """All sessions of a daemon, trunks among them, and the runs that wait for one."""
+
+    def __init__(
+        self, fork: Callable[[Callable[[], object], Pending | None], int], preloads: Preloads, is_kept: bool
+    ) -> None:
+        """``fork`` runs its argument in a fork of the daemon, which keeps the descriptors of one run, and returns the process id.
+
+        ``is_kept``: a session serves more than one run.
+        """
+        self._fork = fork
+        self.preloads = preloads
+        self.is_kept = is_kept
+        #: By the descriptor of their connections.
+        self.warm: dict[int, Warm] = {}
+        #: Runs that trunks have, by the descriptor of their lines.
+        self.lines: dict[int, Line] = {}
+        #: Runs whose process has become another program, by its pidfd.
+        self.others: dict[int, Other] = {}
+        self.last_reason: str | None = None
+        #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
+        self._bare: dict[str, tuple[Message, FileTimes]] = {}
+        self._reaper = Reaper(preloads.status_of)
+        #: MiB, by the latest run's configuration.
+        self.memory_limit = default_memory_limit()
+        self._measured = -_MEASURED_EVERY
+        #: Since the last look at how much memory is in use.
+        self.has_grown = False
+        self._numbers = 0
+        self._parts = Parts()
+
+    def is_busy(self) -> bool:
+        """Whether a session collects, or a run waits."""
+        return bool(self.lines or self.others) or any(warm.pending or not warm.info for warm in self.warm.values())
+
+    def status(self) -> Message:
+        """As it is shown to the user."""
+        return {
+            "memory_limit": self.memory_limit,
+            "sessions": [warm.status() for warm in self.warm.values() if not warm.is_trunk and not warm.is_over],
+            "trunks": [warm.status() for warm in self.warm.values() if warm.is_trunk],
+            "preloads": [each.status() for each in self.preloads.processes.values() if each.base is None],
+            "configured": [each.status() for each in self.preloads.processes.values() if each.base is not None],
+            "last_reason": self.last_reason,
+        }
+
+    def close(self) -> None:
+        """At the daemon's end: they end when nobody is connected to them."""
+        for warm in list(self.warm.values()):
+            warm.control.close()
+
+    def leave(self, but: Pending | None) -> None:
+        """In a fork of the daemon: neither they nor their runs are this process's, except for one run."""
+        for warm in self.warm.values():
+            warm.control.close()
+            if warm.pidfd >= 0:
+                os.close(warm.pidfd)
+            for pending in warm.pending:
+                if pending is not but:
+                    pending.close()
+        for line in self.lines.values():
+            line.sock.close()
+            if line.pending is not but:
+                line.pending.close()
+        for other in self.others.values():
+            os.close(other.pidfd)
+            if other.pending is not but:
+                other.pending.close()
+        self.warm.clear()
+        self.lines.clear()
+        self.others.clear()
+
+    # Runs
+
+    def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
+        """Give a new run to a session, or to workers without one."""
+        environment = Environment(fds.pop(request.pop("env_at")))
+        self._run(Pending(request, conn, fds, environment))
+
+    def _run(self, pending: Pending) -> None:
+        key = session_key(pending.request)
+        # Of what is there, nothing goes on with a controller that another session has started.
+        is_new = pending.controller is not None
+        self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
+        warm = next((warm for warm in self.warm.values() if warm.key == key), None)
+        if warm is not None and not is_new:
+            # It finds out by itself whether anything it was made from has changed.
+            self._hand_over(warm, pending)
+            return
+        warm = None if is_new else self._trunk(pending)
+        if warm is not None:
+            self._hand_over(warm, pending)
+            return
+        if self.is_kept:
+            reason = self._parts.changed()
+            if reason is not None:
+                resign(pending.conn, pending.fds, reason)
+                return
+        if key in self._bare:
+            known, times = self._bare[key]
+            if times == file_times(times):
+                self._start_bare(pending, known)
+                return
+            # What was in the way may be gone.
+            del self._bare[key]
+        self._start(key, pending)
+
+    def _hand_over(self, warm: Warm, pending: Pending) -> None:
+        warm.used = time.monotonic()
+        if not warm.is_trunk:
+            warm.pending.append(pending)
+            self._pass_on(warm)
+            return
+        ours, theirs = channel.pair()
+        self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
+        # A broken trunk is noticed as the end of the line, and the run goes to a fresh session.
+        with contextlib.suppress(channel.Closed), theirs:
+            pending.pass_on(warm.control, pending.request, theirs.fileno())
+
+    def _pass_on(self, warm: Warm) -> None:
+        """Give a session its next run, once it has taken the one before."""
+        if warm.sent is not None or not warm.pending:
+            return
+        run = warm.sent = warm.pending[0]
+        # A broken session is noticed as an end of file, and the run goes to a fresh one.
+        with contextlib.suppress(channel.Closed):
+            run.pass_on(warm.control, run.request)
+
+    def _trunk(self, pending: Pending) -> Warm | None:
+        """A trunk that may serve the run: the one with most tests, or else the one that was used last.
+
+        To ask takes time; a session from a configured process takes not much more.
+        """
+        base = base_key(pending.request)
+        trunks = [warm for warm in self.warm.values() if warm.is_trunk and warm.base == base]
+        if not trunks:
+            return None
+        largest = max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since))
+        if largest.number not in pending.declined:
+            return largest
+        latest = max(trunks, key=lambda warm: (warm is not largest, warm.used))
+        return latest if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED else None
+
+    def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
+        self._make_room()
+        request = pending.request
+        ours, theirs = channel.pair()
+        reaper = None
+        if pending.reason is not None:
+            request = {**request, "afresh": pending.reason}
+        is_plain = preloaded and pending.controller is None
+        forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
+        if forked is None and is_plain:
+            # The preload may have forked a session that it could not tell of, which must not share a socket with another one.
+            ours.close()
+            theirs.close()
+            ours, theirs = channel.pair()
+        if forked is not None:
+            pid, pidfd, reaper = forked
+            with contextlib.suppress(channel.Closed):
+                pending.pass_on(ours, request)
+        else:
+
+            def main() -> None:
+                from rpytest.session.session import session_main
+
+                ours.close()
+                run, is_kept = pending.complete(request), self.is_kept
+                session_main(theirs, pending.conn, run, pending.fds, is_kept, controller=pending.controller)
+
+            pid = self._fork(main, pending)
+            pidfd = os.pidfd_open(pid)
+        theirs.close()
+        self.warm[ours.fileno()] = Warm(
+            key,
+            pid,
+            pidfd,
+            ours,
+            time.time(),
+            pending,
+            [pending],
+            pending,
+            used=time.monotonic(),
+            cwd=request["cwd"],
+            args=request["argv"],
+            reaper=reaper,
+            base=base_key(request),
+        )
+
+    def _start_bare(self, pending: Pending, known: Message) -> None:
+        def main() -> None:
+            from rpytest.bare.host import bare_main
+
+            request = pending.complete(pending.request)
+            bare_main(pending.conn, request, pending.fds, known, pending.controller)
+
+        self._fork(main, pending)
+        pending.close()
+
+    # Their ends
+
+    def unaccepted(self) -> list[Pending]:
+        """Runs that no session has accepted yet, and whose command lines are there."""
+        held = [pending for warm in self.warm.values() for pending in warm.pending]
+        held += [line.pending for line in self.lines.values()]
+        held += [other.pending for other in self.others.values()]
+        return [pending for pending in held if not pending.gone]
+
+    def look_after_runs(self) -> None:
+        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        for pending in self.unaccepted():
+            pending.gone = hung_up(pending.conn)
+        for other in self.others.values():
+            if other.pending.gone:
+                _kill(other.pidfd)
+        self._look_for_stopped()
+        for warm in list(self.warm.values()):
+            for pending in [pending for pending in warm.pending if pending.gone and pending is not warm.sent]:
+                warm.pending.remove(pending)
+                pending.close()
+            # Warm, it only has to take note; not heard yet, it may have taken the run already.
+            if (
+                warm.pending
+                and not warm.info
+                and all(pending.gone for pending in warm.pending)
+                and not has_news(warm.control)
+            ):
+                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
+                _kill(warm.pidfd)
+                for pending in warm.pending:
+                    pending.close()
+                warm.pending = []
+                self._forget(warm)
+
+    def _look_for_stopped(self) -> None:
+        """Give runs to others that are waited for by a process that stands still (SIGSTOP), and has not begun with them.
+
+        It is killed before: when it goes on it would read what was sent to it.
+        """
+        stuck = {id(warm): warm for warm in self.warm.values() if warm.info and warm.sent and _is_old(warm.sent)}
+        stuck |= {id(line.trunk): line.trunk for line in self.lines.values() if _is_old(line.pending)}
+        for warm in stuck.values():
+            if warm.pidfd >= 0 and is_stopped(warm.pid) and not has_news(warm.control):
+                log(f"session {warm.pid} is killed: it is stopped, and a run waits for it")
+                self.last_reason = "the session's process was stopped"
+                _kill(warm.pidfd)
+
+    def reap(self) -> None:
+        """Wait for all children of the daemon that have ended."""
+        sessions = {warm.pid for warm in self.warm.values()}
+        self._reaper.reap(sessions | {other.pid for other in self.others.values()})
+
+    def shrink(self) -> None:
+        """Let go of what needs too much memory."""
+        if not self.has_grown or time.monotonic() < self._measured + _MEASURED_EVERY:
+            return
+        self._measured, self.has_grown = time.monotonic(), False
+        preloads = [process for process in self.preloads.processes.values() if process.is_ready]
+        reason = f"more than {self.memory_limit} MiB are in use"
+        for kept in eviction.too_large(self.warm.values(), preloads, self.memory_limit):
+            if isinstance(kept, Warm):
+                log(f"session {kept.pid} goes: {reason}")
+                self._forget(kept)
+                self.last_reason = f"it was let go, as {reason} (`memory_limit`)"
+            else:
+                self.preloads.drop(kept, reason)
+
+    def _make_room(self) -> None:
+        for warm in eviction.of_no_folder(self.warm.values()):
+            log(f"session {warm.pid} goes: {warm.cwd} is gone")
+            self._forget(warm)
+        for process in list(self.preloads.processes.values()):
+            if not os.path.isdir(process.request["cwd"]):
+                self.preloads.drop(process, f"{process.request['cwd']} is gone")
+        for warm, reason in eviction.too_many(self.warm.values()):
+            log(f"{'trunk' if warm.is_trunk else 'session'} {warm.pid} goes: {reason}")
+            self._forget(warm)
+
+    def _forget(self, warm: Warm) -> None:
+        self.warm.pop(warm.control.fileno(), None)
+        self._reaper.forget(warm.pid)
+        self.preloads.forget(warm.pid)
+        warm.control.close()
+        if warm.pidfd >= 0:
+            os.close(warm.pidfd)
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def _is_old(pending: Pending) -> bool:
+    return time.monotonic() > pending.since + _STOPPED_AFTER
