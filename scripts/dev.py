@@ -134,6 +134,7 @@ def lint(venv: Venv) -> int:
         [python, "-m", "ruff", "check"],
         [python, "-m", "ruff", "format", "--check"],
         [python, "-m", "mypy"],
+        [python, "tests/python/test_architecture.py"],
     ]
     failed = [check for check in checks if run(check, cwd=ROOT, env=env)]
     for check in failed:
