@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -163,6 +164,24 @@ def test_turned_arrows_are_found(tmp_path: Path) -> None:
             path.write_text(before, encoding="utf-8")
     shutil.rmtree(root / "more")
     assert problems(root) == []
+
+
+def test_contributing_has_the_same_table() -> None:
+    text = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows: dict[int, set[str]] = {}
+    for number, names in re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.M):
+        rows.setdefault(int(number), set()).update(re.findall(r"`(\w+)(?:/|\.py)?`", names))
+    # But for what is above and below all: the entry point and the package itself.
+    assert [rows[number] for number in sorted(rows)] == [set(names) for names in ROWS[1:-1]]
+
+
+def test_contributing_names_tests_that_are_there() -> None:
+    root = PACKAGE.parents[1]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("### What to run after a change")[2].partition("\n## ")[0]
+    names = set(re.findall(r"`(test_\w+\*?)`", table))
+    assert names
+    assert not [name for name in names if not list((root / "tests/python").glob(f"{name}.py"))]
 
 
 def main() -> int:
