@@ -79,6 +79,23 @@ def imports(source: str, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
         yield line, "__init__" if target not in known and target.startswith("__") else target
 
 
+@functools.cache
+def replaceable(root: Path) -> frozenset[str]:
+    """The modules that `rpytest.stdlib` has as they were at the start."""
+    tree = ast.parse((root / "stdlib.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
+            return frozenset(ast.literal_eval(node.value))
+    raise AssertionError("stdlib.py has no MODULES")
+
+
+@functools.cache
+def plain_imports(source: str) -> frozenset[str]:
+    """Modules that stand by their names at the top of a file; a name that is taken out of one is bound before anybody replaces it."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.Import)]
+    return frozenset(alias.name for node in nodes for alias in node.names)
+
+
 def problems(root: Path) -> list[str]:
     """Everything that is against the rules, in words."""
     known = modules(root)
@@ -103,6 +120,9 @@ def problems(root: Path) -> list[str]:
             body = ast.parse(source).body
             if len(body) != 1 or not ast.get_docstring(ast.parse(source)):
                 found.append(f"{here} has something else than a docstring")
+        if "\n__builtins__ = stdlib.BUILTINS\n" in source:
+            taken = plain_imports(source) & replaceable(root)
+            found += [f"{here} imports `{each}` itself, and not from `rpytest.stdlib`" for each in sorted(taken)]
         for line, target in imports(source, known):
             other = target.partition(".")[0]
             if target not in known:
@@ -147,6 +167,7 @@ def test_turned_arrows_are_found(tmp_path: Path) -> None:
             "files of `controller` import each other: ",
         ),
         ("worker/spec.py", "from . import worker", "`relative import`, which is not there"),
+        ("worker/spec.py", "import os", "imports `os` itself"),
         ("role/role.py", "#\n" * MOST_LINES, f"more than {MOST_LINES}"),
         ("host/__init__.py", "from rpytest.host.host import Host", "than a docstring"),
         ("host/_more.py", "", "begins with an underscore"),
