@@ -206,17 +206,17 @@ fn describe(status: &DaemonStatus, current: bool, now: f64) -> String {
     for session in &status.sessions {
         describe_session(&mut text, session, now);
     }
-    for trunk in &status.trunks {
+    for checkpoint in &status.checkpoints {
         let _ = writeln!(
             text,
             "  kept for other arguments: {}, {} tests, {} MiB{}",
-            trunk.root,
-            trunk.tests,
-            trunk.memory_kb.div_ceil(1024),
-            waiting(trunk),
+            checkpoint.root,
+            checkpoint.tests,
+            checkpoint.memory_kb.div_ceil(1024),
+            waiting(checkpoint),
         );
-        if !trunk.parts.is_empty() {
-            let _ = writeln!(text, "    a part of them: {}", trunk.parts);
+        if !checkpoint.parts.is_empty() {
+            let _ = writeln!(text, "    a part of them: {}", checkpoint.parts);
         }
     }
     for configured in &status.configured {
@@ -263,17 +263,17 @@ fn describe_session(text: &mut String, session: &SessionStatus, now: f64) {
 }
 
 fn waiting(session: &SessionStatus) -> String {
-    if session.spare == 0 {
+    if session.standby == 0 {
         return String::new();
     }
-    format!(", process {} waits for the next run", session.spare)
+    format!(", process {} waits for the next run", session.standby)
 }
 
 fn describe_memory(text: &mut String, status: &DaemonStatus) {
     if status.memory_limit == 0 {
         return;
     }
-    let sessions = status.sessions.iter().chain(&status.trunks);
+    let sessions = status.sessions.iter().chain(&status.checkpoints);
     let kept = (sessions.map(|session| session.memory_kb))
         .chain(status.preloads.iter().map(|preload| preload.memory_kb))
         .chain(status.configured.iter().map(|process| process.memory_kb))
@@ -364,7 +364,7 @@ mod tests {
                     &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
                         "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
                         {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "memory_kb": 30001, "method": "collected", "spare": 12}], "trunks": [
+                         "memory_kb": 30001, "method": "collected", "standby": 12}], "checkpoints": [
                         {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000, "parts": "collected afresh"}],
                         "configured": [{"pid": 13, "cwd": "/p", "ready": true, "since": 940, "memory_kb": 2048}], "preloads": [
                         {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,

@@ -19,13 +19,13 @@ from report import Report, with_evidence
 from running import Running
 from witness import Folder
 
-TARGETS = ("host", "warden", "session", "daemon", "cli")
+TARGETS = ("host", "supervisor", "session", "daemon", "cli")
 #: After this the command, or what a killed one left, hangs.
 WATCHDOG_SECONDS = 60.0
 #: A few tests with every outcome.
 MODULE = "test_outcomes.py"
 _WORKERS = 3
-#: How many processes without a parent there were with these sessions, these trunks as far as they are known, and so many of them.
+#: How many processes without a parent there were with these sessions, these checkpoints as far as they are known, and so many of them.
 _orphans: dict[tuple[frozenset[int], frozenset[int], int, int], int] = {}
 _FAILED = 1
 _BROKEN = 3
@@ -120,7 +120,7 @@ class _Kill:
         while running.is_running() and time.monotonic() < end:
             tree = witness.tree(self.project.processes(), self.mode.bare)
             pid = running.pid if self.target == "cli" else getattr(tree, self.target)
-            if pid and (self.target != "session" or self.mode.bare or pid not in (tree.host, tree.warden)):
+            if pid and (self.target != "session" or self.mode.bare or pid not in (tree.host, tree.supervisor)):
                 done = self._done()
                 workers = tree.workers
                 try:
@@ -156,7 +156,7 @@ class _Kill:
         # Who is not needed any more, or not yet, may go unnoticed.
         fine: Callable[[], bool] = {
             "host": lambda: told or (unharmed and not self._ran(running)),
-            "warden": lambda: unharmed or told,
+            "supervisor": lambda: unharmed or told,
             "session": lambda: unharmed or (collecting and told),
             "daemon": lambda: unharmed or (collecting and told),
         }[self.target]
@@ -180,18 +180,18 @@ class _Kill:
             status = self.project.rpytest("--daemon-status", junit=False).stdout
             # A session is a child of the daemon, or of the preload that it was forked from.
             sessions = {int(pid) for pid in re.findall(r"^ *session (\d+): ", status, re.M)}
-            # Each may have a base and a trunk, which are nobody's children and have none; a trunk outlives its session, as
+            # Each may have a base and a checkpoint, which are nobody's children and have none; a checkpoint outlives its session, as
             # the status says, with its base. A controller would be one orphan more, at the latest when this is looked at again.
-            trunks = status.count("kept for other arguments: ")
+            checkpoints = status.count("kept for other arguments: ")
             # Nobody's children are configured processes, too, from which sessions are forked.
             configured = status.count("configured, to collect other tests: ")
             # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
             orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
-            # Each session and trunk may have forked the process of its next run already: which trunks there are is known by it.
+            # Each session and checkpoint may have forked the process of its next run already: which checkpoints there are is known by it.
             waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
-            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), trunks, configured)
-            most = _orphans.get(kept, len(sessions) + 2 * trunks + configured)
+            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), checkpoints, configured)
+            most = _orphans.get(kept, len(sessions) + 2 * checkpoints + configured)
             helpers = orphans if len(orphans) <= most else []
             preloads = set(witness.children(tree.daemon)) - sessions
             warm = {tree.daemon, *sessions, *preloads, *helpers, *waiting}

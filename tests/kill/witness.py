@@ -127,7 +127,7 @@ class Tree:
     session: int = 0
     host: int = 0
     #: Has forked the host, and stands by because of the shared fixtures.
-    warden: int = 0
+    supervisor: int = 0
 
     @property
     def workers(self) -> list[int]:
@@ -165,11 +165,11 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
         else:
             found.session = found.session or session
     if not bare:
-        # The project has a session fixture: the host is a fork of the warden's, which is the session's; that may be the daemon's child, a preload's or
+        # The project has a session fixture: the host is a fork of the supervisor's, which is the session's; that may be the daemon's child, a preload's or
         # nobody's. What else a session forks, for hooks, does not map the run's memory.
         mapping = set(filter(_maps_segment, pythons))
-        for warden in mapping:
-            if parent(warden) in pythons - mapping:
-                found.session, found.warden = parent(warden), warden
-                found.host = next((pid for pid in children(warden) if pid in mapping), 0)
+        for supervisor in mapping:
+            if parent(supervisor) in pythons - mapping:
+                found.session, found.supervisor = parent(supervisor), supervisor
+                found.host = next((pid for pid in children(supervisor) if pid in mapping), 0)
     return found

@@ -14,7 +14,7 @@ from harness import Project, Result
 
 PASSING = "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): pass\n"
 #: What a run leaves, in the order in which it is forked.
-HELPERS = ["base", "configured", "trunk"]
+HELPERS = ["base", "configured", "checkpoint"]
 
 
 def run(project: Project, folder: Path, *args: str, n: int = 2, junit: bool = True) -> Result:

@@ -282,7 +282,7 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its processes are gone, too: the daemon, eight sessions, four trunks, what waits for the next run of each of these, three
+    # Its processes are gone, too: the daemon, eight sessions, four checkpoints, what waits for the next run of each of these, three
     # configured processes, and the preload that the sessions are forked from.
     assert processes.wait_until(lambda: len(project.processes()) == 29)
 
@@ -322,7 +322,7 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
         return session, daemon, int(found[2])
 
     def waits() -> bool:
-        """Whether there is a process for the next run, of the session and of the trunk, and has what it needs."""
+        """Whether there is a process for the next run, of the session and of the checkpoint, and has what it needs."""
         ahead = re.findall(r", process (\d+) waits for the next run", status(project))
         return len(ahead) == 2 and all(processes.state(int(pid)) == "S" for pid in ahead)
 
@@ -330,7 +330,7 @@ def test_many_runs_cost_a_session_nothing(project: Project) -> None:
     for _ in range(4):
         assert project.rpytest("-n2", junit=False).status == 0
         assert processes.wait_until(waits)
-    # The daemon, the session, its trunk, what waits for the next run of both, the configured process that a session for other
+    # The daemon, the session, its checkpoint, what waits for the next run of both, the configured process that a session for other
     # arguments would be forked from, and the preload.
     assert processes.wait_until(lambda: len(project.processes()) == 7)
     before = measure()

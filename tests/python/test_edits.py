@@ -246,7 +246,7 @@ class Edited:
     def edit(self, **texts: str) -> None:
         """Write modules, in a second of their own, and when rpytest has had the time to look at what they are now."""
         pattern = re.compile(rf"kept for other arguments: {re.escape(str(self.folder))}, .* waits for the next run")
-        # As a rule it comes at once. It does not come at all when the trunk has looked at the project while pytest was at work in it.
+        # As a rule it comes at once. It does not come at all when the checkpoint has looked at the project while pytest was at work in it.
         processes.wait_until(lambda: pattern.search(status(self.scene.project)) is not None, seconds=30)
         self.scene.settle()
         self.scene.write({f"{name}.py": text for name, text in texts.items()})

@@ -29,7 +29,7 @@ _HELD = ("test_b.py", "-k", "test_b or held")
 
 
 class Scene:
-    """A project with a warm trunk, and a run of `test_b` that one of its processes has begun with."""
+    """A project with a warm checkpoint, and a run of `test_b` that one of its processes has begun with."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -37,7 +37,7 @@ class Scene:
         project.write(conftest=self.conftest, test_a="def test_a(): pass\n", test_b="def test_b(): pass\n")
         assert project.rpytest(junit=False).status == 0
         assert project.rpytest("-k", "test_b", junit=False).counts == {"passed": 1, "deselected": 1}
-        # The trunk serves parts of its tests once it has looked at what their modules do.
+        # The checkpoint serves parts of its tests once it has looked at what their modules do.
         served = r"other arguments: [^\n]*, 2 tests,[^\n]*\n +a part of them: used as collected"
         assert processes.wait_until(lambda: re.search(served, status(project)) is not None)
 
@@ -71,7 +71,7 @@ def test_an_edit_for_which_another_run_is_declined(project: Project) -> None:
     project.write(test_a="def test_a(): pass\nassert not 1\n")
     held = scene.hold()
     for _ in range(2):
-        # Of the edited module this run wants something, and the trunk is of no use for it.
+        # Of the edited module this run wants something, and the checkpoint is of no use for it.
         other = project.rpytest(junit=False)
         assert other.status == 2, other
         assert "1 error in" in other.stdout, other
@@ -103,8 +103,8 @@ def test_several_wait_behind_it(project: Project) -> None:
 def test_the_trunk_is_killed(project: Project) -> None:
     scene = Scene(project)
     held = scene.hold()
-    ((_, trunk),) = scene.holders()
-    processes.send([trunk], signal.SIGKILL)
+    ((_, checkpoint),) = scene.holders()
+    processes.send([checkpoint], signal.SIGKILL)
     other = project.rpytest("-k", "test_a", junit=False)
     assert (other.status, other.stderr, other.counts) == (0, "", {"passed": 1, "deselected": 1})
     scene.let_go(held)
@@ -123,8 +123,8 @@ def test_the_process_of_the_run_is_killed(project: Project) -> None:
 def test_trunk_and_process_are_killed(project: Project) -> None:
     scene = Scene(project)
     held = scene.hold()
-    ((pid, trunk),) = scene.holders()
-    processes.send([trunk, pid], signal.SIGKILL)
+    ((pid, checkpoint),) = scene.holders()
+    processes.send([checkpoint, pid], signal.SIGKILL)
     assert processes.wait_until(lambda: len(scene.holders()) == 2)
     scene.let_go(held, begun=2)
 

@@ -175,7 +175,7 @@ class TestServed:
 
 
 def wait_until_judged(project: Project, folder: Path) -> None:
-    """Wait until the trunk knows what may be left out of what it has."""
+    """Wait until the checkpoint knows what may be left out of what it has."""
     pattern = re.compile(rf"kept for other arguments: {re.escape(str(folder))}, .*\n +a part of them: (used|collected)")
     processes.wait_until(lambda: pattern.search(status(project)) is not None, seconds=30)
 

@@ -86,7 +86,7 @@ class TestOrder:
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
 
-    @pytest.mark.parametrize("kind", ["imported", "from a trunk"])
+    @pytest.mark.parametrize("kind", ["imported", "from a checkpoint"])
     def test_affected_first_in_other_sessions(self, chain: Project, kind: str) -> None:
         """One session for each run; one that was collected without `--watch`, for other arguments."""
         files = ["test_a.py", "test_b.py", "test_y.py", "test_z.py"]

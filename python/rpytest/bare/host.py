@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from rpytest import stdlib
-from rpytest.bare.remote_services import RemoteAnswers
+from rpytest.bare.remote_services import RemotePytest
 from rpytest.bare.worker import BareWorker
-from rpytest.controller.base import Start
-from rpytest.controller.client import Client, Ended
+from rpytest.controller.base import ControllerStart
+from rpytest.controller.client import ControllerClient, Ended
 from rpytest.host.children import Child
 from rpytest.host.host import Host
 from rpytest.ipc import channel, ring_records
@@ -22,10 +22,10 @@ from rpytest.process import lifecycle, signal_handlers
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.role import pytest_plugin
-from rpytest.role.entry import enter
+from rpytest.role.entry import take_over_command_line
 from rpytest.role.role import Role
 from rpytest.stdlib import contextlib, os, select, signal, socket
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
@@ -42,7 +42,7 @@ _DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it
 class BareController(Role):
     """A controller that configures itself from the start."""
 
-    def __init__(self, start: Start, request: Message, argv: list[str]) -> None:
+    def __init__(self, start: ControllerStart, request: Message, argv: list[str]) -> None:
         super().__init__()
         self.start = start
         self.argv = argv
@@ -50,14 +50,14 @@ class BareController(Role):
 
     def main(self) -> NoReturn:
         """Run pytest as a controller."""
-        surface = pytest_plugin.Surface(self.request, self.decide, self.loop)
-        status = self.run_pytest(self.argv, surface)
+        plugin = pytest_plugin.RpytestPlugin(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.argv, plugin)
         if self.controller is None:
             # It failed before it had a role.
             lifecycle.run_exit_functions()
             with contextlib.suppress(channel.Closed):
                 channel.send(self.start.sock, {"op": "ended", "status": status})
-            lifecycle.leave(0)
+            lifecycle.exit_now(0)
         self.controller.end(status)
 
     def decide(self, config: pytest.Config) -> None:
@@ -98,9 +98,9 @@ class BareHost(Host):
         self.expected = int(known["workers"])
         self.handed_over = controller
         uid = known["uid"] if controller is None else controller[0]["uid"]
-        super().__init__(conn, {"options": {"testrunuid": uid}}, b"", RemoteAnswers(conn), self._be_worker)
+        super().__init__(conn, {"options": {"testrunuid": uid}}, b"", RemotePytest(conn), self._be_worker)
 
-    def _fork_controller(self) -> Client:
+    def _fork_controller(self) -> ControllerClient:
         """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
         ours, theirs = channel.pair()
         lifecycle.keep_private(ours)
@@ -113,10 +113,10 @@ class BareHost(Host):
             signal_handlers.ignore_interrupts()
             message = {"uid": self.uid, "workers": self.expected}
             argv = debug_log.arguments(self.request["argv"], self.debug, "controller")
-            BareController(Start(message, theirs, streams), self.request, argv).main()
+            BareController(ControllerStart(message, theirs, streams), self.request, argv).main()
         theirs.close()
         channel.close_all(streams)
-        client = Client(ours)
+        client = ControllerClient(ours)
         client.conn = self.conn.fileno()
         try:
             client.wait()
@@ -137,19 +137,19 @@ class BareHost(Host):
         else:
             super()._reap(child)
 
-    def _be_worker(self, birth: Birth) -> None:
+    def _be_worker(self, spec: WorkerSpec) -> None:
         signal_handlers.default_signals(held=(signal.SIGINT,))
         if self.answering is not None:
             self.answering.close()
-        birth.count, birth.uid = self.expected, self.uid
-        argv = debug_log.arguments(self.request["argv"], self.debug, birth.name)
-        BareWorker(birth, self.request, argv, self.reason, self.segment).main()
+        spec.count, spec.uid = self.expected, self.uid
+        argv = debug_log.arguments(self.request["argv"], self.debug, spec.name)
+        BareWorker(spec, self.request, argv, self.reason, self.segment).main()
 
     def announce(self) -> None:
         """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
         try:
             if self.handed_over is not None:
-                self.controller = Client.take_over(*self.handed_over, self.conn.fileno())
+                self.controller = ControllerClient.take_over(*self.handed_over, self.conn.fileno())
             else:
                 self.controller = self._fork_controller()
             self._listen_to(self.controller)
@@ -160,7 +160,7 @@ class BareHost(Host):
             self._wait_for_workers()
         if self.ended is not None:
             assert self.controller is not None
-            self.controller.collected(self.news, 0)
+            self.controller.collected(self.collection_log, 0)
             status, _, _ = self.controller.conclude({"status": self.ended, "alone": True}, b"")
             self._give_up(status, "")
         for slot, (status, text) in sorted(self.failed.items()):
@@ -182,12 +182,12 @@ class BareHost(Host):
         for slot in sorted(self.children.by_slot):
             if slot >= count:
                 child = self.children.by_slot.pop(slot)
-                channel.send(child.birth.host, {"op": "quit"})
+                channel.send(child.spec.host, {"op": "quit"})
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
-                os.close(child.birth.crash)
-                os.close(child.birth.stacks)
-                child.birth.host.close()
+                os.close(child.spec.crash)
+                os.close(child.spec.stacks)
+                child.spec.host.close()
 
     def _wait_for_workers(self) -> None:
         poll = select.poll()
@@ -195,31 +195,31 @@ class BareHost(Host):
         for child in self.children:
             poll.register(child.pidfd, select.POLLIN)
             if child.talks:
-                poll.register(child.birth.host, select.POLLIN)
+                poll.register(child.spec.host, select.POLLIN)
         ready = {fd for fd, _ in poll.poll()}
         if self.conn.fileno() in ready:
             # Nothing but the end can come before `collected`.
             channel.receive(self.conn)
             raise channel.Closed
         for child in self.children:
-            if child.birth.host.fileno() in ready:
+            if child.spec.host.fileno() in ready:
                 self._answer(child)
             elif child.pidfd in ready:
                 _, status = os.waitpid(child.pid, 0)
-                del self.children.by_slot[child.birth.slot]
-                if self.ended is None and child.birth.slot not in self.failed:
+                del self.children.by_slot[child.spec.slot]
+                if self.ended is None and child.spec.slot not in self.failed:
                     cause = (
                         f"signal {os.WTERMSIG(status)}"
                         if os.WIFSIGNALED(status)
                         else f"exit status {os.waitstatus_to_exitcode(status)}"
                     )
                     self._give_up(
-                        3, f"error: worker '{child.birth.name}' died while it collected: {cause}\n{_DIED_HINT}"
+                        3, f"error: worker '{child.spec.name}' died while it collected: {cause}\n{_DIED_HINT}"
                     )
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         match message["op"]:
-            case "resolved" if child.birth.slot == 0 and child.birth.incarnation == 0:
+            case "resolved" if child.spec.slot == 0 and child.spec.incarnation == 0:
                 self.expected = int(message["workers"])
                 self.uid = message["uid"]
                 for slot in range(1, self.expected):
@@ -231,12 +231,12 @@ class BareHost(Host):
             case "dependencies":
                 channel.send(self.conn, {"ev": "dependencies", "len": message["len"]}, fds)
                 channel.close_all(fds)
-            case "ended" if child.birth.slot == 0:
+            case "ended" if child.spec.slot == 0:
                 self.ended = int(message["status"])
-                self.news = channel.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS
+                self.collection_log = channel.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS
                 channel.close_all(fds)
             case "ended":
-                self.failed[child.birth.slot] = (int(message["status"]), str(message["text"]))
+                self.failed[child.spec.slot] = (int(message["status"]), str(message["text"]))
                 channel.close_all(fds)
             case "attached":
                 pass
@@ -246,13 +246,13 @@ class BareHost(Host):
     def _collected(self, child: Child, message: Message, fds: list[int]) -> None:
         ids = channel.read_all(fds[-1], int(message["len"]))
         os.close(fds[-1])
-        slot = child.birth.slot
+        slot = child.spec.slot
         if "announcement" in message:
             self.answering = channel.adopt(fds[0])
-            self.answers = RemoteAnswers(self.answering)
+            self.services = RemotePytest(self.answering)
             self.announcement = message["announcement"]
             self.announcement["options"]["testrunuid"] = self.uid
-            self.news = channel.read_all(fds[1], int(message["news_len"]))
+            self.collection_log = channel.read_all(fds[1], int(message["news_len"]))
             os.close(fds[1])
         if self.segment is None:
             self.lists[slot] = ids
@@ -262,7 +262,7 @@ class BareHost(Host):
         else:
             self._send_go(child, "")
 
-    def _go(self, segment: str) -> Birth | None:
+    def _go(self, segment: str) -> WorkerSpec | None:
         from rpytest import _native
 
         self._dismiss(self.slots)
@@ -274,7 +274,7 @@ class BareHost(Host):
         for child in self.children:
             child.ended = False
             with contextlib.suppress(channel.Closed, OSError):
-                channel.receive(child.birth.host)
+                channel.receive(child.spec.host)
         self._start_controller()
         channel.send(self.conn, {"ev": "attached"})
         for slot in range(self.slots):
@@ -282,13 +282,13 @@ class BareHost(Host):
         return None
 
     def _send_go(self, child: Child, segment: str) -> None:
-        channel.send(child.birth.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
+        channel.send(child.spec.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
 
     def _give_up(self, status: int, text: str) -> NoReturn:
         self.children.kill()
         with contextlib.suppress(channel.Closed):
             channel.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
 
 def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
@@ -322,7 +322,7 @@ def bare_main(
     ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
     ``controller``: one that the session has started for this run.
     """
-    lifecycle.disarm_inherited()
-    enter(request, fds, conn)
+    lifecycle.forget_inherited_cleanups()
+    take_over_command_line(request, fds, conn)
     BareHost(conn, request, known, controller).run()
     raise AssertionError("a bare host's workers don't come back")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from rpytest import stdlib
-from rpytest.bare.remote_services import answer_remotely
+from rpytest.bare.remote_services import serve_pytest
 from rpytest.collection import shard_without_workers
 from rpytest.collection.collected import Collected, describe
-from rpytest.host.pytest_services import LocalAnswers
+from rpytest.host.pytest_services import LocalPytest
 from rpytest.ipc import channel
 from rpytest.options import meaning
 from rpytest.process import lifecycle, takeover
@@ -22,7 +22,7 @@ from rpytest.role.role import Role, useful
 from rpytest.staleness import usage_graph
 from rpytest.staleness.dependencies import Dependencies
 from rpytest.stdlib import contextlib, os, signal, socket, traceback
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 from rpytest.worker.worker import Worker
 from rpytest.xdist_compat import worker_identity
 
@@ -37,49 +37,49 @@ class BareWorker(Role):
     """A worker that configures and collects by itself, then waits for the segment."""
 
     def __init__(
-        self, birth: Birth, request: Message, argv: list[str], reason: str, segment: _native.Segment | None
+        self, spec: WorkerSpec, request: Message, argv: list[str], reason: str, segment: _native.Segment | None
     ) -> None:
         super().__init__()
-        self.birth = birth
+        self.spec = spec
         self.argv = argv
-        self.is_first = birth.slot == 0 and birth.incarnation == 0
+        self.is_first = spec.slot == 0 and spec.incarnation == 0
         self.request = request
         self.reason = reason
         # A replacement inherits the host's mapping; the first workers exist before there is a segment.
         self.segment = segment
-        self.watch = worker_identity.Watch()
-        self.watch.active = False
+        self.identity_reads = worker_identity.IdentityReads()
+        self.identity_reads.active = False
         #: With `--watch`, in the worker that speaks for all.
-        self.graph: usage_graph.Graph | None = None
+        self.graph: usage_graph.UsageGraph | None = None
         self.dependencies = Dependencies()
         if request.get("watch") and self.is_first:
-            self.graph = usage_graph.Graph()
+            self.graph = usage_graph.UsageGraph()
             self.graph.start()
-            self.dependencies.observer.watch()
+            self.dependencies.observer.start()
 
     def _tell_dependencies(self) -> None:
         self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
-            usage_graph.send(self.birth.host, self.dependencies, self.graph, "op")
+            usage_graph.send_dependencies(self.spec.host, self.dependencies, self.graph, "op")
             self.graph = None
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
         # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
-        worker_identity.set_environment(self.birth.name, self.birth.count, self.birth.uid)
-        surface = pytest_plugin.Surface(self.request, self.decide, self.loop)
-        status = self.run_pytest(self.argv, surface)
+        worker_identity.set_environment(self.spec.name, self.spec.count, self.spec.uid)
+        plugin = pytest_plugin.RpytestPlugin(self.request, self.decide, self.loop)
+        status = self.run_pytest(self.argv, plugin)
         if self.worker is not None:
-            self.worker.goodbye(status)
+            self.worker.finish(status)
         text = ""
-        news = b""
+        collection_log = b""
         if self.terminal is not None:
             if self.terminal.session is not None:
-                news = self.news.encode(self.terminal.session, False)
-            if self.birth.slot == 0:
+                collection_log = self.collection_log.encode(self.terminal.session, False)
+            if self.spec.slot == 0:
                 # A terminal reporter of a plugin's is the controller's.
-                if not self.birth.is_live:
+                if not self.spec.is_live:
                     self.terminal.release()
             else:
                 # To be shown if worker 0 has nothing to complain about.
@@ -87,25 +87,27 @@ class BareWorker(Role):
         self._tell_dependencies()
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
-            body = channel.memfd("rpytest-news", news)
-            channel.send(self.birth.host, {"op": "ended", "status": status, "text": text, "len": len(news)}, [body])
-        lifecycle.leave(0)
+            body = channel.memfd("rpytest-news", collection_log)
+            channel.send(
+                self.spec.host, {"op": "ended", "status": status, "text": text, "len": len(collection_log)}, [body]
+            )
+        lifecycle.exit_now(0)
 
     def decide(self, config: pytest.Config) -> None:
         """`pytest_cmdline_main`: tell the host how many workers there are, and be one."""
         self.workers = 0 if meaning.wants_plain(config) else meaning.workers(config, self.request)
         if self.workers == 0:
             return
-        uid = config.option.testrunuid or self.birth.uid
-        channel.send(self.birth.host, {"op": "resolved", "workers": self.workers, "uid": uid})
-        self.birth.count, self.birth.uid = self.workers, uid
+        uid = config.option.testrunuid or self.spec.uid
+        channel.send(self.spec.host, {"op": "resolved", "workers": self.workers, "uid": uid})
+        self.spec.count, self.spec.uid = self.workers, uid
         debug_log.prepare(config)
-        worker_identity.set_environment(self.birth.name, self.workers, uid)
+        worker_identity.set_environment(self.spec.name, self.workers, uid)
         values = worker_identity.worker_input(
-            list(self.request["argv"]), self.birth.name, self.workers, uid, self.watch
+            list(self.request["argv"]), self.spec.name, self.workers, uid, self.identity_reads
         )
-        values.update(self.birth.input)
-        worker_identity.become_worker_config(config, values, self.watch)
+        values.update(self.spec.input)
+        worker_identity.become_worker_config(config, values, self.identity_reads)
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: report what was collected, wait, run."""
@@ -120,14 +122,14 @@ class BareWorker(Role):
         self._tell_dependencies()
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
-        host = self.birth.host
+        host = self.spec.host
         # Every id, not a digest: unequal lists are shown.
         body = channel.memfd("rpytest-inventory", collected.inventory)
-        if self.birth.slot == 0 and self.birth.incarnation == 0:
-            answers = self._fork_answers(collected)
+        if self.spec.slot == 0 and self.spec.incarnation == 0:
+            services = self._fork_answers(collected)
             announcement = collected.announcement("bare", self.reason, False)
-            data = self.news.encode(session, self.birth.wants_ids)
-            news = channel.memfd("rpytest-news", data)
+            data = self.collection_log.encode(session, self.spec.wants_ids)
+            collection_log = channel.memfd("rpytest-news", data)
             channel.send(
                 host,
                 {
@@ -136,26 +138,26 @@ class BareWorker(Role):
                     "len": len(collected.inventory),
                     "news_len": len(data),
                 },
-                [answers.fileno(), news, body],
+                [services.fileno(), collection_log, body],
             )
-            answers.close()
-            os.close(news)
+            services.close()
+            os.close(collection_log)
         else:
             channel.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
         os.close(body)
         message, fds = channel.receive(host)
         if message["op"] != "go":
             return True
-        (self.birth.bell,) = fds
-        self.birth.timings = bool(message.get("timings"))
+        (self.spec.bell,) = fds
+        self.spec.timings = bool(message.get("timings"))
         segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
-        self.worker = Worker(self.birth, segment)
+        self.worker = Worker(self.spec, segment)
         channel.send(host, {"op": "attached"})
-        restart_faulthandler(config, self.birth.crash, self.birth.stacks)
+        restart_faulthandler(config, self.spec.crash, self.spec.stacks)
         self.terminal.silence_hooks()
-        if self.birth.count > 1:
+        if self.spec.count > 1:
             takeover.detach_input()
-        self.worker.enter(config, session, self.xml)
+        self.worker.configure(config, session, self.xml)
         self.worker.run()
         return True
 
@@ -164,16 +166,16 @@ class BareWorker(Role):
         lifecycle.flush_streams()
         if fork_detached() == 0:
             ours.close()
-            self.birth.host.close()
-            lifecycle.disarm_inherited()
+            self.spec.host.close()
+            lifecycle.forget_inherited_cleanups()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
                 stop_capture(collected.config)
                 debug_log.separate(collected.config, "summary")
-                answer_remotely(theirs, LocalAnswers(collected))
+                serve_pytest(theirs, LocalPytest(collected))
             except BaseException:
                 # Not into pytest, which runs above here. The host notices the end of the socket.
                 traceback.print_exc()
-            lifecycle.leave(3)
+            lifecycle.exit_now(3)
         theirs.close()
         return ours

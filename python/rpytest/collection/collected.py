@@ -10,7 +10,7 @@ from _pytest.scope import Scope
 
 from rpytest import stdlib
 from rpytest.collection import grouping
-from rpytest.collection.collection_log import News
+from rpytest.collection.collection_log import CollectionLog
 from rpytest.ipc.channel import Message
 from rpytest.options import sharding
 from rpytest.reports.junit import CollectingXML
@@ -48,7 +48,7 @@ class Collected:
         self.options: dict[str, Any] = {}
         self.inventory = b""
         #: What collection has said.
-        self.news = News()
+        self.collection_log = CollectionLog()
         #: Says which installed modules were imported, if they are of use to a preload.
         self.learn: Callable[[], Message] = dict
         #: Whether it was collected before, or why not, in words.

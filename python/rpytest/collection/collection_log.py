@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import warnings
 
 
-class News:
+class CollectionLog:
     """A plugin that keeps what collection says, for a controller that does not collect."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class News:
             self.warnings.append(encode_warning(warning_message, when, nodeid, location))
 
     def encode(self, session: pytest.Session, wants_ids: bool) -> bytes:
-        """What `Client.collected` sends."""
+        """What `ControllerClient.collected` sends."""
         config = session.config
         hook = config.hook
         reporter = config.pluginmanager.getplugin("terminalreporter")

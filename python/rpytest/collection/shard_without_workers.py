@@ -36,7 +36,7 @@ def _add_properties(config: pytest.Config, properties: Iterable[Sequence[str]]) 
             xml.add_global_property(name, value)
 
 
-class PlainShard:
+class ShardWithoutWorkers:
     """In the plain role pytest itself runs: leave it only the shard's tests."""
 
     def __init__(self, conn: socket.socket, shard: Message) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from rpytest import stdlib
-from rpytest.controller.client import Client, Died
+from rpytest.controller.client import ControllerClient, Died
 from rpytest.ipc import channel
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.process.lifecycle import fork_detached
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __builtins__ = stdlib.BUILTINS
 
 
-class Base:
+class ControllerBase:
     """The waiting base as the process sees it that has forked it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    def start(self, message: Message, streams: Sequence[int]) -> Client:
+    def start(self, message: Message, streams: Sequence[int]) -> ControllerClient:
         """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
         ours, theirs = channel.pair()
         lifecycle.keep_private(ours)
@@ -42,14 +42,14 @@ class Base:
             raise Died from None
         finally:
             theirs.close()
-        return Client(ours)
+        return ControllerClient(ours)
 
     def close(self) -> None:
         """Let the base go."""
         self.sock.close()
 
 
-class Start:
+class ControllerStart:
     """What a controller is started with, in its own process."""
 
     def __init__(self, message: Message, sock: socket.socket, streams: list[int]) -> None:
@@ -58,14 +58,14 @@ class Start:
         self.streams = streams
 
 
-def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base | Start:
-    """Fork a base; returns :class:`Base` here and :class:`Start` in each controller. ``private`` is closed in them."""
+def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> ControllerBase | ControllerStart:
+    """Fork a base; returns :class:`ControllerBase` here and :class:`ControllerStart` in each controller. ``private`` is closed in them."""
     ours, theirs = channel.pair()
     lifecycle.keep_private(ours)
     lifecycle.flush_streams()
     if fork_detached():
         theirs.close()
-        return Base(ours)
+        return ControllerBase(ours)
     ours.close()
     for sock in private:
         sock.close()
@@ -76,11 +76,11 @@ def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> Base |
 
         # Not into pytest, which runs above here.
         traceback.print_exc()
-        lifecycle.leave(3)
+        lifecycle.exit_now(3)
 
 
-def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
-    lifecycle.disarm_inherited()
+def _serve_base(config: pytest.Config, sock: socket.socket) -> ControllerStart:
+    lifecycle.forget_inherited_cleanups()
     # The streams are the run's: each controller gets them with its start.
     takeover.detach_streams()
     rebind_capture(config)
@@ -94,9 +94,9 @@ def _serve_base(config: pytest.Config, sock: socket.socket) -> Start:
             sock.close()
             run = channel.adopt(fds[0])
             lifecycle.keep_private(run)
-            return Start(message, run, fds[1:])
+            return ControllerStart(message, run, fds[1:])
         channel.close_all(fds)
 
 
 def _leave() -> NoReturn:
-    lifecycle.leave(0)
+    lifecycle.exit_now(0)

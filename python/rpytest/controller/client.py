@@ -40,7 +40,7 @@ class Died(Exception):
         return "the process that runs the reporting hooks died; hint: a plugin's or conftest's hook may have ended it"
 
 
-class Client:
+class ControllerClient:
     """A run's controller as its session, host or workers see it."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -89,7 +89,7 @@ class Client:
         ]
 
     @classmethod
-    def take_over(cls, message: Message, fds: Sequence[int], conn: int) -> Client:
+    def take_over(cls, message: Message, fds: Sequence[int], conn: int) -> ControllerClient:
         """Go on with a controller that another process has started for the same run."""
         client = cls(channel.adopt(fds[0]))
         lifecycle.keep_private(client.sock)
@@ -150,7 +150,7 @@ class Client:
             os.close(self.pidfd)
             self.pidfd = -1
 
-    def hear(self) -> None:
+    def read_unsolicited(self) -> None:
         """Take what it says unasked."""
         message, data = self._receive_one()
         if message.get("op") == "taken":

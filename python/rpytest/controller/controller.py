@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.junitxml import xml_key
 
-from rpytest.controller.base import Start
+from rpytest.controller.base import ControllerStart
 from rpytest.controller.ending import conclude
 from rpytest.controller.summary_labels import summary_parts
 from rpytest.fixtures import sharing_hints
 from rpytest.ipc import channel, ring_records
 from rpytest.process import heap, lifecycle, takeover
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import finish_for_nothing, third_party
+from rpytest.pytest_compat.hooks import finish_session_without_tests, third_party_hooks
 from rpytest.pytest_compat.output import restart_capture, restart_log_file
 from rpytest.reports.decode import decode_report, split_bodies
 from rpytest.reports.encode import shows_passed_tests
@@ -28,7 +28,7 @@ from rpytest.reports.junit import CollectingXML, install_junit
 from rpytest.reports.recorded_warnings import decode_warning
 from rpytest.reports.summary import Interruption
 from rpytest.reports.terminal import Terminal, replaces_terminal
-from rpytest.xdist_compat.nodes import Node, NodeManager
+from rpytest.xdist_compat.nodes import NodeManager, WorkerNode
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
@@ -53,7 +53,7 @@ _NOT_TERMINATED = "Not properly terminated"
 class Controller:
     """Hooks and loop of a controller. Registered under pytest-xdist's name for the same, ``dsession``."""
 
-    def __init__(self, start: Start, workers: int, uid: str, arguments: list[str]) -> None:
+    def __init__(self, start: ControllerStart, workers: int, uid: str, arguments: list[str]) -> None:
         self.sock = start.sock
         self.start = start
         self.uid = uid
@@ -63,7 +63,7 @@ class Controller:
         self.terminal: Terminal
         self.manager: NodeManager
         #: By slot and incarnation.
-        self.nodes: dict[tuple[int, int], Node] = {}
+        self.nodes: dict[tuple[int, int], WorkerNode] = {}
         #: Nobody waits for an answer any more.
         self.is_forsaken = False
         self.is_live = False
@@ -136,7 +136,7 @@ class Controller:
             or any(
                 known_plugins.wants_reports(implementation)
                 for name in _REPORT_HOOKS
-                for implementation in third_party(config, name)
+                for implementation in third_party_hooks(config, name)
             )
         )
         if self.is_live:
@@ -145,7 +145,7 @@ class Controller:
         elif self.terminal.reporter is not None:
             # Progress is the command line's.
             self.terminal.reporter._show_progress_info = False
-        if third_party(config, "pytest_xdist_make_scheduler"):
+        if third_party_hooks(config, "pytest_xdist_make_scheduler"):
             raise pytest.UsageError(
                 "a plugin or conftest has a scheduler of its own (`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, `--dist` and the mark `xdist_group` say what stays together"
             )
@@ -154,8 +154,8 @@ class Controller:
         try:
             self._send(self._description(config), inputs)
         except channel.Closed:
-            finish_for_nothing(session)
-            lifecycle.leave(0)
+            finish_session_without_tests(session)
+            lifecycle.exit_now(0)
 
     def _description(self, config: pytest.Config) -> Message:
         return {
@@ -164,15 +164,15 @@ class Controller:
             "header": "" if self.is_live else self.terminal.take(),
             "live": self.is_live,
             "wants_reports": self.wants_reports,
-            "handles_crashes": bool(third_party(config, "pytest_handlecrashitem")),
+            "handles_crashes": bool(third_party_hooks(config, "pytest_handlecrashitem")),
             "wants_ids": bool(
-                third_party(config, "pytest_xdist_node_collection_finished")
-                or third_party(config, "pytest_handlecrashitem")
+                third_party_hooks(config, "pytest_xdist_node_collection_finished")
+                or third_party_hooks(config, "pytest_handlecrashitem")
             ),
         }
 
-    def _node(self, slot: int) -> Node:
-        node = Node(self.manager, slot, self.arguments)
+    def _node(self, slot: int) -> WorkerNode:
+        node = WorkerNode(self.manager, slot, self.arguments)
         hook = self.config.hook
         hook.pytest_xdist_newgateway(gateway=node.gateway)
         hook.pytest_configure_node(node=node)
@@ -239,16 +239,16 @@ class Controller:
             self.terminal.reporter._numcollected = session.testscollected
         for node in list(self.nodes.values())[:slots]:
             self._ready(node)
-            if third_party(self.config, "pytest_xdist_node_collection_finished"):
+            if third_party_hooks(self.config, "pytest_xdist_node_collection_finished"):
                 hook.pytest_xdist_node_collection_finished(node=node, ids=self.ids)
         if not self.is_live:
             self.terminal.take()
 
-    def _ready(self, node: Node) -> None:
+    def _ready(self, node: WorkerNode) -> None:
         node.is_ready = True
         self.config.hook.pytest_testnodeready(node=node)
 
-    def _down(self, node: Node, error: object | None) -> None:
+    def _down(self, node: WorkerNode, error: object | None) -> None:
         if node.is_ready and not node.is_down:
             node.is_down = True
             self.config.hook.pytest_testnodedown(node=node, error=error)
@@ -273,7 +273,7 @@ class Controller:
             # Progress lines; the command line has its own.
             self.terminal.take()
 
-    def _replay_test(self, node: Node, test: int, decoded: ring_records.Decoded, counts: dict[str, int]) -> None:
+    def _replay_test(self, node: WorkerNode, test: int, decoded: ring_records.Decoded, counts: dict[str, int]) -> None:
         hook = self.config.hook
         first: pytest.TestReport | None = None
         for _when, _start, _duration, category, blob in decoded.reports:
@@ -294,7 +294,7 @@ class Controller:
         for blob in decoded.warnings:
             self._warning(blob)
 
-    def _log(self, node: Node, report: pytest.TestReport) -> None:
+    def _log(self, node: WorkerNode, report: pytest.TestReport) -> None:
         attributes: Any = report
         attributes.node = node
         attributes.worker_id = node.gateway.id
@@ -391,7 +391,7 @@ class Controller:
             answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
         with contextlib.suppress(channel.Closed):
             self._send(answer, text.encode("utf-8", "backslashreplace"))
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _send(self, message: Message, body: bytes) -> None:
         fd = channel.memfd("rpytest-answer", body)

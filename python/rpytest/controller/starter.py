@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from rpytest import stdlib
-from rpytest.controller.base import Base
-from rpytest.controller.client import Client, Died, Ended
+from rpytest.controller.base import ControllerBase
+from rpytest.controller.client import ControllerClient, Died, Ended
 from rpytest.ipc import channel
 from rpytest.process import lifecycle
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.reports.terminal import replaces_terminal
 from rpytest.stdlib import os, uuid
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
-    from rpytest.xdist_compat.worker_identity import Watch, WorkerInput
+    from rpytest.xdist_compat.worker_identity import IdentityReads, WorkerInput
 
 
 __builtins__ = stdlib.BUILTINS
@@ -47,12 +47,12 @@ HOOKS = (
 )
 
 
-class Controllers:
+class ControllerStarter:
     """The controllers of one session; the first is started when it turns out that one is needed."""
 
     def __init__(
         self,
-        base: Base,
+        base: ControllerBase,
         workers: int,
         uid: str | None,
         workerinput: WorkerInput,
@@ -60,7 +60,7 @@ class Controllers:
         ended: Callable[[int, str], NoReturn],
     ) -> None:
         """``conn``: descriptor of the command line's connection. ``ended`` ends the process."""
-        self.base: Base | None = base
+        self.base: ControllerBase | None = base
         self.workers = workers
         self.fixed_uid = uid
         self.workerinput = workerinput
@@ -68,13 +68,13 @@ class Controllers:
         self._ended = ended
         #: The run's standard streams, until the first controller has them.
         self._streams = [os.dup(fd) for fd in range(3)]
-        self.client: Client | None = None
+        self.client: ControllerClient | None = None
         self.uid = uid or ""
         workerinput.fetch = self._fetch
 
-    def settle(self, config: pytest.Config, watch: Watch) -> None:
+    def start_if_needed(self, config: pytest.Config, identity_reads: IdentityReads) -> None:
         """After `pytest_configure`: start a controller if any plugin or conftest has something for it to do, or let the base go."""
-        if self.client is None and is_needed(config, watch.asked):
+        if self.client is None and is_needed(config, identity_reads.asked):
             self._start_first()
         if self.client is not None:
             self.workerinput.complete()
@@ -100,9 +100,9 @@ class Controllers:
             self._ended(3, str(error))
         except channel.Closed:
             # Nobody is interested any more.
-            lifecycle.leave(1)
+            lifecycle.exit_now(1)
 
-    def start(self, request: Message, streams: Sequence[int], conn: int) -> Client:
+    def start(self, request: Message, streams: Sequence[int], conn: int) -> ControllerClient:
         """Start the controller of a run and wait until it is configured.
 
         Raises :class:`Ended` or :class:`Died`; `Closed` when the command line goes away meanwhile.
@@ -122,7 +122,7 @@ class Controllers:
             raise
         return client
 
-    def go_on_with(self, client: Client, uid: str) -> None:
+    def go_on_with(self, client: ControllerClient, uid: str) -> None:
         """Another process has started the controller of the first run."""
         self.client, self.uid = client, uid
 
@@ -159,6 +159,6 @@ def is_needed(config: pytest.Config, has_asked: bool) -> bool:
         or any(
             known_plugins.concerns_the_run(implementation, hook)
             for hook in HOOKS
-            for implementation in third_party(config, hook)
+            for implementation in third_party_hooks(config, hook)
         )
     )

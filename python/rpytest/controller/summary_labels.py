@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rpytest.reports.terminal import Terminal
-    from rpytest.xdist_compat.nodes import Node
+    from rpytest.xdist_compat.nodes import WorkerNode
 
 
 class Reporting(Protocol):
@@ -25,7 +25,7 @@ class Reporting(Protocol):
         """Where the summary is written."""
 
     @property
-    def nodes(self) -> Mapping[Any, Node]:
+    def nodes(self) -> Mapping[Any, WorkerNode]:
         """Those of the workers."""
 
     @property
@@ -35,17 +35,17 @@ class Reporting(Protocol):
 
 def summary_parts(controller: Reporting) -> tuple[object, object]:
     """Plugins around all sections of the summary, and around those of plugins and conftests."""
-    outer = _Outer(controller)
-    return outer, _Inner(outer)
+    outer = _AroundSummary(controller)
+    return outer, _AroundPlugins(outer)
 
 
-class _Outer:
+class _AroundSummary:
     """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
 
     def __init__(self, controller: Reporting) -> None:
         self.controller = controller
         #: Reports without their nodes, while pytest writes about them.
-        self.hidden: list[tuple[Any, Node]] = []
+        self.hidden: list[tuple[Any, WorkerNode]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, config: pytest.Config) -> Iterator[None]:
@@ -85,10 +85,10 @@ class _Outer:
             report.node = node
 
 
-class _Inner:
+class _AroundPlugins:
     """Inside of pytest's own sections."""
 
-    def __init__(self, outer: _Outer) -> None:
+    def __init__(self, outer: _AroundSummary) -> None:
         self.outer = outer
 
     @pytest.hookimpl(wrapper=True, trylast=True)

@@ -14,8 +14,8 @@ from rpytest.daemon.entries import (
     Environment,
     Line,
     Other,
-    Pending,
-    Warm,
+    PendingRun,
+    SessionEntry,
     base_key,
     default_memory_limit,
     resign,
@@ -25,11 +25,11 @@ from rpytest.daemon.log import log
 from rpytest.daemon.preloads import Preloads
 from rpytest.daemon.reaper import Reaper
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message, has_news, hung_up
+from rpytest.ipc.channel import Message, has_message, is_closed
 from rpytest.process.inspection import is_stopped
-from rpytest.staleness.installation import FileTimes, Parts, file_times
+from rpytest.staleness.installation import FileTimes, InstalledFiles, file_times
 
-#: Trunks that are asked whether they serve a run.
+#: Checkpoints that are asked whether they serve a run.
 _MOST_ASKED = 2
 
 #: Seconds after which it is looked at whether the process that a run waits for stands still.
@@ -40,10 +40,10 @@ _MEASURED_EVERY = 2.0
 
 
 class Assignment:
-    """All sessions of a daemon, trunks among them, and the runs that wait for one."""
+    """All sessions of a daemon, checkpoints among them, and the runs that wait for one."""
 
     def __init__(
-        self, fork: Callable[[Callable[[], object], Pending | None], int], preloads: Preloads, is_kept: bool
+        self, fork: Callable[[Callable[[], object], PendingRun | None], int], preloads: Preloads, is_kept: bool
     ) -> None:
         """``fork`` runs its argument in a fork of the daemon, which keeps the descriptors of one run, and returns the process id.
 
@@ -53,8 +53,8 @@ class Assignment:
         self.preloads = preloads
         self.is_kept = is_kept
         #: By the descriptor of their connections.
-        self.warm: dict[int, Warm] = {}
-        #: Runs that trunks have, by the descriptor of their lines.
+        self.entries: dict[int, SessionEntry] = {}
+        #: Runs that checkpoints have, by the descriptor of their lines.
         self.lines: dict[int, Line] = {}
         #: Runs whose process has become another program, by its pidfd.
         self.others: dict[int, Other] = {}
@@ -68,18 +68,22 @@ class Assignment:
         #: Since the last look at how much memory is in use.
         self.has_grown = False
         self._numbers = 0
-        self._parts = Parts()
+        self._parts = InstalledFiles()
 
     def is_busy(self) -> bool:
         """Whether a session collects, or a run waits."""
-        return bool(self.lines or self.others) or any(warm.pending or not warm.info for warm in self.warm.values())
+        return bool(self.lines or self.others) or any(
+            entry.pending or not entry.info for entry in self.entries.values()
+        )
 
     def status(self) -> Message:
         """As it is shown to the user."""
         return {
             "memory_limit": self.memory_limit,
-            "sessions": [warm.status() for warm in self.warm.values() if not warm.is_trunk and not warm.is_over],
-            "trunks": [warm.status() for warm in self.warm.values() if warm.is_trunk],
+            "sessions": [
+                entry.status() for entry in self.entries.values() if not entry.is_checkpoint and not entry.is_over
+            ],
+            "checkpoints": [entry.status() for entry in self.entries.values() if entry.is_checkpoint],
             "preloads": [each.status() for each in self.preloads.processes.values() if each.base is None],
             "configured": [each.status() for each in self.preloads.processes.values() if each.base is not None],
             "last_reason": self.last_reason,
@@ -87,16 +91,16 @@ class Assignment:
 
     def close(self) -> None:
         """At the daemon's end: they end when nobody is connected to them."""
-        for warm in list(self.warm.values()):
-            warm.control.close()
+        for entry in list(self.entries.values()):
+            entry.control.close()
 
-    def leave(self, but: Pending | None) -> None:
+    def close_in_child(self, but: PendingRun | None) -> None:
         """In a fork of the daemon: neither they nor their runs are this process's, except for one run."""
-        for warm in self.warm.values():
-            warm.control.close()
-            if warm.pidfd >= 0:
-                os.close(warm.pidfd)
-            for pending in warm.pending:
+        for entry in self.entries.values():
+            entry.control.close()
+            if entry.pidfd >= 0:
+                os.close(entry.pidfd)
+            for pending in entry.pending:
                 if pending is not but:
                     pending.close()
         for line in self.lines.values():
@@ -107,7 +111,7 @@ class Assignment:
             os.close(other.pidfd)
             if other.pending is not but:
                 other.pending.close()
-        self.warm.clear()
+        self.entries.clear()
         self.lines.clear()
         self.others.clear()
 
@@ -116,21 +120,21 @@ class Assignment:
     def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
         """Give a new run to a session, or to workers without one."""
         environment = Environment(fds.pop(request.pop("env_at")))
-        self._run(Pending(request, conn, fds, environment))
+        self._run(PendingRun(request, conn, fds, environment))
 
-    def _run(self, pending: Pending) -> None:
+    def _run(self, pending: PendingRun) -> None:
         key = session_key(pending.request)
         # Of what is there, nothing goes on with a controller that another session has started.
         is_new = pending.controller is not None
         self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
-        warm = next((warm for warm in self.warm.values() if warm.key == key), None)
-        if warm is not None and not is_new:
+        entry = next((entry for entry in self.entries.values() if entry.key == key), None)
+        if entry is not None and not is_new:
             # It finds out by itself whether anything it was made from has changed.
-            self._hand_over(warm, pending)
+            self._hand_over(entry, pending)
             return
-        warm = None if is_new else self._trunk(pending)
-        if warm is not None:
-            self._hand_over(warm, pending)
+        entry = None if is_new else self._checkpoint(pending)
+        if entry is not None:
+            self._hand_over(entry, pending)
             return
         if self.is_kept:
             reason = self._parts.changed()
@@ -146,43 +150,43 @@ class Assignment:
             del self._bare[key]
         self._start(key, pending)
 
-    def _hand_over(self, warm: Warm, pending: Pending) -> None:
-        warm.used = time.monotonic()
-        if not warm.is_trunk:
-            warm.pending.append(pending)
-            self._pass_on(warm)
+    def _hand_over(self, entry: SessionEntry, pending: PendingRun) -> None:
+        entry.used = time.monotonic()
+        if not entry.is_checkpoint:
+            entry.pending.append(pending)
+            self._pass_on(entry)
             return
         ours, theirs = channel.pair()
-        self.lines[ours.fileno()] = Line(ours, pending, warm, warm.spare)
-        # A broken trunk is noticed as the end of the line, and the run goes to a fresh session.
+        self.lines[ours.fileno()] = Line(ours, pending, entry, entry.standby)
+        # A broken checkpoint is noticed as the end of the line, and the run goes to a fresh session.
         with contextlib.suppress(channel.Closed), theirs:
-            pending.pass_on(warm.control, pending.request, theirs.fileno())
+            pending.pass_on(entry.control, pending.request, theirs.fileno())
 
-    def _pass_on(self, warm: Warm) -> None:
+    def _pass_on(self, entry: SessionEntry) -> None:
         """Give a session its next run, once it has taken the one before."""
-        if warm.sent is not None or not warm.pending:
+        if entry.sent is not None or not entry.pending:
             return
-        run = warm.sent = warm.pending[0]
+        run = entry.sent = entry.pending[0]
         # A broken session is noticed as an end of file, and the run goes to a fresh one.
         with contextlib.suppress(channel.Closed):
-            run.pass_on(warm.control, run.request)
+            run.pass_on(entry.control, run.request)
 
-    def _trunk(self, pending: Pending) -> Warm | None:
-        """A trunk that may serve the run: the one with most tests, or else the one that was used last.
+    def _checkpoint(self, pending: PendingRun) -> SessionEntry | None:
+        """A checkpoint that may serve the run: the one with most tests, or else the one that was used last.
 
         To ask takes time; a session from a configured process takes not much more.
         """
         base = base_key(pending.request)
-        trunks = [warm for warm in self.warm.values() if warm.is_trunk and warm.base == base]
-        if not trunks:
+        checkpoints = [entry for entry in self.entries.values() if entry.is_checkpoint and entry.base == base]
+        if not checkpoints:
             return None
-        largest = max(trunks, key=lambda warm: (warm.info.get("tests", 0), warm.since))
+        largest = max(checkpoints, key=lambda entry: (entry.info.get("tests", 0), entry.since))
         if largest.number not in pending.declined:
             return largest
-        latest = max(trunks, key=lambda warm: (warm is not largest, warm.used))
+        latest = max(checkpoints, key=lambda entry: (entry is not largest, entry.used))
         return latest if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED else None
 
-    def _start(self, key: str, pending: Pending, preloaded: bool = True) -> None:
+    def _start(self, key: str, pending: PendingRun, preloaded: bool = True) -> None:
         self._make_room()
         request = pending.request
         ours, theirs = channel.pair()
@@ -212,7 +216,7 @@ class Assignment:
             pid = self._fork(main, pending)
             pidfd = os.pidfd_open(pid)
         theirs.close()
-        self.warm[ours.fileno()] = Warm(
+        self.entries[ours.fileno()] = SessionEntry(
             key,
             pid,
             pidfd,
@@ -228,7 +232,7 @@ class Assignment:
             base=base_key(request),
         )
 
-    def _start_bare(self, pending: Pending, known: Message) -> None:
+    def _start_bare(self, pending: PendingRun, known: Message) -> None:
         def main() -> None:
             from rpytest.bare.host import bare_main
 
@@ -240,9 +244,9 @@ class Assignment:
 
     # Their ends
 
-    def unaccepted(self) -> list[Pending]:
+    def unaccepted(self) -> list[PendingRun]:
         """Runs that no session has accepted yet, and whose command lines are there."""
-        held = [pending for warm in self.warm.values() for pending in warm.pending]
+        held = [pending for entry in self.entries.values() for pending in entry.pending]
         held += [line.pending for line in self.lines.values()]
         held += [other.pending for other in self.others.values()]
         return [pending for pending in held if not pending.gone]
@@ -250,45 +254,47 @@ class Assignment:
     def look_after_runs(self) -> None:
         """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
         for pending in self.unaccepted():
-            pending.gone = hung_up(pending.conn)
+            pending.gone = is_closed(pending.conn)
         for other in self.others.values():
             if other.pending.gone:
                 _kill(other.pidfd)
         self._look_for_stopped()
-        for warm in list(self.warm.values()):
-            for pending in [pending for pending in warm.pending if pending.gone and pending is not warm.sent]:
-                warm.pending.remove(pending)
+        for entry in list(self.entries.values()):
+            for pending in [pending for pending in entry.pending if pending.gone and pending is not entry.sent]:
+                entry.pending.remove(pending)
                 pending.close()
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
             if (
-                warm.pending
-                and not warm.info
-                and all(pending.gone for pending in warm.pending)
-                and not has_news(warm.control)
+                entry.pending
+                and not entry.info
+                and all(pending.gone for pending in entry.pending)
+                and not has_message(entry.control)
             ):
-                log(f"session {warm.pid} is killed: the command line that it collected for is gone")
-                _kill(warm.pidfd)
-                for pending in warm.pending:
+                log(f"session {entry.pid} is killed: the command line that it collected for is gone")
+                _kill(entry.pidfd)
+                for pending in entry.pending:
                     pending.close()
-                warm.pending = []
-                self._forget(warm)
+                entry.pending = []
+                self._forget(entry)
 
     def _look_for_stopped(self) -> None:
         """Give runs to others that are waited for by a process that stands still (SIGSTOP), and has not begun with them.
 
         It is killed before: when it goes on it would read what was sent to it.
         """
-        stuck = {id(warm): warm for warm in self.warm.values() if warm.info and warm.sent and _is_old(warm.sent)}
-        stuck |= {id(line.trunk): line.trunk for line in self.lines.values() if _is_old(line.pending)}
-        for warm in stuck.values():
-            if warm.pidfd >= 0 and is_stopped(warm.pid) and not has_news(warm.control):
-                log(f"session {warm.pid} is killed: it is stopped, and a run waits for it")
+        stuck = {
+            id(entry): entry for entry in self.entries.values() if entry.info and entry.sent and _is_old(entry.sent)
+        }
+        stuck |= {id(line.checkpoint): line.checkpoint for line in self.lines.values() if _is_old(line.pending)}
+        for entry in stuck.values():
+            if entry.pidfd >= 0 and is_stopped(entry.pid) and not has_message(entry.control):
+                log(f"session {entry.pid} is killed: it is stopped, and a run waits for it")
                 self.last_reason = "the session's process was stopped"
-                _kill(warm.pidfd)
+                _kill(entry.pidfd)
 
     def reap(self) -> None:
         """Wait for all children of the daemon that have ended."""
-        sessions = {warm.pid for warm in self.warm.values()}
+        sessions = {entry.pid for entry in self.entries.values()}
         self._reaper.reap(sessions | {other.pid for other in self.others.values()})
 
     def shrink(self) -> None:
@@ -298,8 +304,8 @@ class Assignment:
         self._measured, self.has_grown = time.monotonic(), False
         preloads = [process for process in self.preloads.processes.values() if process.is_ready]
         reason = f"more than {self.memory_limit} MiB are in use"
-        for kept in eviction.too_large(self.warm.values(), preloads, self.memory_limit):
-            if isinstance(kept, Warm):
+        for kept in eviction.too_large(self.entries.values(), preloads, self.memory_limit):
+            if isinstance(kept, SessionEntry):
                 log(f"session {kept.pid} goes: {reason}")
                 self._forget(kept)
                 self.last_reason = f"it was let go, as {reason} (`memory_limit`)"
@@ -307,23 +313,23 @@ class Assignment:
                 self.preloads.drop(kept, reason)
 
     def _make_room(self) -> None:
-        for warm in eviction.of_no_folder(self.warm.values()):
-            log(f"session {warm.pid} goes: {warm.cwd} is gone")
-            self._forget(warm)
+        for entry in eviction.of_no_folder(self.entries.values()):
+            log(f"session {entry.pid} goes: {entry.cwd} is gone")
+            self._forget(entry)
         for process in list(self.preloads.processes.values()):
             if not os.path.isdir(process.request["cwd"]):
                 self.preloads.drop(process, f"{process.request['cwd']} is gone")
-        for warm, reason in eviction.too_many(self.warm.values()):
-            log(f"{'trunk' if warm.is_trunk else 'session'} {warm.pid} goes: {reason}")
-            self._forget(warm)
+        for entry, reason in eviction.too_many(self.entries.values()):
+            log(f"{'checkpoint' if entry.is_checkpoint else 'session'} {entry.pid} goes: {reason}")
+            self._forget(entry)
 
-    def _forget(self, warm: Warm) -> None:
-        self.warm.pop(warm.control.fileno(), None)
-        self._reaper.forget(warm.pid)
-        self.preloads.forget(warm.pid)
-        warm.control.close()
-        if warm.pidfd >= 0:
-            os.close(warm.pidfd)
+    def _forget(self, entry: SessionEntry) -> None:
+        self.entries.pop(entry.control.fileno(), None)
+        self._reaper.forget(entry.pid)
+        self.preloads.forget(entry.pid)
+        entry.control.close()
+        if entry.pidfd >= 0:
+            os.close(entry.pidfd)
 
 
 def _kill(pidfd: int) -> None:
@@ -331,5 +337,5 @@ def _kill(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-def _is_old(pending: Pending) -> bool:
+def _is_old(pending: PendingRun) -> bool:
     return time.monotonic() > pending.since + _STOPPED_AFTER

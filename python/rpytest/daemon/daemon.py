@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from rpytest import __version__
-from rpytest.daemon.entries import Environment, Pending, resign
+from rpytest.daemon.entries import Environment, PendingRun, resign
 from rpytest.daemon.listener import Listener
 from rpytest.daemon.log import log
 from rpytest.daemon.preloads import Preloads
 from rpytest.daemon.sessions import Sessions
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message, has_news, refuse
+from rpytest.ipc.channel import Message, has_message, send_refusal
 from rpytest.process import coverage_run, heap, lifecycle, random_generators, signal_handlers
 from rpytest.process.inspection import has_ended, memory_kb
 
@@ -55,11 +55,11 @@ class Daemon:
         """Serve until told to stop, or idle for too long; without a listener, until the first run has ended."""
         self.waiting[first.fileno()] = first
         while not self.stopping:
-            if self.listener is None and not self.waiting and not self.sessions.warm and not self.sessions.others:
+            if self.listener is None and not self.waiting and not self.sessions.entries and not self.sessions.others:
                 return
             poll = select.poll()
             sessions = self.sessions
-            for fd in [*self.waiting, *sessions.warm, *sessions.lines, *sessions.others, *self.preloads.processes]:
+            for fd in [*self.waiting, *sessions.entries, *sessions.lines, *sessions.others, *self.preloads.processes]:
                 poll.register(fd, select.POLLIN)
             for pending in self.sessions.unaccepted():
                 # Whatever it says is for the session; that it is gone is reported without being asked for.
@@ -73,17 +73,17 @@ class Daemon:
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
-                elif fd in self.sessions.warm and has_news(self.sessions.warm[fd].control):
+                elif fd in self.sessions.entries and has_message(self.sessions.entries[fd].control):
                     # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
                     self.unused = 0
-                    self.sessions.hear(self.sessions.warm[fd])
+                    self.sessions.read(self.sessions.entries[fd])
                 elif fd in self.sessions.others and has_ended(fd):
-                    self.sessions.hear_other(self.sessions.others[fd])
-                elif fd in self.sessions.lines and has_news(self.sessions.lines[fd].sock):
+                    self.sessions.read_other(self.sessions.others[fd])
+                elif fd in self.sessions.lines and has_message(self.sessions.lines[fd].sock):
                     self.last_use = time.monotonic()
-                    self.sessions.hear_line(self.sessions.lines[fd])
-                elif fd in self.preloads.processes and has_news(self.preloads.processes[fd].control):
-                    self.preloads.hear(self.preloads.processes[fd])
+                    self.sessions.read_line(self.sessions.lines[fd])
+                elif fd in self.preloads.processes and has_message(self.preloads.processes[fd].control):
+                    self.preloads.read(self.preloads.processes[fd])
                     self.sessions.has_grown = True
             self.sessions.look_after_runs()
             self.sessions.reap()
@@ -114,7 +114,7 @@ class Daemon:
         except OSError as error:
             # No process could be forked: the next request may find more room.
             log(f"a request could not be served: {error!r}")
-            refuse(
+            send_refusal(
                 conn,
                 f"the daemon can't start a session: {error.strerror}",
                 "there may be too many processes, or too little memory",
@@ -130,7 +130,7 @@ class Daemon:
             conn.close()
         elif operation == "status":
             # Whoever asks after a run is told of that run: its session has spoken of it before it began.
-            self.sessions.hear_all()
+            self.sessions.read_all()
             channel.send(conn, self._status())
             conn.close()
         elif message["protocol"] != channel.PROTOCOL or message["build"] != self.build:
@@ -140,7 +140,7 @@ class Daemon:
         else:
             raise ValueError(f"unknown request {operation!r}")
 
-    def _fork(self, main: Callable[[], object], but: Pending | None = None) -> int:
+    def _fork(self, main: Callable[[], object], but: PendingRun | None = None) -> int:
         """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
         pid = lifecycle.fork()
         if pid == 0:
@@ -149,12 +149,12 @@ class Daemon:
                 main()
         return pid
 
-    def _enter_child(self, but: Pending | None) -> None:
-        self.preloads.leave()
+    def _enter_child(self, but: PendingRun | None) -> None:
+        self.preloads.close_in_child()
         if self.listener is not None:
             self.listener.close()
-        self.sessions.leave(but)
-        Environment.leave(None if but is None else but.environment)
+        self.sessions.close_in_child(but)
+        Environment.close_in_child(None if but is None else but.environment)
         for conn in self.waiting.values():
             conn.close()
 
@@ -187,7 +187,7 @@ def _last_resort() -> Iterator[None]:
 
         with contextlib.suppress(BaseException):
             log(traceback.format_exc())
-    lifecycle.leave(3)
+    lifecycle.exit_now(3)
 
 
 def _pytest_version() -> str:

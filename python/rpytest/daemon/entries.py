@@ -30,7 +30,7 @@ class Environment:
         self._all.add(self)
 
     @classmethod
-    def leave(cls, but: Environment | None) -> None:
+    def close_in_child(cls, but: Environment | None) -> None:
         """In a fork of the daemon: let go of all others."""
         for each in list(cls._all):
             if each is not but:
@@ -51,14 +51,14 @@ class Environment:
 
 
 @dataclass
-class Pending:
+class PendingRun:
     """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
 
     request: Message
     conn: socket.socket
     fds: list[int]
     environment: Environment
-    #: Trunks that have declined it.
+    #: Checkpoints that have declined it.
     declined: set[int] = field(default_factory=set)
     #: Configured processes, by descriptor, that can't fork a session for it.
     unsuited: set[int] = field(default_factory=set)
@@ -68,7 +68,7 @@ class Pending:
     gone: bool = False
     #: `time.monotonic` when it came.
     since: float = field(default_factory=time.monotonic)
-    #: A controller that was started for it by a session which could not serve it: `controller.client.Client.hand_over`.
+    #: A controller that was started for it by a session which could not serve it: `controller.client.ControllerClient.hand_over`.
     controller: tuple[Message, list[int]] | None = None
 
     def keep(self, controller: Message | None, fds: list[int]) -> None:
@@ -100,7 +100,7 @@ class Pending:
 
 
 @dataclass
-class Warm:
+class SessionEntry:
     """A session's process as the daemon sees it."""
 
     key: str
@@ -109,10 +109,10 @@ class Warm:
     control: socket.socket
     since: float
     #: The run that it was made for.
-    first: Pending | None
-    pending: list[Pending] = field(default_factory=list)
+    first: PendingRun | None
+    pending: list[PendingRun] = field(default_factory=list)
     #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
-    sent: Pending | None = None
+    sent: PendingRun | None = None
     info: Message = field(default_factory=dict)
     used: float = 0.0
     cwd: str = ""
@@ -124,20 +124,20 @@ class Warm:
     #: pytest itself runs there, without workers.
     is_plain: bool = False
     #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
-    is_trunk: bool = False
+    is_checkpoint: bool = False
     #: The key that runs must share for that.
     base: str = ""
-    #: Which trunk it is, and the process of the session that it was forked from.
+    #: Which checkpoint it is, and the process of the session that it was forked from.
     number: int = 0
     source: int = 0
     #: A process of it that waits for the next run.
-    spare: int = 0
+    standby: int = 0
     #: How runs of a part of its tests are served, in words.
     parts: str = ""
 
     def memory_kb(self) -> int:
         """What its processes have in use, in KiB."""
-        return memory_kb(self.pid) + (memory_kb(self.spare) if self.spare else 0)
+        return memory_kb(self.pid) + (memory_kb(self.standby) if self.standby else 0)
 
     def status(self) -> Message:
         """As it is shown to the user."""
@@ -150,24 +150,24 @@ class Warm:
             "runs": self.info.get("runs", 0),
             "memory_kb": self.memory_kb(),
             "method": self.info.get("method", "collected"),
-            "spare": self.spare,
+            "standby": self.standby,
             "parts": self.parts,
         }
 
 
 @dataclass
 class Line:
-    """What a run that was given to a trunk is decided by.
+    """What a run that was given to a checkpoint is decided by.
 
-    The other end is the trunk's until it has forked a process for the run, and that process's then: it says `accepted` or
-    `declined`. An end of file says that nobody has the run, whatever became of trunk and process.
+    The other end is the checkpoint's until it has forked a process for the run, and that process's then: it says `accepted` or
+    `declined`. An end of file says that nobody has the run, whatever became of checkpoint and process.
     """
 
     sock: socket.socket
-    pending: Pending
-    trunk: Warm
-    #: The trunk's waiting process, which is used up if the run is accepted.
-    spare: int
+    pending: PendingRun
+    checkpoint: SessionEntry
+    #: The checkpoint's waiting process, which is used up if the run is accepted.
+    standby: int
 
 
 @dataclass
@@ -176,7 +176,7 @@ class Other:
 
     pid: int
     pidfd: int
-    pending: Pending
+    pending: PendingRun
     reaper: socket.socket | None
     #: It is Python again, and may run pytest: its exit status counts, whatever it is.
     is_python: bool

@@ -5,49 +5,53 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 
-from rpytest.daemon.entries import Warm
-from rpytest.daemon.preloads import Process
+from rpytest.daemon.entries import SessionEntry
+from rpytest.daemon.preloads import PreloadEntry
 from rpytest.process.inspection import memory_kb
 
 #: More warm sessions than this, and the least recently used one goes.
 MAX_SESSIONS = 8
 
-#: The same for trunks, each of which is kept beside the session that it was forked from.
+#: The same for checkpoints, each of which is kept beside the session that it was forked from.
 MAX_TRUNKS = 4
 
 
-def idle(sessions: Iterable[Warm]) -> list[Warm]:
+def idle(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
     """Those without a run, the least recently used first."""
-    found = [warm for warm in sessions if warm.info and not warm.pending and not warm.is_over]
-    return sorted(found, key=lambda warm: warm.used)
+    found = [entry for entry in sessions if entry.info and not entry.pending and not entry.is_over]
+    return sorted(found, key=lambda entry: entry.used)
 
 
-def of_no_folder(sessions: Iterable[Warm]) -> list[Warm]:
+def of_no_folder(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
     """Idle ones whose project is gone."""
-    return [warm for warm in idle(sessions) if not os.path.isdir(warm.cwd)]
+    return [entry for entry in idle(sessions) if not os.path.isdir(entry.cwd)]
 
 
-def too_many(sessions: Collection[Warm]) -> list[tuple[Warm, str]]:
-    """Those that make room for one more session and one more trunk, and why."""
-    found: list[tuple[Warm, str]] = []
-    for is_trunk, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
-        kept = sum(warm.is_trunk == is_trunk and not warm.is_over for warm in sessions)
-        candidates = [warm for warm in idle(sessions) if warm.is_trunk == is_trunk]
-        if is_trunk:
+def too_many(sessions: Collection[SessionEntry]) -> list[tuple[SessionEntry, str]]:
+    """Those that make room for one more session and one more checkpoint, and why."""
+    found: list[tuple[SessionEntry, str]] = []
+    for is_checkpoint, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
+        kept = sum(entry.is_checkpoint == is_checkpoint and not entry.is_over for entry in sessions)
+        candidates = [entry for entry in idle(sessions) if entry.is_checkpoint == is_checkpoint]
+        if is_checkpoint:
             # The one with most tests serves most command lines.
-            largest = {warm.base: warm for warm in sorted(candidates, key=lambda warm: int(warm.info.get("tests", 0)))}
-            candidates.sort(key=lambda warm: largest[warm.base] is warm)
-        found += [(warm, f"more than {most} are warm") for warm in candidates[: max(0, kept - most + 1)]]
+            largest = {
+                entry.base: entry for entry in sorted(candidates, key=lambda entry: int(entry.info.get("tests", 0)))
+            }
+            candidates.sort(key=lambda entry: largest[entry.base] is entry)
+        found += [(entry, f"more than {most} are warm") for entry in candidates[: max(0, kept - most + 1)]]
     return found
 
 
-def too_large(sessions: Collection[Warm], preloads: Sequence[Process], limit: int) -> list[Warm | Process]:
+def too_large(
+    sessions: Collection[SessionEntry], preloads: Sequence[PreloadEntry], limit: int
+) -> list[SessionEntry | PreloadEntry]:
     """What was used least recently, until the rest is within the limit (MiB); one that is at work ends when it is done."""
-    everything: list[Warm | Process] = [*sessions, *preloads]
+    everything: list[SessionEntry | PreloadEntry] = [*sessions, *preloads]
     sizes = {process.pid: process.memory_kb() for process in everything}
     total = sum(sizes.values()) + memory_kb(os.getpid())
     found = []
-    candidates: list[Warm | Process] = [*idle(sessions), *preloads]
+    candidates: list[SessionEntry | PreloadEntry] = [*idle(sessions), *preloads]
     for kept in sorted(candidates, key=lambda kept: kept.used):
         if total <= limit << 10:
             break

@@ -29,7 +29,7 @@ _PATIENCE = 10_000
 
 
 @dataclass
-class Process:
+class PreloadEntry:
     """A preload as the daemon sees it."""
 
     key: str
@@ -92,7 +92,7 @@ class Preloads:
         """``fork`` runs its argument in a fork of the daemon and returns the process id."""
         self._fork = fork
         self._log = log
-        self.processes: dict[int, Process] = {}
+        self.processes: dict[int, PreloadEntry] = {}
         #: Runs whose sessions do without: what they do does not go with a preload.
         self._without: set[str] = set()
         #: Wait statuses of sessions that were forked from a preload.
@@ -154,14 +154,14 @@ class Preloads:
         finally:
             theirs.close()
             os.close(fd)
-        process = Process(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment)
+        process = PreloadEntry(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment)
         self.processes[ours.fileno()] = process
 
     def add_configured(self, request: Message, message: Message, fd: int) -> None:
         """A session has left a process behind that is configured as itself, and has collected nothing."""
         control = channel.adopt(fd)
         control.set_inheritable(False)
-        process = Process(
+        process = PreloadEntry(
             surroundings_key(request),
             0,
             -1,
@@ -175,7 +175,7 @@ class Preloads:
         )
         self.processes[fd] = process
 
-    def hear(self, process: Process) -> None:
+    def read(self, process: PreloadEntry) -> None:
         """It has said something, or is gone."""
         try:
             message, fds = channel.receive(process.control)
@@ -189,7 +189,7 @@ class Preloads:
             return
         self._heard(process, message)
 
-    def _heard(self, process: Process, message: Message) -> None:
+    def _heard(self, process: PreloadEntry, message: Message) -> None:
         match message.get("ev"):
             case "ready":
                 process.is_ready = True
@@ -230,13 +230,13 @@ class Preloads:
             if forked is not None:
                 return forked
 
-    def _preloads(self, key: str) -> list[Process]:
+    def _preloads(self, key: str) -> list[PreloadEntry]:
         return [process for process in self.processes.values() if process.key == key and process.base is None]
 
-    def _preload(self, key: str) -> Process | None:
+    def _preload(self, key: str) -> PreloadEntry | None:
         return next((process for process in self._preloads(key) if process.is_ready), None)
 
-    def _configured(self, request: Message, unsuited: Collection[int]) -> Process | None:
+    def _configured(self, request: Message, unsuited: Collection[int]) -> PreloadEntry | None:
         """The newest one that may do; without the installed packages it is of less use than a preload."""
         base = base_key(request)
         has_preload = self._preload(surroundings_key(request)) is not None
@@ -250,7 +250,7 @@ class Preloads:
         ]
         return max(fitting, key=lambda process: process.since, default=None)
 
-    def _fork_from(self, process: Process, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
+    def _fork_from(self, process: PreloadEntry, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
         process.used = time.monotonic()
         try:
             channel.send(process.control, {"op": "session"}, [theirs.fileno()])
@@ -294,7 +294,7 @@ class Preloads:
             }
             self._make_again(process, failed, 0)
 
-    def _make_again(self, process: Process, failed: dict[str, str], attempts: int) -> None:
+    def _make_again(self, process: PreloadEntry, failed: dict[str, str], attempts: int) -> None:
         if process.environment is not None:
             self._make(process.key, process.request, process.environment, process.learned, failed, attempts)
 
@@ -306,7 +306,7 @@ class Preloads:
         """The wait status of a session, once its preload has told; ``reaper`` is what `session` returned."""
         process = self.processes.get(reaper.fileno())
         if process is not None and pid not in self._ended and _readable(reaper, 0):
-            self.hear(process)
+            self.read(process)
         return self._ended.pop(pid, None)
 
     def forget(self, pid: int) -> None:
@@ -320,12 +320,12 @@ class Preloads:
             for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
                 self.drop(process, f"more than {MAX_PRELOADS} are there")
 
-    def drop(self, process: Process, reason: str) -> None:
+    def drop(self, process: PreloadEntry, reason: str) -> None:
         """Let one go."""
         self._log(f"{process.kind} {process.pid} goes: {reason}")
         self._drop(process)
 
-    def _drop(self, process: Process) -> None:
+    def _drop(self, process: PreloadEntry) -> None:
         self.processes.pop(process.control.fileno(), None)
         process.control.close()
         if not process.is_ready and process.base is None:
@@ -340,7 +340,7 @@ class Preloads:
         for process in list(self.processes.values()):
             self._drop(process)
 
-    def leave(self) -> None:
+    def close_in_child(self) -> None:
         """In a fork of the daemon: they are not this process's."""
         for process in self.processes.values():
             process.control.close()

@@ -9,10 +9,10 @@ from rpytest import stdlib
 from rpytest.ipc import channel
 from rpytest.process import lifecycle
 from rpytest.stdlib import contextlib, os, select, signal, socket
-from rpytest.worker.crash_file import read_last_words
+from rpytest.worker.crash_file import read_crash_file
 
 if TYPE_CHECKING:
-    from rpytest.worker.spec import Birth
+    from rpytest.worker.spec import WorkerSpec
 
 __builtins__ = stdlib.BUILTINS
 
@@ -23,8 +23,8 @@ _STACK_LIMIT = 64 * 1024
 class Child:
     """A live worker as the host sees it."""
 
-    def __init__(self, birth: Birth, pid: int, pidfd: int) -> None:
-        self.birth = birth
+    def __init__(self, spec: WorkerSpec, pid: int, pidfd: int) -> None:
+        self.spec = spec
         self.pid = pid
         self.pidfd = pidfd
         #: Its end of the socket is open.
@@ -49,64 +49,64 @@ class Children:
         """They may be removed meanwhile."""
         return iter(list(self.by_slot.values()))
 
-    def fork(self, birth: Birth, theirs: socket.socket) -> Child | None:
+    def fork(self, spec: WorkerSpec, theirs: socket.socket) -> Child | None:
         """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the others."""
         lifecycle.flush_streams()
         host = os.getpid()
         # A dump that does not fit is cut off: no process waits for anybody because of it.
-        stacks, birth.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        stacks, spec.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         pid = lifecycle.fork()
         if pid == 0:
             from rpytest import _native
 
             _native.die_with_parent()
             if os.getppid() != host:
-                lifecycle.leave(1)
-            birth.host.close()
-            birth.host = theirs
+                lifecycle.exit_now(1)
+            spec.host.close()
+            spec.host = theirs
             lifecycle.keep_private(theirs)
             self.conn.close()
             os.close(stacks)
             for child in self:
-                for fd in (child.pidfd, child.birth.spill, child.birth.crash, child.birth.stacks):
+                for fd in (child.pidfd, child.spec.spill, child.spec.crash, child.spec.stacks):
                     if fd >= 0:
                         os.close(fd)
-                child.birth.host.close()
+                child.spec.host.close()
             self.by_slot.clear()
             return None
         theirs.close()
-        os.close(birth.stacks)
-        birth.stacks = stacks
-        child = self.by_slot[birth.slot] = Child(birth, pid, os.pidfd_open(pid))
+        os.close(spec.stacks)
+        spec.stacks = stacks
+        child = self.by_slot[spec.slot] = Child(spec, pid, os.pidfd_open(pid))
         return child
 
     def announce(self, child: Child) -> None:
         """Tell the command line of it."""
-        birth = child.birth
+        spec = child.spec
         channel.send(
             self.conn,
-            {"ev": "born", "slot": birth.slot, "incarnation": birth.incarnation, "pid": child.pid},
-            [child.pidfd, birth.spill],
+            {"ev": "born", "slot": spec.slot, "incarnation": spec.incarnation, "pid": child.pid},
+            [child.pidfd, spec.spill],
         )
-        os.close(birth.spill)
-        birth.spill = -1
+        os.close(spec.spill)
+        spec.spill = -1
 
     def pass_on_stacks(self, child: Child) -> None:
         """faulthandler has something to say about the test that this worker runs: pass it on while the test hangs."""
         parts = []
         poll = select.poll()
-        poll.register(child.birth.stacks, select.POLLIN)
+        poll.register(child.spec.stacks, select.POLLIN)
         # It writes line by line, and word by word.
         while poll.poll(20):
-            part = os.read(child.birth.stacks, 1 << 16)
+            part = os.read(child.spec.stacks, 1 << 16)
             if not part:
-                os.close(child.birth.stacks)
-                child.birth.stacks = -1
+                os.close(child.spec.stacks)
+                child.spec.stacks = -1
                 break
             parts.append(part)
         text = b"".join(parts).decode("utf-8", "replace")
         if text:
-            channel.send(self.conn, {"ev": "stack", "slot": child.birth.slot, "text": text})
+            channel.send(self.conn, {"ev": "stack", "slot": child.spec.slot, "text": text})
 
     def reap(self, child: Child) -> None:
         """It is dead: tell the command line how, and keep what it has said last."""
@@ -115,24 +115,24 @@ class Children:
         except ChildProcessError:
             # A project's code has waited for whoever ends; what the worker has written says how it went.
             status = 0
-        if child.birth.stacks >= 0:
+        if child.spec.stacks >= 0:
             self.pass_on_stacks(child)
-        if child.birth.stacks >= 0:
-            os.close(child.birth.stacks)
-            child.birth.stacks = -1
-        stack, kept = read_last_words(child.birth.crash, _STACK_LIMIT)
+        if child.spec.stacks >= 0:
+            os.close(child.spec.stacks)
+            child.spec.stacks = -1
+        stack, kept = read_crash_file(child.spec.crash, _STACK_LIMIT)
         os.close(child.pidfd)
-        os.close(child.birth.crash)
-        child.birth.host.close()
-        del self.by_slot[child.birth.slot]
-        self.stacks[child.birth.slot] = stack
-        self.kept[child.birth.slot] = kept
+        os.close(child.spec.crash)
+        child.spec.host.close()
+        del self.by_slot[child.spec.slot]
+        self.stacks[child.spec.slot] = stack
+        self.kept[child.spec.slot] = kept
         channel.send(
             self.conn,
             {
                 "ev": "died",
-                "slot": child.birth.slot,
-                "incarnation": child.birth.incarnation,
+                "slot": child.spec.slot,
+                "incarnation": child.spec.incarnation,
                 "status": status,
                 "stack": stack,
             },

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import stdlib
-from rpytest.controller.client import Client, Died, Ended
+from rpytest.controller.client import ControllerClient, Died, Ended
 from rpytest.host.children import Child, Children
-from rpytest.host.pytest_services import Answers
+from rpytest.host.pytest_services import PytestServices
 from rpytest.host.segments import remove_segments_of
 from rpytest.ipc import channel, ring_records
 from rpytest.process import heap, lifecycle, takeover
@@ -18,7 +18,7 @@ from rpytest.reports.decode import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest.worker import exit_functions
 from rpytest.worker.crash_file import crash
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 
 if TYPE_CHECKING:
     from rpytest import _native
@@ -34,7 +34,7 @@ _HINT = "hint: Ctrl-C ends it"
 class Host:
     """Serves one run until the command line says `stop` or goes away.
 
-    ``run`` returns only in a forked worker, with its :class:`Birth`; the host itself ends inside.
+    ``run`` returns only in a forked worker, with its :class:`WorkerSpec`; the host itself ends inside.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Host:
         conn: socket.socket,
         announcement: Message,
         inventory: bytes,
-        answers: Answers,
-        prepare: Callable[[Birth], None],
-        controller: Client | None = None,
+        services: PytestServices,
+        prepare: Callable[[WorkerSpec], None],
+        controller: ControllerClient | None = None,
         shared: SharedFixtures | None = None,
     ) -> None:
         self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
         self.inventory = inventory
-        self.answers = answers
+        self.services = services
         self.prepare = prepare
         self.controller = controller
         #: Session fixtures that are set up here; `None`: each worker has its own.
@@ -61,7 +61,7 @@ class Host:
         #: Called when nobody waits for this process any more.
         self.at_end: Callable[[], None] = lambda: None
         #: What collection has said, for the controller.
-        self.news = b""
+        self.collection_log = b""
         self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
         announcement["options"]["testrunuid"] = self.uid
         self.children = Children(conn)
@@ -72,7 +72,7 @@ class Host:
         #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
         self.interruption: Message | None = None
 
-    def run(self) -> Birth:
+    def run(self) -> WorkerSpec:
         """Announce the tests, then serve; see the class."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -103,7 +103,7 @@ class Host:
         channel.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
         os.close(body)
 
-    def _listen_to(self, controller: Client) -> None:
+    def _listen_to(self, controller: ControllerClient) -> None:
         controller.conn = self.conn.fileno()
         controller.on_taken = lambda message: channel.send(
             self.conn,
@@ -112,7 +112,7 @@ class Host:
 
     # The loop
 
-    def _serve(self) -> Birth:
+    def _serve(self) -> WorkerSpec:
         while True:
             poll = select.poll()
             poll.register(self.conn, select.POLLIN)
@@ -122,28 +122,28 @@ class Host:
                 if not child.ended:
                     poll.register(child.pidfd, select.POLLIN)
                 if child.talks:
-                    poll.register(child.birth.host, select.POLLIN)
-                if child.birth.stacks >= 0:
-                    poll.register(child.birth.stacks, select.POLLIN)
+                    poll.register(child.spec.host, select.POLLIN)
+                if child.spec.stacks >= 0:
+                    poll.register(child.spec.stacks, select.POLLIN)
             ready = {fd for fd, _ in poll.poll()}
             for child in self.children:
-                if child.talks and child.birth.host.fileno() in ready:
+                if child.talks and child.spec.host.fileno() in ready:
                     self._answer(child)
-                if child.birth.stacks in ready:
+                if child.spec.stacks in ready:
                     self.children.pass_on_stacks(child)
                 if child.pidfd in ready:
                     self._reap(child)
             if self.controller is not None and self.controller.sock.fileno() in ready:
-                self.controller.hear()
+                self.controller.read_unsolicited()
             if self.conn.fileno() in ready:
-                birth = self._command()
-                if birth is not None:
-                    return birth
+                spec = self._command()
+                if spec is not None:
+                    return spec
 
-    def _command(self) -> Birth | None:
+    def _command(self) -> WorkerSpec | None:
         return self._obey(*channel.receive(self.conn))
 
-    def _obey(self, message: Message, fds: list[int]) -> Birth | None:
+    def _obey(self, message: Message, fds: list[int]) -> WorkerSpec | None:
         match message["op"]:
             case "go":
                 (self.bell,) = fds
@@ -159,7 +159,7 @@ class Host:
                 asking = self.children.by_slot.get(int(message["slot"]))
                 if asking is not None:
                     with contextlib.suppress(channel.Closed):
-                        channel.send(asking.birth.host, {})
+                        channel.send(asking.spec.host, {})
             case "crashed":
                 self._crashed(message)
             case "reports":
@@ -180,7 +180,7 @@ class Host:
 
     # Workers
 
-    def _go(self, segment: str) -> Birth | None:
+    def _go(self, segment: str) -> WorkerSpec | None:
         """Map the segment and fork the first workers, which inherit the mapping."""
         from rpytest import _native
 
@@ -194,14 +194,14 @@ class Host:
         if os.getpid() != pid:
             # A fork has become the host.
             channel.send(self.conn, {"ev": "attached", "pid": os.getpid()})
-        if self.shared is not None and self.shared.left_over is not None:
-            request, fds = self.shared.left_over
+        if self.shared is not None and self.shared.unanswered_request is not None:
+            request, fds = self.shared.unanswered_request
             self._obey(request, fds)
             return None
         for slot in range(self.slots):
-            birth = self._spawn(slot, 0)
-            if birth is not None:
-                return birth
+            spec = self._spawn(slot, 0)
+            if spec is not None:
+                return spec
         return None
 
     def _share(self) -> None:
@@ -224,7 +224,7 @@ class Host:
             return []
         every_report = self.controller is not None and self.controller.wants_reports
         records = self.shared.finalize(every_report, request, fds, has_run, failures)
-        notes, self.shared.homeless = self.shared.homeless, []
+        notes, self.shared.unassigned = self.shared.unassigned, []
         if notes:
             channel.send(self.conn, {"ev": "fixtures", "shared": [], "own": [], "notes": notes, "charged": []})
         stop, self.shared.stop = self.shared.stop, None
@@ -242,34 +242,34 @@ class Host:
     def _start_controller(self) -> None:
         """The run begins: tell the controller what it consists of."""
         if self.controller is not None:
-            self.controller.collected(self.news, self.slots)
+            self.controller.collected(self.collection_log, self.slots)
 
-    def _spawn(self, slot: int, incarnation: int) -> Birth | None:
+    def _spawn(self, slot: int, incarnation: int) -> WorkerSpec | None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         # A test may truncate whatever is open.
         fcntl.fcntl(spill, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         stack = os.memfd_create(f"rpytest-crash-{slot}", os.MFD_CLOEXEC)
         ours, theirs = channel.pair()
-        birth = Birth(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
+        spec = WorkerSpec(slot, incarnation, self.slots, self.uid, self.bell, spill, stack, ours)
         if self.controller is not None:
             if incarnation > 0:
                 self.controller.replaced(slot, incarnation)
-            birth.input = self.controller.inputs[slot]
-            birth.every_report = self.controller.wants_reports
-            birth.is_live, birth.wants_ids = self.controller.is_live, self.controller.wants_ids
-        birth.timings = self.timings
+            spec.input = self.controller.inputs[slot]
+            spec.every_report = self.controller.wants_reports
+            spec.is_live, spec.wants_ids = self.controller.is_live, self.controller.wants_ids
+        spec.timings = self.timings
         if self.shared is not None:
-            birth.news = self.shared.news
-            birth.shared = [definition for definition, _ in self.shared.set_up]
-        child = self.children.fork(birth, theirs)
+            spec.outputs = self.shared.outputs
+            spec.shared = [definition for definition, _ in self.shared.set_up]
+        child = self.children.fork(spec, theirs)
         if child is None:
             if self.controller is not None:
                 self.controller.close()
             try:
-                self.prepare(birth)
+                self.prepare(spec)
             except BaseException as error:
-                crash(birth, error)
-            return birth
+                crash(spec, error)
+            return spec
         self._forked(child)
         return None
 
@@ -282,13 +282,13 @@ class Host:
 
     def _answer(self, child: Child) -> None:
         try:
-            message, fds = channel.receive(child.birth.host)
+            message, fds = channel.receive(child.spec.host)
             self._heard(child, message, fds)
         except (channel.Closed, OSError, ValueError, KeyError):
             # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
             child.talks = False
             # A worker that waits for an answer goes on.
-            child.birth.host.close()
+            child.spec.host.close()
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
         """Answer a worker's request."""
@@ -296,19 +296,19 @@ class Host:
         match message["op"]:
             case "basetemp":
                 try:
-                    answer = {"path": str(self.answers.base_temp())}
+                    answer = {"path": str(self.services.base_temp())}
                 except OSError as error:
                     answer = {"error": str(error)}
                 except channel.Closed:
                     # Asked of a process that was killed.
                     answer = {"error": "the process that knows the run's base temp directory died"}
-                channel.send(child.birth.host, answer)
+                channel.send(child.spec.host, answer)
             case "waits":
-                text = f"[worker {child.birth.slot}] has run its tests and waits for {message['text']}\n{_HINT}"
-                channel.send(self.conn, {"ev": "notice", "text": text, "slot": child.birth.slot})
+                text = f"[worker {child.spec.slot}] has run its tests and waits for {message['text']}\n{_HINT}"
+                channel.send(self.conn, {"ev": "notice", "text": text, "slot": child.spec.slot})
             case "debugger":
                 # The command line answers when it has let go of the terminal.
-                channel.send(self.conn, {"ev": "debugger", "slot": child.birth.slot, "active": message["active"]})
+                channel.send(self.conn, {"ev": "debugger", "slot": child.spec.slot, "active": message["active"]})
             case other:
                 raise ValueError(f"unknown request {other!r} of a worker")
 
@@ -322,7 +322,7 @@ class Host:
             again = bool(answer["again"])
             message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
         kept = self.children.kept.get(slot, b"") if message["in_flight"] and not again else b""
-        body = self.answers.crashed({**message, "again": again}, self.children.stacks.get(slot, ""), kept)
+        body = self.services.crashed({**message, "again": again}, self.children.stacks.get(slot, ""), kept)
         fd = channel.memfd("rpytest-record", body)
         channel.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
         os.close(fd)
@@ -352,10 +352,10 @@ class Host:
         message["duration"] = float(message.get("duration") or 0.0) + time.monotonic() - began
         properties: list[list[str]] = []
         if self.controller is None:
-            status, text = self.answers.report(message, bodies)
+            status, text = self.services.report(message, bodies)
         else:
             # pytest's cache is this side's.
-            self.answers.report({**message, "cache_only": True}, bodies)
+            self.services.report({**message, "cache_only": True}, bodies)
             status, text, properties = self.controller.conclude(message, bodies[int(message["streamed"]) :])
             # It ends now, which is no news.
             self.controller.close()
@@ -377,14 +377,14 @@ class Host:
         takeover.detach_streams()
         self.children.kill()
         self.at_end()
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _finish(self, status: int, is_waited_for: bool = True) -> None:
         if self.shared is not None:
             # The run ends in another way than by `stop`.
             self.shared.finalize(False)
         try:
-            self.answers.finish(status)
+            self.services.finish(status)
         except Exception as error:
             # Every test has its result: what else pytest keeps of a run is not worth losing that.
             sys.stderr.write(
@@ -409,7 +409,7 @@ class Host:
         with contextlib.suppress(channel.Closed, OSError):
             channel.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
         lifecycle.run_exit_functions()
-        lifecycle.leave(1)
+        lifecycle.exit_now(1)
 
     def _give_up_run(self, status: int, text: str, internal: str = "") -> NoReturn:
         """End the run because of an error that is somebody else's; ``internal``: an exception in a hook, for the junit file."""
@@ -425,10 +425,10 @@ class Host:
             self.controller.kill()
         remove_segments_of(self.conn)
         self._finish(2, is_waited_for=False)
-        lifecycle.leave(1)
+        lifecycle.exit_now(1)
 
 
-def control_run(announcement: Message, controller: Client) -> None:
+def control_run(announcement: Message, controller: ControllerClient) -> None:
     """Add to the `collected` message what a controller changes about a run."""
     options = announcement["options"]
     # Its hooks run at the end whether there is something to say or not.

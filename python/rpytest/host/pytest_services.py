@@ -19,7 +19,7 @@ from rpytest.stdlib import pathlib
 __builtins__ = stdlib.BUILTINS
 
 
-class Answers(Protocol):
+class PytestServices(Protocol):
     """How a host gets at a configured pytest: in its own process, or in another one."""
 
     def base_temp(self) -> pathlib.Path:
@@ -35,7 +35,7 @@ class Answers(Protocol):
         """The run is over: clean up as pytest does at the end of a session."""
 
 
-class LocalAnswers:
+class LocalPytest:
     """Answers from this process."""
 
     def __init__(self, collected: Collected) -> None:
@@ -45,20 +45,20 @@ class LocalAnswers:
         self._temp: TempPathFactory | None = None
 
     def base_temp(self) -> pathlib.Path:
-        """See :class:`Answers`."""
+        """See :class:`PytestServices`."""
         if self._temp is None:
             self._temp = TempPathFactory.from_config(self.collected.config, _ispytest=True)
         return self._temp.getbasetemp()
 
     def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
-        """See :class:`Answers`."""
+        """See :class:`PytestServices`."""
         if self._encoder is None:
             # If a controller looks at the result: it has no items to make reports from.
             self._encoder = Encoder(self.collected.config, self.collected.xml, every_report=True)
         return self.summary.crashed(message, stack, kept, self._encoder)
 
     def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
-        """See :class:`Answers`."""
+        """See :class:`PytestServices`."""
         cache_only = bool(message.get("cache_only"))
         self.summary.replay(memoryview(bodies), cache_only)
         if cache_only:
@@ -70,7 +70,7 @@ class LocalAnswers:
         )
 
     def finish(self, status: int) -> None:
-        """See :class:`Answers`."""
+        """See :class:`PytestServices`."""
         debug_log.close(self.collected.config)
         self.summary.cache.save(self.collected.session)
         if self._temp is not None:

@@ -166,20 +166,20 @@ def close_all(fds: Sequence[int]) -> None:
         os.close(fd)
 
 
-def refuse(conn: socket.socket, text: str, hint: str) -> None:
+def send_refusal(conn: socket.socket, text: str, hint: str) -> None:
     """Tell the command line that there is no run, and why."""
     with contextlib.suppress(Closed, OSError):
         send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
 
 
-def hung_up(conn: socket.socket) -> bool:
+def is_closed(conn: socket.socket) -> bool:
     """Whether the other end is gone; what it has sent stays unread."""
     poll = select.poll()
     poll.register(conn, 0)
     return bool(poll.poll(0))
 
 
-def has_news(sock: socket.socket) -> bool:
+def has_message(sock: socket.socket) -> bool:
     """Whether there is something to read."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)

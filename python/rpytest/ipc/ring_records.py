@@ -193,7 +193,7 @@ def setups(done: Sequence[Setup]) -> bytes:
 def bye(
     exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes, holds: bool
 ) -> bytes:
-    """Body of a worker's last record; ``holds``: its death has to be awaited (:class:`rpytest.worker.worker.Possessions`)."""
+    """Body of a worker's last record; ``holds``: its death has to be awaited (:class:`rpytest.worker.worker.ResourceFootprint`)."""
     parts = [bytes((exitstatus & 0xFF,)), _U32.pack(len(properties))]
     for name, value in properties:
         parts += [_text(name), _text(value)]

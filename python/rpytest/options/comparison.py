@@ -125,7 +125,7 @@ def option_count(config: pytest.Config) -> int:
     return sum(len(group.options) for group in groups.values())
 
 
-class Arguments:
+class ParsedCommandLine:
     """A configuration's command line, taken apart again, so that others can be compared with it."""
 
     def __init__(self, config: pytest.Config, argv: Sequence[str]) -> None:
@@ -177,9 +177,11 @@ class Arguments:
             for name in self.own.keys() | new
             if self.own.get(name, nothing) != new.get(name, nothing)
         }
-        if option_reads.GIVEN in option_reads.looks.seen:
+        if option_reads.COMMAND_LINE in option_reads.reads.read:
             # For somebody who reads them `-k a` is not `-ka`.
-            raise Declined(f"the arguments are others, and were read by {option_reads.where(option_reads.GIVEN)}")
+            raise Declined(
+                f"the arguments are others, and were read by {option_reads.where(option_reads.COMMAND_LINE)}"
+            )
         if (reader := early_readers.who_minds(self.config, self.argv, argv)) is not None:
             raise Declined(f"the arguments are others, and were read by {reader}")
         for name in sorted(different):
@@ -252,9 +254,9 @@ def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any],
     held.args, held.args_source = args, source
     params = config.invocation_params
     held.invocation_params = pytest.Config.InvocationParams(args=tuple(argv), plugins=params.plugins, dir=params.dir)
-    option_reads.looks.settle()
+    option_reads.reads.find_kept_parts()
     sys.argv = [sys.argv[0], *argv]
-    option_reads.looks.replace(sys.argv)
+    option_reads.reads.replace(sys.argv)
 
 
 def anchors(config: pytest.Config, args: Sequence[str]) -> set[Path]:

@@ -162,9 +162,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="How many tests a worker may take in one step, as pytest-xdist has it. Workers take one at a time, which is within any limit.",
     )
     for name in ("-f", "--looponfail"):
-        group._addoption(name, dest="looponfail", action=_Refused, nargs=0, default=None, help=argparse.SUPPRESS)
+        group._addoption(
+            name, dest="looponfail", action=_UnsupportedOption, nargs=0, default=None, help=argparse.SUPPRESS
+        )
     for name, destination in (("--rsyncdir", "rsyncdir"), ("--rsyncignore", "rsyncignore"), ("--px", "px")):
-        group._addoption(name, dest=destination, action=_Refused, nargs="?", default=[], help=argparse.SUPPRESS)
+        group._addoption(
+            name, dest=destination, action=_UnsupportedOption, nargs="?", default=[], help=argparse.SUPPRESS
+        )
     for name in ("rsyncdirs", "rsyncignore", "looponfailroots"):
         parser.addini(name, "Of pytest-xdist; without effect.", type="paths")
     sharding.add_options(group)
@@ -177,12 +181,12 @@ def add_options(parser: pytest.Parser) -> None:
         dest="rpytest_command_line_only",
         metavar="FILE",
         nargs="?",
-        action=_Misplaced,
+        action=_CommandLineOnly,
         help="Write a picture of the run (workers, fixtures, idle time, the plan) as an HTML page; default of FILE, which is given with '=': rpytest-timings.html.",
     )
 
 
-class _Misplaced(argparse.Action):
+class _CommandLineOnly(argparse.Action):
     """An option with a value that pytest's parser sees only where the command line didn't: in `addopts`."""
 
     def __call__(self, *arguments: Any) -> None:
@@ -190,7 +194,7 @@ class _Misplaced(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), option])
 
 
-class _Refused(argparse.Action):
+class _UnsupportedOption(argparse.Action):
     """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
 
     def __call__(self, *_: object) -> None:

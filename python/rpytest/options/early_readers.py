@@ -16,7 +16,7 @@ import pytest
 
 from rpytest import stdlib
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import plugin_name, third_party
+from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 from rpytest.stdlib import pathlib
 
 __builtins__ = stdlib.BUILTINS
@@ -54,7 +54,7 @@ _FOUND_BY: dict[str, Callable[[Sequence[str]], object]] = {"pytest_cov": _covera
 def who_minds(config: pytest.Config, before: Sequence[str], now: Sequence[str]) -> str | None:
     """An implementation that may have done something else with the arguments ``now`` than with those ``before``, in words."""
     for hook in _HOOKS:
-        for implementation in third_party(config, hook, _PARAMETER):
+        for implementation in third_party_hooks(config, hook, _PARAMETER):
             find = _FOUND_BY.get(known_plugins.package(implementation), list)
             if find(before) != find(now) and reads_arguments(implementation):
                 return f"`{hook}` of {plugin_name(implementation)}"

@@ -30,31 +30,31 @@ _GETTERS = frozenset({"getoption", "getvalue", "getvalueorskip", "get_verbosity"
 #: In the place of an option's name: all of them, the paths and node ids, the command line as it was given.
 EVERYTHING = "*"
 ARGUMENTS = "file_or_dir"
-GIVEN = "argv"
+COMMAND_LINE = "argv"
 
 
-class Looks:
+class OptionReads:
     """What was looked at in this process, and where."""
 
     def __init__(self) -> None:
         self.active = False
-        self.seen: dict[str, str] = {}
+        self.read: dict[str, str] = {}
         #: What was read for pytest's header only: that is written anew where it matters.
         self.in_header: dict[str, str] = {}
-        self._target = self.seen
+        self._target = self.read
         #: Parts of `sys.argv` that nobody has read, each with its slice and with the place where it was taken.
         self.parts: list[tuple[list[Any], slice, str]] = []
         #: Where such parts are kept, and what they are now; without a slice it is all of it.
-        self.defaults: list[tuple[list[Default], slice | None, list[str]]] = []
+        self.defaults: list[tuple[list[KeptPart], slice | None, list[str]]] = []
 
-    def part_of(self, whole: Arguments, index: slice, frame: FrameType) -> list[str]:
+    def part_of(self, whole: ObservedArgv, index: slice, frame: FrameType) -> list[str]:
         """A module takes a part of ``whole``: if nobody reads it, it can be replaced."""
-        part = Arguments(list.__getitem__(whole, index))
+        part = ObservedArgv(list.__getitem__(whole, index))
         part.is_whole = False
         self.parts.append(([part], index, _place(frame)))
         return part
 
-    def settle(self) -> None:
+    def find_kept_parts(self) -> None:
         """The tests are collected: find out where parts of `sys.argv` are kept that nobody has read.
 
         They become what they seem to be, lists. One that can't be replaced for a run with other arguments counts as read.
@@ -62,13 +62,13 @@ class Looks:
         parts, self.parts = self.parts, []
         active, self.active = self.active, False
         found: list[tuple[list[Any], slice | None, str]] = [*parts]
-        if type(sys.argv) is Arguments and sys.getrefcount(sys.argv) > 2:
+        if type(sys.argv) is ObservedArgv and sys.getrefcount(sys.argv) > 2:
             # Not only `sys` holds it: `def main(argv=sys.argv)`, `from sys import argv`.
             found.append(([sys.argv], None, "somebody who keeps `sys.argv`"))
         for box, index, place in found:
             places = _places(box)
             if places is None:
-                self.seen.setdefault(GIVEN, place)
+                self.read.setdefault(COMMAND_LINE, place)
                 continue
             new = list.copy(box[0])
             for each in places:
@@ -89,7 +89,7 @@ class Looks:
         """Somebody in ``frame`` reads ``name``."""
         while frame is not None and frame.f_code.co_name in _GETTERS and _top(frame) == "_pytest":
             frame = frame.f_back
-        own = _OWN if name != GIVEN else _OWN - _READERS
+        own = _OWN if name != COMMAND_LINE else _OWN - _READERS
         if frame is None or _top(frame) in own or name in self._target:
             return
         self._target[name] = _place(frame)
@@ -101,12 +101,12 @@ class Looks:
         try:
             yield
         finally:
-            self._target = self.seen
+            self._target = self.read
 
     def header_depends_on(self, different: Collection[str]) -> bool:
         """Whether a hook may say something else with other values of these options."""
         found = self.in_header
-        return GIVEN in found or any(name in found or EVERYTHING in found for name in different)
+        return COMMAND_LINE in found or any(name in found or EVERYTHING in found for name in different)
 
 
 def _place(frame: FrameType) -> str:
@@ -118,45 +118,45 @@ def _top(frame: FrameType) -> str:
 
 
 #: One process has one configuration.
-looks = Looks()
+reads = OptionReads()
 
 
-class Options(argparse.Namespace):
+class ObservedOptions(argparse.Namespace):
     """`config.option`, which notices who reads it."""
 
     def __getattribute__(self, name: str) -> Any:
-        if looks.active and (not name.startswith("__") or name == "__dict__"):
+        if reads.active and (not name.startswith("__") or name == "__dict__"):
             frame = sys._getframe(1)
             # Nearly always pytest itself, a thousand times.
             if frame.f_code.co_name in _GETTERS or _top(frame) != "_pytest":
-                looks.note(EVERYTHING if name == "__dict__" else name, frame)
+                reads.note(EVERYTHING if name == "__dict__" else name, frame)
         return super().__getattribute__(name)
 
 
-class Arguments(list[str]):
+class ObservedArgv(list[str]):
     """`sys.argv`, or a part of it that a module has taken while it was imported, which notices who reads it."""
 
     #: Nothing has been left out.
     is_whole = True
 
-    def _look(self) -> None:
-        if looks.active:
-            looks.note(GIVEN, sys._getframe(2))
+    def _note_read(self) -> None:
+        if reads.active:
+            reads.note(COMMAND_LINE, sys._getframe(2))
 
     def __getitem__(self, index: Any) -> Any:
         if not self.is_whole:
-            self._look()
-        elif isinstance(index, slice) and looks.active and _is_import(sys._getframe(1)):
+            self._note_read()
+        elif isinstance(index, slice) and reads.active and _is_import(sys._getframe(1)):
             # Not read yet, and perhaps never: `def main(args=sys.argv[1:])`.
-            return looks.part_of(self, index, sys._getframe(1))
+            return reads.part_of(self, index, sys._getframe(1))
         elif index != 0:
             # The program's name is the same.
-            self._look()
+            self._note_read()
         return super().__getitem__(index)
 
     def copy(self) -> list[str]:
         """As `list.copy`."""
-        self._look()
+        self._note_read()
         return super().copy()
 
 
@@ -164,18 +164,18 @@ def _noticing(name: str) -> Any:
     original = getattr(list, name)
 
     @functools.wraps(original)
-    def method(self: Arguments, *args: Any, **kwargs: Any) -> Any:
-        if looks.active:
-            looks.note(GIVEN, sys._getframe(1))
+    def method(self: ObservedArgv, *args: Any, **kwargs: Any) -> Any:
+        if reads.active:
+            reads.note(COMMAND_LINE, sys._getframe(1))
         return original(self, *args, **kwargs)
 
     return method
 
 
-def _added_to(self: Arguments, other: list[str]) -> list[str]:
+def _added_to(self: ObservedArgv, other: list[str]) -> list[str]:
     """As `list.__add__`, with this one on the right: `list` itself would not ask it."""
-    if looks.active:
-        looks.note(GIVEN, sys._getframe(1))
+    if reads.active:
+        reads.note(COMMAND_LINE, sys._getframe(1))
     return [*other, *list.copy(self)]
 
 
@@ -186,8 +186,8 @@ for _name in (
     *("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop", "remove", "clear"),
     *("reverse", "sort"),
 ):
-    setattr(Arguments, _name, _noticing(_name))
-Arguments.__radd__ = _added_to  # type: ignore[attr-defined]
+    setattr(ObservedArgv, _name, _noticing(_name))
+ObservedArgv.__radd__ = _added_to  # type: ignore[attr-defined]
 
 
 def _is_import(frame: FrameType) -> bool:
@@ -195,7 +195,7 @@ def _is_import(frame: FrameType) -> bool:
     return not frame.f_code.co_flags & inspect.CO_NEWLOCALS
 
 
-class Default:
+class KeptPart:
     """A place where `sys.argv`, or a part of it, is kept: a default value of a function, or a variable of a module."""
 
     def __init__(self, owner: FunctionType | dict[str, Any], key: int | str) -> None:
@@ -216,14 +216,14 @@ class Default:
             held[self.key] = new
 
 
-def _places(box: list[Any]) -> list[Default] | None:
+def _places(box: list[Any]) -> list[KeptPart] | None:
     """All places that hold the one object in ``box``; `None` if anything else does, too, or there is no telling."""
-    found: list[Default] = []
+    found: list[KeptPart] = []
     references = 0
     own = sys.__dict__
     if own["argv"] is box[0]:
         # It was there before, out of the collector's reach.
-        found.append(Default(own, "argv"))
+        found.append(KeptPart(own, "argv"))
         references += 1
     for holder in heap.get_referrers(box[0]):
         if holder is box or holder is own or isinstance(holder, FrameType):
@@ -235,7 +235,7 @@ def _places(box: list[Any]) -> list[Default] | None:
             # Beside them: this variable, and the argument.
             if not functions or sys.getrefcount(holder) != len(functions) + _OWN_REFERENCES:
                 return None
-            found += [Default(function, place) for function in functions for place in at]
+            found += [KeptPart(function, place) for function in functions for place in at]
             references += len(at)
         elif type(holder) is dict:
             keys = [key for key, value in holder.items() if value is box[0]]
@@ -246,7 +246,7 @@ def _places(box: list[Any]) -> list[Default] | None:
                 owners = [holder]
             if not owners:
                 return None
-            found += [Default(owner, key) for owner in owners for key in keys]
+            found += [KeptPart(owner, key) for owner in owners for key in keys]
             references += len(keys)
         else:
             return None
@@ -273,27 +273,27 @@ class _Invocation(pytest.Config.InvocationParams):  # type: ignore[misc]
     """`config.invocation_params`, which notices who reads its arguments."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "args" and looks.active:
-            looks.note(GIVEN, sys._getframe(1))
+        if name == "args" and reads.active:
+            reads.note(COMMAND_LINE, sys._getframe(1))
         return super().__getattribute__(name)
 
 
-def watch(config: pytest.Config) -> None:
+def observe(config: pytest.Config) -> None:
     """Begin to notice who reads the options; ``config`` has parsed nothing yet."""
-    looks.active = True
-    looks.seen.clear()
-    looks.in_header.clear()
-    looks.parts.clear()
-    looks.defaults.clear()
-    config.option.__class__ = Options
+    reads.active = True
+    reads.read.clear()
+    reads.in_header.clear()
+    reads.parts.clear()
+    reads.defaults.clear()
+    config.option.__class__ = ObservedOptions
     object.__setattr__(config.invocation_params, "__class__", _Invocation)
     if type(sys.argv) is list:
-        sys.argv = Arguments(sys.argv)
+        sys.argv = ObservedArgv(sys.argv)
 
 
-def watch_arguments(config: pytest.Config) -> None:
+def observe_argv(config: pytest.Config) -> None:
     """Notice, too, who reads `config.args`, now that they are known."""
-    if not looks.active:
+    if not reads.active:
         return
     kind = type(config)
 
@@ -302,8 +302,8 @@ def watch_arguments(config: pytest.Config) -> None:
 
         @property
         def args(self) -> list[str]:
-            if looks.active:
-                looks.note(ARGUMENTS, sys._getframe(1))
+            if reads.active:
+                reads.note(ARGUMENTS, sys._getframe(1))
             held: list[str] = self.__dict__["args"]
             return held
 
@@ -317,29 +317,29 @@ def watch_arguments(config: pytest.Config) -> None:
 
 def resume(config: pytest.Config) -> None:
     """Notice again who reads the options, in a fork that has taken those of another command line over."""
-    looks.active = True
+    reads.active = True
     object.__setattr__(config.invocation_params, "__class__", _Invocation)
-    sys.argv = Arguments(sys.argv)
+    sys.argv = ObservedArgv(sys.argv)
 
 
 def end(config: pytest.Config) -> None:
     """The tests are known: nothing is noticed any more, and nothing is left that would have to."""
-    if not looks.active:
+    if not reads.active:
         return
-    looks.settle()
-    looks.active = False
+    reads.find_kept_parts()
+    reads.active = False
     held: list[Any] = [config.option, config.known_args_namespace]
     for options in held:
-        if type(options) is Options:
+        if type(options) is ObservedOptions:
             options.__class__ = argparse.Namespace  # type: ignore[assignment]
     params = config.invocation_params
     if type(params) is _Invocation:
         object.__setattr__(params, "__class__", pytest.Config.InvocationParams)
-    if type(sys.argv) is Arguments:
+    if type(sys.argv) is ObservedArgv:
         sys.argv = list(sys.argv)
 
 
 def where(name: str) -> str | None:
     """Where an option, or everything, was read; `None` if it was not."""
-    found = looks.seen.get(name) or looks.seen.get(EVERYTHING) or looks.seen.get(GIVEN)
+    found = reads.read.get(name) or reads.read.get(EVERYTHING) or reads.read.get(COMMAND_LINE)
     return None if found is None else os.path.relpath(found) if found.startswith(os.getcwd() + os.sep) else found

@@ -17,11 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rpytest.preload import import_steps
-from rpytest.preload.import_guard import ImportGuard, Spoiled
-from rpytest.preload.import_steps import Binding, Held, Step
+from rpytest.preload.import_guard import ImportGuard, NotPreloadable
+from rpytest.preload.import_steps import Binding, ImportStep, PreloadedSpec
 from rpytest.process import lifecycle
 from rpytest.project import locations
-from rpytest.project.locations import top
+from rpytest.project.locations import top_level
 from rpytest.staleness import module_state
 from rpytest.staleness.dependencies import Dependencies
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ALWAYS = ("always", None, Warning, None, 0)
 
 
-class Preload:
+class PreloadBuilder:
     """Makes the steps, and holds them."""
 
     def __init__(self, learned: Message, failed: Mapping[str, str], roots: list[str]) -> None:
@@ -42,34 +42,34 @@ class Preload:
         wanted: dict[str, str] = learned["modules"]
         self.wanted = wanted
         self.tried = frozenset(learned["tried"])
-        self.owner: dict[str, Step] = {}
+        self.owner: dict[str, ImportStep] = {}
         self.failed = dict(failed)
         #: Something was executed that is not kept: this process is of no use.
         self.is_dirty = False
         self.environment = dict(os.environ)
-        self.inside = locations.folders()
+        self.inside = locations.installed_folders()
         self.dependencies = Dependencies()
         self._guard = ImportGuard(self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside)
         self._base = set(sys.modules)
         self._finders = [self, *sys.meta_path]
         self._filters = list(warnings.filters)
-        self._stack: list[Step] = []
-        self._visible: list[Step] = []
+        self._stack: list[ImportStep] = []
+        self._visible: list[ImportStep] = []
         self._entering: str | None = None
         self._executed: list[str] = []
         #: The innermost step that failed.
         self._culprit: str | None = None
         #: What the modules that every session here has from the daemon consist of, without pytest's own.
-        self.marks: list[module_state.Mark] = []
+        self.states: list[module_state.ModuleState] = []
         #: Environment variables that were looked at.
         self.reads: frozenset[str] = frozenset()
 
     def make(self) -> None:
         """Import everything that is wanted, as far as it can be."""
         environment: Any = os.environ
-        environment._data = import_steps.Variables(environment._data, self._stack)
+        environment._data = import_steps.ObservedEnvironment(environment._data, self._stack)
         os.environb._data = environment._data  # type: ignore[attr-defined]
-        self.dependencies.observer.watch()
+        self.dependencies.observer.start()
         self._guard.begin()
         sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
         self._guard.is_on = True
@@ -91,11 +91,11 @@ class Preload:
 
     def _mark(self) -> None:
         """Remember what all modules consist of at this moment."""
-        names = [name for name in self._base if top(name) not in locations.OWN and top(name) != "encodings"]
-        self.marks = module_state.marks(sys.modules, names)
+        names = [name for name in self._base if top_level(name) not in locations.OWN and top_level(name) != "encodings"]
+        self.states = module_state.module_states(sys.modules, names)
         steps = set(self.owner.values())
         for step in steps:
-            step.marks = module_state.marks(step.modules, step.modules)
+            step.states = module_state.module_states(step.modules, step.modules)
         self.reads = frozenset().union(*(step.reads for step in steps))
 
     def modules(self) -> dict[str, ModuleType]:
@@ -113,17 +113,17 @@ class Preload:
         try:
             step = self._run(name)
             if self._guard.objection is not None:
-                raise Spoiled(self._guard.objection)
+                raise NotPreloadable(self._guard.objection)
             after = import_steps.surroundings()
             for what, value in after.items():
                 # A module that knows of some state may have come with it.
                 if value != before[what] and before[what] is not None:
-                    raise Spoiled(f"changes {what}")
+                    raise NotPreloadable(f"changes {what}")
             if _written() != written:
-                raise Spoiled("prints")
-            own_threads = {top(each.name) for each in step.closure} & import_steps.RESTARTS_ITS_THREADS
+                raise NotPreloadable("prints")
+            own_threads = {top_level(each.name) for each in step.closure} & import_steps.RESTARTS_ITS_THREADS
             if import_steps.native_threads() > threads and not own_threads:
-                raise Spoiled("starts a thread")
+                raise NotPreloadable("starts a thread")
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, SystemExit)) and not self._executed:
                 raise
@@ -140,12 +140,12 @@ class Preload:
             reason = f"imports `{self._culprit}`, {import_steps.LEFT_OUT}"
         else:
             self._culprit = name
-            reason = str(error) if isinstance(error, Spoiled) else f"raises {type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, NotPreloadable) else f"raises {type(error).__name__}: {error}"
         self.failed.setdefault(name, reason)
 
-    def _run(self, name: str) -> Step:
+    def _run(self, name: str) -> ImportStep:
         """Import ``name`` as a step of its own."""
-        step = Step(name)
+        step = ImportStep(name)
         for each in self._visible:
             each.unbind()
         hidden = {key: module for key, module in sys.modules.items() if key not in self._base}
@@ -180,7 +180,7 @@ class Preload:
         warnings.filters[:] = [_ALWAYS, *self._filters]  # type: ignore[index]
         import_steps.filters_changed()
 
-    def _complete(self, step: Step) -> None:
+    def _complete(self, step: ImportStep) -> None:
         for name, module in sys.modules.items():
             if name not in self._base and name not in self.owner:
                 step.modules[name] = module
@@ -194,7 +194,7 @@ class Preload:
             package = sys.modules.get(package_name)
             if package is not None and package_name not in step.modules and vars(package).get(attribute) is module:
                 of = self.owner.get(package_name)
-                before = [mark.before(attribute) for mark in of.marks if mark.name == package_name] if of else []
+                before = [state.before(attribute) for state in of.states if state.name == package_name] if of else []
                 step.bindings.append(Binding(package, attribute, module, before[0] if before else module_state.MISSING))
         known = [entry for each in self._visible for entry in each.filters]
         known += [_ALWAYS, *self._filters]
@@ -205,7 +205,7 @@ class Preload:
             (finder, index < at) for index, finder in enumerate(sys.meta_path) if not any(finder is one for one in mine)
         ]
         step.closure = [*self._visible, step]
-        step.marks = module_state.marks(step.modules, step.modules)
+        step.states = module_state.module_states(step.modules, step.modules)
         self.owner.update(dict.fromkeys(step.modules, step))
 
     # The import system, as long as steps are made
@@ -241,8 +241,8 @@ class Preload:
             raise self._guard.spoiled(f"imports `{name}`, which no session has imported")
         # Python's own `_x` are parts of its `x`, and may import it.
         is_part = has_failed or (name.startswith("_") and name in sys.stdlib_module_names)
-        if name != self._entering and top(name) != top(current.name) and not is_part:
-            if any(top(each.name) == top(name) for each in self._stack):
+        if name != self._entering and top_level(name) != top_level(current.name) and not is_part:
+            if any(top_level(each.name) == top_level(name) for each in self._stack):
                 raise self._guard.spoiled(f"imports `{name}`, which imports it")
             return self._shown(self._run(name), name)
         if name == self._entering:
@@ -251,12 +251,12 @@ class Preload:
         current.found.add(name)
         return spec
 
-    def _shown(self, step: Step, name: str) -> Held:
+    def _shown(self, step: ImportStep, name: str) -> PreloadedSpec:
         for each in step.closure:
             if each not in self._visible:
                 each.show(name)
                 self._visible.append(each)
-        return Held(name, step.modules[name])
+        return PreloadedSpec(name, step.modules[name])
 
 
 def _written() -> int:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest.process import lifecycle
-from rpytest.project.locations import top
+from rpytest.project.locations import top_level
 from rpytest.staleness.observer import STARTING, listed, opened
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _REFUSED = {
 _register = os.register_at_fork
 
 
-class Spoiled(BaseException):
+class NotPreloadable(BaseException):
     """An import can't be preloaded. Not an `Exception`: packages catch those of optional parts."""
 
 
@@ -91,11 +91,11 @@ class ImportGuard:
             setattr(module, name, value)
         self._replaced.clear()
 
-    def spoiled(self, reason: str) -> Spoiled:
+    def spoiled(self, reason: str) -> NotPreloadable:
         """To be raised: the import can't be kept."""
         # Remembered, in case that it is swallowed by an `except:`.
         self.objection = self.objection or reason
-        return Spoiled(reason)
+        return NotPreloadable(reason)
 
     def _warned(self, message: object, category: type[Warning], *_: object, **__: object) -> None:
         raise self.spoiled(f"warns: {category.__name__}: {message}")
@@ -103,7 +103,7 @@ class ImportGuard:
     def _register_at_fork(self, **handlers: Any) -> None:
         module = str(sys._getframe(1).f_globals.get("__name__", ""))
         # In a child, which has nothing of the package yet, such a handler finds nothing to do.
-        if top(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
+        if top_level(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
             raise self.spoiled("has handlers for forks")
         _register(**handlers)
 

@@ -20,8 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from rpytest.process.inspection import python_threads
-from rpytest.project.locations import ALL_VARIABLES, OWN, top
-from rpytest.staleness.module_state import MISSING, Mark
+from rpytest.project.locations import ALL_VARIABLES, OWN, top_level
+from rpytest.staleness.module_state import MISSING, ModuleState
 
 #: The end of a reason that is another step's.
 LEFT_OUT = "which is not preloaded"
@@ -53,7 +53,7 @@ class Binding:
 
 
 @dataclass(eq=False)
-class Step:
+class ImportStep:
     """One import and what it brought in."""
 
     name: str
@@ -61,7 +61,7 @@ class Step:
     #: Those of the modules that the import system has found; others were put in place by these.
     found: set[str] = field(default_factory=set)
     #: The steps that it needs, each after those that it needs itself; the last is this one.
-    closure: list[Step] = field(default_factory=list)
+    closure: list[ImportStep] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     filters: list[Any] = field(default_factory=list)
     #: Finders that it put into `sys.meta_path`, and whether at the front.
@@ -73,7 +73,7 @@ class Step:
     #: It has loaded a library; many of them can't be initialised a second time.
     native: bool = False
     #: What its modules consisted of when the preload was done.
-    marks: list[Mark] = field(default_factory=list)
+    states: list[ModuleState] = field(default_factory=list)
 
     def show(self, name: str | None = None) -> None:
         """Let this process have it imported; ``name`` is what the import system itself is about to put in place."""
@@ -100,19 +100,19 @@ class Step:
             setattr(binding.package, binding.attribute, binding.module)
 
 
-class Held(importlib.machinery.ModuleSpec):
+class PreloadedSpec(importlib.machinery.ModuleSpec):
     """The spec of a module that is imported already."""
 
     def __init__(self, name: str, module: ModuleType) -> None:
         super().__init__(
             name,
-            _HeldLoader(module),  # type: ignore[arg-type]
+            _PreloadedLoader(module),  # type: ignore[arg-type]
             origin=getattr(module.__spec__, "origin", None),
             is_package=hasattr(module, "__path__"),
         )
 
 
-class _HeldLoader:
+class _PreloadedLoader:
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.spec = module.__spec__
@@ -126,10 +126,10 @@ class _HeldLoader:
         module.__spec__ = self.spec
 
 
-class Variables(dict[bytes, bytes]):
+class ObservedEnvironment(dict[bytes, bytes]):
     """The mapping under `os.environ`, which tells ``steps`` what was looked up."""
 
-    def __init__(self, values: Mapping[bytes, bytes], steps: Sequence[Step]) -> None:
+    def __init__(self, values: Mapping[bytes, bytes], steps: Sequence[ImportStep]) -> None:
         super().__init__(values)
         self._steps = steps
 
@@ -185,7 +185,7 @@ def installed(order: Iterable[str], known: Iterable[str], inside: tuple[str, ...
     passed = set(known)
     found = {}
     for name in (*order, *list(sys.modules)):
-        if name in passed or top(name) in OWN:
+        if name in passed or top_level(name) in OWN:
             continue
         passed.add(name)
         origin = origin_of(name, sys.modules.get(name), inside)

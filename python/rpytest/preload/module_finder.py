@@ -18,27 +18,27 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rpytest.preload import import_steps
-from rpytest.preload.import_steps import Step
+from rpytest.preload.import_steps import ImportStep
 from rpytest.process import takeover
-from rpytest.project.locations import ALL_VARIABLES, top
+from rpytest.project.locations import ALL_VARIABLES, top_level
 
 if TYPE_CHECKING:
     import importlib.machinery
 
-    from rpytest.preload.builder import Preload
+    from rpytest.preload.builder import PreloadBuilder
 
 #: Set by pytest itself, and by us, before anything of the project is imported.
 _OF_PYTEST = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
 
 
-class Finder:
+class PreloadFinder:
     """The first finder of such a session."""
 
-    def __init__(self, preload: Preload, refuse: Callable[[str, list[str]], object]) -> None:
+    def __init__(self, preload: PreloadBuilder, refuse: Callable[[str, list[str]], object]) -> None:
         """``refuse`` gets a reason and the names of steps that can't be used here, and does not return while tests are collected."""
         self.preload = preload
         self.refuse: Callable[[str, list[str]], object] | None = refuse
-        self.shown: set[Step] = set()
+        self.shown: set[ImportStep] = set()
         #: Environment variables that these have looked at.
         self.read: set[str] = set()
         self._found: dict[str, str | None] = {}
@@ -66,13 +66,13 @@ class Finder:
             each.show(name)
             self.shown.add(each)
             self.read |= each.reads
-        return import_steps.Held(name, step.modules[name])
+        return import_steps.PreloadedSpec(name, step.modules[name])
 
     def enter_fork(self) -> None:
         """In a fork that is a session of its own."""
         self._pid = os.getpid()
 
-    def settle(self) -> None:
+    def check_modules(self) -> None:
         """At any time: refuse if a held module was imported by other means than this finder."""
         for name, step in self.preload.owner.items():
             module = sys.modules.get(name)
@@ -82,7 +82,7 @@ class Finder:
         if import_steps.is_traced():
             self._refuse("imports are traced", [])
 
-    def close(self) -> None:
+    def stop_refusing(self) -> None:
         """From here on nothing can start again: what can't be shown is imported as if there were no preload."""
         self.refuse = None
 
@@ -91,7 +91,7 @@ class Finder:
         if self.refuse is not None and os.getpid() == self._pid:
             self.refuse(reason, names)
 
-    def _objection(self, name: str, path: Any, coming: list[Step]) -> tuple[str, list[str]] | None:
+    def _objection(self, name: str, path: Any, coming: list[ImportStep]) -> tuple[str, list[str]] | None:
         """Why these steps are not what the session would get, and which of them."""
         if import_steps.is_traced():
             return "imports are traced", []
@@ -125,7 +125,7 @@ class Finder:
                 read = read or (variables & _named_in_libraries(step, variables) if step.native else read)
                 if read:
                     return f"the project changes ${min(read)} before `{step.name}` is imported", [step.name]
-            if any(top(each) in step.modules or each in step.modules for each in marked):
+            if any(top_level(each) in step.modules or each in step.modules for each in marked):
                 rewritten = next(
                     (each for each in marked for key in step.modules if key == each or key.startswith(each + ".")), None
                 )
@@ -133,15 +133,15 @@ class Finder:
                     return f"pytest rewrites `{rewritten}`", [step.name]
         return None
 
-    def _replaced(self, coming: list[Step]) -> tuple[str, Step | None] | None:
+    def _replaced(self, coming: list[ImportStep]) -> tuple[str, ImportStep | None] | None:
         """What somebody has replaced of the modules that these steps may have looked at, and whose it is."""
         if self.refuse is None and any(step.native for step in coming):
             # By a test. Many libraries can't be initialised a second time, and it is too late for starting over.
             return None
         needed = {each for step in coming for each in step.closure if each in self.shown}
-        for step, marks in ((None, self.preload.marks), *((step, step.marks) for step in needed)):
-            for mark in marks:
-                replaced = mark.replaced()
+        for step, states in ((None, self.preload.states), *((step, step.states) for step in needed)):
+            for state in states:
+                replaced = state.first_replaced()
                 if replaced is not None:
                     return replaced, step
         return None
@@ -184,7 +184,7 @@ class Finder:
         }
 
 
-def _named_in_libraries(step: Step, names: set[str]) -> set[str]:
+def _named_in_libraries(step: ImportStep, names: set[str]) -> set[str]:
     """Those of the variables whose names occur in a library that the step has loaded: C code may look at them without being seen."""
     found: set[str] = set()
     for module in step.modules.values():
@@ -197,9 +197,9 @@ def _named_in_libraries(step: Step, names: set[str]) -> set[str]:
     return found
 
 
-def _libraries_beside(step: Step) -> set[str]:
+def _libraries_beside(step: ImportStep) -> set[str]:
     """Libraries that wheels bring along (`numpy.libs`)."""
-    own = {os.path.join(top(name) + ".libs", "") for name in step.modules}
+    own = {os.path.join(top_level(name) + ".libs", "") for name in step.modules}
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         mapped = {line.split(maxsplit=5)[-1].rstrip("\n") for line in file if "/" in line}
     return {path for path in mapped if any(os.sep + folder in path for folder in own)}

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest.ipc import channel
-from rpytest.preload.builder import Preload
+from rpytest.preload.builder import PreloadBuilder
 from rpytest.process import lifecycle, signal_handlers, takeover
-from rpytest.project.locations import top
+from rpytest.project.locations import top_level
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
@@ -43,20 +43,20 @@ def preload_main(
     signal_handlers.ignore_interrupts()
     sys.argv = [request["prog"]]
     takeover.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
-    preload = Preload(learned, failed, [request["cwd"], learned["root"]])
+    preload = PreloadBuilder(learned, failed, [request["cwd"], learned["root"]])
     preload.make()
     takeover.detach_streams()
     if preload.is_dirty:
         channel.send(control, {"ev": "spoiled", "failed": preload.failed})
         os._exit(0)
     folders = {folder.rstrip(os.sep) for folder in preload.inside}
-    preload.dependencies.take(preload.modules(), map(os.path.abspath, _PROBED), folders)
+    preload.dependencies.record_state(preload.modules(), map(os.path.abspath, _PROBED), folders)
     lifecycle.freeze()
     channel.send(
         control,
         {
             "ev": "ready",
-            "packages": sorted({top(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
+            "packages": sorted({top_level(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
             "modules": len(preload.owner),
             "failed": preload.failed,
         },
@@ -64,7 +64,7 @@ def preload_main(
     _serve(control, preload, session_main)
 
 
-def _serve(control: socket.socket, preload: Preload, session_main: SessionMain) -> NoReturn:
+def _serve(control: socket.socket, preload: PreloadBuilder, session_main: SessionMain) -> NoReturn:
     """Fork a session whenever the daemon asks for one, until it lets go."""
     children: dict[int, int] = {}
     while True:
@@ -110,7 +110,7 @@ def _tell(control: socket.socket, message: Message, fds: list[int] | None = None
         os._exit(0)
 
 
-def _be_session(control: socket.socket, preload: Preload, began: int, session_main: SessionMain) -> NoReturn:
+def _be_session(control: socket.socket, preload: PreloadBuilder, began: int, session_main: SessionMain) -> NoReturn:
     """In a fork: wait for the run, and be its session."""
     try:
         request, fds = channel.receive(control)

@@ -27,7 +27,7 @@ _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _files: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class Counting(Protocol):
+class FrozenObjectsListener(Protocol):
     """Who has counted something among the objects that are not frozen."""
 
     def returned(self, back: bool) -> None:
@@ -35,7 +35,7 @@ class Counting(Protocol):
 
 
 #: Those of them that are alive.
-counting: weakref.WeakSet[Counting] = weakref.WeakSet()
+counting: weakref.WeakSet[FrozenObjectsListener] = weakref.WeakSet()
 
 
 def freeze() -> None:

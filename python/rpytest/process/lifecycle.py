@@ -30,7 +30,7 @@ _kept: list[object] = []
 _exit = os._exit
 
 
-def leave(status: int) -> NoReturn:
+def exit_now(status: int) -> NoReturn:
     """End this process at once, as `os._exit` does, which coverage.py would not notice."""
     coverage_run.save()
     _exit(status)
@@ -136,7 +136,7 @@ def flush_streams() -> None:
             stream.flush()
 
 
-def disarm_inherited() -> None:
+def forget_inherited_cleanups() -> None:
     """Make this fork forget every clean-up that another process has to do; what it registers from now on is its own."""
     atexit._clear()
     # Absent in some builds, renamed in others: then there is nothing to disarm.
@@ -198,9 +198,9 @@ def fork_detached() -> int:
     if pid == 0:
         try:
             if fork():
-                leave(0)
+                exit_now(0)
         except OSError:
-            leave(1)
+            exit_now(1)
         return 0
     try:
         _, status = os.waitpid(pid, 0)

@@ -7,7 +7,7 @@ import sys
 from rpytest.process import heap
 
 
-def made_for_one_process() -> str | None:
+def process_bound_object() -> str | None:
     """Name one such object that is alive here, if there is one.
 
     filelock 4: a lock that was made before the fork, as in a module, raises when a worker acquires it.

@@ -40,7 +40,7 @@ _mentioned: list[tuple[str, tuple[str, ...]]] = []
 _seeded: set[str] = set()
 
 
-def see(code: CodeType) -> None:
+def note_seeds(code: CodeType) -> None:
     """A module of the project is about to be executed."""
     _mentioned.extend((code.co_filename, name) for name in _mentions(code))
 

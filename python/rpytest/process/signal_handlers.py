@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from rpytest import stdlib
-from rpytest.process.lifecycle import leave
+from rpytest.process.lifecycle import exit_now
 from rpytest.stdlib import os, signal
 
 __builtins__ = stdlib.BUILTINS
@@ -31,7 +31,7 @@ def die_of_interrupt() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     os.kill(os.getpid(), signal.SIGINT)
-    leave(2)
+    exit_now(2)
 
 
 #: What a project does when a child ends, while this process looks after children of ours.

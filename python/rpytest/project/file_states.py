@@ -74,7 +74,7 @@ def digest(name: str) -> bytes:
         return b""
 
 
-class Listing(NamedTuple):
+class FolderListing(NamedTuple):
     """The state of a folder, and after that what was in it: a hash for each of `MODULES` to `ALL`, which is empty if it can't be read."""
 
     state: FileState | None
@@ -86,7 +86,7 @@ class Listing(NamedTuple):
         return self.names[ALL] != b""
 
 
-def listing(name: str) -> Listing:
+def listing(name: str) -> FolderListing:
     """What is in a folder, by name, and which of these are folders."""
     before = state(name)
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(ALL + 1)]
@@ -94,7 +94,7 @@ def listing(name: str) -> Listing:
         with os.scandir(name) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)
     except (OSError, ValueError):
-        return Listing(before, (b"",) * len(hashes))
+        return FolderListing(before, (b"",) * len(hashes))
     for entry, is_folder in found:
         text = f"{entry}\0{is_folder}\n".encode("utf-8", "surrogateescape")
         first = _matters_from(entry)
@@ -105,7 +105,7 @@ def listing(name: str) -> Listing:
     # Not a clock that a project may have replaced.
     if before is not None and max(before[3], before[4]) >= _now() - _TICK_NS:
         before = YOUNG
-    return Listing(before, tuple(found.digest() for found in hashes))
+    return FolderListing(before, tuple(found.digest() for found in hashes))
 
 
 def is_ordinary(entry: str) -> bool:

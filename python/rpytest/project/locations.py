@@ -19,7 +19,7 @@ OWN = frozenset({"rpytest", "pytest", "_pytest", "pluggy", "iniconfig", "xdist",
 ALL_VARIABLES = "*"
 
 
-def top(name: str) -> str:
+def top_level(name: str) -> str:
     """The top-level package of a module."""
     return name.partition(".")[0]
 
@@ -30,7 +30,7 @@ def with_parents(name: str) -> list[str]:
     return [".".join(parts[: end + 1]) for end in range(len(parts))]
 
 
-def folders() -> tuple[str, ...]:
+def installed_folders() -> tuple[str, ...]:
     """Where installed packages and Python's own modules lie; each ends with a separator."""
     found = {os.path.abspath(path) for path in (*sys.path, *site.getsitepackages())}
     kept = {path for path in found if os.path.basename(path) in ("site-packages", "dist-packages")}

@@ -108,7 +108,7 @@ class Cache:
             cache.set(_IDS, sorted(known | ids))
 
 
-def learn_ids(config: pytest.Config, session: pytest.Session) -> None:
+def remember_ids(config: pytest.Config, session: pytest.Session) -> None:
     """Look, ahead of a run, whether the file of all tests that there ever were has those of ``session``: its runs need not read it then."""
     global _kept_ids, _kept_state
     cache: Any = getattr(config, "cache", None)

@@ -13,7 +13,7 @@ from rpytest.stdlib import contextlib
 __builtins__ = stdlib.BUILTINS
 
 
-def third_party(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
+def third_party_hooks(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
     """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that take it."""
     # pytest before 9 has functions in `config.hook`, for hooks that take paths.
     caller = getattr(config.pluginmanager.hook, hook, None)
@@ -31,7 +31,7 @@ def plugin_name(implementation: Any) -> str:
     return getattr(implementation.plugin, "__name__", None) or type(implementation.plugin).__name__
 
 
-def finish_for_nothing(session: pytest.Session) -> None:
+def finish_session_without_tests(session: pytest.Session) -> None:
     """Let hooks end what they have started for a session in which no test runs."""
     with contextlib.suppress(BaseException):
         session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)

@@ -18,7 +18,7 @@ from rpytest.stdlib import contextlib
 if TYPE_CHECKING:
     import pytest
 
-    from rpytest.xdist_compat.worker_identity import Watch
+    from rpytest.xdist_compat.worker_identity import IdentityReads
 
 __builtins__ = stdlib.BUILTINS
 
@@ -81,7 +81,7 @@ def package(implementation: Any) -> str:
     return str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", "")).split(".")[0]
 
 
-def prepare_session(config: pytest.Config, watch: Watch) -> None:
+def prepare_session(config: pytest.Config, watch: IdentityReads) -> None:
     """In a session that is about to be configured; its base has been forked."""
     module: Any = sys.modules.get(_RERUNFAILURES)
     if getattr(module, "HAS_PYTEST_HANDLECRASHITEM", False) and config.pluginmanager.hasplugin("rerunfailures"):

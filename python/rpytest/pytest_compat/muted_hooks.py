@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 
 if TYPE_CHECKING:
     import pytest
 
 
-class Silence:
+class MutedHooks:
     """Hooks that have been called for the items of a collection already, or that would be called for one that is broken off."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Silence:
     def begin(self, config: pytest.Config) -> None:
         """From here on they do nothing."""
         off: list[Any] = [
-            *third_party(config, "pytest_itemcollected"),
+            *third_party_hooks(config, "pytest_itemcollected"),
             *config.hook.pytest_collection_finish.get_hookimpls(),
         ]
         for implementation in off:

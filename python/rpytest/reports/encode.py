@@ -11,7 +11,7 @@ from rpytest import stdlib
 from rpytest.ipc import ring_records
 from rpytest.ipc.ring_records import Entry
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.reports import failure_text
 from rpytest.reports.junit import CollectingXML
 from rpytest.reports.serialization import to_serializable
@@ -28,8 +28,8 @@ def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
     return bool(
         shows_passed_tests(config)
-        or any(map(known_plugins.wants_reports, third_party(config, "pytest_terminal_summary")))
-        or third_party(config, "pytest_report_teststatus")
+        or any(map(known_plugins.wants_reports, third_party_hooks(config, "pytest_terminal_summary")))
+        or third_party_hooks(config, "pytest_report_teststatus")
     )
 
 
@@ -47,7 +47,7 @@ class Encoder:
         self.config = config
         self.xml = xml
         self._every_report = every_report
-        self._ask_status = bool(third_party(config, "pytest_report_teststatus"))
+        self._ask_status = bool(third_party_hooks(config, "pytest_report_teststatus"))
         sample = pytest.TestReport("sample", ("sample", 0, "sample"), {}, "passed", None, "call")
         self._plain_keys = sample.__dict__.keys()
         terminal = config.pluginmanager.getplugin("terminalreporter")
@@ -56,9 +56,11 @@ class Encoder:
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
         self._keep_all = needs_every_report(config)
         #: A plugin may have put something into a passed test's report that it takes out again at the end.
-        self._keep_additions = bool(third_party(config, "pytest_terminal_summary"))
+        self._keep_additions = bool(third_party_hooks(config, "pytest_terminal_summary"))
         #: Nobody but pytest says how a report travels.
-        self._is_ours = not any(third_party(config, f"pytest_report_{way}_serializable") for way in ("to", "from"))
+        self._is_ours = not any(
+            third_party_hooks(config, f"pytest_report_{way}_serializable") for way in ("to", "from")
+        )
 
     def is_plain(self, report: pytest.TestReport) -> bool:
         """Whether the report says no more than that its phase passed."""
@@ -70,7 +72,7 @@ class Encoder:
             and report.__dict__.keys() == self._plain_keys
         )
 
-    def kept(self, reports: Sequence[pytest.TestReport]) -> bytes:
+    def encode_kept(self, reports: Sequence[pytest.TestReport]) -> bytes:
         """The reports that must not be lost if the worker dies in the test's teardown: none if all have passed, which goes without saying."""
         if not any(map(_tells, reports)):
             return b""

@@ -13,7 +13,7 @@ from _pytest.terminal import TerminalReporter
 
 from rpytest import stdlib
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.stdlib import io
 
 __builtins__ = stdlib.BUILTINS
@@ -193,7 +193,7 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
-    return any(known_plugins.has_summary(each, config) for each in third_party(config, "pytest_terminal_summary"))
+    return any(known_plugins.has_summary(each, config) for each in third_party_hooks(config, "pytest_terminal_summary"))
 
 
 def _without_terminal(text: str) -> str:

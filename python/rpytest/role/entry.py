@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
 
 
-def enter(request: Message, fds: list[int], conn: socket.socket) -> None:
+def take_over_command_line(request: Message, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
     lifecycle.keep_private(conn)
     random_generators.reseed()
@@ -57,4 +57,4 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
         channel.send(control, {"ev": "done"})
     with contextlib.suppress(channel.Closed, OSError):
         channel.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
-    lifecycle.leave(0)
+    lifecycle.exit_now(0)

@@ -23,7 +23,7 @@ class _Placeholder:
     """Takes the name of a pytest-xdist plugin, so that plugins find one, and an installed one does not load."""
 
 
-class Surface:
+class RpytestPlugin:
     """Hooks that hold in every role; the roles themselves are decided by ``decide``."""
 
     #: pytest registers a plugin object under its ``__name__``.

@@ -12,7 +12,7 @@ import pytest
 from _pytest.config import ExitCode
 
 from rpytest import __version__, stdlib
-from rpytest.collection.collection_log import News
+from rpytest.collection.collection_log import CollectionLog
 from rpytest.controller.controller import Controller
 from rpytest.options import comparison, meaning, option_reads
 from rpytest.process import lifecycle, signal_handlers
@@ -29,7 +29,7 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rpytest.controller.base import Start
+    from rpytest.controller.base import ControllerStart
     from rpytest.worker.worker import Worker
 
 
@@ -44,17 +44,17 @@ class Role:
         self.xml: CollectingXML | None = None
         self.worker: Worker | None = None
         self.controller: Controller | None = None
-        self.news = News()
+        self.collection_log = CollectionLog()
         #: Workers that were asked for.
         self.workers = 0
         self.has_collected = False
         self.session: pytest.Session | None = None
 
-    def run_pytest(self, argv: list[str], surface: pytest_plugin.Surface) -> int:
+    def run_pytest(self, argv: list[str], plugin: pytest_plugin.RpytestPlugin) -> int:
         """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
         try:
             signal_handlers.let_interrupts_in()
-            return int(run_pytest(argv, [surface, xdist_fixtures, self.news, Hooks(self)]))
+            return int(run_pytest(argv, [plugin, xdist_fixtures, self.collection_log, RoleHooks(self)]))
         except BaseException as error:
             status = _escaped(error, self.has_collected)
             if self.controller is not None and status == 0:
@@ -73,12 +73,12 @@ class Role:
     def started(self, session: pytest.Session) -> None:
         """The session is there, nothing is collected yet."""
 
-    def become_controller(self, config: pytest.Config, start: Start, arguments: list[str]) -> None:
+    def become_controller(self, config: pytest.Config, start: ControllerStart, arguments: list[str]) -> None:
         """In a fork of the base: from here on pytest runs as a controller."""
         message = start.message
         if message.get("argv", arguments) != arguments:
             # Of another command line, which its session has accepted.
-            known = comparison.Arguments(config, arguments)
+            known = comparison.ParsedCommandLine(config, arguments)
             arguments = list(message["argv"])
             different = known.compare(arguments, counted=False)
             comparison.apply(config, arguments, different, *known.resolve(different))
@@ -87,7 +87,7 @@ class Role:
         self.controller.enter(config)
 
 
-class Hooks:
+class RoleHooks:
     """The hooks of a process in the worker role before it works."""
 
     def __init__(self, role: Role) -> None:
@@ -113,7 +113,7 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_header(self) -> Iterator[None]:
         """It is written anew for a run with other arguments where these were read for it: that is no dependency."""
-        with option_reads.looks.for_header():
+        with option_reads.reads.for_header():
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)

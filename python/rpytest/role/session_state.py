@@ -11,7 +11,7 @@ from rpytest.xdist_compat import worker_identity
 __builtins__ = stdlib.BUILTINS
 
 if TYPE_CHECKING:
-    from rpytest.controller.starter import Controllers
+    from rpytest.controller.starter import ControllerStarter
     from rpytest.ipc.channel import Message
     from rpytest.preload import module_finder
     from rpytest.staleness.dependencies import Dependencies
@@ -37,14 +37,14 @@ class SessionState(Role):
         self.conn = conn
         self.request = request
         self.dependencies = dependencies
-        self.watch = worker_identity.Watch()
+        self.identity_reads = worker_identity.IdentityReads()
         #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
         self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
         self.uid: str | None = None
-        self.controllers: Controllers | None = None
+        self.controllers: ControllerStarter | None = None
         #: Shows packages that a preload has imported.
-        self.finder: module_finder.Finder | None = None
+        self.finder: module_finder.PreloadFinder | None = None
 
     def own_sockets(self) -> set[int]:
         """Descriptors of those that rpytest itself has open here."""

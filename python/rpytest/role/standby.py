@@ -19,7 +19,7 @@ from rpytest.ipc import channel
 from rpytest.ipc.channel import Message
 from rpytest.process import heap, lifecycle
 from rpytest.process.inspection import is_stopped
-from rpytest.pytest_compat.cache import learn_ids
+from rpytest.pytest_compat.cache import remember_ids
 from rpytest.stdlib import array, contextlib, os, select, signal, socket
 
 __builtins__ = stdlib.BUILTINS
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 32 << 20
 
 
-class Spare:
+class StandbyProcess:
     """The waiting process, as its parent sees it."""
 
     def __init__(self, pid: int, pidfd: int, sock: socket.socket) -> None:
@@ -74,14 +74,14 @@ class Spare:
         os.close(self.pidfd)
 
 
-class Ahead:
-    """Forks one spare process after the other, and knows which pages they need."""
+class StandbyForker:
+    """Forks one standby process after the other, and knows which pages they need."""
 
     def __init__(self) -> None:
         #: The process of the next run.
-        self.spare: Spare | None = None
+        self.standby: StandbyProcess | None = None
         #: In that process.
-        self.waiting: Waiting | None = None
+        self.waiting: StandbySide | None = None
         self._pages: list[tuple[int, int]] = []
         #: What the process of the last run has noted for the next one.
         self._notes = -1
@@ -93,62 +93,62 @@ class Ahead:
         dependencies: Dependencies,
         let_go: Callable[[], None],
         editable: Container[str] = (),
-    ) -> Spare | Waiting | None:
-        """Fork the process of the next run: returns, and keeps, `spare` here and `waiting` in it; `None` if that is not possible.
+    ) -> StandbyProcess | StandbySide | None:
+        """Fork the process of the next run: returns, and keeps, a `StandbyProcess` here and a `StandbySide` in it; `None` if that is not possible.
 
         ``let_go`` is called in it. Files that are ``editable`` may have changed.
         """
         if dependencies.changed(editable) is not None:
             # What the last run has left in the project is to be known to both.
             return None
-        learn_ids(config, session)
+        remember_ids(config, session)
         heap.freeze()
         forked = self._fork(let_go)
-        if isinstance(forked, Waiting):
+        if isinstance(forked, StandbySide):
             self.waiting = forked
         else:
-            self.spare = forked
+            self.standby = forked
         return forked
 
     def offer(
         self, message: Message, fds: list[int], dependencies: Dependencies, editable: Container[str] = ()
-    ) -> tuple[Spare | None, str | None]:
+    ) -> tuple[StandbyProcess | None, str | None]:
         """Tell the process of its run, and look meanwhile whether what it was made from has changed, beside the files that may.
 
         Returns the process, if it may be confirmed, and what has changed, if anything. The descriptors stay open.
         """
-        spare, self.spare = self.spare, None
+        standby, self.standby = self.standby, None
         # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
-        if spare is not None and (is_stopped(spare.pid) or not spare.hand_over(message, fds)):
-            spare.end()
-            spare = None
+        if standby is not None and (is_stopped(standby.pid) or not standby.hand_over(message, fds)):
+            standby.end()
+            standby = None
         updates = dependencies.updates
         reason = dependencies.other_variable(message["env"]) or dependencies.changed(editable)
-        if spare is not None and (reason is not None or dependencies.updates != updates):
-            spare.end()
-            spare = None
-        return spare, reason
+        if standby is not None and (reason is not None or dependencies.updates != updates):
+            standby.end()
+            standby = None
+        return standby, reason
 
     def register(self, poll: select.poll) -> None:
         """Let the poll notice the end of the process."""
-        if self.spare is not None:
-            poll.register(self.spare.pidfd, select.POLLIN)
+        if self.standby is not None:
+            poll.register(self.standby.pidfd, select.POLLIN)
 
     def is_lost(self, ready: Container[int]) -> bool:
         """Whether the process has ended; it is forgotten then. Whoever has killed it may do so again."""
-        if self.spare is None or self.spare.pidfd not in ready:
+        if self.standby is None or self.standby.pidfd not in ready:
             return False
         self.end()
         return True
 
     def end(self) -> None:
         """There will be no run for it."""
-        spare, self.spare = self.spare, None
-        if spare is not None:
-            spare.end()
+        standby, self.standby = self.standby, None
+        if standby is not None:
+            standby.end()
 
-    def _fork(self, let_go: Callable[[], None]) -> Spare | Waiting | None:
-        """Fork one: :class:`Spare` here, :class:`Waiting` in it, `None` if that is not possible."""
+    def _fork(self, let_go: Callable[[], None]) -> StandbyProcess | StandbySide | None:
+        """Fork one: :class:`StandbyProcess` here, :class:`StandbySide` in it, `None` if that is not possible."""
         self._learn()
         try:
             notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)
@@ -178,16 +178,16 @@ class Ahead:
                 return None
             lifecycle.keep_private(ours)
             self._notes = notes
-            return Spare(pid, pidfd, ours)
+            return StandbyProcess(pid, pidfd, ours)
         try:
             ours.close()
             lifecycle.keep_private(theirs)
-            lifecycle.disarm_inherited()
+            lifecycle.forget_inherited_cleanups()
             let_go()
             _native.copy_pages(self._pages)
         except BaseException:
-            lifecycle.leave(1)
-        return Waiting(theirs, notes)
+            lifecycle.exit_now(1)
+        return StandbySide(theirs, notes)
 
     def _learn(self) -> None:
         """Take over what the last process has noted, if it has come that far."""
@@ -204,7 +204,7 @@ class Ahead:
         os.close(notes)
 
 
-class Waiting:
+class StandbySide:
     """The waiting process, as it sees itself."""
 
     def __init__(self, sock: socket.socket, notes: int) -> None:
@@ -242,4 +242,4 @@ class Waiting:
             os.pwrite(self._notes, array.array("Q", [number for both in pages for number in both]), 0)
 
     def _leave(self) -> NoReturn:
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from rpytest.ipc.channel import Message
-    from rpytest.options.comparison import Arguments
+    from rpytest.options.comparison import ParsedCommandLine
     from rpytest.reports.junit import CollectingXML
 
 #: What a worker's configuration has other values of than its command line.
@@ -32,7 +32,7 @@ _IN_HEADER = frozenset({"verbose", "no_header", "code_highlight", "file_or_dir"}
 
 def options(
     config: pytest.Config,
-    arguments: Arguments,
+    arguments: ParsedCommandLine,
     request: Message,
     different: dict[str, Any],
     args: list[str],
@@ -122,7 +122,7 @@ def terminal(session: pytest.Session, held: Terminal, different: dict[str, Any],
     reporter: Any = held.reporter
     if reporter is None:
         return
-    is_same = not option_reads.looks.header_depends_on(different)
+    is_same = not option_reads.reads.header_depends_on(different)
     if not held.has_plain_header and (_IN_HEADER & different.keys() or not is_same):
         raise Declined("pytest's header is not all that was written before the tests were collected")
     stats, collected = reporter.stats, reporter._numcollected

@@ -1,4 +1,4 @@
-"""The trunk: a fork of a session from the moment when everything is collected and nothing is selected yet.
+"""The checkpoint: a fork of a session from the moment when everything is collected and nothing is selected yet.
 
 For each run with other arguments it forks a process (``selection/selected_run.py``) in which pytest collects what they name, from memory, and goes on: hooks
 select and order, then the tests run. Hooks so find items that no other selection has touched. See ``docs/design/selection.md``.
@@ -14,16 +14,16 @@ from _pytest.terminal import TerminalReporter
 from rpytest import stdlib
 from rpytest.ipc import channel
 from rpytest.options import comparison, option_reads
-from rpytest.options.comparison import Arguments
+from rpytest.options.comparison import ParsedCommandLine
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers, takeover
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_faulthandler
-from rpytest.role.standby import Ahead, Waiting
-from rpytest.selection.collection_cache import Memo
-from rpytest.selection.configured_process import Configured
+from rpytest.role.standby import StandbyForker, StandbySide
+from rpytest.selection.collection_cache import CollectionCache
+from rpytest.selection.configured_process import ConfiguredProcess
 from rpytest.selection.conftests import Conftests
-from rpytest.selection.editable_modules import Editable
-from rpytest.selection.selected_run import Again, Kept, Selection
+from rpytest.selection.editable_modules import EditableModules
+from rpytest.selection.selected_run import CollectAgain, Kept, SelectedRun
 from rpytest.stdlib import contextlib, os, select, socket
 
 __builtins__ = stdlib.BUILTINS
@@ -42,29 +42,29 @@ _QUIET = 700
 _SLICE = 50
 
 
-class Trunk:
+class Checkpoint:
     """What a session has for the runs that come with other arguments."""
 
     def __init__(self, role: SessionState, session: pytest.Session) -> None:
         self.role = role
         self.session = session
         self.config = session.config
-        self.memo = Memo(session)
-        self._configured = Configured(role, session)
+        self.collection_cache = CollectionCache(session)
+        self._configured = ConfiguredProcess(role, session)
         self.options = comparison.option_count(self.config)
         self.plugins: set[int] = set()
         #: Set in a process that is one run.
-        self.selection: Selection | None = None
+        self.selection: SelectedRun | None = None
         self.control: socket.socket
         #: pidfds of the processes of runs.
         self.children: set[int] = set()
-        self.arguments: Arguments
+        self.arguments: ParsedCommandLine
         self._is_collecting = False
         self._is_prepared = False
         #: The process of the next run.
-        self.ahead = Ahead()
+        self.standby_forker = StandbyForker()
         #: Test modules that may have been edited since, and those that have.
-        self.editable: Editable
+        self.editable: EditableModules
         self.edited: set[str] = set()
         manager: Any = self.config.pluginmanager
         self._check_pending = manager.check_pending
@@ -82,13 +82,13 @@ class Trunk:
         self._fork_configured()
         self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
         self._is_collecting = True
-        self.memo.record.begin()
+        self.collection_cache.record.begin()
         try:
             while True:
                 try:
                     session.perform_collect()
                     return
-                except Again:
+                except CollectAgain:
                     continue
                 except BaseException as error:
                     if self.selection is not None and self.selection.collects_again:
@@ -113,15 +113,15 @@ class Trunk:
             if self.selection.collects_again:
                 self.selection.selected()
         elif self._is_collecting:
-            self.memo.settle()
-            option_reads.looks.settle()
+            self.collection_cache.end_collection()
+            option_reads.reads.find_kept_parts()
             with self.role.dependencies.observer.paused():
                 obstacle = self._obstacle()
             if obstacle is None:
                 self._fork()
 
     def _obstacle(self) -> str | None:
-        """Why there is no trunk in this session."""
+        """Why there is no checkpoint in this session."""
         role, config = self.role, self.config
         controllers = role.controllers
         reporter = config.pluginmanager.getplugin("terminalreporter")
@@ -140,21 +140,21 @@ class Trunk:
         if comparison.option_count(config) != self.options:
             return "a conftest of a sub-folder has added an option"
         if role.finder is not None:
-            role.finder.settle()
+            role.finder.check_modules()
         role.dependencies.snapshot(config, self.session)
         return (
             role.dependencies.effects
-            or role.watch.reader
+            or role.identity_reads.reader
             or controllers.obstacle()
             or ", ".join(inspection.python_threads())
             or ", ".join(inspection.child_processes())
             or inspection.shared_when_forked(role.own_sockets())
-            or process_bound.made_for_one_process()
+            or process_bound.process_bound_object()
             or None
         )
 
     def _fork(self) -> None:
-        """Fork the trunk; the session goes on with its own run."""
+        """Fork the checkpoint; the session goes on with its own run."""
         ours, theirs = channel.pair()
         lifecycle.flush_streams()
         try:
@@ -166,11 +166,11 @@ class Trunk:
             return
         if in_session:
             theirs.close()
-            self.memo.reports.clear()
+            self.collection_cache.reports.clear()
             with contextlib.suppress(channel.Closed):
                 channel.send(
                     self.role.control,
-                    {"ev": "trunk", "tests": len(self.session.items), "root": str(self.config.rootpath)},
+                    {"ev": "checkpoint", "tests": len(self.session.items), "root": str(self.config.rootpath)},
                     [ours.fileno()],
                 )
             ours.close()
@@ -178,24 +178,24 @@ class Trunk:
         try:
             ours.close()
             self._live(theirs)
-        except Again:
+        except CollectAgain:
             raise
         except channel.Closed:
-            lifecycle.leave(0)
+            lifecycle.exit_now(0)
         except BaseException as error:
             # Not into pytest, which runs above here.
             if self.selection is not None:
                 self.selection.decline(f"{type(error).__name__}: {error}")
-            lifecycle.leave(3)
+            lifecycle.exit_now(3)
 
-    # The trunk's process
+    # The checkpoint's process
 
     def _live(self, control: socket.socket) -> None:
-        """Serve; returns, or raises :class:`Again`, in the process of a run."""
+        """Serve; returns, or raises :class:`CollectAgain`, in the process of a run."""
         role = self.role
         self.control = control
         lifecycle.keep_private(control)
-        lifecycle.disarm_inherited()
+        lifecycle.forget_inherited_cleanups()
         role.conn.close()
         role.control.close()
         assert role.controllers is not None
@@ -207,7 +207,7 @@ class Trunk:
         takeover.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
-        option_reads.looks.active = False
+        option_reads.reads.active = False
         role.dependencies.observer.stop()
         pidfd = os.pidfd_open(os.getpid())
         channel.send(
@@ -223,16 +223,16 @@ class Trunk:
             [pidfd],
         )
         os.close(pidfd)
-        self.editable = Editable(self.memo, role.dependencies)
-        self.arguments = Arguments(self.config, role.request["argv"])
+        self.editable = EditableModules(self.collection_cache, role.dependencies)
+        self.arguments = ParsedCommandLine(self.config, role.request["argv"])
         assert role.terminal is not None
         role.terminal.check_header(self.session)
         self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
         idle = self._prepare()
         while True:
             self._wait(idle)
-            if self.ahead.waiting is not None:
-                message, fds = self.ahead.waiting.wait()
+            if self.standby_forker.waiting is not None:
+                message, fds = self.standby_forker.waiting.wait()
                 self._become_run(message, fds)
                 return
             message, fds = channel.receive(control)
@@ -243,23 +243,23 @@ class Trunk:
     def _serve(self, message: Message, fds: list[int]) -> bool:
         """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
         dependencies = self.role.dependencies
-        spare, reason = self.ahead.offer(message, fds, dependencies, self.editable.files)
+        standby, reason = self.standby_forker.offer(message, fds, dependencies, self.editable.files)
         self.edited = set(dependencies.edited)
-        if spare is not None and not spare.confirm(self.edited):
-            spare.end()
-            spare = None
+        if standby is not None and not standby.confirm(self.edited):
+            standby.end()
+            standby = None
         if reason is not None:
             channel.send(self.control, {"ev": "stale", "reason": reason})
             # The end of the run's line, after the reason: nobody here has it.
             channel.close_all(fds)
             self._end()
-        if spare is None:
+        if standby is None:
             pid = lifecycle.fork()
             if pid == 0:
                 return True
             pidfd = os.pidfd_open(pid)
         else:
-            pidfd = spare.pidfd
+            pidfd = standby.pidfd
         channel.close_all(fds)
         self.children.add(pidfd)
         return False
@@ -277,13 +277,13 @@ class Trunk:
                 yield
         yield from self.editable.prepare()
         with contextlib.suppress(channel.Closed):
-            channel.send(self.control, {"ev": "judged", "parts": self.memo.record.summary()})
+            channel.send(self.control, {"ev": "parts", "parts": self.collection_cache.record.summary()})
         lifecycle.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
 
-        Returns in a spare process, too.
+        Returns in a standby process, too.
         """
         quiet = _QUIET
         while True:
@@ -291,31 +291,33 @@ class Trunk:
             poll.register(self.control, select.POLLIN)
             for fd in self.children:
                 poll.register(fd, select.POLLIN)
-            self.ahead.register(poll)
-            at_rest = self.children or self.ahead.spare is not None or quiet < 0
+            self.standby_forker.register(poll)
+            at_rest = self.children or self.standby_forker.standby is not None or quiet < 0
             ready = {fd for fd, _ in poll.poll(None if at_rest else quiet)}
             for fd in ready & self.children:
                 self.children.remove(fd)
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
-            if self.ahead.is_lost(ready):
+            if self.standby_forker.is_lost(ready):
                 # The next run does without.
                 quiet = -1
             if self.control.fileno() in ready:
                 return
-            if self.children or self.ahead.spare is not None or quiet < 0:
+            if self.children or self.standby_forker.standby is not None or quiet < 0:
                 continue
             if self._is_prepared:
                 dependencies = self.role.dependencies
                 let_go = self.control.close
-                forked = self.ahead.prepare(self.config, self.session, dependencies, let_go, self.editable.files)
-                if isinstance(forked, Waiting):
+                forked = self.standby_forker.prepare(
+                    self.config, self.session, dependencies, let_go, self.editable.files
+                )
+                if isinstance(forked, StandbySide):
                     return
                 if forked is None:
                     quiet = -1
                     continue
                 with contextlib.suppress(channel.Closed):
-                    channel.send(self.control, {"ev": "spare", "pid": forked.pid})
+                    channel.send(self.control, {"ev": "standby", "pid": forked.pid})
             elif not ready:
                 quiet = 0
                 self._is_prepared = next(idle, True) is not None
@@ -325,28 +327,28 @@ class Trunk:
         self.control.close()
         for fd in self.children:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _become_run(self, message: Message, fds: list[int]) -> None:
-        """In a process that was forked for one run; returns, or raises :class:`Again`, when pytest is to go on."""
+        """In a process that was forked for one run; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
         self.control.close()
         line = channel.adopt(fds.pop())
         lifecycle.keep_private(line)
         kept = Kept(
             self.role,
             self.session,
-            self.memo,
+            self.collection_cache,
             self.plugins,
             self.arguments,
             self.conftests,
             self.editable,
-            self.ahead.waiting,
+            self.standby_forker.waiting,
         )
-        selection = self.selection = Selection(kept, line, self.edited)
-        lifecycle.disarm_inherited()
+        selection = self.selection = SelectedRun(kept, line, self.edited)
+        lifecycle.forget_inherited_cleanups()
         channel.close_all(list(self.children))
         self.children.clear()
-        if self.ahead.spare is not None:
-            self.ahead.spare.let_go()
-            self.ahead.spare = None
+        if self.standby_forker.standby is not None:
+            self.standby_forker.standby.let_go()
+            self.standby_forker.standby = None
         selection.begin(message, fds)

@@ -26,13 +26,13 @@ __builtins__ = stdlib.BUILTINS
 
 
 if TYPE_CHECKING:
-    from rpytest.selection.edited_modules import Edits
+    from rpytest.selection.edited_modules import EditedModules
 
 #: A node below a given parent.
 _Key = tuple[type, Path, str]
 
 
-class Memo:
+class CollectionCache:
     """The collectors of one session."""
 
     def __init__(self, session: pytest.Session) -> None:
@@ -54,7 +54,7 @@ class Memo:
         self._given: set[Path] = set()
         self.used: list[pytest.Collector] = []
         #: Test modules that are collected anew, and what was collected in their place.
-        self._edits: Edits | None = None
+        self._edits: EditedModules | None = None
         self._renewed: dict[pytest.Collector, pytest.Module] = {}
         #: Other modules have changed since how warnings are shown.
         self._must_not_warn = False
@@ -107,7 +107,7 @@ class Memo:
             self.warnings[collector] = log[before:]
         return report
 
-    def settle(self) -> None:
+    def end_collection(self) -> None:
         """Everything is collected."""
         self.record.end()
         held: Any = self.session
@@ -189,7 +189,7 @@ class Memo:
             if len(collectors) == 1 and collectors[0] in plain and self.reports[collectors[0]].passed
         }
 
-    def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: Edits | None = None) -> None:
+    def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: EditedModules | None = None) -> None:
         """From here on answer from memory; ``decline`` is called when that is not possible. ``edits``: what to collect anew."""
         self._decline = decline
         self._edits = edits
@@ -202,7 +202,7 @@ class Memo:
             log.clear()
         self._given = set(_above(self._own_initial))
 
-    def _leave(self, edits: Edits, decline: Callable[[str], NoReturn]) -> None:
+    def _leave(self, edits: EditedModules, decline: Callable[[str], NoReturn]) -> None:
         """Make the old versions as if they had never been there."""
         nodes: set[Any] = set()
         modules: list[pytest.Module] = []
@@ -220,7 +220,7 @@ class Memo:
         for collector in self.reports:
             if id(vars(collector).get("_obj")) in held and collector not in modules:
                 decline(f"{collector.nodeid} is the same module")
-        edits.leave(modules, nodes)
+        edits.remove_old(modules, nodes)
 
     def _renew_all(self, nodes: Sequence[Any], decline: Callable[[str], NoReturn]) -> Sequence[Any]:
         if self._edits is None:
@@ -240,7 +240,7 @@ class Memo:
         return self._renewed[old]
 
     def _collect_anew(
-        self, collector: pytest.Collector, edits: Edits, decline: Callable[[str], NoReturn]
+        self, collector: pytest.Collector, edits: EditedModules, decline: Callable[[str], NoReturn]
     ) -> pytest.CollectReport:
         if not isinstance(collector, pytest.File):
             inner: pytest.CollectReport = self._make(collector)

@@ -17,7 +17,7 @@ from rpytest import stdlib
 from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
 from rpytest.options import comparison, option_reads
-from rpytest.options.comparison import Arguments, Declined
+from rpytest.options.comparison import Declined, ParsedCommandLine
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_capture, restart_faulthandler
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _QUIET = 300
 
 
-class Configured:
+class ConfiguredProcess:
     """Such a process, and each session that is forked from it."""
 
     def __init__(self, role: SessionState, session: pytest.Session) -> None:
@@ -76,12 +76,12 @@ class Configured:
             ours.close()
             self._live(theirs)
         except channel.Closed:
-            lifecycle.leave(0)
+            lifecycle.exit_now(0)
         except BaseException:
             if self.is_forked:
                 raise
             # Not into pytest, which runs above here.
-            lifecycle.leave(3)
+            lifecycle.exit_now(3)
 
     # The process
 
@@ -90,7 +90,7 @@ class Configured:
         role = self.role
         self._control = control
         lifecycle.keep_private(control)
-        lifecycle.disarm_inherited()
+        lifecycle.forget_inherited_cleanups()
         role.conn.close()
         role.control.close()
         assert role.controllers is not None
@@ -102,12 +102,12 @@ class Configured:
         takeover.detach_streams()
         rebind_capture(self.config)
         restart_faulthandler(self.config, 2)
-        option_reads.looks.active = False
+        option_reads.reads.active = False
         role.dependencies.observer.stop()
         pidfd = os.pidfd_open(os.getpid())
         channel.send(control, {"ev": "ready_to_fork", "pid": os.getpid()}, [pidfd])
         os.close(pidfd)
-        self._arguments = Arguments(self.config, role.request["argv"])
+        self._arguments = ParsedCommandLine(self.config, role.request["argv"])
         assert role.terminal is not None
         role.terminal.check_header(self.session)
         self._initial = _conftests(self.config, self.config.args)
@@ -157,7 +157,7 @@ class Configured:
     def _end(self) -> NoReturn:
         for pid in self._children.values():
             os.waitpid(pid, 0)
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     # A session
 
@@ -168,8 +168,8 @@ class Configured:
             request, fds = channel.receive(control)
         except (channel.Closed, OSError):
             # The daemon has not waited for this process.
-            lifecycle.leave(0)
-        lifecycle.disarm_inherited()
+            lifecycle.exit_now(0)
+        lifecycle.forget_inherited_cleanups()
         signal_handlers.restore_child_handler()
         role.control, role.conn, role.request = control, channel.adopt(fds[0]), request
         lifecycle.keep_private(control)
@@ -198,7 +198,7 @@ class Configured:
         variable = role.dependencies.other_variable(request["env"])
         if variable is not None:
             raise Declined(variable)
-        different = self._arguments.compare(request["argv"], role.watch.counted)
+        different = self._arguments.compare(request["argv"], role.identity_reads.counted)
         args, source = self._arguments.resolve(different)
         missing = _conftests(config, args) ^ self._initial
         if missing:
@@ -227,7 +227,7 @@ class Configured:
         except Died:
             self._refuse("the process that starts its controllers died")
         except channel.Closed:
-            lifecycle.leave(1)
+            lifecycle.exit_now(1)
         finally:
             channel.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
@@ -241,7 +241,7 @@ class Configured:
         with contextlib.suppress(channel.Closed):
             message: Message = {"ev": "unsuited", "reason": reason, "controller": controller}
             channel.send(self.role.control, message, list(fds))
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
 
 def _conftests(config: pytest.Config, args: list[str]) -> set[str]:

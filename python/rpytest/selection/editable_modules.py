@@ -1,4 +1,4 @@
-"""What a trunk keeps of its test modules, so that a run may collect those anew that were edited meanwhile (``selection/edited_modules.py``)."""
+"""What a checkpoint keeps of its test modules, so that a run may collect those anew that were edited meanwhile (``selection/edited_modules.py``)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpytest.project import locations
-from rpytest.pytest_compat.hooks import plugin_name, third_party
+from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 from rpytest.selection.edited_modules import ANY, mentioned
 
 if TYPE_CHECKING:
     import pytest
 
     from rpytest.ipc.channel import Message
-    from rpytest.selection.collection_cache import Memo
+    from rpytest.selection.collection_cache import CollectionCache
     from rpytest.staleness.dependencies import Dependencies
 
 #: Bytes of test modules: more is not kept.
@@ -37,14 +37,14 @@ MAKING_HOOKS = (
 )
 
 
-class Editable:
+class EditableModules:
     """The test modules of one session that may be edited."""
 
-    def __init__(self, memo: Memo, dependencies: Dependencies) -> None:
+    def __init__(self, collection_cache: CollectionCache, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
-        self._record = memo.record
+        self._record = collection_cache.record
         #: Their collectors.
-        self.files = memo.editable()
+        self.files = collection_cache.editable()
         #: What they are, as far as it is kept.
         self.texts: dict[str, bytes] = {}
         self._mentions: dict[str, set[str]] | None = None
@@ -95,9 +95,9 @@ def obstacle(config: pytest.Config, request: Message) -> str | None:
     """Why no test module can be collected anew, whatever is in it; or `None`."""
     if request.get("watch"):
         return "`--watch` is to know what everything was made from"
-    inside = locations.folders()
+    inside = locations.installed_folders()
     for hook in MAKING_HOOKS:
-        for implementation in third_party(config, hook):
+        for implementation in third_party_hooks(config, hook):
             code = getattr(implementation.function, "__code__", None)
             if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):
                 return f"`{hook}` of {plugin_name(implementation)} has heard of tests that are no more"

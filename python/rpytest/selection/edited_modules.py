@@ -73,7 +73,7 @@ def _texts(constants: Iterable[object]) -> Iterator[str]:
             yield from _texts(constant)
 
 
-class Edits:
+class EditedModules:
     """The test modules that a run has found edited."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Edits:
         #: All modules, these among them.
         self._before: set[str] = set()
 
-    def leave(self, collectors: Collection[pytest.Module], nodes: Container[Any]) -> None:
+    def remove_old(self, collectors: Collection[pytest.Module], nodes: Container[Any]) -> None:
         """Make the old versions as if they had never been there; ``nodes`` are theirs: the collectors, and all that is in them."""
         self._before = set(sys.modules)
         for collector in collectors:

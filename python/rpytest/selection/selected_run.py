@@ -1,4 +1,4 @@
-"""A run with other arguments than its session's, in a process that a trunk has forked for it: it takes the run over, or declines.
+"""A run with other arguments than its session's, in a process that a checkpoint has forked for it: it takes the run over, or declines.
 
 It takes over the options, lets pytest collect what they name (from memory, see ``selection/collection_cache.py``), and looks whether that is what would have been
 collected if nothing else had been. See ``docs/design/selection.md``.
@@ -16,16 +16,16 @@ from rpytest import stdlib
 from rpytest.collection.collected import KEPT, KEPT_PARTLY
 from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
-from rpytest.ipc.channel import refuse
+from rpytest.ipc.channel import send_refusal
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined
 from rpytest.process import lifecycle, takeover
-from rpytest.pytest_compat.hooks import plugin_name, third_party
-from rpytest.pytest_compat.muted_hooks import Silence
+from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
+from rpytest.pytest_compat.muted_hooks import MutedHooks
 from rpytest.pytest_compat.output import restart_capture, truncate_log_file
 from rpytest.role.entry import announce_process, finish_plain
 from rpytest.selection import apply_options, editable_modules
-from rpytest.selection.edited_modules import Edits
+from rpytest.selection.edited_modules import EditedModules
 from rpytest.stdlib import contextlib, os, socket
 
 __builtins__ = stdlib.BUILTINS
@@ -33,12 +33,12 @@ __builtins__ = stdlib.BUILTINS
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
-    from rpytest.options.comparison import Arguments
+    from rpytest.options.comparison import ParsedCommandLine
     from rpytest.role.session_state import SessionState
-    from rpytest.role.standby import Waiting
-    from rpytest.selection.collection_cache import Memo
+    from rpytest.role.standby import StandbySide
+    from rpytest.selection.collection_cache import CollectionCache
     from rpytest.selection.conftests import Conftests
-    from rpytest.selection.editable_modules import Editable
+    from rpytest.selection.editable_modules import EditableModules
 
 #: Hooks that hear of a collection: what they have heard of all would be wrong for a part.
 _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make_collect_report")
@@ -47,35 +47,35 @@ _COLLECTING_HOOKS = ("pytest_collectstart", "pytest_collectreport", "pytest_make
 _KEEPING_NOTHING = frozenset({"anyio.pytest_plugin"})
 
 
-class Again(BaseException):
+class CollectAgain(BaseException):
     """Collect again, for other arguments."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a trunk has kept for the processes of runs."""
+    """What a checkpoint has kept for the processes of runs."""
 
     role: SessionState
     session: pytest.Session
-    memo: Memo
+    collection_cache: CollectionCache
     #: By identity: the plugins before collection.
     plugins: set[int]
-    arguments: Arguments
+    arguments: ParsedCommandLine
     conftests: Conftests
-    editable: Editable
+    editable: EditableModules
     #: Set in a process that was there before there was a run for it.
-    waiting: Waiting | None
+    waiting: StandbySide | None
 
 
-class Selection:
+class SelectedRun:
     """One such run."""
 
     def __init__(self, kept: Kept, line: socket.socket, edited: set[str]) -> None:
-        """``line`` is what this process accepts or declines by; ``edited``: what the trunk has found changed of its test modules."""
+        """``line`` is what this process accepts or declines by; ``edited``: what the checkpoint has found changed of its test modules."""
         self.role = kept.role
         self.session = kept.session
         self.config = kept.session.config
-        self.memo = kept.memo
+        self.collection_cache = kept.collection_cache
         self.plugins = kept.plugins
         self.arguments = kept.arguments
         self.conftests = kept.conftests
@@ -90,7 +90,7 @@ class Selection:
         #: pytest is collecting for it.
         self.collects_again = False
         self._is_confirmed = False
-        self._silence = Silence()
+        self._silence = MutedHooks()
         #: Collected again, although the same tests are meant.
         self._is_all = False
         self._is_of_edits = False
@@ -98,7 +98,7 @@ class Selection:
         self._registered: list[int] = []
 
     def begin(self, message: Message, fds: list[int]) -> None:
-        """Take the run over, or decline; returns, or raises :class:`Again`, when pytest is to go on."""
+        """Take the run over, or decline; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
         role, config, session = self.role, self.config, self.session
         role.request = message
         role.conn = channel.adopt(fds[0])
@@ -107,7 +107,7 @@ class Selection:
         takeover.adopt_noise(message["env"])
         takeover.adopt_affinity(message["affinity"])
         try:
-            different = self.arguments.compare(message["argv"], role.watch.counted)
+            different = self.arguments.compare(message["argv"], role.identity_reads.counted)
             args, source = self.arguments.resolve(different)
             if self.waiting is not None:
                 self.waiting.confirmed()
@@ -115,7 +115,7 @@ class Selection:
             is_other = self._must_collect(different, args)
             self._is_all = not is_other
             again = is_other or bool(self.edited)
-            if not again and self.memo.has_failed and different.keys() & comparison.REPORTING:
+            if not again and self.collection_cache.has_failed and different.keys() & comparison.REPORTING:
                 raise Declined("a file could not be collected, and its error may look otherwise with these options")
             if again:
                 self._may_collect()
@@ -126,8 +126,8 @@ class Selection:
             role.workers = apply_options.options(config, self.arguments, message, different, args, source)
             role.uid = config.option.testrunuid
             option_reads.end(config)
-            reports = [] if again else list(self.memo.reports.values())
-            told = [] if again else role.news.reports
+            reports = [] if again else list(self.collection_cache.reports.values())
+            told = [] if again else role.collection_log.reports
             apply_options.cache(config, session, reports, self.plugins)
             assert role.terminal is not None
             apply_options.terminal(session, role.terminal, different, again)
@@ -137,19 +137,21 @@ class Selection:
         restart_capture(config)
         if again:
             session.testsfailed = 0
-            role.news.reports.clear()
+            role.collection_log.reports.clear()
             self._silence.begin(config)
             self.collects_again = True
             edits = None
             if self.edited:
                 # What the new versions do while they are imported.
-                role.dependencies.observer.watch()
+                role.dependencies.observer.start()
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
                 kept = self.editable
-                edits = Edits(session, self.edited, kept.texts, kept.mentions(), self.memo.record, self._decline_edits)
+                edits = EditedModules(
+                    session, self.edited, kept.texts, kept.mentions(), self.collection_cache.record, self._decline_edits
+                )
             decline = self._decline_edits if self.edited else self.decline
-            self.memo.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
-            raise Again
+            self.collection_cache.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
+            raise CollectAgain
         self._accept()
 
     def _must_collect(self, different: dict[str, Any], args: list[str]) -> bool:
@@ -162,14 +164,14 @@ class Selection:
         if _is_measured():
             raise Declined("coverage has measured the import of more modules")
         for hook in _COLLECTING_HOOKS:
-            for implementation in third_party(config, hook):
+            for implementation in third_party_hooks(config, hook):
                 raise Declined(f"`{hook}` of {plugin_name(implementation)} has heard of other tests")
         conftests: Any = config.pluginmanager
         known = self.plugins | set(map(id, conftests._conftest_plugins))
         for plugin in config.pluginmanager.get_plugins():
             if id(plugin) not in known and not type(plugin).__module__.startswith("_pytest."):
                 raise Declined("a plugin was registered while the tests were collected")
-        if self.memo.loose_warnings():
+        if self.collection_cache.loose_warnings():
             raise Declined(
                 "warnings were recorded while the tests were collected, of which nobody knows whose they are"
             )
@@ -183,12 +185,12 @@ class Selection:
         """pytest has collected the selection: is it what it would be without everything else?"""
         self.collects_again = False
         self._silence.end()
-        memo, session = self.memo, self.session
+        collection_cache, session = self.collection_cache, self.session
         if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
             self._decline_edits("a plugin was registered while the edited module was collected")
         if len(set(map(id, session.items))) != len(session.items):
             self.decline("a test is meant twice")
-        folders = [collector.path for collector in memo.used if isinstance(collector, pytest.Directory)]
+        folders = [collector.path for collector in collection_cache.used if isinstance(collector, pytest.Directory)]
         obstacle = self.conftests.obstacle(self.config.args, folders)
         if obstacle is not None:
             self.decline(obstacle)
@@ -201,18 +203,18 @@ class Selection:
 
     def _leave_out(self) -> None:
         """Make what the selection leaves out as if it had never been there, or decline."""
-        memo, record = self.memo, self.memo.record
-        if memo.is_everything(self.conftests.loaded) and not self.conftests.earlier:
+        collection_cache, record = self.collection_cache, self.collection_cache.record
+        if collection_cache.is_everything(self.conftests.loaded) and not self.conftests.earlier:
             obstacle = self.conftests.difference()
             if obstacle is not None:
                 self.decline(obstacle)
             return
-        chosen = memo.selected(self.conftests.loaded, self.conftests.earlier)
+        chosen = collection_cache.selected(self.conftests.loaded, self.conftests.earlier)
         obstacle = (
-            memo.left_out()
+            collection_cache.left_out()
             or _listening(self.config)
             or self.conftests.difference()
-            or record.obstacle(chosen, self.conftests.earlier, memo.changed())
+            or record.obstacle(chosen, self.conftests.earlier, collection_cache.changed())
         )
         if obstacle is not None:
             self.decline(obstacle)
@@ -236,8 +238,10 @@ class Selection:
         try:
             channel.send(self.control, {"ev": "declined", "reason": reason, "controller": controller}, handed)
         except (channel.Closed, OSError):
-            refuse(self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself")
-        lifecycle.leave(0)
+            send_refusal(
+                self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself"
+            )
+        lifecycle.exit_now(0)
 
     def _accept(self) -> None:
         """From here on everything goes as in a session of its own."""
@@ -269,7 +273,7 @@ class Selection:
         except Died:
             self.decline("the process that starts its controllers died")
         except channel.Closed:
-            lifecycle.leave(1)
+            lifecycle.exit_now(1)
         finally:
             channel.close_all(streams)
         key = controllers.workerinput.differs(client.inputs[0])
@@ -286,7 +290,7 @@ class Selection:
         told = {"ev": "declined", "reason": reason, "edited": self._is_of_edits}
         with contextlib.suppress(channel.Closed, OSError):
             channel.send(self.control, {**told, "controller": controller}, handed)
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _controller(self) -> tuple[Message | None, list[int]]:
         """The controller that is there for this run already: whoever takes the run goes on with it."""
@@ -302,7 +306,7 @@ def _is_measured() -> bool:
 def _listening(config: pytest.Config) -> str | None:
     """Which plugin or conftest was told of the tests that are left out, while they were made."""
     for hook in editable_modules.MAKING_HOOKS:
-        for implementation in third_party(config, hook):
+        for implementation in third_party_hooks(config, hook):
             if getattr(implementation.plugin, "__name__", "") not in _KEEPING_NOTHING:
                 return f"`{hook}` of {plugin_name(implementation)} has heard of other tests"
     return None

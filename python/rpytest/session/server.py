@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NoReturn
 from rpytest import stdlib
 from rpytest.collection.collected import Collected
 from rpytest.controller.client import Died, Ended
-from rpytest.controller.starter import Controllers
+from rpytest.controller.starter import ControllerStarter
 from rpytest.fixtures.closures import closures
 from rpytest.fixtures.sharing import SharedFixtures
 from rpytest.host.host import Host
-from rpytest.host.pytest_services import LocalAnswers
+from rpytest.host.pytest_services import LocalPytest
 from rpytest.ipc import channel
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.pytest_compat import debug_log
@@ -24,15 +24,15 @@ from rpytest.pytest_compat.output import (
     restart_log_file,
     truncate_log_file,
 )
-from rpytest.role.standby import Ahead, Waiting
+from rpytest.role.standby import StandbyForker, StandbySide
 from rpytest.staleness import usage_graph
 from rpytest.staleness.dependencies import Dependencies
-from rpytest.staleness.usage_graph import Graph
+from rpytest.staleness.usage_graph import UsageGraph
 from rpytest.stdlib import contextlib, os, select, signal, socket, time
 from rpytest.worker.crash_file import crash
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 from rpytest.worker.worker import Worker
-from rpytest.xdist_compat.worker_identity import Watch
+from rpytest.xdist_compat.worker_identity import IdentityReads
 
 __builtins__ = stdlib.BUILTINS
 
@@ -54,9 +54,9 @@ class Server:
         request: Message,
         collected: Collected,
         dependencies: Dependencies,
-        controllers: Controllers,
-        watch: Watch,
-        graph: Graph | None,
+        controllers: ControllerStarter,
+        identity_reads: IdentityReads,
+        graph: UsageGraph | None,
     ) -> None:
         self.control = control
         self.conn = conn
@@ -64,13 +64,13 @@ class Server:
         self.collected = collected
         self.dependencies = dependencies
         self.controllers = controllers
-        self.watch = watch
+        self.identity_reads = identity_reads
         #: In a host and its workers.
         self.shared: SharedFixtures | None = None
         #: For `--watch`; a session that was made without has none.
         self.graph = graph
         #: The host of the next run.
-        self.ahead = Ahead()
+        self.standby_forker = StandbyForker()
         #: pidfds of the hosts that are still running.
         self.hosts: list[int] = []
         self.runs = 0
@@ -93,9 +93,9 @@ class Server:
             return worker
         self._end()
 
-    def serve_selection(self, waiting: Waiting | None) -> Worker:
+    def serve_selection(self, waiting: StandbySide | None) -> Worker:
         """Be the host of the one run that this process was forked for; returns only in a worker."""
-        self.ahead.waiting = waiting
+        self.standby_forker.waiting = waiting
         park_capture(self.collected.config)
         signal_handlers.park_child_handler()
         return self._be_host(warm=True, selection=True)
@@ -113,27 +113,27 @@ class Server:
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
-        if self.ahead.waiting is not None:
-            return self._serve_ahead(self.ahead.waiting)
+        if self.standby_forker.waiting is not None:
+            return self._serve_ahead(self.standby_forker.waiting)
         message, fds = channel.receive(self.control)
         self.dependencies.hash_files()
-        spare, reason = self.ahead.offer(message, fds, self.dependencies)
+        standby, reason = self.standby_forker.offer(message, fds, self.dependencies)
         if reason is not None:
             channel.close_all(fds)
             self._retire(reason)
-        if spare is not None:
+        if standby is not None:
             # Before it can begin: should this process be killed in between, the run is lost and not served twice.
             self._accept()
-            if spare.confirm():
-                self._keep(spare.pidfd, fds)
+            if standby.confirm():
+                self._keep(standby.pidfd, fds)
                 return None
-            spare.end()
+            standby.end()
         if self.controllers.base is not None and not self._control(message, fds):
             return None
         self.request = message
         self.conn = channel.adopt(fds[0])
         lifecycle.keep_private(self.conn)
-        return self._fork_host(warm=True, fds=fds[1:], is_accepted=spare is not None)
+        return self._fork_host(warm=True, fds=fds[1:], is_accepted=standby is not None)
 
     def _control(self, message: Message, fds: list[int]) -> bool:
         """Start the controller of the next run; `False`: it has ended the run."""
@@ -173,28 +173,28 @@ class Server:
 
     def _end(self) -> NoReturn:
         """Wait for the runs that are going on, then do what an interpreter does at its end."""
-        self.ahead.end()
+        self.standby_forker.end()
         for fd in self.hosts:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         self._teach()
         lifecycle.run_exit_functions()
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _wait(self, idle: Iterator[None]) -> None:
-        """Return when the control socket has something; reap hosts and, while nothing runs, prepare. Returns in a spare process, too."""
+        """Return when the control socket has something; reap hosts and, while nothing runs, prepare. Returns in a standby process, too."""
         busy = may_fork = True
         while True:
             poll = select.poll()
             poll.register(self.control, select.POLLIN)
             for fd in self.hosts:
                 poll.register(fd, select.POLLIN)
-            self.ahead.register(poll)
+            self.standby_forker.register(poll)
             ready = {fd for fd, _ in poll.poll(0 if busy and not self.hosts else None)}
             for fd in ready & set(self.hosts):
                 os.waitid(os.P_PIDFD, fd, os.WEXITED)
                 os.close(fd)
                 self.hosts.remove(fd)
-            if self.ahead.is_lost(ready):
+            if self.standby_forker.is_lost(ready):
                 # The next run does without.
                 may_fork = False
             if self.control.fileno() in ready:
@@ -203,16 +203,18 @@ class Server:
                 continue
             busy = next(idle, False) is None
             # A controller of the next run is started by this process.
-            if not busy and may_fork and self.ahead.spare is None and self.controllers.base is None:
+            if not busy and may_fork and self.standby_forker.standby is None and self.controllers.base is None:
                 may_fork = False
                 collected = self.collected
-                forked = self.ahead.prepare(collected.config, collected.session, self.dependencies, self.control.close)
-                if isinstance(forked, Waiting):
+                forked = self.standby_forker.prepare(
+                    collected.config, collected.session, self.dependencies, self.control.close
+                )
+                if isinstance(forked, StandbySide):
                     return
                 if forked is not None:
-                    self._tell({"ev": "spare", "pid": forked.pid})
+                    self._tell({"ev": "standby", "pid": forked.pid})
 
-    def _serve_ahead(self, waiting: Waiting) -> Worker:
+    def _serve_ahead(self, waiting: StandbySide) -> Worker:
         """Be the host of the next run."""
         message, fds = waiting.wait()
         self.request = message
@@ -260,7 +262,7 @@ class Server:
             return None
         self.control.close()
         channel.close_all(self.hosts)
-        lifecycle.disarm_inherited()
+        lifecycle.forget_inherited_cleanups()
         if warm:
             self._adopt(fds)
         return self._be_host(warm)
@@ -293,7 +295,7 @@ class Server:
         with contextlib.suppress(channel.Closed):
             channel.send(self.control, message)
 
-    def _adopt(self, fds: list[int], waiting: Waiting | None = None) -> None:
+    def _adopt(self, fds: list[int], waiting: StandbySide | None = None) -> None:
         """Take over what may differ between two runs of one session."""
         takeover.adopt_streams(fds)
         # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
@@ -306,8 +308,8 @@ class Server:
 
     def _be_host(self, warm: bool, selection: bool = False) -> Worker:
         if self.request.get("watch"):
-            usage_graph.send(self.conn, self.dependencies, self.graph)
-        answers = LocalAnswers(self.collected)
+            usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
+        services = LocalPytest(self.collected)
         if warm and not selection:
             # Why it was collected was said in its first run.
             self.collected.how = None
@@ -318,47 +320,47 @@ class Server:
         if client is not None:
             announcement["options"]["testrunuid"] = self.controllers.uid
         if warm:
-            answers.summary.restart_clock()
+            services.summary.restart_clock()
             if not selection:
-                answers.summary.cache.reload()
-        if answers.summary.cache.has_failures():
+                services.summary.cache.reload()
+        if services.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
             announcement["options"]["needs_report"] = True
-        host = Host(self.conn, announcement, self.collected.inventory, answers, self._become_worker, client)
-        if self.ahead.waiting is not None:
-            host.at_end = self.ahead.waiting.note
+        host = Host(self.conn, announcement, self.collected.inventory, services, self._become_worker, client)
+        if self.standby_forker.waiting is not None:
+            host.at_end = self.standby_forker.waiting.note
         shared = SharedFixtures(
             self.collected,
-            answers.base_temp,
-            answers.crashed,
+            services.base_temp,
+            services.crashed,
             self.request,
-            self.watch,
+            self.identity_reads,
             self.interrupt_handler,
             host.uid,
         )
         self.shared = host.shared = shared
         if client is not None:
-            host.news = self.collected.news.encode(self.collected.session, client.wants_ids)
-        birth = host.run()
+            host.collection_log = self.collected.collection_log.encode(self.collected.session, client.wants_ids)
+        spec = host.run()
         assert host.segment is not None
         try:
-            return Worker(birth, host.segment)
+            return Worker(spec, host.segment)
         except BaseException as error:
-            crash(birth, error)
+            crash(spec, error)
 
-    def _become_worker(self, birth: Birth) -> None:
+    def _become_worker(self, spec: WorkerSpec) -> None:
         """In a forked worker: nothing is shared with its siblings that must not be."""
-        lifecycle.disarm_inherited()
+        lifecycle.forget_inherited_cleanups()
         if self.shared is not None:
             self.shared.detach()
         # The host ignored it; other handlers are those that a conftest may have installed.
         signal.signal(signal.SIGINT, self.interrupt_handler)
         signal_handlers.restore_child_handler()
         config = self.collected.config
-        if birth.count > 1:
+        if spec.count > 1:
             takeover.detach_input()
         restart_capture(config)
-        restart_faulthandler(config, birth.crash, birth.stacks)
+        restart_faulthandler(config, spec.crash, spec.stacks)
         restart_log_file(config)
-        debug_log.separate(config, birth.name, again=birth.incarnation > 0)
+        debug_log.separate(config, spec.name, again=spec.incarnation > 0)
         self.collected.terminal.silence_hooks()

@@ -15,24 +15,24 @@ from _pytest.config import ExitCode
 from rpytest import stdlib
 from rpytest.collection import shard_without_workers
 from rpytest.collection.collected import AFRESH, describe
-from rpytest.controller.base import Start, fork_base
-from rpytest.controller.client import Client, Died, Ended
-from rpytest.controller.starter import Controllers
+from rpytest.controller.base import ControllerStart, fork_base
+from rpytest.controller.client import ControllerClient, Died, Ended
+from rpytest.controller.starter import ControllerStarter
 from rpytest.ipc import channel
-from rpytest.ipc.channel import refuse
+from rpytest.ipc.channel import send_refusal
 from rpytest.options import meaning, option_reads, sharding
 from rpytest.preload import import_steps, module_finder
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers
 from rpytest.project import locations
 from rpytest.pytest_compat import debug_log, known_plugins
 from rpytest.pytest_compat.cache import save_without_run
-from rpytest.pytest_compat.hooks import finish_for_nothing
+from rpytest.pytest_compat.hooks import finish_session_without_tests
 from rpytest.reports.terminal import Terminal
 from rpytest.role import pytest_plugin
-from rpytest.role.entry import enter, finish_plain
+from rpytest.role.entry import finish_plain, take_over_command_line
 from rpytest.role.role import useful
 from rpytest.role.session_state import SessionState
-from rpytest.selection.checkpoint import Trunk
+from rpytest.selection.checkpoint import Checkpoint
 from rpytest.session.server import Server
 from rpytest.staleness import per_run, usage_graph
 from rpytest.staleness.dependencies import Dependencies
@@ -44,8 +44,8 @@ __builtins__ = stdlib.BUILTINS
 
 if TYPE_CHECKING:
     from rpytest.ipc.channel import Message
-    from rpytest.preload.builder import Preload
-    from rpytest.selection.selected_run import Selection
+    from rpytest.preload.builder import PreloadBuilder
+    from rpytest.selection.selected_run import SelectedRun
 
 
 class Session(SessionState):
@@ -60,13 +60,13 @@ class Session(SessionState):
         is_kept: bool,
     ) -> None:
         super().__init__(control, conn, request, dependencies, is_kept)
-        self.trunk: Trunk | None = None
+        self.checkpoint: Checkpoint | None = None
         #: Since the first run was one of `--watch`.
-        self.graph: usage_graph.Graph | None = None
+        self.graph: usage_graph.UsageGraph | None = None
         #: Workers run the tests: another role can't be watched.
         self.is_watchable = True
         if request.get("watch"):
-            self.graph = usage_graph.Graph()
+            self.graph = usage_graph.UsageGraph()
             self.graph.start()
         #: `--debug`: the file.
         self.debug: str | None = None
@@ -74,22 +74,22 @@ class Session(SessionState):
         self.handed_over: tuple[Message, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
-        self.inside = locations.folders()
+        self.inside = locations.installed_folders()
 
     @property
-    def selection(self) -> Selection | None:
-        """In a process of its trunk's that is one run."""
-        return None if self.trunk is None else self.trunk.selection
+    def selection(self) -> SelectedRun | None:
+        """In a process of its checkpoint's that is one run."""
+        return None if self.checkpoint is None else self.checkpoint.selection
 
     # pytest's life cycle
 
     def main(self) -> NoReturn:
         """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
         request = self.request
-        surface = pytest_plugin.Surface(
-            request, self.decide, self.loop, option_reads.watch if self.is_kept else lambda _: None
+        plugin = pytest_plugin.RpytestPlugin(
+            request, self.decide, self.loop, option_reads.observe if self.is_kept else lambda _: None
         )
-        status = self.run_pytest(list(request["argv"]), surface)
+        status = self.run_pytest(list(request["argv"]), plugin)
         try:
             self._ended(status)
         except KeyboardInterrupt:
@@ -103,7 +103,7 @@ class Session(SessionState):
         if self.controller is not None:
             self.controller.end(status)
         if self.worker is not None:
-            self.worker.goodbye(status)
+            self.worker.finish(status)
         if self.selection is not None:
             self.selection.confirm()
         if self.terminal is not None and self.terminal.session is not None:
@@ -128,7 +128,7 @@ class Session(SessionState):
                 channel.send(self.control, {"ev": "plain"})
             shard = config.stash.get(sharding.KEY, None)
             if shard is not None:
-                config.pluginmanager.register(shard_without_workers.PlainShard(self.conn, shard))
+                config.pluginmanager.register(shard_without_workers.ShardWithoutWorkers(self.conn, shard))
             return
         self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
         method = config.option.start_method or self.request.get("start_method")
@@ -145,32 +145,38 @@ class Session(SessionState):
             # They would be missing in a controller, too, which is forked here.
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
         base = fork_base(config, [self.control, self.conn])
-        if isinstance(base, Start):
+        if isinstance(base, ControllerStart):
             debug_log.separate(config, "controller")
             self.become_controller(config, base, list(self.request["argv"]))
             return
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         worker_identity.set_environment("gw0", self.workers, uid)
-        workerinput = worker_identity.worker_input(list(self.request["argv"]), "gw0", self.workers, uid, self.watch)
-        known_plugins.prepare_session(config, self.watch)
-        self.controllers = Controllers(base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early)
+        workerinput = worker_identity.worker_input(
+            list(self.request["argv"]), "gw0", self.workers, uid, self.identity_reads
+        )
+        known_plugins.prepare_session(config, self.identity_reads)
+        self.controllers = ControllerStarter(
+            base, self.workers, self.uid, workerinput, self.conn.fileno(), self.end_early
+        )
         if self.handed_over is not None:
             message, fds = self.handed_over
             self.handed_over = None
-            self.controllers.go_on_with(Client.take_over(message, fds, self.conn.fileno()), str(message["uid"]))
-        worker_identity.become_worker_config(config, workerinput, self.watch)
-        option_reads.watch_arguments(config)
+            self.controllers.go_on_with(
+                ControllerClient.take_over(message, fds, self.conn.fileno()), str(message["uid"])
+            )
+        worker_identity.become_worker_config(config, workerinput, self.identity_reads)
+        option_reads.observe_argv(config)
 
     def started(self, session: pytest.Session) -> None:
         """The session has begun: prepare for runs with other arguments."""
         if self.controllers is not None and self.is_kept:
-            self.trunk = Trunk(self, session)
+            self.checkpoint = Checkpoint(self, session)
 
-    def use(self, preload: Preload) -> None:
+    def use(self, preload: PreloadBuilder) -> None:
         """This process was forked from a preload."""
         self.dependencies.inherit(preload.dependencies)
-        self.finder = module_finder.Finder(preload, self._start_over)
+        self.finder = module_finder.PreloadFinder(preload, self._start_over)
         self.finder.read = self.dependencies.variables
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:
@@ -179,7 +185,7 @@ class Session(SessionState):
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
             channel.send(self.control, {"ev": "over", "reason": reason, "names": names, "controller": controller}, fds)
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def learned(self) -> Message:
         """Installed modules that were imported here, if the preload doesn't know of all of them."""
@@ -193,12 +199,12 @@ class Session(SessionState):
     def configured(self, config: pytest.Config) -> None:
         """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
         if self.finder is not None:
-            self.finder.settle()
+            self.finder.check_modules()
         if self.controllers is not None:
-            if self.watch.reader is not None:
+            if self.identity_reads.reader is not None:
                 # Known before anything of the session has begun.
-                self._fall_back(self.watch.reader)
-            self.controllers.settle(config, self.watch)
+                self._fall_back(self.identity_reads.reader)
+            self.controllers.start_if_needed(config, self.identity_reads)
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`: serve runs; returns in a worker when it has run its tests."""
@@ -208,8 +214,8 @@ class Session(SessionState):
             self.dependencies.observer.stop()
             return self.controller.loop(session)
         if self.finder is not None:
-            self.finder.settle()
-            self.finder.close()
+            self.finder.check_modules()
+            self.finder.stop_refusing()
         if self.controllers is None:
             # pytest itself runs the tests.
             self.dependencies.observer.stop()
@@ -220,14 +226,14 @@ class Session(SessionState):
             # pytest's own loop says what is to be said.
             shard_without_workers.mark(config)
             return None
-        self.watch.active = False
+        self.identity_reads.active = False
         option_reads.end(config)
         self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
         if self.selection is None:
             self.dependencies.snapshot(config, session)
-        obstacle = self.watch.reader or self.controllers.obstacle()
+        obstacle = self.identity_reads.reader or self.controllers.obstacle()
         if obstacle is not None:
             self._fall_back(obstacle)
         threads = inspection.python_threads()
@@ -239,12 +245,12 @@ class Session(SessionState):
         children = inspection.child_processes()
         if children:
             # The first worker to finish its session may end it, and the others still need theirs.
-            finish_for_nothing(session)
+            finish_session_without_tests(session)
             self._fall_back(f"a process runs after collection ({', '.join(children[:3])})")
         opened = inspection.shared_when_forked(self.own_sockets())
         if opened is not None:
             self._fall_back(f"{opened} is open after collection")
-        refusing = process_bound.made_for_one_process()
+        refusing = process_bound.process_bound_object()
         if refusing is not None:
             self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
         if self.selection is not None:
@@ -252,7 +258,7 @@ class Session(SessionState):
         self.workers = useful(self.workers, session)
         assert self.terminal is not None
         collected = describe(config, session, self.terminal, self.xml, self.workers)
-        collected.news = self.news
+        collected.collection_log = self.collection_log
         collected.learn = self.learned
         if self.selection is not None:
             collected.how = self.selection.how
@@ -265,12 +271,12 @@ class Session(SessionState):
             collected,
             self.dependencies,
             self.controllers,
-            self.watch,
+            self.identity_reads,
             self.graph,
         )
         selection = self.selection
         worker = self.worker = server.serve() if selection is None else server.serve_selection(selection.waiting)
-        worker.enter(config, session, self.xml)
+        worker.configure(config, session, self.xml)
         worker.run()
         return True
 
@@ -289,12 +295,12 @@ class Session(SessionState):
             channel.send(self.control, {"ev": "bare", **known, "files": files, "controller": controller}, fds)
         except channel.Closed:
             # Killed: nobody is left to fork the workers.
-            refuse(
+            send_refusal(
                 self.conn,
                 "the daemon ended before it could start the workers",
                 "run it again; a new daemon starts by itself",
             )
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _handed_over(self) -> tuple[Message | None, list[int]]:
         """The controller that is there for this run, for the process that goes on with the run in the place of this one."""
@@ -319,9 +325,9 @@ class Session(SessionState):
     def tell_dependencies(self) -> None:
         """For `--watch`."""
         if self.request.get("watch") and self.is_watchable:
-            usage_graph.send(self.conn, self.dependencies, self.graph)
+            usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
 
-    def end_alone(self, client: Client, status: int) -> int:
+    def end_alone(self, client: ControllerClient, status: int) -> int:
         """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
         if self.terminal is not None and not client.is_live:
             self.terminal.release()
@@ -329,7 +335,7 @@ class Session(SessionState):
         try:
             session = self.terminal.session if self.terminal is not None else None
             if session is not None:
-                client.collected(self.news.encode(session, client.wants_ids), 0)
+                client.collected(self.collection_log.encode(session, client.wants_ids), 0)
             status, _, _ = client.conclude({"status": status, "alone": True}, b"")
         except Ended as ended:
             status = ended.status
@@ -364,7 +370,7 @@ def session_main(
     request: Message,
     fds: list[int],
     is_kept: bool,
-    preload: Preload | None = None,
+    preload: PreloadBuilder | None = None,
     controller: tuple[Message, list[int]] | None = None,
 ) -> NoReturn:
     """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
@@ -375,11 +381,11 @@ def session_main(
     lifecycle.keep_private(control)
     session = Session(control, conn, request, dependencies, is_kept)
     session.handed_over = controller
-    session.watch.variables = dependencies.variables
-    enter(request, fds, conn)
+    session.identity_reads.variables = dependencies.variables
+    take_over_command_line(request, fds, conn)
     if preload is not None:
         session.use(preload)
-    dependencies.observer.watch()
+    dependencies.observer.start()
     # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
-    worker_identity.watch_environment(session.watch)
+    worker_identity.watch_environment(session.identity_reads)
     session.main()

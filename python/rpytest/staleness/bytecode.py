@@ -66,7 +66,7 @@ class ByteCode:
             self._seen.add(name)
             self._fresh.add(name)
 
-    def leave(self, foreign: tuple[str, ...]) -> None:
+    def for_children(self, foreign: tuple[str, ...]) -> None:
         """Before processes are forked: to them, sources below `foreign` folders don't matter."""
         self._left = [name for name in self._seen if not name.startswith(foreign)]
 

@@ -29,11 +29,11 @@ from rpytest.project.file_states import (
     VIRTUAL,
     YOUNG,
     FileState,
-    Listing,
+    FolderListing,
 )
 from rpytest.project.locations import ALL_VARIABLES
 from rpytest.pytest_compat.cache import CACHE_FILES, reads_cache
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.staleness import per_run
 from rpytest.staleness.installation import startup_files
 from rpytest.staleness.observer import Observer
@@ -90,7 +90,7 @@ class Dependencies:
         self._hashes: dict[str, bytes] = {}
         self._cwd: tuple[str, tuple[int, int] | None] = ("", None)
         #: Folders, and which of the names in them count.
-        self._directories: dict[str, tuple[Listing, int]] = {}
+        self._directories: dict[str, tuple[FolderListing, int]] = {}
         #: What `changed` has found to have other contents, and may have.
         self.edited: set[str] = set()
         #: How often something had another state and was found to be the same: forks from before don't know of it.
@@ -117,7 +117,7 @@ class Dependencies:
         self.effects = None
         self._complete = False
         self._confirm_folders()
-        self.observer.watch()
+        self.observer.start()
 
     def _confirm_folders(self) -> None:
         """The folders on `sys.path` have just been looked at."""
@@ -125,7 +125,7 @@ class Dependencies:
             if folder in self._directories:
                 self.observer.given[folder] = self._directories[folder][0]
 
-    def take(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
+    def record_state(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
         """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of a process that has no session."""
         for name in {*_files_of(modules.values()), *files, *self.observer.opened}:
             self._take_file(name)
@@ -133,7 +133,7 @@ class Dependencies:
         for name in {*folders, *self.observer.listed}:
             self._take_directory(name, SOME)
         self.observer.byte_code.snapshot(())
-        self.observer.byte_code.leave(_foreign())
+        self.observer.byte_code.for_children(_foreign())
         self._find_changes(self._files)
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
@@ -151,7 +151,11 @@ class Dependencies:
             known = kind if kind != SOME else MODULES
         told = self.observer.listed.get(name) or self.observer.given.get(name)
         found = told if told is not None and _is(told.state, name) else file_states.listing(name)
-        if told is not None and found.names[known] != told.names[known] and not self.observer.glances.is_own(name):
+        if (
+            told is not None
+            and found.names[known] != told.names[known]
+            and not self.observer.stat_observer.is_own(name)
+        ):
             self.effects = self.effects or f"the entries of {name} changed during collection"
         self._directories[name] = (found, kind)
 
@@ -166,7 +170,7 @@ class Dependencies:
                 changed = (new or self.observer.opened.get(name, state) != state) and name not in self.observer.written
             if changed:
                 self.effects = self.effects or f"{name} changed during collection"
-        changed_name = self.observer.changed or self.observer.glances.settle()
+        changed_name = self.observer.changed or self.observer.stat_observer.first_changed_while_collecting()
         if changed_name is not None:
             self.effects = self.effects or f"{changed_name} changed during collection"
 
@@ -214,7 +218,7 @@ class Dependencies:
         self._take_made(roots)
         self.observer.byte_code.snapshot(_foreign())
         self._find_changes({*fresh, *opened, *self.observer.overwritten} & self._files.keys())
-        self.observer.glances.drop(self._is_listed)
+        self.observer.stat_observer.forget_known(self._is_listed)
         self.observer.per_run = self.observer.per_run or per_run.reason(config)
         # What has to happen in every run says more than what it has left behind.
         self.effects = self.observer.per_run or self.effects
@@ -222,22 +226,22 @@ class Dependencies:
 
     def _take_made(self, roots: Container[str]) -> None:
         """What the project has made or removed meanwhile is to be as it has left it: a fresh collection would do it once more."""
-        glances = self.observer.glances
-        for name in glances.made:
+        stat_observer = self.observer.stat_observer
+        for name in stat_observer.made:
             state = file_states.state(name)
             if state is None or stat.S_ISREG(state[0]):
                 self._files[name] = state
             elif file_states.is_folder(state):
                 self._directories[name] = (file_states.listing(name), ALL)
         # Elsewhere it is a log, of which nobody takes notice.
-        appended = {name: size for name, size in glances.appended.items() if _is_below(name, roots)}
+        appended = {name: size for name, size in stat_observer.appended.items() if _is_below(name, roots)}
         for name, size in appended.items():
             state = file_states.state(name)
             if (-1 if state is None else state[2]) != size:
                 self.effects = self.effects or f"collection has written more into {name}"
-        glances.keep(appended)
-        glances.made.clear()
-        glances.appended.clear()
+        stat_observer.depend_on(appended)
+        stat_observer.made.clear()
+        stat_observer.appended.clear()
 
     def _is_listed(self, name: str) -> bool:
         """Whether it is noticed in the listing of its folder, or by its own state, if something comes to be there or goes."""
@@ -293,7 +297,7 @@ class Dependencies:
         for name, state in (self._files if self._is_taken else self.observer.opened).items():
             if name not in self.observer.written:
                 yield name, self.observer.opened.get(name, state) if self.effects is not None else state
-        for name in self.observer.glances.missing():
+        for name in self.observer.stat_observer.missing():
             yield name, None
 
     def latest(self, names: Iterable[str]) -> list[str]:
@@ -369,7 +373,7 @@ class Dependencies:
                 return f"the entries of {name} changed"
             self._directories[name] = (found, kind)
             self.updates += 1
-        return self.observer.glances.changed() or self.observer.byte_code.changed(self.edited)
+        return self.observer.stat_observer.changed() or self.observer.byte_code.changed(self.edited)
 
 
 def _is(known: FileState | None, name: str) -> bool:
@@ -384,7 +388,7 @@ def _is_below(name: str, folders: Container[str]) -> bool:
 def _shows_all_names(config: pytest.Config) -> bool:
     """Whether somebody else than pytest hears of each file and folder while tests are collected, or pytest of more than usual."""
     option = config.option
-    if getattr(option, "doctestglob", None) or any(third_party(config, hook) for hook in _ASKED_FOR_NAMES):
+    if getattr(option, "doctestglob", None) or any(third_party_hooks(config, hook) for hook in _ASKED_FOR_NAMES):
         return True
     patterns = config.getini("norecursedirs")
     folders = (name for name in IGNORED_NAMES if name != "__pycache__")

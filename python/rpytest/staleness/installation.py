@@ -15,7 +15,7 @@ FileTimes = dict[str, list[int] | None]
 _CUSTOMIZE = ("sitecustomize", "usercustomize")
 
 
-class Parts:
+class InstalledFiles:
     """The files that every fork of this process comes from, as they were when it started."""
 
     def __init__(self) -> None:

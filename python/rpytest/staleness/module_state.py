@@ -28,7 +28,7 @@ _VARYING = frozenset({"warnings", "multiprocessing.resource_tracker"})
 MISSING = object()
 
 
-class Mark:
+class ModuleState:
     """What a module consisted of at some time."""
 
     def __init__(self, name: str, module: ModuleType) -> None:
@@ -44,7 +44,7 @@ class Mark:
         """What an attribute was."""
         return self._before.get(attribute, MISSING)
 
-    def replaced(self) -> str | None:
+    def first_replaced(self) -> str | None:
         """The name of something that is not there any more, or is something else; what was added does not count."""
         now, before = self._now, self._before
         # Nearly always; this is done for thousands of modules.
@@ -91,7 +91,7 @@ def _differ(old: object, new: object) -> bool:
         return True
 
 
-def marks(modules: Mapping[str, ModuleType], names: Iterable[str]) -> list[Mark]:
+def module_states(modules: Mapping[str, ModuleType], names: Iterable[str]) -> list[ModuleState]:
     """Of those of the modules that can be looked at."""
     found = ((name, modules.get(name)) for name in names if name not in _VARYING)
-    return [Mark(name, module) for name, module in found if isinstance(module, ModuleType)]
+    return [ModuleState(name, module) for name, module in found if isinstance(module, ModuleType)]

@@ -18,11 +18,11 @@ from rpytest._native import call_soon
 from rpytest.process import lifecycle, random_seeds
 from rpytest.project import file_states, locations
 from rpytest.project.callers import acts_for_project, is_for_python, is_of_project
-from rpytest.project.file_states import ALL, MODULES, SOME, VIRTUAL, FileState, Listing
+from rpytest.project.file_states import ALL, MODULES, SOME, VIRTUAL, FileState, FolderListing
 from rpytest.pytest_compat.cache import CACHE_FILES, is_read_by_pytest
 from rpytest.staleness import per_run, stat_observer
 from rpytest.staleness.bytecode import ByteCode, is_cached, source_of
-from rpytest.staleness.stat_observer import Glances
+from rpytest.staleness.stat_observer import StatObserver
 
 _LOADER_CACHE = "/etc/ld.so.cache"
 #: How often it is tried to follow a new connection: in the hook each call of a function may be followed by some dozens of attempts.
@@ -59,10 +59,10 @@ class Observer:
         #: Each file with its state when it was opened first.
         self.opened: dict[str, FileState | None] = {}
         #: Entries of a directory when it was listed first, or first by somebody to whom more of the names count; and which these are.
-        self.listed: dict[str, Listing] = {}
+        self.listed: dict[str, FolderListing] = {}
         self.told: dict[str, int] = {}
         #: Entries of the directories on `sys.path` in the beginning: Python's finders may know them from before.
-        self.given: dict[str, Listing] = {}
+        self.given: dict[str, FolderListing] = {}
         #: What was something else when it was looked at again.
         self.changed: str | None = None
         self.written: set[str] = set()
@@ -79,7 +79,7 @@ class Observer:
         #: Contents of files that were read and written, before they were written.
         self.overwritten: dict[str, bytes] = {}
         self.byte_code = ByteCode()
-        self.glances = Glances(self.written)
+        self.stat_observer = StatObserver(self.written)
         #: What was done that has to happen in every run, if anything.
         self.per_run: str | None = None
         #: Told of what is about to be done that each worker may have to do for itself; it need not return.
@@ -89,9 +89,9 @@ class Observer:
         self._watching = False
         self._installed = False
         #: How names of files begin that are not the project's; what is made of a text has none, and whoever does that is known.
-        self._no_project = (*locations.folders(), "<")
+        self._no_project = (*locations.installed_folders(), "<")
 
-    def watch(self) -> None:
+    def start(self) -> None:
         """Start to observe. An audit hook can't be removed, only told to do nothing."""
         import time
 
@@ -104,7 +104,7 @@ class Observer:
         if not self._installed:
             self._installed = True
             sys.addaudithook(self._audit)
-        self.glances.start()
+        self.stat_observer.start()
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._watching:
@@ -146,7 +146,7 @@ class Observer:
             self.per_run = "collection connected a socket"
         elif event == "exec":
             self._execute(args[0])
-        self.glances.acted(event, args)
+        self.stat_observer.acted(event, args)
         if self.per_run is None and event in per_run.EVENTS:
             self.per_run = per_run.effect(event, args)
 
@@ -168,13 +168,13 @@ class Observer:
             if kind > known:
                 self.listed[name], self.told[name] = now, kind
         if kind == ALL and event == "os.scandir":
-            self.glances.scanned(name, who)
+            self.stat_observer.scanned(name, who)
 
     def _see(self, name: str) -> None:
         """It is about to be read."""
         if name not in self.opened:
             self.opened[name] = file_states.state(name)
-        elif self.opened[name] is None and file_states.state(name) is not None and not self.glances.is_own(name):
+        elif self.opened[name] is None and file_states.state(name) is not None and not self.stat_observer.is_own(name):
             self.changed = self.changed or name
 
     def _execute(self, code: object) -> None:
@@ -186,7 +186,7 @@ class Observer:
                 if source not in self.opened and (found := file_states.state(source)) is not None:
                     self.opened[source] = found
             if not name.startswith(self._no_project):
-                random_seeds.see(code)
+                random_seeds.note_seeds(code)
                 self.codes[name] = None if name in self.codes else code
 
     def _open(self, name: str, flags: int) -> None:
@@ -199,7 +199,7 @@ class Observer:
                 self.texts.add(source)
             if source not in self.opened:
                 found = file_states.state(source)
-                if found is None or not stat.S_ISDIR(found[0]) or not self.glances.is_own(source):
+                if found is None or not stat.S_ISDIR(found[0]) or not self.stat_observer.is_own(source):
                     # Else it is a folder of this process's own that `rmtree` removes.
                     self.opened[source] = found
             if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
@@ -211,7 +211,7 @@ class Observer:
                 self._watching = True
             if name not in self.written:
                 if not is_cached(name) and not name.startswith(VIRTUAL) and acts_for_project(sys._getframe(2)):
-                    self.glances.wrote(name, flags)
+                    self.stat_observer.wrote(name, flags)
                 self.written.add(name)
 
     def _open_database(self, database: object) -> None:
@@ -270,7 +270,7 @@ class Observer:
     def stop(self) -> None:
         """Collection is over; what this process opens from now on is its own business."""
         self._watching = False
-        self.glances.stop()
+        self.stat_observer.stop()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -288,5 +288,5 @@ class Observer:
         """
         self.opened, self.listed, self.told = other.opened, other.listed, other.told
         self.byte_code.inherit(other.byte_code)
-        self.glances.inherit(other.glances)
+        self.stat_observer.inherit(other.stat_observer)
         self.started_ns = other.started_ns

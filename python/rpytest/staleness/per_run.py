@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rpytest.project import locations
-from rpytest.pytest_compat.hooks import plugin_name, third_party
+from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 
 #: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
 _STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
@@ -74,7 +74,7 @@ def of_each_worker(config: pytest.Config, event: str, args: tuple[Any, ...]) -> 
 
 def _hook_of_project() -> tuple[str, FrameType | None]:
     """The hook at the beginning of a session that is being called, and the frame of the project's implementation."""
-    inside = locations.folders()
+    inside = locations.installed_folders()
     callee: FrameType | None = None
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
@@ -90,18 +90,18 @@ def _hook_of_project() -> tuple[str, FrameType | None]:
 
 
 def _is_of_pluggy(frame: FrameType) -> bool:
-    return locations.top(str(frame.f_globals.get("__name__", ""))) == "pluggy"
+    return locations.top_level(str(frame.f_globals.get("__name__", ""))) == "pluggy"
 
 
 def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
     """Whether the project has something to do at the end of a session: in a hook, or by what this implementation of `pytest_configure` asks for."""
     if {"add_cleanup", "atexit"} & set(frame.f_code.co_names):
         return True
-    inside = locations.folders()
+    inside = locations.installed_folders()
     return any(
         _is_of_project(implementation.function.__module__, inside)
         for hook in _ENDING_HOOKS
-        for implementation in third_party(config, hook)
+        for implementation in third_party_hooks(config, hook)
     )
 
 
@@ -137,7 +137,7 @@ def _effect_on_files(event: str, args: tuple[Any, ...]) -> str | None:
 def _is_importing() -> bool:
     """Whether the top level of an installed module is being executed, within a `pytest_configure`."""
     frame: FrameType | None = sys._getframe(2)
-    inside = locations.folders()
+    inside = locations.installed_folders()
     while frame is not None and frame.f_code.co_name != "pytest_configure":
         if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(inside):
             return True
@@ -148,7 +148,7 @@ def _is_importing() -> bool:
 def _configuring() -> str | None:
     """The module of the project whose `pytest_configure` is being called, if there is one."""
     frame: FrameType | None = sys._getframe(1)
-    inside = locations.folders()
+    inside = locations.installed_folders()
     while frame is not None:
         if frame.f_code.co_name == "pytest_configure":
             name = str(frame.f_globals.get("__name__", ""))
@@ -160,7 +160,7 @@ def _configuring() -> str | None:
 
 def _is_of_project(module: str, inside: tuple[str, ...]) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return locations.top(module) not in locations.OWN - {"conftest"} and not file.startswith(inside)
+    return locations.top_level(module) not in locations.OWN - {"conftest"} and not file.startswith(inside)
 
 
 def reason(config: pytest.Config) -> str | None:
@@ -169,9 +169,9 @@ def reason(config: pytest.Config) -> str | None:
         return "`--cache-clear` is for one run"
     if getattr(config.option, "debug", None):
         return "`--debug` is about one run"
-    inside = locations.folders()
+    inside = locations.installed_folders()
     for hook in ("pytest_sessionstart", "pytest_runtestloop", "pytest_unconfigure"):
-        for impl in third_party(config, hook):
+        for impl in third_party_hooks(config, hook):
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
                 # Around the loop, so in every worker.
                 continue

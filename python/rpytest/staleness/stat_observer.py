@@ -73,7 +73,7 @@ _ACTS: dict[str, tuple[tuple[int, int | None], ...]] = {
 _EMPTYING = frozenset({"os.mkdir", "shutil.rmtree"})
 
 
-class Glances:
+class StatObserver:
     """Questions that were asked while a session was made, and what the answers were."""
 
     def __init__(self, written: Container[str]) -> None:
@@ -107,9 +107,9 @@ class Glances:
         if _current is self:
             _current = None
             _replace({name: function.plain for name, function in _FUNCTIONS.items()})
-            _give_back()
+            _restore_functions()
 
-    def inherit(self, other: Glances) -> None:
+    def inherit(self, other: StatObserver) -> None:
         """What was asked in the process that this one was forked from."""
         for question, answer in other._answers.items():
             self._answers.setdefault(question, answer)
@@ -194,7 +194,7 @@ class Glances:
         else:
             self.made[path] = None
 
-    def settle(self) -> str | None:
+    def first_changed_while_collecting(self) -> str | None:
         """Collection is over: a path of which something else would be said already, or `None`."""
         if self._differed is not None:
             return self._differed
@@ -205,14 +205,14 @@ class Glances:
                     return question[1]
         return None
 
-    def keep(self, paths: Iterable[str]) -> None:
+    def depend_on(self, paths: Iterable[str]) -> None:
         """Depend on whether these are there, and what they are."""
         for path in paths:
             question = ("stat", path, 1)
             self._answers[question] = _ask(question)
             self._settled.add(question)
 
-    def drop(self, is_known: Callable[[str], bool]) -> None:
+    def forget_known(self, is_known: Callable[[str], bool]) -> None:
         """After :meth:`settle`: forget what pytest has asked about paths of which changes are noticed otherwise."""
         for question in self._of_pytest & self._settled:
             if is_known(question[1]):
@@ -236,7 +236,7 @@ class Glances:
 
 
 #: Who notices at present.
-_current: Glances | None = None
+_current: StatObserver | None = None
 
 
 def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int]) -> Callable[..., None]:
@@ -330,7 +330,7 @@ def _references() -> list[int]:
 _UNTAKEN = _references()
 
 
-def _give_back() -> None:
+def _restore_functions() -> None:
     """Modules that have taken one of the functions by name, ``from os import stat``, get what they asked for."""
     if _references() == _UNTAKEN:
         # Looking through all modules takes milliseconds.

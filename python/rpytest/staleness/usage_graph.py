@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOREIGN = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
 
 
-class Graph:
+class UsageGraph:
     """Which of the project's files use which, seen while they are imported."""
 
     def __init__(self) -> None:
@@ -188,7 +188,9 @@ def encode(
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def send(conn: socket.socket, dependencies: Dependencies, graph: Graph | None, kind: str = "ev") -> None:
+def send_dependencies(
+    conn: socket.socket, dependencies: Dependencies, graph: UsageGraph | None, kind: str = "ev"
+) -> None:
     """Tell the command line (as a worker, `kind` "op": the host, which passes it on) what to watch; when it is gone, nobody watches."""
     states = {name: found for name, found in dependencies.states() if _is_watched(name)}
     folders = sorted(name for name in dependencies.folders() if _is_watched(name))

@@ -7,7 +7,7 @@ from typing import NoReturn
 from rpytest import stdlib
 from rpytest.process import lifecycle
 from rpytest.stdlib import contextlib, io, os, signal
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 
 __builtins__ = stdlib.BUILTINS
 
@@ -15,7 +15,7 @@ __builtins__ = stdlib.BUILTINS
 _KEPT = b"\0rpytest: reports\0"
 
 
-def read_last_words(crash: int, limit: int) -> tuple[str, bytes]:
+def read_crash_file(crash: int, limit: int) -> tuple[str, bytes]:
     """What a dead worker has left in its crash file: text (at most ``limit`` bytes), and the reports that it had kept."""
     size = os.fstat(crash).st_size
     if not size:
@@ -31,7 +31,7 @@ def read_last_words(crash: int, limit: int) -> tuple[str, bytes]:
     return (before + after)[:limit].decode("utf-8", "replace"), reports
 
 
-class LastWords(io.TextIOBase):
+class CrashFile(io.TextIOBase):
     """The terminal of a worker: nobody sees it, but what was written during the test that a worker crashes in is shown with the crash.
 
     pytest-timeout's method ``thread`` writes all stacks there, then ends the process.
@@ -60,16 +60,16 @@ class LastWords(io.TextIOBase):
         os.lseek(self._fd, 0, os.SEEK_SET)
 
 
-def crash(birth: Birth, error: BaseException) -> NoReturn:
+def crash(spec: WorkerSpec, error: BaseException) -> NoReturn:
     """End a worker that can't go on; without a last record its end is a crash, and this is its stack."""
     import traceback
 
     with contextlib.suppress(BaseException):
         text = "".join(traceback.format_exception(error))
-        os.write(birth.crash, text.encode("utf-8", "backslashreplace"))
+        os.write(spec.crash, text.encode("utf-8", "backslashreplace"))
         lifecycle.flush_streams()
     if isinstance(error, KeyboardInterrupt):
         # Recognisable as what it is: the interrupt that all workers got.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    lifecycle.leave(1)
+    lifecycle.exit_now(1)

@@ -16,7 +16,7 @@ from rpytest.ipc import channel
 from rpytest.stdlib import signal
 
 if TYPE_CHECKING:
-    from rpytest.worker.spec import Birth
+    from rpytest.worker.spec import WorkerSpec
 
 __builtins__ = stdlib.BUILTINS
 
@@ -24,8 +24,8 @@ __builtins__ = stdlib.BUILTINS
 class Debugger:
     """Asks the command line for the terminal before pytest's debugger writes to it, and gives it back."""
 
-    def __init__(self, birth: Birth) -> None:
-        self.birth = birth
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
         self.holds_terminal = False
 
     def install(self) -> None:
@@ -39,24 +39,24 @@ class Debugger:
             return original(method, *args, **kwargs)
 
         pytestPDB._init_pdb = init_pdb  # type: ignore[method-assign]
-        if self.birth.count > 1:
+        if self.spec.count > 1:
             # `breakpoint()` comes here directly: the traceback ends in the test.
             pdb.set_trace = self._refuse
 
     def _refuse(self, *_args: object, **_kwargs: object) -> None:
         __tracebackhide__ = True
         pytest.fail(
-            f"a debugger needs the terminal, which belongs to {self.birth.count} workers; hint: run this test with `-n 1`"
+            f"a debugger needs the terminal, which belongs to {self.spec.count} workers; hint: run this test with `-n 1`"
         )
 
     def take_terminal(self) -> None:
         """Wait until the command line writes nothing any more."""
         __tracebackhide__ = True
-        if self.birth.count > 1:
+        if self.spec.count > 1:
             self._refuse()
         if not self.holds_terminal:
-            channel.send(self.birth.host, {"op": "debugger", "active": True})
-            channel.receive(self.birth.host)
+            channel.send(self.spec.host, {"op": "debugger", "active": True})
+            channel.receive(self.spec.host)
             self.holds_terminal = True
 
     @pytest.hookimpl
@@ -79,4 +79,4 @@ class Debugger:
             self.holds_terminal = False
             # The debugger has left its own handler, which would come back to it on Ctrl-C: now that ends the run again.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            channel.send(self.birth.host, {"op": "debugger", "active": False})
+            channel.send(self.spec.host, {"op": "debugger", "active": False})

@@ -151,7 +151,7 @@ class _Watcher:
             # The command line has waited long enough. Whoever else is to do something at the end may, for a while.
             signal.pthread_kill(self._main, signal.SIGINT)
             if not self._stops_within(_LAST_MOMENTS):
-                lifecycle.leave(1)
+                lifecycle.exit_now(1)
             return
         channel.close_all(fds)
         if message.get("op") == "interrupt":

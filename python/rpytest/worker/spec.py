@@ -10,12 +10,12 @@ from rpytest import stdlib
 from rpytest.stdlib import socket, time
 
 if TYPE_CHECKING:
-    from rpytest.fixtures.setup_output import News
+    from rpytest.fixtures.setup_output import SetupOutput
 
 __builtins__ = stdlib.BUILTINS
 
 
-class Birth:
+class WorkerSpec:
     """What a worker is given when it is forked."""
 
     def __init__(
@@ -37,13 +37,13 @@ class Birth:
         self.every_report = False
         #: When it was forked: `time.monotonic`.
         self.forked = time.monotonic()
-        #: See :class:`rpytest.controller.client.Client`.
+        #: See :class:`rpytest.controller.client.ControllerClient`.
         self.is_live = False
         self.wants_ids = False
         #: Whether fixtures are measured: `--timings`.
         self.timings = False
         #: What shared fixtures have said, by test.
-        self.news: dict[int, News] = {}
+        self.outputs: dict[int, SetupOutput] = {}
         #: The shared fixtures, in the order of their set-ups.
         self.shared: list[pytest.FixtureDef[Any]] = []
 

@@ -9,12 +9,12 @@ from _pytest.runner import call_and_report
 
 from rpytest import stdlib
 from rpytest.fixtures.closures import session_definitions
-from rpytest.fixtures.setup_output import Herald
-from rpytest.fixtures.worker_finalizers import AddedFinalizers
+from rpytest.fixtures.setup_output import SetupOutputPlugin
+from rpytest.fixtures.worker_finalizers import WorkerFinalizers
 from rpytest.ipc import channel, ring_records
 from rpytest.process import heap, lifecycle, random_generators
 from rpytest.pytest_compat.basetemp import use_basetemp
-from rpytest.pytest_compat.hooks import third_party
+from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.pytest_compat.known_plugins import prepare_worker
 from rpytest.reports.encode import Encoder
 from rpytest.reports.failure_text import interrupt_location
@@ -22,9 +22,9 @@ from rpytest.reports.junit import CollectingXML
 from rpytest.reports.recorded_warnings import encode_warning
 from rpytest.stdlib import contextlib, os, time
 from rpytest.worker import exit_functions, live_log
-from rpytest.worker.crash_file import LastWords
+from rpytest.worker.crash_file import CrashFile
 from rpytest.worker.debugger import Debugger
-from rpytest.worker.spec import Birth
+from rpytest.worker.spec import WorkerSpec
 from rpytest.xdist_compat import worker_identity
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ _LEAST_FORK = 0.05
 class Worker:
     """Runs the claimed tests inside `pytest_runtestloop`, then says goodbye."""
 
-    def __init__(self, birth: Birth, segment: _native.Segment) -> None:
+    def __init__(self, spec: WorkerSpec, segment: _native.Segment) -> None:
         from rpytest import _native
 
-        self.birth = birth
-        self.native = _native.Worker(segment, birth.slot, birth.incarnation, birth.bell, birth.spill)
+        self.spec = spec
+        self.native = _native.Worker(segment, spec.slot, spec.incarnation, spec.bell, spec.spill)
         self.config: pytest.Config
         self.session: pytest.Session
         self.encoder: Encoder
@@ -61,49 +61,49 @@ class Worker:
         self.index = _NOTHING
         self.following = _NOTHING
         self.claims_early = False
-        self.last_words = LastWords(birth.crash)
+        self.crash_file = CrashFile(spec.crash)
         self.reports: list[pytest.TestReport] = []
         self.warnings: list[bytes] = []
         #: Live logs, if they are switched on.
         self.live: LiveLog | None = None
         #: Names of the session fixtures that this worker does not make.
-        self.shared = frozenset(definition.argname for definition in birth.shared)
+        self.shared = frozenset(definition.argname for definition in spec.shared)
         self.clock: SetupClock | SessionClock | None = None
         #: Seconds that a fresh worker in the place of this one would take to get as far: session fixtures included.
         self.fork_cost = 0.0
         #: What this process had before its first test.
-        self.possessions: Possessions | None = None
+        self.footprint: ResourceFootprint | None = None
 
     # Life
 
-    def enter(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
+    def configure(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
         """Make the (forked) configuration this worker's own."""
         random_generators.observe_no_longer()
         self.config, self.session, self.xml = config, session, xml
-        birth = self.birth
-        worker_identity.set_environment(birth.name, birth.count, birth.uid)
+        spec = self.spec
+        worker_identity.set_environment(spec.name, spec.count, spec.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(birth.input, workerid=birth.name, workercount=birth.count, testrunuid=birth.uid)
-        prepare_worker(config, birth.name, birth.input)
+        workerinput.update(spec.input, workerid=spec.name, workercount=spec.count, testrunuid=spec.uid)
+        prepare_worker(config, spec.name, spec.input)
         use_basetemp(config, self._basetemp)
         self.claims_early = bool(
-            third_party(config, "pytest_runtest_protocol", "nextitem")
-            or third_party(config, "pytest_runtest_teardown", "nextitem")
+            third_party_hooks(config, "pytest_runtest_protocol", "nextitem")
+            or third_party_hooks(config, "pytest_runtest_teardown", "nextitem")
         )
-        self.encoder = Encoder(config, xml, birth.every_report)
+        self.encoder = Encoder(config, xml, spec.every_report)
         self.live = live_log.install(config, self._log)
         reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
-            reporter._tw._file = self.last_words
-        debugger = Debugger(birth)
+            reporter._tw._file = self.crash_file
+        debugger = Debugger(spec)
         debugger.install()
         config.pluginmanager.register(debugger, "rpytest-debugger")
         config.pluginmanager.register(self, "rpytest-worker")
         self._measure_setups()
-        if birth.news:
-            config.pluginmanager.register(Herald(self, birth.news), "rpytest-herald")
-        if birth.shared:
-            config.pluginmanager.register(AddedFinalizers(birth.shared), "rpytest-added")
+        if spec.outputs:
+            config.pluginmanager.register(SetupOutputPlugin(self, spec.outputs), "rpytest-setup-output")
+        if spec.shared:
+            config.pluginmanager.register(WorkerFinalizers(spec.shared), "rpytest-added")
         # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
         self.warnings.clear()
         self._replace_protocol()
@@ -112,9 +112,9 @@ class Worker:
         """Run claimed tests until there are none; ends early as pytest's own loop does."""
         hook = self.config.hook.pytest_runtest_protocol
         native = self.native
-        self.possessions = Possessions()
+        self.footprint = ResourceFootprint()
         # The end of this session takes about as long as its beginning did.
-        self._add_fork_cost(max(_LEAST_FORK, 2 * (time.monotonic() - self.birth.forked)))
+        self._add_fork_cost(max(_LEAST_FORK, 2 * (time.monotonic() - self.spec.forked)))
         try:
             current = native.claim()
             if current == _NOTHING:
@@ -153,7 +153,7 @@ class Worker:
                 self._commit()
             raise
 
-    def goodbye(self, exitstatus: int) -> NoReturn:
+    def finish(self, exitstatus: int) -> NoReturn:
         """Write the last record, run what this process registered for its end, and leave."""
         properties: list[tuple[str, str]] = []
         if self.xml is not None:
@@ -162,7 +162,7 @@ class Worker:
         exit_functions.run_exit_functions(self._tell_what_is_waited_for)
         heap.flush_files()
         self.native.idle()
-        holds = self.possessions is None or self.possessions.have_grown()
+        holds = self.footprint is None or self.footprint.have_grown()
         self.native.push(
             ring_records.BYE,
             0,
@@ -170,17 +170,17 @@ class Worker:
             ring_records.bye(exitstatus, properties, self.warnings, output, holds),
             True,
         )
-        lifecycle.leave(0)
+        lifecycle.exit_now(0)
 
     def _tell_what_is_waited_for(self, text: str) -> None:
         """Called from another thread."""
         with contextlib.suppress(channel.Closed, OSError):
-            channel.send(self.birth.host, {"op": "waits", "text": text})
+            channel.send(self.spec.host, {"op": "waits", "text": text})
 
     def abort(self, status: int) -> NoReturn:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
         exit_functions.run_exit_functions(self._tell_what_is_waited_for)
-        lifecycle.leave(status)
+        lifecycle.exit_now(status)
 
     def _basetemp(self) -> Path:
         """The worker's own directory, `popen-gwN`, in the run's base directory, which the host knows.
@@ -189,13 +189,13 @@ class Worker:
         """
         from pathlib import Path
 
-        birth = self.birth
-        channel.send(birth.host, {"op": "basetemp"})
-        answer, _ = channel.receive(birth.host)
+        spec = self.spec
+        channel.send(spec.host, {"op": "basetemp"})
+        answer, _ = channel.receive(spec.host)
         if "error" in answer:
             raise OSError(answer["error"])
-        follower = f"-{birth.incarnation}" if birth.incarnation else ""
-        return Path(answer["path"]) / f"popen-{birth.name}{follower}"
+        follower = f"-{spec.incarnation}" if spec.incarnation else ""
+        return Path(answer["path"]) / f"popen-{spec.name}{follower}"
 
     # The loop's parts
 
@@ -230,8 +230,8 @@ class Worker:
                 flags |= ring_records.SETUPS
                 body += ring_records.setups(setups)
         self.native.push(ring_records.TEST, flags, self.index, body, urgent)
-        if self.last_words.dirty:
-            self.last_words.forget()
+        if self.crash_file.dirty:
+            self.crash_file.forget()
         self.index = _NOTHING
 
     def _add_fork_cost(self, seconds: float) -> None:
@@ -243,7 +243,7 @@ class Worker:
         """End a child that a test has forked and that came back from it: it must not be a second worker."""
         if lifecycle.is_foreign():
             lifecycle.flush_streams()
-            lifecycle.leave(status)
+            lifecycle.exit_now(status)
 
     def _commit_call(self) -> None:
         """Interrupted in its teardown, a test has its result all the same, as under pytest."""
@@ -261,7 +261,7 @@ class Worker:
         self.native.push(ring_records.STOP, 0, test, ring_records.stop(why, status, text, location), True)
 
     def _measure_setups(self) -> None:
-        if self.birth.timings:
+        if self.spec.timings:
             from rpytest.fixtures.setup_timing import SetupClock
 
             self.clock = SetupClock()
@@ -304,8 +304,8 @@ class Worker:
                 ending = self.session.shouldfail or self.session.shouldstop
                 self.following = _NOTHING if ending else native.claim()
                 nextitem = self._item(self.following) if self.following >= 0 else None
-            if kept := self.encoder.kept(self.reports):
-                self.last_words.keep(kept)
+            if kept := self.encoder.encode_kept(self.reports):
+                self.crash_file.keep(kept)
             native.phase(2)
             call_and_report(item, "teardown", nextitem=nextitem)
         finally:
@@ -336,7 +336,7 @@ class Worker:
         return True
 
 
-class Possessions:
+class ResourceFootprint:
     """What a process gives back only when it is gone: somebody may want the port, the lock or the memory as soon as the command has ended."""
 
     #: Pages by which a process may have grown until its end takes noticeably long.

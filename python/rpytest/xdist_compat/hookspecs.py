@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rpytest.xdist_compat.nodes import Gateway, Node, Spec
+from rpytest.xdist_compat.nodes import Gateway, Spec, WorkerNode
 
 
 @pytest.hookspec()
@@ -41,22 +41,22 @@ def pytest_xdist_getremotemodule() -> Any:
 
 
 @pytest.hookspec()
-def pytest_configure_node(node: Node) -> None:
+def pytest_configure_node(node: WorkerNode) -> None:
     """Called for each worker before it is configured: ``node.workerinput`` is what it will have as ``config.workerinput``."""
 
 
 @pytest.hookspec()
-def pytest_testnodeready(node: Node) -> None:
+def pytest_testnodeready(node: WorkerNode) -> None:
     """Called for each worker that will run tests."""
 
 
 @pytest.hookspec()
-def pytest_testnodedown(node: Node, error: object | None) -> None:
+def pytest_testnodedown(node: WorkerNode, error: object | None) -> None:
     """Called when a worker has ended its session (``node.workeroutput`` is there), or has died (``error`` says how)."""
 
 
 @pytest.hookspec()
-def pytest_xdist_node_collection_finished(node: Node, ids: Sequence[str]) -> None:
+def pytest_xdist_node_collection_finished(node: WorkerNode, ids: Sequence[str]) -> None:
     """Called for each worker with the node ids that all have collected."""
 
 

@@ -67,7 +67,7 @@ class NodeManager:
         self.specs = [Spec(f"gw{slot}") for slot in range(workers)]
 
 
-class Node:
+class WorkerNode:
     """A worker as hooks see it in the controller: pytest-xdist's ``WorkerController`` without its network."""
 
     #: Absent until the worker has ended its session, and for good if it dies: hooks tell by that.

@@ -31,11 +31,11 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 _OWN_FILES = (__file__, xdist_module.__file__)
 
 
-#: Whether a :class:`Watch` is active, the reader that it has noticed, and whether a shared fixture is set up.
+#: Whether a :class:`IdentityReads` is active, the reader that it has noticed, and whether a shared fixture is set up.
 WatchState = tuple[bool, "str | None", bool]
 
 
-class Watch:
+class IdentityReads:
     """Notes the first place that read a worker's identity; switched off once workers exist."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Watch:
         #: Environment variables that were looked at, of those that count as noise otherwise; or `ALL_VARIABLES`.
         self.variables: set[str] = set()
 
-    def swap(self, state: WatchState) -> WatchState:
+    def replace_state(self, state: WatchState) -> WatchState:
         """Watch in another way from now on; returns how it was, and what was seen."""
         before = (self.active, self.reader, self.is_sharing)
         self.active, self.reader, self.is_sharing = state
@@ -89,7 +89,7 @@ class WorkerInput(dict[str, Any]):
     OWN = frozenset({"workerid", "testrunuid"})
     KNOWN = OWN | {"workercount", "mainargv"}
 
-    def __init__(self, values: dict[str, Any], watch: Watch) -> None:
+    def __init__(self, values: dict[str, Any], watch: IdentityReads) -> None:
         super().__init__(values)
         self._watch = watch
         #: Returns what the controller's hooks have put in for this worker; `None` once it was called.
@@ -175,7 +175,7 @@ class WorkerInput(dict[str, Any]):
         return super().setdefault(key, default)
 
 
-def hide_input(config: pytest.Config, values: WorkerInput, watch: Watch) -> None:
+def hide_input(config: pytest.Config, values: WorkerInput, watch: IdentityReads) -> None:
     """Give ``config`` its ``workerinput`` as an attribute that notices who asks for it."""
     kind = type(config)
 
@@ -206,7 +206,7 @@ def hide_input(config: pytest.Config, values: WorkerInput, watch: Watch) -> None
 class _Environ(dict[bytes, bytes]):
     """The mapping under `os.environ` that notices when the worker's name is looked up (and not just copied)."""
 
-    def __init__(self, values: dict[bytes, bytes], watch: Watch) -> None:
+    def __init__(self, values: dict[bytes, bytes], watch: IdentityReads) -> None:
         super().__init__(values)
         self._watch = watch
         #: For each key of the last iteration the one before it: `os.environ` makes a list of all keys, then looks each of them up.
@@ -261,7 +261,7 @@ _UID_BYTES = os.fsencode(ENV_UID)
 _ENV_BYTES = frozenset(map(os.fsencode, (ENV_WORKER, ENV_UID)))
 
 
-def watch_environment(watch: Watch) -> None:
+def watch_environment(watch: IdentityReads) -> None:
     """Put the noticing mapping under `os.environ`."""
     environ: Any = os.environ
     environ._data = _Environ(environ._data, watch)
@@ -269,7 +269,7 @@ def watch_environment(watch: Watch) -> None:
     os.environb._data = environ._data  # type: ignore[attr-defined]
 
 
-def worker_input(config_args: list[str], worker: str, count: int, uid: str, watch: Watch) -> WorkerInput:
+def worker_input(config_args: list[str], worker: str, count: int, uid: str, watch: IdentityReads) -> WorkerInput:
     """Build `config.workerinput` as pytest-xdist does."""
     values = {"workerid": worker, "workercount": count, "testrunuid": uid, "mainargv": config_args}
     return WorkerInput(values, watch)
@@ -282,7 +282,7 @@ def set_environment(worker: str, count: int, uid: str) -> None:
     os.environ[ENV_UID] = uid
 
 
-def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: Watch) -> None:
+def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: IdentityReads) -> None:
     """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
     become_worker_options(config.option)
     hide_input(config, workerinput, watch)

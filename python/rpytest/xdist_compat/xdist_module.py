@@ -47,7 +47,7 @@ _API = {
 }
 
 
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class XdistModuleFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds ``xdist``, ``xdist.plugin`` and ``xdist.newhooks`` when nothing else does."""
 
     NAMES = ("xdist", "xdist.plugin", "xdist.newhooks")
@@ -61,7 +61,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Only the three names; as the last finder it is asked only for what is not installed."""
         if fullname not in self.NAMES:
             return None
-        if fullname != "xdist" and not isinstance(getattr(sys.modules.get("xdist"), "__loader__", None), Finder):
+        if fullname != "xdist" and not isinstance(
+            getattr(sys.modules.get("xdist"), "__loader__", None), XdistModuleFinder
+        ):
             # A part of an installed package that is not there.
             return None
         return importlib.util.spec_from_loader(fullname, self, is_package=fullname == "xdist")
@@ -79,5 +81,5 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def install() -> None:
     """Let ``import xdist`` find this where pytest-xdist is not installed."""
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.append(Finder())
+    if not any(isinstance(finder, XdistModuleFinder) for finder in sys.meta_path):
+        sys.meta_path.append(XdistModuleFinder())

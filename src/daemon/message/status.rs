@@ -50,7 +50,7 @@ pub struct DaemonStatus {
     pub sessions: Vec<SessionStatus>,
     /// What serves runs with other arguments than sessions were collected for.
     #[serde(default)]
-    pub trunks: Vec<SessionStatus>,
+    pub checkpoints: Vec<SessionStatus>,
     #[serde(default)]
     pub preloads: Vec<PreloadStatus>,
     /// Processes that are configured and have collected nothing.
@@ -110,7 +110,7 @@ pub struct SessionStatus {
     pub method: String,
     /// The process that waits for its next run; 0: none.
     #[serde(default)]
-    pub spare: i32,
+    pub standby: i32,
     /// How runs of a part of the tests are served, in words.
     #[serde(default)]
     pub parts: String,

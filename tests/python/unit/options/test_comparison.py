@@ -21,15 +21,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     # Nobody has looked at anything.
-    monkeypatch.setattr(option_reads.looks, "seen", {})
+    monkeypatch.setattr(option_reads.reads, "read", {})
     return tmp_path
 
 
-def arguments(argv: Sequence[str]) -> comparison.Arguments:
+def arguments(argv: Sequence[str]) -> comparison.ParsedCommandLine:
     config: Any = get_config(list(argv))
     config.parse(list(argv))
     config._ensure_unconfigure()
-    return comparison.Arguments(config, argv)
+    return comparison.ParsedCommandLine(config, argv)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_changed_by_a_plugin(root: Path) -> None:
     config.parse([])
     config._ensure_unconfigure()
     config.option.markexpr = "slow"
-    held = comparison.Arguments(config, [])
+    held = comparison.ParsedCommandLine(config, [])
     assert set(held.compare(["-v"], counted=False)) == {"verbose"}
     with pytest.raises(comparison.Declined, match="a plugin or conftest has changed it"):
         held.compare(["-m", "fast"], counted=False)

@@ -127,7 +127,7 @@ def test_what_is_below_foreign_folders_does_not_matter(tmp_path: Path) -> None:
 def test_what_a_fork_inherits(tmp_path: Path) -> None:
     module = Module(tmp_path)
     code = module.seen()
-    code.leave(())
+    code.for_children(())
     other = ByteCode()
     other.inherit(code)
     other.snapshot(())

@@ -33,8 +33,8 @@ FILES = {
     "test_b.py": "def test_b(): pass\n",
 }
 
-#: Served by the session, and by the trunk.
-ARGUMENTS = {"session": (), "trunk": ("test_a.py",)}
+#: Served by the session, and by the checkpoint.
+ARGUMENTS = {"session": (), "checkpoint": ("test_a.py",)}
 
 
 @pytest.fixture(params=ARGUMENTS)
@@ -42,16 +42,16 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _spare(project: Project, kind: str) -> int:
+def _standby(project: Project, kind: str) -> int:
     """The process that waits for the next run; 0: none."""
-    place = "kept for other arguments: .*" if kind == "trunk" else r"session \d+: .*\n.*"
+    place = "kept for other arguments: .*" if kind == "checkpoint" else r"session \d+: .*\n.*"
     found = re.search(place + r", process (\d+) waits for the next run", status(project))
     return int(found[1]) if found else 0
 
 
-def _wait_for_spare(project: Project, kind: str, but: int = 0) -> int:
-    assert processes.wait_until(lambda: _spare(project, kind) not in (0, but))
-    return _spare(project, kind)
+def _wait_for_standby(project: Project, kind: str, but: int = 0) -> int:
+    assert processes.wait_until(lambda: _standby(project, kind) not in (0, but))
+    return _standby(project, kind)
 
 
 class Runs:
@@ -87,11 +87,11 @@ def served(project: Project, kind: str) -> Runs:
 def test_it_serves_the_next_run(project: Project, kind: str, served: Runs) -> None:
     pids, numbers = set(), set()
     for _ in range(3):
-        spare = _wait_for_spare(project, kind)
+        standby = _wait_for_standby(project, kind)
         pid, number, hooks = served.run()
-        assert pid == spare
+        assert pid == standby
         # A session has selected its tests once for all runs.
-        assert hooks == ([spare] if kind == "trunk" else [])
+        assert hooks == ([standby] if kind == "checkpoint" else [])
         pids.add(pid)
         numbers.add(number)
     assert len(pids) == len(numbers) == 3
@@ -101,27 +101,27 @@ def test_it_serves_the_next_run(project: Project, kind: str, served: Runs) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_it_waits(project: Project, kind: str, served: Runs, number: signal.Signals) -> None:
-    spare = _wait_for_spare(project, kind)
-    processes.send([spare], number)
-    assert processes.wait_until(lambda: not processes.is_alive(spare))
-    assert served.run()[0] != spare
+    standby = _wait_for_standby(project, kind)
+    processes.send([standby], number)
+    assert processes.wait_until(lambda: not processes.is_alive(standby))
+    assert served.run()[0] != standby
     # Afterwards there is another one.
-    another = _wait_for_spare(project, kind, but=spare)
+    another = _wait_for_standby(project, kind, but=standby)
     assert served.run()[0] == another
 
 
 def test_killed_when_it_has_the_run(project: Project, kind: str, served: Runs) -> None:
     """It is stopped, so that it has the run and does nothing with it; then it dies."""
-    spare = _wait_for_spare(project, kind)
-    processes.send([spare], signal.SIGSTOP)
+    standby = _wait_for_standby(project, kind)
+    processes.send([standby], signal.SIGSTOP)
     running = project.spawn(*ARGUMENTS[kind])
     # As a rule it has the run by then. If not, the same must be true.
     time.sleep(0.5)
-    processes.send([spare], signal.SIGKILL)
+    processes.send([standby], signal.SIGKILL)
     exit_status = running.wait()
     # Another process has served the run, or its end was noticed: nothing is green that has not run.
     assert "passed" in running.stdout if exit_status == 0 else "error: " in running.stderr
-    assert served.run()[0] != spare
+    assert served.run()[0] != standby
 
 
 @pytest.mark.parametrize(
@@ -135,56 +135,56 @@ def test_killed_when_it_has_the_run(project: Project, kind: str, served: Runs) -
 def test_what_has_changed_since_is_seen(
     project: Project, kind: str, served: Runs, edit: Callable[[Project], object]
 ) -> None:
-    spare = _wait_for_spare(project, kind)
+    standby = _wait_for_standby(project, kind)
     edit(project)
     pid, _, hooks = served.run(expected=1)
     # It has not got as far as a hook.
-    assert spare not in (pid, *hooks)
-    assert processes.wait_until(lambda: not processes.is_alive(spare))
+    assert standby not in (pid, *hooks)
+    assert processes.wait_until(lambda: not processes.is_alive(standby))
 
 
 def test_a_touch_changes_nothing(project: Project, kind: str, served: Runs) -> None:
     """The session goes on, but what was forked before does not know the file's new state."""
-    spare = _wait_for_spare(project, kind)
+    standby = _wait_for_standby(project, kind)
     (project.path / "helper.py").touch()
-    assert served.run()[0] != spare
-    another = _wait_for_spare(project, kind, but=spare)
+    assert served.run()[0] != standby
+    another = _wait_for_standby(project, kind, but=standby)
     assert served.run()[0] == another
-    _wait_for_spare(project, kind, but=another)
+    _wait_for_standby(project, kind, but=another)
     project.write({"helper.py": "VALUE = 1 + 1\n"})
     served.run(expected=1)
 
 
 @pytest.mark.usefixtures("served")
 def test_it_goes_with_its_session(project: Project, kind: str) -> None:
-    spare = _wait_for_spare(project, kind)
+    standby = _wait_for_standby(project, kind)
     project.stop_daemon()
-    assert processes.wait_until(lambda: not processes.is_alive(spare))
+    assert processes.wait_until(lambda: not processes.is_alive(standby))
 
 
 def test_it_goes_when_its_session_is_killed(project: Project, kind: str, served: Runs) -> None:
-    spare = _wait_for_spare(project, kind)
-    parent = int((processes.PROC / str(spare) / "stat").read_text().rpartition(")")[2].split()[1])
+    standby = _wait_for_standby(project, kind)
+    parent = int((processes.PROC / str(standby) / "stat").read_text().rpartition(")")[2].split()[1])
     processes.send([parent], signal.SIGKILL)
-    assert processes.wait_until(lambda: not processes.is_alive(spare))
-    assert served.run()[0] not in (spare, parent)
+    assert processes.wait_until(lambda: not processes.is_alive(standby))
+    assert served.run()[0] not in (standby, parent)
 
 
 def test_its_memory_counts(project: Project, kind: str, served: Runs) -> None:
-    spare = _wait_for_spare(project, kind)
+    standby = _wait_for_standby(project, kind)
     served.run()
-    _wait_for_spare(project, kind, but=spare)
-    place = "kept for other arguments: .*" if kind == "trunk" else r"session \d+: .*\n.*"
+    _wait_for_standby(project, kind, but=standby)
+    place = "kept for other arguments: .*" if kind == "checkpoint" else r"session \d+: .*\n.*"
 
     def shown() -> int:
         found = re.search(place + r" (\d+) MiB", status(project))
         assert found
         return int(found[1])
 
-    spare = _spare(project, kind)
+    standby = _standby(project, kind)
     # When it has got the memory that it needs.
-    assert processes.wait_until(lambda: processes.state(spare) == "S")
+    assert processes.wait_until(lambda: processes.state(standby) == "S")
     before = shown()
     # It is not replaced before the next run.
-    processes.send([spare], signal.SIGKILL)
+    processes.send([standby], signal.SIGKILL)
     assert processes.wait_until(lambda: shown() < before)
