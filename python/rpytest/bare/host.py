@@ -6,7 +6,7 @@ they are collected, or that have threads by then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +18,21 @@ from rpytest.controller.client import ControllerClient, Ended
 from rpytest.host.children import Child
 from rpytest.host.host import Host
 from rpytest.ipc import channel, ring_records
+from rpytest.ipc.process_messages import (
+    Bare,
+    BareAttached,
+    BareCollected,
+    BareDependencies,
+    BareEnded,
+    BareGo,
+    ControllerEnded,
+    HandedOver,
+    Quit,
+    Resolved,
+    StartController,
+    WorkerRequest,
+)
+from rpytest.ipc.run_messages import Attached, Collected, Dependencies, Exit, HostRequest, Options, Report, RunRequest
 from rpytest.process import lifecycle, signal_handlers
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
@@ -26,9 +41,6 @@ from rpytest.role.entry import take_over_command_line
 from rpytest.role.role import Role
 from rpytest.stdlib import contextlib, os, select, signal, socket
 from rpytest.worker.spec import WorkerSpec
-
-if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
 
 __builtins__ = stdlib.BUILTINS
 
@@ -42,7 +54,7 @@ _DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it
 class BareController(Role):
     """A controller that configures itself from the start."""
 
-    def __init__(self, start: ControllerStart, request: Message, argv: list[str]) -> None:
+    def __init__(self, start: ControllerStart, request: RunRequest, argv: list[str]) -> None:
         super().__init__()
         self.start = start
         self.argv = argv
@@ -56,13 +68,13 @@ class BareController(Role):
             # It failed before it had a role.
             lifecycle.run_exit_functions()
             with contextlib.suppress(channel.Closed):
-                channel.send(self.start.sock, {"op": "ended", "status": status})
+                channel.send(self.start.sock, ControllerEnded(status=status))
             lifecycle.exit_now(0)
         self.controller.end(status)
 
     def decide(self, config: pytest.Config) -> None:
         """`pytest_cmdline_main`: be the controller."""
-        self.become_controller(config, self.start, list(self.request["argv"]))
+        self.become_controller(config, self.start, list(self.request.argv))
 
     def loop(self, session: pytest.Session) -> bool | None:
         """`pytest_runtestloop`."""
@@ -80,25 +92,25 @@ class BareHost(Host):
     def __init__(
         self,
         conn: socket.socket,
-        request: Message,
-        known: Message,
-        controller: tuple[Message, list[int]] | None = None,
+        request: RunRequest,
+        known: Bare,
+        controller: tuple[HandedOver, list[int]] | None = None,
     ) -> None:
         """``controller``: one that is there already for this run."""
         self.request = request
-        self.reason = str(known["reason"])
+        self.reason = known.reason
         #: `--debug`: the file.
-        self.debug: str | None = known["debug"]
+        self.debug = known.debug
         self.lists: dict[int, bytes] = {}
         #: Exit status of worker 0 when it has nothing to run.
         self.ended: int | None = None
         #: Exit statuses and texts of others that have nothing to run.
         self.failed: dict[int, tuple[int, str]] = {}
         self.answering: socket.socket | None = None
-        self.expected = int(known["workers"])
+        self.expected = known.workers
         self.handed_over = controller
-        uid = known["uid"] if controller is None else controller[0]["uid"]
-        super().__init__(conn, {"options": {"testrunuid": uid}}, b"", RemotePytest(conn), self._be_worker)
+        uid = known.uid if controller is None else controller[0].uid
+        super().__init__(conn, _nothing_yet(uid), b"", RemotePytest(conn), self._be_worker)
 
     def _fork_controller(self) -> ControllerClient:
         """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
@@ -111,8 +123,8 @@ class BareHost(Host):
             self.conn.close()
             lifecycle.keep_private(theirs)
             signal_handlers.ignore_interrupts()
-            message = {"uid": self.uid, "workers": self.expected}
-            argv = debug_log.arguments(self.request["argv"], self.debug, "controller")
+            message = StartController(uid=self.uid, workers=self.expected)
+            argv = debug_log.arguments(self.request.argv, self.debug, "controller")
             BareController(ControllerStart(message, theirs, streams), self.request, argv).main()
         theirs.close()
         channel.close_all(streams)
@@ -142,7 +154,7 @@ class BareHost(Host):
         if self.answering is not None:
             self.answering.close()
         spec.count, spec.uid = self.expected, self.uid
-        argv = debug_log.arguments(self.request["argv"], self.debug, spec.name)
+        argv = debug_log.arguments(self.request.argv, self.debug, spec.name)
         BareWorker(spec, self.request, argv, self.reason, self.segment).main()
 
     def announce(self) -> None:
@@ -161,7 +173,7 @@ class BareHost(Host):
         if self.ended is not None:
             assert self.controller is not None
             self.controller.collected(self.collection_log, 0)
-            status, _, _ = self.controller.conclude({"status": self.ended, "alone": True}, b"")
+            status, _, _ = self.controller.conclude(Report(status=self.ended, alone=True), b"")
             self._give_up(status, "")
         for slot, (status, text) in sorted(self.failed.items()):
             text += (
@@ -172,7 +184,7 @@ class BareHost(Host):
         for slot, other in sorted(self.lists.items()):
             if other != first:
                 self._give_up(2, _difference(0, first, slot, other))
-        count = int(self.announcement["options"]["workers"])
+        count = self.announcement.options.workers
         self._dismiss(count)
         self.inventory = first
         super().announce()
@@ -182,7 +194,7 @@ class BareHost(Host):
         for slot in sorted(self.children.by_slot):
             if slot >= count:
                 child = self.children.by_slot.pop(slot)
-                channel.send(child.spec.host, {"op": "quit"})
+                channel.send(child.spec.host, Quit())
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
                 os.close(child.spec.crash)
@@ -199,7 +211,7 @@ class BareHost(Host):
         ready = {fd for fd, _ in poll.poll()}
         if self.conn.fileno() in ready:
             # Nothing but the end can come before `collected`.
-            channel.receive(self.conn)
+            channel.receive(self.conn, HostRequest)
             raise channel.Closed
         for child in self.children:
             if child.spec.host.fileno() in ready:
@@ -217,42 +229,42 @@ class BareHost(Host):
                         3, f"error: worker '{child.spec.name}' died while it collected: {cause}\n{_DIED_HINT}"
                     )
 
-    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
-        match message["op"]:
-            case "resolved" if child.spec.slot == 0 and child.spec.incarnation == 0:
-                self.expected = int(message["workers"])
-                self.uid = message["uid"]
+    def _heard(self, child: Child, message: WorkerRequest, fds: list[int]) -> None:
+        match message:
+            case Resolved() if child.spec.slot == 0 and child.spec.incarnation == 0:
+                self.expected = message.workers
+                self.uid = message.uid
                 for slot in range(1, self.expected):
                     self._spawn(slot, 0)
-            case "resolved":
+            case Resolved():
                 pass
-            case "collected":
+            case BareCollected():
                 self._collected(child, message, fds)
-            case "dependencies":
-                channel.send(self.conn, {"ev": "dependencies", "len": message["len"]}, fds)
+            case BareDependencies():
+                channel.send(self.conn, Dependencies(len=message.len), fds)
                 channel.close_all(fds)
-            case "ended" if child.spec.slot == 0:
-                self.ended = int(message["status"])
-                self.collection_log = channel.read_all(fds[0], int(message["len"])) if message["len"] else _NO_NEWS
+            case BareEnded() if child.spec.slot == 0:
+                self.ended = message.status
+                self.collection_log = channel.read_all(fds[0], message.len) if message.len else _NO_NEWS
                 channel.close_all(fds)
-            case "ended":
-                self.failed[child.spec.slot] = (int(message["status"]), str(message["text"]))
+            case BareEnded():
+                self.failed[child.spec.slot] = (message.status, message.text)
                 channel.close_all(fds)
-            case "attached":
+            case BareAttached():
                 pass
             case _:
                 super()._heard(child, message, fds)
 
-    def _collected(self, child: Child, message: Message, fds: list[int]) -> None:
-        ids = channel.read_all(fds[-1], int(message["len"]))
+    def _collected(self, child: Child, message: BareCollected, fds: list[int]) -> None:
+        ids = channel.read_all(fds[-1], message.len)
         os.close(fds[-1])
         slot = child.spec.slot
-        if "announcement" in message:
+        if message.announcement is not None:
             self.answering = channel.adopt(fds[0])
             self.services = RemotePytest(self.answering)
-            self.announcement = message["announcement"]
-            self.announcement["options"]["testrunuid"] = self.uid
-            self.collection_log = channel.read_all(fds[1], int(message["news_len"]))
+            self.announcement = message.announcement
+            self.announcement.options.testrunuid = self.uid
+            self.collection_log = channel.read_all(fds[1], message.log_len)
             os.close(fds[1])
         if self.segment is None:
             self.lists[slot] = ids
@@ -274,21 +286,27 @@ class BareHost(Host):
         for child in self.children:
             child.ended = False
             with contextlib.suppress(channel.Closed, OSError):
-                channel.receive(child.spec.host)
+                channel.receive(child.spec.host, BareAttached)
         self._start_controller()
-        channel.send(self.conn, {"ev": "attached"})
+        channel.send(self.conn, Attached())
         for slot in range(self.slots):
             self.children.announce(self.children.by_slot[slot])
         return None
 
     def _send_go(self, child: Child, segment: str) -> None:
-        channel.send(child.spec.host, {"op": "go", "segment": segment, "timings": self.timings}, [self.bell])
+        channel.send(child.spec.host, BareGo(segment=segment, timings=self.timings), [self.bell])
 
     def _give_up(self, status: int, text: str) -> NoReturn:
         self.children.kill()
         with contextlib.suppress(channel.Closed):
-            channel.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text})
+            channel.send(self.conn, Exit(status=status, err=text))
         lifecycle.exit_now(0)
+
+
+def _nothing_yet(uid: str | None) -> Collected:
+    """Before the first worker has collected nothing but the run's name is known."""
+    options = Options(testrunuid=uid)
+    return Collected(options=options, header="", collection="", tests=0, warm=False, method="bare", why=None, how=None)
 
 
 def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
@@ -312,10 +330,10 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
 
 def bare_main(
     conn: socket.socket,
-    request: Message,
+    request: RunRequest,
     fds: list[int],
-    known: Message,
-    controller: tuple[Message, list[int]] | None = None,
+    known: Bare,
+    controller: tuple[HandedOver, list[int]] | None = None,
 ) -> NoReturn:
     """Entry of a host that the daemon forked for one run.
 

@@ -12,6 +12,15 @@ from rpytest.collection import shard_without_workers
 from rpytest.collection.collected import Collected, describe
 from rpytest.host.pytest_services import LocalPytest
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import (
+    BareAttached,
+    BareCollected,
+    BareDependencies,
+    BareEnded,
+    BareGo,
+    BareOrder,
+    Resolved,
+)
 from rpytest.options import meaning
 from rpytest.process import lifecycle, takeover
 from rpytest.process.lifecycle import fork_detached
@@ -28,7 +37,7 @@ from rpytest.xdist_compat import worker_identity
 
 if TYPE_CHECKING:
     from rpytest import _native
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
 
 __builtins__ = stdlib.BUILTINS
 
@@ -37,7 +46,7 @@ class BareWorker(Role):
     """A worker that configures and collects by itself, then waits for the segment."""
 
     def __init__(
-        self, spec: WorkerSpec, request: Message, argv: list[str], reason: str, segment: _native.Segment | None
+        self, spec: WorkerSpec, request: RunRequest, argv: list[str], reason: str, segment: _native.Segment | None
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -52,7 +61,7 @@ class BareWorker(Role):
         #: With `--watch`, in the worker that speaks for all.
         self.graph: usage_graph.UsageGraph | None = None
         self.dependencies = Dependencies()
-        if request.get("watch") and self.is_first:
+        if request.watch and self.is_first:
             self.graph = usage_graph.UsageGraph()
             self.graph.start()
             self.dependencies.observer.start()
@@ -61,7 +70,7 @@ class BareWorker(Role):
         self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
-            usage_graph.send_dependencies(self.spec.host, self.dependencies, self.graph, "op")
+            usage_graph.send_dependencies(self.spec.host, self.dependencies, self.graph, BareDependencies)
             self.graph = None
 
     def main(self) -> NoReturn:
@@ -88,9 +97,7 @@ class BareWorker(Role):
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
             body = channel.memfd("rpytest-news", collection_log)
-            channel.send(
-                self.spec.host, {"op": "ended", "status": status, "text": text, "len": len(collection_log)}, [body]
-            )
+            channel.send(self.spec.host, BareEnded(status=status, text=text, len=len(collection_log)), [body])
         lifecycle.exit_now(0)
 
     def decide(self, config: pytest.Config) -> None:
@@ -99,12 +106,12 @@ class BareWorker(Role):
         if self.workers == 0:
             return
         uid = config.option.testrunuid or self.spec.uid
-        channel.send(self.spec.host, {"op": "resolved", "workers": self.workers, "uid": uid})
+        channel.send(self.spec.host, Resolved(workers=self.workers, uid=uid))
         self.spec.count, self.spec.uid = self.workers, uid
         debug_log.prepare(config)
         worker_identity.set_environment(self.spec.name, self.workers, uid)
         values = worker_identity.worker_input(
-            list(self.request["argv"]), self.spec.name, self.workers, uid, self.identity_reads
+            list(self.request.argv), self.spec.name, self.workers, uid, self.identity_reads
         )
         values.update(self.spec.input)
         worker_identity.become_worker_config(config, values, self.identity_reads)
@@ -132,27 +139,22 @@ class BareWorker(Role):
             collection_log = channel.memfd("rpytest-news", data)
             channel.send(
                 host,
-                {
-                    "op": "collected",
-                    "announcement": announcement,
-                    "len": len(collected.inventory),
-                    "news_len": len(data),
-                },
+                BareCollected(announcement=announcement, len=len(collected.inventory), log_len=len(data)),
                 [services.fileno(), collection_log, body],
             )
             services.close()
             os.close(collection_log)
         else:
-            channel.send(host, {"op": "collected", "len": len(collected.inventory)}, [body])
+            channel.send(host, BareCollected(len=len(collected.inventory)), [body])
         os.close(body)
-        message, fds = channel.receive(host)
-        if message["op"] != "go":
+        message, fds = channel.receive(host, BareOrder)
+        if not isinstance(message, BareGo):
             return True
         (self.spec.bell,) = fds
-        self.spec.timings = bool(message.get("timings"))
-        segment = self.segment if self.segment is not None else _native.Segment.open(message["segment"])
+        self.spec.timings = message.timings
+        segment = self.segment if self.segment is not None else _native.Segment.open(message.segment)
         self.worker = Worker(self.spec, segment)
-        channel.send(host, {"op": "attached"})
+        channel.send(host, BareAttached())
         restart_faulthandler(config, self.spec.crash, self.spec.stacks)
         self.terminal.silence_hooks()
         if self.spec.count > 1:

@@ -11,7 +11,9 @@ from _pytest.scope import Scope
 from rpytest import stdlib
 from rpytest.collection import grouping
 from rpytest.collection.collection_log import CollectionLog
-from rpytest.ipc.channel import Message
+from rpytest.ipc.process_messages import Learned
+from rpytest.ipc.run_messages import Collected as Announcement
+from rpytest.ipc.run_messages import Options
 from rpytest.options import sharding
 from rpytest.reports.junit import CollectingXML
 from rpytest.reports.terminal import Terminal, needs_report, test_verbosity
@@ -45,28 +47,27 @@ class Collected:
         #: pytest's text so far, and which part of it is about collection.
         self.header = ""
         self.collection = ""
-        self.options: dict[str, Any] = {}
+        self.options = Options()
         self.inventory = b""
         #: What collection has said.
         self.collection_log = CollectionLog()
         #: Says which installed modules were imported, if they are of use to a preload.
-        self.learn: Callable[[], Message] = dict
+        self.learn: Callable[[], Learned | None] = lambda: None
         #: Whether it was collected before, or why not, in words.
         self.how: str | None = None
 
-    def announcement(self, method: str, why: str | None, warm: bool) -> Message:
+    def announcement(self, method: str, why: str | None, warm: bool) -> Announcement:
         """The `collected` message, without the length of its attachment."""
-        return {
-            "ev": "collected",
-            "options": {**self.options, "workers": self.workers},
-            "header": self.header,
-            "collection": self.collection,
-            "tests": len(self.session.items) * max(1, self.options["copies"]),
-            "warm": warm,
-            "method": method,
-            "why": why,
-            "how": KEPT if warm and self.how is None else self.how,
-        }
+        return Announcement(
+            options=self.options.replace(workers=self.workers),
+            header=self.header,
+            collection=self.collection,
+            tests=len(self.session.items) * max(1, self.options.copies),
+            warm=warm,
+            method=method,
+            why=why,
+            how=KEPT if warm and self.how is None else self.how,
+        )
 
 
 def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
@@ -130,34 +131,34 @@ def describe(
     restarts = option.maxworkerrestart
     reporter = terminal.reporter
     stats = reporter.stats if reporter is not None else {}
-    collected.options = {
-        "silent": reporter is None,
-        "verbose": getattr(option, "verbose", 0),
-        "verbose_tests": test_verbosity(config),
-        "maxfail": int(option.maxfail or 0),
-        "junit": junit,
-        "capture": getattr(option, "capture", "no"),
-        "color": terminal.has_color(),
-        "max_worker_restart": None if restarts is None else int(restarts),
-        "needs_report": needs_report(config, terminal),
-        "no_summary": bool(getattr(option, "no_summary", False)),
-        "no_header": bool(getattr(option, "no_header", False)),
-        "stats": bool(option.rpytest_stats),
-        "testrunuid": option.testrunuid,
-        "rootdir": str(config.rootpath),
-        "collect_errors": session.testsfailed,
-        "shard": config.stash.get(sharding.KEY, None),
-        "order": _order(option),
-        "copies": copies,
-        "replay": _absolute(config, option.rpytest_replay),
-        "record_plan": _absolute(config, option.rpytest_record_plan),
-        "whole": _is_whole(config)
+    collected.options = Options(
+        silent=reporter is None,
+        verbose=getattr(option, "verbose", 0),
+        verbose_tests=test_verbosity(config),
+        maxfail=int(option.maxfail or 0),
+        junit=junit,
+        capture=getattr(option, "capture", "no"),
+        color=terminal.has_color(),
+        max_worker_restart=None if restarts is None else int(restarts),
+        needs_report=needs_report(config, terminal),
+        no_summary=bool(getattr(option, "no_summary", False)),
+        no_header=bool(getattr(option, "no_header", False)),
+        stats=bool(option.rpytest_stats),
+        testrunuid=option.testrunuid,
+        rootdir=str(config.rootpath),
+        collect_errors=session.testsfailed,
+        shard=config.stash.get(sharding.KEY, None),
+        order=_order(option),
+        copies=copies,
+        replay=_absolute(config, option.rpytest_replay),
+        record_plan=_absolute(config, option.rpytest_record_plan),
+        whole=_is_whole(config)
         and sharding.KEY not in config.stash
         and not stats.get("deselected")
         and not session.testsfailed,
         # What collection itself put into the final line: deselected tests, skipped modules.
-        "counts": {name: len(reports) for name, reports in stats.items() if name},
-    }
+        counts={name: len(reports) for name, reports in stats.items() if name},
+    )
     return collected
 
 

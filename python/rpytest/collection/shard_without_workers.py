@@ -9,13 +9,14 @@ import pytest
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.run_messages import ShardAnswer, ShardQuestion, ShardReply
 from rpytest.options.sharding import KEY
 from rpytest.stdlib import json, os
 
 if TYPE_CHECKING:
     import socket
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import Shard, ShardShare
 
 __builtins__ = stdlib.BUILTINS
 
@@ -24,7 +25,7 @@ def mark(config: pytest.Config) -> None:
     """The run ends without a test: say in its junit file of which shard it is."""
     shard = config.stash.get(KEY, None)
     if shard is not None:
-        _add_properties(config, [("rpytest.shard", f"{shard['index']}/{shard['total']}")])
+        _add_properties(config, [("rpytest.shard", f"{shard.index}/{shard.total}")])
 
 
 def _add_properties(config: pytest.Config, properties: Iterable[Sequence[str]]) -> None:
@@ -39,7 +40,7 @@ def _add_properties(config: pytest.Config, properties: Iterable[Sequence[str]]) 
 class ShardWithoutWorkers:
     """In the plain role pytest itself runs: leave it only the shard's tests."""
 
-    def __init__(self, conn: socket.socket, shard: Message) -> None:
+    def __init__(self, conn: socket.socket, shard: Shard) -> None:
         self.conn = conn
         self.shard = shard
         self.notice = ""
@@ -55,39 +56,32 @@ class ShardWithoutWorkers:
             mark(config)
             return
         share = self._ask(config, items)
-        chosen = set(share["tests"])
+        chosen = set(share.tests)
         others = [item for index, item in enumerate(items) if index not in chosen]
-        items[:] = [items[index] for index in share["tests"]]
+        items[:] = [items[index] for index in share.tests]
         self.is_empty = not items
-        self.notice = share["notice"]
+        self.notice = share.notice
         if others:
             config.hook.pytest_deselected(items=others)
-        _add_properties(config, share["properties"])
+        _add_properties(config, share.properties)
 
-    def _ask(self, config: pytest.Config, items: list[pytest.Item]) -> Message:
+    def _ask(self, config: pytest.Config, items: list[pytest.Item]) -> ShardShare:
         from rpytest.collection.collected import inventory
 
         body = inventory(items, config.option.rpytest_dist, 0)
         fd = channel.memfd("rpytest-inventory", body)
         channel.send(
             self.conn,
-            {
-                "ev": "shard",
-                "shard": self.shard,
-                "rootdir": str(config.rootpath),
-                "tests": len(items),
-                "inventory_len": len(body),
-            },
+            ShardQuestion(shard=self.shard, rootdir=str(config.rootpath), tests=len(items), inventory_len=len(body)),
             [fd],
         )
         os.close(fd)
-        message, fds = channel.receive(self.conn)
-        answer: Message = json.loads(channel.read_all(fds[0], int(message["len"])))
+        message, fds = channel.receive(self.conn, ShardAnswer)
+        answer = ShardReply.parse(json.loads(channel.read_all(fds[0], message.len)))
         channel.close_all(fds)
-        if "error" in answer:
-            raise pytest.UsageError(answer["error"])
-        share: Message = answer["share"]
-        return share
+        if answer.share is None:
+            raise pytest.UsageError(answer.error)
+        return answer.share
 
     def pytest_report_collectionfinish(self, config: pytest.Config) -> list[str]:
         """Say what the shard is."""

@@ -8,20 +8,18 @@ pytest-xdist's controller; a run without need for it costs one idle process per 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from rpytest import stdlib
 from rpytest.controller.client import ControllerClient, Died
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import StartController
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import rebind_capture
 from rpytest.stdlib import socket
-
-if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
 
 __builtins__ = stdlib.BUILTINS
 
@@ -32,7 +30,7 @@ class ControllerBase:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    def start(self, message: Message, streams: Sequence[int]) -> ControllerClient:
+    def start(self, message: StartController, streams: Sequence[int]) -> ControllerClient:
         """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
         ours, theirs = channel.pair()
         lifecycle.keep_private(ours)
@@ -52,7 +50,7 @@ class ControllerBase:
 class ControllerStart:
     """What a controller is started with, in its own process."""
 
-    def __init__(self, message: Message, sock: socket.socket, streams: list[int]) -> None:
+    def __init__(self, message: StartController, sock: socket.socket, streams: list[int]) -> None:
         self.message = message
         self.sock = sock
         self.streams = streams
@@ -87,7 +85,7 @@ def _serve_base(config: pytest.Config, sock: socket.socket) -> ControllerStart:
     signal_handlers.ignore_interrupts()
     while True:
         try:
-            message, fds = channel.receive(sock)
+            message, fds = channel.receive(sock, StartController)
         except channel.Closed:
             _leave()
         if fork_detached() == 0:

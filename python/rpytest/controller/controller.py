@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from _pytest.junitxml import xml_key
@@ -18,6 +18,18 @@ from rpytest.controller.ending import conclude
 from rpytest.controller.summary_labels import summary_parts
 from rpytest.fixtures import sharing_hints
 from rpytest.ipc import channel, ring_records
+from rpytest.ipc.process_messages import (
+    CollectionTold,
+    ControllerConfigured,
+    ControllerEnded,
+    ControllerEvent,
+    ControllerTaken,
+    ControllerText,
+    CrashVerdict,
+    MakeNode,
+    NodeInput,
+)
+from rpytest.ipc.run_messages import ControllerRequest, Crashed, Report, Reports
 from rpytest.process import heap, lifecycle, takeover
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import finish_session_without_tests, third_party_hooks
@@ -29,9 +41,6 @@ from rpytest.reports.recorded_warnings import decode_warning
 from rpytest.reports.summary import Interruption
 from rpytest.reports.terminal import Terminal, replaces_terminal
 from rpytest.xdist_compat.nodes import NodeManager, WorkerNode
-
-if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
 
 #: pytest keeps its cache in the host, which knows the items.
 _CACHE_PLUGINS = ("lfplugin", "nfplugin", "stepwiseplugin")
@@ -71,7 +80,7 @@ class Controller:
         #: Configuring has ended, and the other side knows.
         self.is_ready = False
         #: The request to which the end of this process is the answer.
-        self.last: Message | None = None
+        self.last: Report | None = None
         self.interruption: Interruption | None = None
         #: Takes properties for the junit file.
         self.xml: CollectingXML | None = None
@@ -91,8 +100,8 @@ class Controller:
         """Take over the run's streams and give the options the values that they have in a controller."""
         self.config = config
         takeover.adopt_streams(self.start.streams)
-        if "env" in self.start.message:
-            takeover.adopt_noise(self.start.message["env"])
+        if self.start.message.env is not None:
+            takeover.adopt_noise(self.start.message.env)
         restart_capture(config)
         option = config.option
         option.numprocesses = self.workers
@@ -157,19 +166,18 @@ class Controller:
             finish_session_without_tests(session)
             lifecycle.exit_now(0)
 
-    def _description(self, config: pytest.Config) -> Message:
-        return {
-            "op": "configured",
-            "pid": os.getpid(),
-            "header": "" if self.is_live else self.terminal.take(),
-            "live": self.is_live,
-            "wants_reports": self.wants_reports,
-            "handles_crashes": bool(third_party_hooks(config, "pytest_handlecrashitem")),
-            "wants_ids": bool(
+    def _description(self, config: pytest.Config) -> ControllerConfigured:
+        return ControllerConfigured(
+            pid=os.getpid(),
+            header="" if self.is_live else self.terminal.take(),
+            live=self.is_live,
+            wants_reports=self.wants_reports,
+            handles_crashes=bool(third_party_hooks(config, "pytest_handlecrashitem")),
+            wants_ids=bool(
                 third_party_hooks(config, "pytest_xdist_node_collection_finished")
                 or third_party_hooks(config, "pytest_handlecrashitem")
             ),
-        }
+        )
 
     def _node(self, slot: int) -> WorkerNode:
         node = WorkerNode(self.manager, slot, self.arguments)
@@ -199,31 +207,35 @@ class Controller:
     def _serve(self, session: pytest.Session) -> bool:
         """Do as the command line asks until it sends the report; raises `Closed` when it is gone."""
         while True:
-            message, fds = channel.receive(self.sock)
-            data = channel.read_all(fds[0], int(message["len"])) if fds else b""
+            message, fds = channel.receive(self.sock, ControllerRequest)
+            match message:
+                case CollectionTold() | Reports() | Report():
+                    data = channel.read_all(fds[0], message.len)
+                case _:
+                    data = b""
             channel.close_all(fds)
-            match message["op"]:
-                case "collected":
-                    self._collected(session, int(message["slots"]), ring_records.load(data))
-                case "reports":
+            match message:
+                case CollectionTold():
+                    self._collected(session, message.slots, ring_records.load(data))
+                case Reports():
                     self._replay(memoryview(data))
-                    self._send({"op": "taken", **self._wishes(session)}, b"")
-                case "node":
-                    node = self._node(int(message["slot"]))
-                    self.nodes[node.slot, int(message["incarnation"])] = node
-                    self._send({}, ring_records.dump(node.workerinput))
+                    self._send(self._wishes(session), b"")
+                case MakeNode():
+                    node = self._node(message.slot)
+                    self.nodes[node.slot, message.incarnation] = node
+                    self._send(NodeInput(), ring_records.dump(node.workerinput))
                     self._ready(node)
-                case "crashed":
+                case Crashed():
                     self._crashed(message)
-                case "report":
+                case Report():
                     self.last = message
                     self._replay(memoryview(data))
                     return self._conclude(session, message)
 
-    def _wishes(self, session: pytest.Session) -> Message:
+    def _wishes(self, session: pytest.Session) -> ControllerTaken:
         """What hooks have asked for: the end of the run."""
-        wishes = {name: getattr(session, name) for name in ("shouldstop", "shouldfail")}
-        return {name: str(text) for name, text in wishes.items() if text}
+        stop, fail = session.shouldstop, session.shouldfail
+        return ControllerTaken(shouldstop=str(stop) if stop else None, shouldfail=str(fail) if fail else None)
 
     def _collected(self, session: pytest.Session, slots: int, news: dict[str, Any]) -> None:
         hook = self.config.hook
@@ -307,13 +319,13 @@ class Controller:
             kwargs={"warning_message": message, "when": when, "nodeid": nodeid, "location": location}
         )
 
-    def _crashed(self, message: Message) -> None:
+    def _crashed(self, crashed: Crashed) -> None:
         """A worker has died in a test: plugins may look at it, change the outcome, and ask for another run."""
         # Under `--dist each` every worker has its own numbers.
-        nodeid = self.ids[int(message["test"]) % len(self.ids)]
+        nodeid = self.ids[crashed.test % len(self.ids)]
         path = nodeid.partition("::")[0]
-        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message["message"], "???")  # type: ignore[arg-type]
-        report.node = next(node for (slot, _), node in reversed(self.nodes.items()) if slot == int(message["slot"]))
+        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", crashed.message, "???")  # type: ignore[arg-type]
+        report.node = next(node for (slot, _), node in reversed(self.nodes.items()) if slot == crashed.slot)
         self.crashing, self.again = nodeid, False
         known = dict(vars(report))
         self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
@@ -323,12 +335,7 @@ class Controller:
             if name not in known and isinstance(value, (bool, int, float, str))
         }
         self._send(
-            {
-                "outcome": str(report.outcome),
-                "message": str(report.longrepr),
-                "attributes": added,
-                "again": self.again,
-            },
+            CrashVerdict(outcome=str(report.outcome), message=str(report.longrepr), attributes=added, again=self.again),
             b"",
         )
 
@@ -340,15 +347,15 @@ class Controller:
 
     # The end
 
-    def _conclude(self, session: pytest.Session, message: Message) -> bool:
+    def _conclude(self, session: pytest.Session, report: Report) -> bool:
         for node in self.nodes.values():
             self._down(node, _NOT_TERMINATED)
         # Tests of other shards.
-        self.terminal.add_deselected(int(message.get("elsewhere") or 0))
-        if message.get("interrupted") is not None:
-            self.interruption = Interruption(message["interrupted"], message.get("location") or "")
-        sharing_hints.tell(session.config, message)
-        conclude(session, message)
+        self.terminal.add_deselected(report.elsewhere)
+        if report.interrupted is not None:
+            self.interruption = Interruption(report.interrupted, report.location)
+        sharing_hints.tell(session.config, report)
+        conclude(session, report)
         return True
 
     @pytest.hookimpl
@@ -364,17 +371,13 @@ class Controller:
 
     def status_of_tests(self) -> int:
         """What the run would end with if no hook had a say."""
-        return int(self.last["status"]) if self.last is not None else int(pytest.ExitCode.INTERNAL_ERROR)
+        return self.last.status if self.last is not None else int(pytest.ExitCode.INTERNAL_ERROR)
 
     def end(self, status: int) -> NoReturn:
         """pytest's main function has returned: answer with its status and text, and go."""
-        if (
-            self.last is not None
-            and status == pytest.ExitCode.OK
-            and int(self.last["status"]) > pytest.ExitCode.TESTS_FAILED
-        ):
+        if self.last is not None and status == pytest.ExitCode.OK and self.last.status > pytest.ExitCode.TESTS_FAILED:
             # Chosen by a hook in a worker.
-            status = int(self.last["status"])
+            status = self.last.status
         text = ""
         if hasattr(self, "terminal"):
             if self.last is not None and not self.is_live:
@@ -384,18 +387,17 @@ class Controller:
                 self.terminal.release()
         lifecycle.run_exit_functions()
         heap.flush_files()
-        answer: Message = {"op": "ended" if self.last is None else "text", "status": status}
-        if self.internal:
-            answer["internal"] = self.internal
-        if self.xml is not None:
-            answer["properties"] = [[str(name), str(value)] for name, value in self.xml.global_properties]
+        properties = [] if self.xml is None else [[str(name), str(value)] for name, value in self.xml.global_properties]
+        kind = ControllerEnded if self.last is None else ControllerText
+        answer = kind(status=status, internal=self.internal, properties=properties)
         with contextlib.suppress(channel.Closed):
             self._send(answer, text.encode("utf-8", "backslashreplace"))
         lifecycle.exit_now(0)
 
-    def _send(self, message: Message, body: bytes) -> None:
+    def _send(self, message: ControllerEvent, body: bytes) -> None:
         fd = channel.memfd("rpytest-answer", body)
         try:
-            channel.send(self.sock, {**message, "len": len(body)}, [fd])
+            message.len = len(body)
+            channel.send(self.sock, message, [fd])
         finally:
             os.close(fd)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import Report
 
 #: Exit statuses that pytest itself finds.
 _NATURAL = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -17,10 +17,9 @@ class _InternalError(Exception):
     """Stands for one that was already shown."""
 
 
-def conclude(session: pytest.Session, message: Message) -> None:
+def conclude(session: pytest.Session, report: Report) -> None:
     """Raise what ended the run that a `report` request is about, or return when it ended by itself."""
-    status = int(message["status"])
-    interrupted, stop = message.get("interrupted"), message.get("stop")
+    status, interrupted, stop = report.status, report.interrupted, report.stop
     if interrupted is not None:
         if status != pytest.ExitCode.INTERRUPTED:
             raise pytest.exit.Exception(interrupted, returncode=status)
@@ -28,13 +27,13 @@ def conclude(session: pytest.Session, message: Message) -> None:
     if stop is not None:
         session.shouldfail = stop
         raise session.Failed(stop)
-    if message.get("alone"):
+    if report.alone:
         _conclude_alone(session, status)
     if status == pytest.ExitCode.INTERNAL_ERROR:
         # What the command line has shown is not shown again.
         session.config.notify_exception = lambda *_: None  # type: ignore[method-assign]
         raise _InternalError
-    if message.get("alone") and status not in _NATURAL:
+    if report.alone and status not in _NATURAL:
         raise pytest.exit.Exception("ended before the first test", returncode=status)
     if session.shouldfail:
         raise session.Failed(session.shouldfail)

@@ -11,6 +11,7 @@ from rpytest import stdlib
 from rpytest.controller.base import ControllerBase
 from rpytest.controller.client import ControllerClient, Died, Ended
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import StartController
 from rpytest.process import lifecycle
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.hooks import third_party_hooks
@@ -18,7 +19,8 @@ from rpytest.reports.terminal import replaces_terminal
 from rpytest.stdlib import os, uuid
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import HandedOver
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.xdist_compat.worker_identity import IdentityReads, WorkerInput
 
 
@@ -93,7 +95,7 @@ class ControllerStarter:
 
     def _start_first(self) -> None:
         try:
-            self.client = self.start({}, self._streams, self._conn)
+            self.client = self.start(None, self._streams, self._conn)
         except Ended as error:
             self._ended(error.status, "")
         except Died as error:
@@ -102,17 +104,16 @@ class ControllerStarter:
             # Nobody is interested any more.
             lifecycle.exit_now(1)
 
-    def start(self, request: Message, streams: Sequence[int], conn: int) -> ControllerClient:
-        """Start the controller of a run and wait until it is configured.
+    def start(self, request: RunRequest | None, streams: Sequence[int], conn: int) -> ControllerClient:
+        """Start the controller of a run (``request``: of a later one than the first) and wait until it is configured.
 
         Raises :class:`Ended` or :class:`Died`; `Closed` when the command line goes away meanwhile.
         """
         assert self.base is not None
         self.uid = self.fixed_uid or uuid.uuid4().hex
-        message: Message = {"uid": self.uid, "workers": self.workers}
-        if "env" in request:
-            message["env"] = request["env"]
-            message["argv"] = request["argv"]
+        message = StartController(uid=self.uid, workers=self.workers)
+        if request is not None:
+            message.env, message.argv = request.variables, request.argv
         client = self.base.start(message, streams)
         client.conn = conn
         try:
@@ -126,7 +127,7 @@ class ControllerStarter:
         """Another process has started the controller of the first run."""
         self.client, self.uid = client, uid
 
-    def hand_over(self) -> tuple[Message | None, list[int]]:
+    def hand_over(self) -> tuple[HandedOver | None, list[int]]:
         """What another process needs to go on with the controller of this run, if it has one: its hooks have run, once."""
         if self.client is None:
             return None, []

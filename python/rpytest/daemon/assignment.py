@@ -25,7 +25,10 @@ from rpytest.daemon.log import log
 from rpytest.daemon.preloads import Preloads
 from rpytest.daemon.reaper import Reaper
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message, has_message, is_closed
+from rpytest.ipc.channel import has_message, is_closed
+from rpytest.ipc.message import Raw
+from rpytest.ipc.process_messages import Bare
+from rpytest.ipc.run_messages import RunRequest
 from rpytest.process.inspection import is_stopped
 from rpytest.staleness.installation import FileTimes, InstalledFiles, file_times
 
@@ -60,7 +63,7 @@ class Assignment:
         self.others: dict[int, Other] = {}
         self.last_reason: str | None = None
         #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
-        self._bare: dict[str, tuple[Message, FileTimes]] = {}
+        self._bare: dict[str, tuple[Bare, FileTimes]] = {}
         self._reaper = Reaper(preloads.status_of)
         #: MiB, by the latest run's configuration.
         self.memory_limit = default_memory_limit()
@@ -73,11 +76,11 @@ class Assignment:
     def is_busy(self) -> bool:
         """Whether a session collects, or a run waits."""
         return bool(self.lines or self.others) or any(
-            entry.pending or not entry.info for entry in self.entries.values()
+            entry.pending or entry.info is None for entry in self.entries.values()
         )
 
-    def status(self) -> Message:
-        """As it is shown to the user."""
+    def status(self) -> Raw:
+        """As it is shown to the user: a part of `DaemonStatus`."""
         return {
             "memory_limit": self.memory_limit,
             "sessions": [
@@ -117,16 +120,18 @@ class Assignment:
 
     # Runs
 
-    def take(self, request: Message, conn: socket.socket, fds: list[int]) -> None:
+    def take(self, request: RunRequest, conn: socket.socket, fds: list[int]) -> None:
         """Give a new run to a session, or to workers without one."""
-        environment = Environment(fds.pop(request.pop("env_at")))
-        self._run(PendingRun(request, conn, fds, environment))
+        if request.env_at is None:
+            raise ValueError("a run without its environment")
+        environment = Environment(fds.pop(request.env_at))
+        self._run(PendingRun(request.replace(env_at=None), conn, fds, environment))
 
     def _run(self, pending: PendingRun) -> None:
         key = session_key(pending.request)
         # Of what is there, nothing goes on with a controller that another session has started.
         is_new = pending.controller is not None
-        self.memory_limit = pending.request.get("memory_limit") or default_memory_limit()
+        self.memory_limit = pending.request.memory_limit or default_memory_limit()
         entry = next((entry for entry in self.entries.values() if entry.key == key), None)
         if entry is not None and not is_new:
             # It finds out by itself whether anything it was made from has changed.
@@ -180,7 +185,7 @@ class Assignment:
         checkpoints = [entry for entry in self.entries.values() if entry.is_checkpoint and entry.base == base]
         if not checkpoints:
             return None
-        largest = max(checkpoints, key=lambda entry: (entry.info.get("tests", 0), entry.since))
+        largest = max(checkpoints, key=lambda entry: (entry.tests, entry.since))
         if largest.number not in pending.declined:
             return largest
         latest = max(checkpoints, key=lambda entry: (entry is not largest, entry.used))
@@ -192,7 +197,7 @@ class Assignment:
         ours, theirs = channel.pair()
         reaper = None
         if pending.reason is not None:
-            request = {**request, "afresh": pending.reason}
+            request = request.replace(afresh=pending.reason)
         is_plain = preloaded and pending.controller is None
         forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
         if forked is None and is_plain:
@@ -226,13 +231,13 @@ class Assignment:
             [pending],
             pending,
             used=time.monotonic(),
-            cwd=request["cwd"],
-            args=request["argv"],
+            cwd=request.cwd,
+            args=request.argv,
             reaper=reaper,
             base=base_key(request),
         )
 
-    def _start_bare(self, pending: PendingRun, known: Message) -> None:
+    def _start_bare(self, pending: PendingRun, known: Bare) -> None:
         def main() -> None:
             from rpytest.bare.host import bare_main
 
@@ -266,7 +271,7 @@ class Assignment:
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
             if (
                 entry.pending
-                and not entry.info
+                and entry.info is None
                 and all(pending.gone for pending in entry.pending)
                 and not has_message(entry.control)
             ):
@@ -283,7 +288,9 @@ class Assignment:
         It is killed before: when it goes on it would read what was sent to it.
         """
         stuck = {
-            id(entry): entry for entry in self.entries.values() if entry.info and entry.sent and _is_old(entry.sent)
+            id(entry): entry
+            for entry in self.entries.values()
+            if entry.info is not None and entry.sent and _is_old(entry.sent)
         }
         stuck |= {id(line.checkpoint): line.checkpoint for line in self.lines.values() if _is_old(line.pending)}
         for entry in stuck.values():
@@ -317,8 +324,8 @@ class Assignment:
             log(f"session {entry.pid} goes: {entry.cwd} is gone")
             self._forget(entry)
         for process in list(self.preloads.processes.values()):
-            if not os.path.isdir(process.request["cwd"]):
-                self.preloads.drop(process, f"{process.request['cwd']} is gone")
+            if not os.path.isdir(process.request.cwd):
+                self.preloads.drop(process, f"{process.request.cwd} is gone")
         for entry, reason in eviction.too_many(self.entries.values()):
             log(f"{'checkpoint' if entry.is_checkpoint else 'session'} {entry.pid} goes: {reason}")
             self._forget(entry)

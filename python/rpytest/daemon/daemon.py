@@ -20,7 +20,9 @@ from rpytest.daemon.log import log
 from rpytest.daemon.preloads import Preloads
 from rpytest.daemon.sessions import Sessions
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message, has_message, send_refusal
+from rpytest.ipc.channel import has_message, send_refusal
+from rpytest.ipc.message import Raw
+from rpytest.ipc.run_messages import DaemonRequest, DaemonStatus, Exit, RunRequest, StatusRequest, Stopped, StopRequest
 from rpytest.process import coverage_run, heap, lifecycle, random_generators, signal_handlers
 from rpytest.process.inspection import has_ended, memory_kb
 
@@ -101,12 +103,12 @@ class Daemon:
     def _request(self, conn: socket.socket) -> None:
         self.unused = 0
         try:
-            message, fds = channel.receive(conn, is_daemon=True)
+            raw, fds = channel.receive_raw(conn, is_daemon=True)
         except (channel.Closed, ValueError, OSError):
             conn.close()
             return
         try:
-            self._dispatch(message, conn, fds)
+            self._dispatch(raw, conn, fds)
         except (channel.Closed, KeyError, TypeError, ValueError) as error:
             log(f"a request could not be served: {error!r}")
             channel.close_all(fds)
@@ -122,23 +124,23 @@ class Daemon:
             channel.close_all(fds)
             conn.close()
 
-    def _dispatch(self, message: Message, conn: socket.socket, fds: list[int]) -> None:
-        operation = message["op"]
-        if operation == "stop":
-            self.stopping = True
-            channel.send(conn, {"stopped": True})
-            conn.close()
-        elif operation == "status":
-            # Whoever asks after a run is told of that run: its session has spoken of it before it began.
-            self.sessions.read_all()
-            channel.send(conn, self._status())
-            conn.close()
-        elif message["protocol"] != channel.PROTOCOL or message["build"] != self.build:
+    def _dispatch(self, raw: Raw, conn: socket.socket, fds: list[int]) -> None:
+        if raw["op"] == RunRequest.tag["op"] and (raw["protocol"], raw["build"]) != (channel.PROTOCOL, self.build):
+            # Of another version, it may have other fields.
             resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {channel.PROTOCOL}")
-        elif operation == "run":
-            self.sessions.take(message, conn, fds)
-        else:
-            raise ValueError(f"unknown request {operation!r}")
+            return
+        match DaemonRequest.parse(raw):
+            case StopRequest():
+                self.stopping = True
+                channel.send(conn, Stopped())
+                conn.close()
+            case StatusRequest():
+                # Whoever asks after a run is told of that run: its session has spoken of it before it began.
+                self.sessions.read_all()
+                channel.send(conn, self._status())
+                conn.close()
+            case RunRequest() as request:
+                self.sessions.take(request, conn, fds)
 
     def _fork(self, main: Callable[[], object], but: PendingRun | None = None) -> int:
         """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
@@ -158,18 +160,18 @@ class Daemon:
         for conn in self.waiting.values():
             conn.close()
 
-    def _status(self) -> Message:
-        return {
-            "pid": os.getpid(),
-            "protocol": channel.PROTOCOL,
-            "build": __version__,
-            "python": sys.version.split()[0],
-            "pytest": _pytest_version(),
-            "started": self.started,
-            "idle_timeout": self.idle,
-            "memory_kb": memory_kb(os.getpid()),
+    def _status(self) -> DaemonStatus:
+        return DaemonStatus(
+            pid=os.getpid(),
+            protocol=channel.PROTOCOL,
+            build=__version__,
+            python=sys.version.split()[0],
+            pytest=_pytest_version(),
+            started=self.started,
+            idle_timeout=self.idle,
+            memory_kb=memory_kb(os.getpid()),
             **self.sessions.status(),
-        }
+        )
 
 
 @contextlib.contextmanager
@@ -228,9 +230,9 @@ def _preload(conn: socket.socket) -> None:
             text += "hint: install rpytest into the environment whose Python runs the tests\n"
         with contextlib.suppress(channel.Closed):
             # The run's request carries descriptors: take it, so that the answer is not lost with an unread socket.
-            _, fds = channel.receive(conn, is_daemon=True)
+            _, fds = channel.receive_raw(conn, is_daemon=True)
             channel.close_all(fds)
-            channel.send(conn, {"ev": "exit", "status": 4, "out": "", "err": text})
+            channel.send(conn, Exit(status=4, err=text))
         sys.exit(4)
 
 

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from rpytest.daemon.log import log
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message
+from rpytest.ipc.process_messages import HandedOver, Info
+from rpytest.ipc.run_messages import Replace, RunRequest, SessionStatus
 from rpytest.process.inspection import memory_kb
 
 
@@ -36,7 +37,7 @@ class Environment:
             if each is not but:
                 each.close()
 
-    def load(self) -> Message:
+    def load(self) -> dict[str, str]:
         """In a fork for a run of this environment."""
         fd, self.fd = self.fd, -1
         return channel.read_environment(fd)
@@ -54,7 +55,7 @@ class Environment:
 class PendingRun:
     """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
 
-    request: Message
+    request: RunRequest
     conn: socket.socket
     fds: list[int]
     environment: Environment
@@ -69,22 +70,22 @@ class PendingRun:
     #: `time.monotonic` when it came.
     since: float = field(default_factory=time.monotonic)
     #: A controller that was started for it by a session which could not serve it: `controller.client.ControllerClient.hand_over`.
-    controller: tuple[Message, list[int]] | None = None
+    controller: tuple[HandedOver, list[int]] | None = None
 
-    def keep(self, controller: Message | None, fds: list[int]) -> None:
+    def keep(self, controller: HandedOver | None, fds: list[int]) -> None:
         """Whoever serves the run goes on with this controller."""
         self._let_controller_go()
         if controller is not None:
             self.controller = controller, fds
 
-    def pass_on(self, sock: socket.socket, request: Message, *more: int) -> None:
+    def pass_on(self, sock: socket.socket, request: RunRequest, *more: int) -> None:
         """Send the run, as ``request``, to a process that may serve it, with ``more`` descriptors; raises `Closed`."""
         fds = [self.conn.fileno(), *self.fds, self.environment.fd]
-        channel.send(sock, {**request, "env_at": len(fds) - 1}, [*fds, *more])
+        channel.send(sock, request.replace(env_at=len(fds) - 1), [*fds, *more])
 
-    def complete(self, request: Message) -> Message:
+    def complete(self, request: RunRequest) -> RunRequest:
         """In a fork of the daemon that serves it: ``request`` with the environment."""
-        return {**request, "env": self.environment.load()}
+        return request.replace(env=self.environment.load())
 
     def close(self) -> None:
         """Let go of the connection, of the run's streams and of its controller."""
@@ -113,7 +114,8 @@ class SessionEntry:
     pending: list[PendingRun] = field(default_factory=list)
     #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
     sent: PendingRun | None = None
-    info: Message = field(default_factory=dict)
+    #: What it has said of itself; `None`: it collects.
+    info: Info | None = None
     used: float = 0.0
     cwd: str = ""
     args: list[str] = field(default_factory=list)
@@ -139,20 +141,26 @@ class SessionEntry:
         """What its processes have in use, in KiB."""
         return memory_kb(self.pid) + (memory_kb(self.standby) if self.standby else 0)
 
-    def status(self) -> Message:
+    @property
+    def tests(self) -> int:
+        """How many it has collected."""
+        return 0 if self.info is None else self.info.tests
+
+    def status(self) -> SessionStatus:
         """As it is shown to the user."""
-        return {
-            "pid": self.pid,
-            "root": self.info.get("root", self.cwd),
-            "args": self.args,
-            "tests": self.info.get("tests", 0),
-            "since": self.since,
-            "runs": self.info.get("runs", 0),
-            "memory_kb": self.memory_kb(),
-            "method": self.info.get("method", "collected"),
-            "standby": self.standby,
-            "parts": self.parts,
-        }
+        info = self.info or Info(tests=0, root=self.cwd)
+        return SessionStatus(
+            pid=self.pid,
+            root=info.root,
+            args=self.args,
+            tests=info.tests,
+            since=self.since,
+            runs=info.runs,
+            memory_kb=self.memory_kb(),
+            method=info.method,
+            standby=self.standby,
+            parts=self.parts,
+        )
 
 
 @dataclass
@@ -182,18 +190,25 @@ class Other:
     is_python: bool
 
 
-def session_key(request: Message) -> str:
+def session_key(request: RunRequest) -> str:
     """What makes two runs the same session: what :func:`base_key` says, the arguments, and how wide a terminal is."""
-    return json.dumps([base_key(request), request["argv"], request.get("tty")])
+    return json.dumps([base_key(request), request.argv, request.tty and request.tty.wire()])
 
 
-def base_key(request: Message) -> str:
+def base_key(request: RunRequest) -> str:
     """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
-    names = ("umask", "cpus", "default_workers", "start_method", "cwd_on_path", "prog", "preload")
-    rest = [request.get(name) for name in names]
-    is_terminal = bool((request.get("tty") or {}).get("stdout"))
+    rest = [
+        request.umask,
+        request.cpus,
+        request.default_workers,
+        request.start_method,
+        request.cwd_on_path,
+        request.prog,
+        request.preload,
+    ]
+    is_terminal = request.tty is not None and request.tty.stdout
     # Not just joined: a line break in an argument or a variable must not look like two of them.
-    return json.dumps([request["cwd"], request["env_key"], rest, is_terminal])
+    return json.dumps([request.cwd, request.env_key, rest, is_terminal])
 
 
 def default_memory_limit() -> int:
@@ -206,5 +221,5 @@ def resign(conn: socket.socket, fds: list[int], reason: str) -> None:
     log(f"to be replaced: {reason}")
     channel.close_all(fds)
     with contextlib.suppress(channel.Closed):
-        channel.send(conn, {"ev": "replace", "reason": reason})
+        channel.send(conn, Replace(reason=reason))
     conn.close()

@@ -18,7 +18,7 @@ MAX_TRUNKS = 4
 
 def idle(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
     """Those without a run, the least recently used first."""
-    found = [entry for entry in sessions if entry.info and not entry.pending and not entry.is_over]
+    found = [entry for entry in sessions if entry.info is not None and not entry.pending and not entry.is_over]
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -35,9 +35,7 @@ def too_many(sessions: Collection[SessionEntry]) -> list[tuple[SessionEntry, str
         candidates = [entry for entry in idle(sessions) if entry.is_checkpoint == is_checkpoint]
         if is_checkpoint:
             # The one with most tests serves most command lines.
-            largest = {
-                entry.base: entry for entry in sorted(candidates, key=lambda entry: int(entry.info.get("tests", 0)))
-            }
+            largest = {entry.base: entry for entry in sorted(candidates, key=lambda entry: entry.tests)}
             candidates.sort(key=lambda entry: largest[entry.base] is entry)
         found += [(entry, f"more than {most} are warm") for entry in candidates[: max(0, kept - most + 1)]]
     return found

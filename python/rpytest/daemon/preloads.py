@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 
 from rpytest.daemon.entries import Environment, base_key
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message
+from rpytest.ipc.process_messages import (
+    ConfiguredForked,
+    Ended,
+    Forked,
+    ForkSession,
+    Learned,
+    Over,
+    ProcessEvent,
+    Ready,
+    ReadyToFork,
+    Spoiled,
+    Stale,
+)
+from rpytest.ipc.run_messages import PreloadStatus, RunRequest
 from rpytest.preload.import_steps import LEFT_OUT
 from rpytest.process.inspection import memory_kb
 
@@ -36,8 +49,8 @@ class PreloadEntry:
     pid: int
     pidfd: int
     control: socket.socket
-    request: Message
-    learned: Message
+    request: RunRequest
+    learned: Learned
     failed: dict[str, str]
     attempts: int
     #: `None`: it is configured, and has it.
@@ -56,18 +69,18 @@ class PreloadEntry:
         """What it has in use, in KiB."""
         return memory_kb(self.pid)
 
-    def status(self) -> Message:
+    def status(self) -> PreloadStatus:
         """As it is shown to the user."""
-        return {
-            "pid": self.pid,
-            "cwd": self.request["cwd"],
-            "packages": self.packages,
-            "modules": self.modules,
-            "ready": self.is_ready,
-            "since": self.since,
-            "memory_kb": self.memory_kb(),
-            "left_out": self.left_out(),
-        }
+        return PreloadStatus(
+            pid=self.pid,
+            cwd=self.request.cwd,
+            packages=self.packages,
+            modules=self.modules,
+            ready=self.is_ready,
+            since=self.since,
+            memory_kb=self.memory_kb(),
+            left_out=self.left_out(),
+        )
 
     @property
     def kind(self) -> str:
@@ -79,10 +92,10 @@ class PreloadEntry:
         return {name: reason for name, reason in sorted(self.failed.items()) if not reason.endswith(LEFT_OUT)}
 
 
-def surroundings_key(request: Message) -> str:
+def surroundings_key(request: RunRequest) -> str:
     """What packages may look at while they are imported: directory, environment and the like, but no arguments."""
-    rest = [request.get(name) for name in ("umask", "cpus", "cwd_on_path", "prog")]
-    return json.dumps([request["cwd"], request["env_key"], rest])
+    rest = [request.umask, request.cpus, request.cwd_on_path, request.prog]
+    return json.dumps([request.cwd, request.env_key, rest])
 
 
 class Preloads:
@@ -98,21 +111,21 @@ class Preloads:
         #: Wait statuses of sessions that were forked from a preload.
         self._ended: dict[int, int] = {}
 
-    def learn(self, request: Message, environment: Environment, message: Message) -> None:
+    def learn(self, request: RunRequest, environment: Environment, learned: Learned) -> None:
         """A session has imported packages that no preload holds: make one that does."""
-        if not request["preload"]:
+        if not request.preload:
             return
         key = surroundings_key(request)
-        modules: dict[str, str] = message["modules"]
-        tried = set(message["tried"])
+        modules = learned.modules
+        tried = set(learned.tried)
         failed: dict[str, str] = {}
         for process in self._preloads(key):
-            known = process.learned["modules"]
+            known = process.learned.modules
             if modules.keys() <= known.keys():
                 return
             # Those that are hidden do no harm, and another part of the suite may need them again.
             modules = {**known, **modules}
-            tried |= set(process.learned["tried"])
+            tried |= set(process.learned.tried)
             failed |= process.failed
             if not process.is_ready:
                 self._drop(process)
@@ -120,7 +133,7 @@ class Preloads:
             key,
             request,
             environment,
-            {"modules": modules, "tried": sorted(tried - modules.keys()), "root": message["root"]},
+            Learned(modules=modules, tried=sorted(tried - modules.keys()), root=learned.root),
             failed,
             0,
         )
@@ -128,9 +141,9 @@ class Preloads:
     def _make(
         self,
         key: str,
-        request: Message,
+        request: RunRequest,
         environment: Environment,
-        learned: Message,
+        learned: Learned,
         failed: dict[str, str],
         attempts: int,
     ) -> None:
@@ -143,7 +156,7 @@ class Preloads:
             from rpytest.preload.process import preload_main
             from rpytest.session.session import session_main
 
-            preload_main(theirs, {**request, "env": channel.read_environment(fd)}, learned, failed, session_main)
+            preload_main(theirs, request.replace(env=channel.read_environment(fd)), learned, failed, session_main)
 
         try:
             pid = self._fork(main)
@@ -157,7 +170,7 @@ class Preloads:
         process = PreloadEntry(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment)
         self.processes[ours.fileno()] = process
 
-    def add_configured(self, request: Message, message: Message, fd: int) -> None:
+    def add_configured(self, request: RunRequest, message: ConfiguredForked, fd: int) -> None:
         """A session has left a process behind that is configured as itself, and has collected nothing."""
         control = channel.adopt(fd)
         control.set_inheritable(False)
@@ -167,20 +180,20 @@ class Preloads:
             -1,
             control,
             request,
-            {"modules": {}, "tried": [], "root": message["root"]},
+            Learned(modules={}, tried=[], root=message.root),
             {},
             0,
             base=base_key(request),
-            is_preloaded=bool(message["preloaded"]),
+            is_preloaded=message.preloaded,
         )
         self.processes[fd] = process
 
     def read(self, process: PreloadEntry) -> None:
         """It has said something, or is gone."""
         try:
-            message, fds = channel.receive(process.control)
-            if message.get("ev") == "ready_to_fork":
-                process.pid, process.pidfd, process.is_ready = int(message["pid"]), fds[0], True
+            message, fds = channel.receive(process.control, ProcessEvent)
+            if isinstance(message, ReadyToFork):
+                process.pid, process.pidfd, process.is_ready = message.pid, fds[0], True
                 self._make_room()
                 return
             channel.close_all(fds)
@@ -189,13 +202,13 @@ class Preloads:
             return
         self._heard(process, message)
 
-    def _heard(self, process: PreloadEntry, message: Message) -> None:
-        match message.get("ev"):
-            case "ready":
+    def _heard(self, process: PreloadEntry, message: ProcessEvent) -> None:
+        match message:
+            case Ready():
                 process.is_ready = True
-                process.packages = message["packages"]
-                process.modules = message["modules"]
-                process.failed = message["failed"]
+                process.packages = message.packages
+                process.modules = message.modules
+                process.failed = message.failed
                 for other in self._preloads(process.key):
                     if other is not process and other.is_ready:
                         self._drop(other)
@@ -203,24 +216,23 @@ class Preloads:
                 for name, reason in process.left_out().items():
                     self._log(f"preload {process.pid} is without `{name}`, which {reason}")
                 self._make_room()
-            case "spoiled":
-                failed = message["failed"]
+            case Spoiled(failed=failed):
                 self._drop(process)
                 if process.attempts < _ATTEMPTS:
                     self._make_again(process, failed, process.attempts + 1)
                 else:
                     self._log(f"no preload: {failed}")
-            case "ended":
-                self._ended[message["pid"]] = message["status"]
+            case Ended():
+                self._ended[message.pid] = message.status
 
     def session(
-        self, request: Message, theirs: socket.socket, unsuited: Collection[int] = ()
+        self, request: RunRequest, theirs: socket.socket, unsuited: Collection[int] = ()
     ) -> tuple[int, int, socket.socket] | None:
         """Let a process fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it.
 
         It is a configured one, if there is one that is not known to be ``unsuited``, else a preload.
         """
-        if not request["preload"] or self._run_key(request) in self._without:
+        if not request.preload or self._run_key(request) in self._without:
             return None
         while True:
             process = self._configured(request, unsuited) or self._preload(surroundings_key(request))
@@ -236,7 +248,7 @@ class Preloads:
     def _preload(self, key: str) -> PreloadEntry | None:
         return next((process for process in self._preloads(key) if process.is_ready), None)
 
-    def _configured(self, request: Message, unsuited: Collection[int]) -> PreloadEntry | None:
+    def _configured(self, request: RunRequest, unsuited: Collection[int]) -> PreloadEntry | None:
         """The newest one that may do; without the installed packages it is of less use than a preload."""
         base = base_key(request)
         has_preload = self._preload(surroundings_key(request)) is not None
@@ -253,14 +265,14 @@ class Preloads:
     def _fork_from(self, process: PreloadEntry, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
         process.used = time.monotonic()
         try:
-            channel.send(process.control, {"op": "session"}, [theirs.fileno()])
+            channel.send(process.control, ForkSession(), [theirs.fileno()])
             while _readable(process.control, _PATIENCE):
-                message, fds = channel.receive(process.control)
-                if message.get("ev") == "forked":
-                    return int(message["pid"]), fds[0], process.control
+                message, fds = channel.receive(process.control, ProcessEvent)
+                if isinstance(message, Forked):
+                    return message.pid, fds[0], process.control
                 channel.close_all(fds)
-                if message.get("ev") == "stale":
-                    self._log(f"{process.kind} {process.pid} is not used again: {message['reason']}")
+                if isinstance(message, Stale):
+                    self._log(f"{process.kind} {process.pid} is not used again: {message.reason}")
                     self._drop(process)
                     return None
                 self._heard(process, message)
@@ -272,11 +284,10 @@ class Preloads:
         self._drop(process)
         return None
 
-    def refused(self, request: Message, message: Message) -> None:
+    def refused(self, request: RunRequest, message: Over) -> None:
         """A session found that it can't use its preload: leave out what was in the way."""
         key = surroundings_key(request)
-        reason: str = message["reason"]
-        names: list[str] = message["names"]
+        reason, names = message.reason, message.names
         self._log(f"a session does without its preload: {reason}")
         if not names:
             self._without.add(self._run_key(request))
@@ -299,8 +310,8 @@ class Preloads:
             self._make(process.key, process.request, process.environment, process.learned, failed, attempts)
 
     @staticmethod
-    def _run_key(request: Message) -> str:
-        return json.dumps([surroundings_key(request), request["argv"]])
+    def _run_key(request: RunRequest) -> str:
+        return json.dumps([surroundings_key(request), request.argv])
 
     def status_of(self, pid: int, reaper: socket.socket) -> int | None:
         """The wait status of a session, once its preload has told; ``reaper`` is what `session` returned."""

@@ -13,7 +13,26 @@ from rpytest.daemon.log import log
 from rpytest.daemon.reaper import cause as reaper_cause
 from rpytest.daemon.reaper import is_this_python, successor
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message, has_message, send_refusal
+from rpytest.ipc.channel import has_message, send_refusal
+from rpytest.ipc.process_messages import (
+    Accepted,
+    Bare,
+    CheckpointForked,
+    ConfiguredForked,
+    Declined,
+    Done,
+    Info,
+    Learned,
+    LineEvent,
+    Over,
+    Parts,
+    Plain,
+    SessionEvent,
+    Stale,
+    Standby,
+    Unsuited,
+)
+from rpytest.ipc.run_messages import Exit
 from rpytest.staleness.installation import file_times
 
 #: What a session dies of when its command line is interrupted before pytest can deal with that.
@@ -35,14 +54,14 @@ class Sessions(Assignment):
     def read(self, entry: SessionEntry) -> None:
         """It has said something, or is gone."""
         try:
-            message, fds = channel.receive(entry.control)
+            message, fds = channel.receive(entry.control, SessionEvent)
         except (channel.Closed, OSError, ValueError):
             self._lost(entry)
             return
-        if message.get("ev") == "checkpoint":
+        if isinstance(message, CheckpointForked):
             self._add_checkpoint(entry, message, fds)
             return
-        if message.get("ev") == "configured":
+        if isinstance(message, ConfiguredForked):
             if entry.first is not None and self.is_kept:
                 self.preloads.add_configured(entry.first.request, message, fds[0])
             else:
@@ -51,46 +70,45 @@ class Sessions(Assignment):
         if entry.is_checkpoint:
             self._read_checkpoint(entry, message, fds)
             return
-        controller = message.pop("controller", None)
-        if controller is not None and entry.pending:
+        if message.controller is not None and entry.pending:
             # Of the run that it was to serve next.
-            entry.pending[0].keep(controller, fds)
+            entry.pending[0].keep(message.controller, fds)
         else:
             channel.close_all(fds)
-        match message.get("ev"):
-            case "accepted" | "done":
+        match message:
+            case Accepted() | Done():
                 if entry.pending:
                     entry.pending.pop(0).close()
                     entry.sent = None
                     self._pass_on(entry)
-            case "info":
+            case Info():
                 # A run has begun, in the process that waited for it if there was one.
                 entry.info, entry.standby = message, 0
                 if not self.is_kept:
                     # One run only: the session ends when its host has.
                     self._forget(entry)
                 self.has_grown = True
-            case "standby":
-                entry.standby = int(message["pid"])
+            case Standby(pid=pid):
+                entry.standby = pid
                 self.has_grown = True
-            case "plain":
+            case Plain():
                 # pytest itself, for one run only; whoever waits for a session gets another one.
                 waiting, entry.pending = entry.pending[1:], entry.pending[:1]
                 entry.key = f"plain {entry.pid}"
                 entry.is_plain = True
                 for run in waiting:
                     self._run(run)
-            case "stale":
-                self.last_reason = message["reason"]
+            case Stale():
+                self.last_reason = message.reason
                 for run in entry.pending:
                     run.reason = self.last_reason
                 log(f"session {entry.pid} is not reused: {self.last_reason}")
-                self._restart(entry, message.get("learns", False))
-            case "learned":
+                self._restart(entry, message.learns)
+            case Learned():
                 if self.is_kept and entry.first is not None:
                     self.preloads.learn(entry.first.request, entry.first.environment, message)
-            case "unsuited":
-                log(f"the configured process can't serve `{' '.join(entry.args)}`: {message['reason']}")
+            case Unsuited():
+                log(f"the configured process can't serve `{' '.join(entry.args)}`: {message.reason}")
                 pending, entry.pending = entry.pending, []
                 if entry.reaper is not None:
                     for run in pending:
@@ -98,7 +116,7 @@ class Sessions(Assignment):
                 self._forget(entry)
                 for run in pending:
                     self._run(run)
-            case "over":
+            case Over():
                 pending, entry.pending = entry.pending, []
                 self._forget(entry)
                 self._fell_trunks(entry)
@@ -108,19 +126,18 @@ class Sessions(Assignment):
                     self._run(run)
                 if entry.first is not None:
                     self.preloads.refused(entry.first.request, message)
-            case "bare":
-                reason = message["reason"]
+            case Bare(reason=reason):
                 log(f"session {entry.pid} can't be forked: {reason}")
                 pending, entry.pending = entry.pending, []
                 self._forget(entry)
                 # What is in the way came when tests were selected, as it would in every run.
                 self._fell_trunks(entry)
                 if reason != "asked for":
-                    self._bare[entry.key] = (message, file_times(message["files"]))
+                    self._bare[entry.key] = (message, file_times(message.files))
                 for run in pending:
                     self._start_bare(run, message)
 
-    def _add_checkpoint(self, entry: SessionEntry, message: Message, fds: list[int]) -> None:
+    def _add_checkpoint(self, entry: SessionEntry, message: CheckpointForked, fds: list[int]) -> None:
         """A session has forked a checkpoint."""
         (fd,) = fds
         control = channel.adopt(fd)
@@ -133,7 +150,7 @@ class Sessions(Assignment):
             control,
             time.time(),
             None,
-            info=message,
+            info=Info(tests=message.tests, root=message.root),
             used=time.monotonic(),
             cwd=entry.cwd,
             args=entry.args,
@@ -150,19 +167,19 @@ class Sessions(Assignment):
         ]:
             self._forget(checkpoint)
 
-    def _read_checkpoint(self, entry: SessionEntry, message: Message, fds: list[int]) -> None:
-        match message.get("ev"):
-            case "info":
-                entry.info, entry.pid = message, int(message["pid"])
+    def _read_checkpoint(self, entry: SessionEntry, message: SessionEvent, fds: list[int]) -> None:
+        match message:
+            case Info(pid=int(pid)):
+                entry.info, entry.pid = message, pid
                 (entry.pidfd,) = fds
                 return
-            case "standby":
-                entry.standby = int(message["pid"])
+            case Standby(pid=pid):
+                entry.standby = pid
                 self.has_grown = True
-            case "parts":
-                entry.parts = str(message["parts"])
-            case "stale":
-                self.last_reason = message["reason"]
+            case Parts():
+                entry.parts = message.parts
+            case Stale():
+                self.last_reason = message.reason
                 log(f"checkpoint {entry.pid} is not reused: {self.last_reason}")
                 self._fell(entry)
         channel.close_all(fds)
@@ -170,30 +187,30 @@ class Sessions(Assignment):
     def read_line(self, line: Line) -> None:
         """A run that a checkpoint has was accepted or declined, or nobody has it any more."""
         checkpoint, pending = line.checkpoint, line.pending
+        message: LineEvent | None = None
         try:
-            message, fds = channel.receive(line.sock)
-            if message.get("controller") is not None:
-                pending.keep(message["controller"], fds)
+            message, fds = channel.receive(line.sock, LineEvent)
+            if message.controller is not None:
+                pending.keep(message.controller, fds)
             else:
                 channel.close_all(fds)
         except (channel.Closed, OSError, ValueError):
-            message = {}
             # It may have said why.
             while checkpoint.control.fileno() in self.entries and has_message(checkpoint.control):
                 self.read(checkpoint)
         del self.lines[line.sock.fileno()]
         line.sock.close()
-        if message.get("ev") == "accepted":
+        if isinstance(message, Accepted):
             if checkpoint.standby == line.standby:
                 checkpoint.standby = 0
             pending.close()
             return
-        if message or checkpoint.control.fileno() in self.entries:
+        if message is not None or checkpoint.control.fileno() in self.entries:
             pending.declined.add(checkpoint.number)
-            self.last_reason = str(message.get("reason", "its process died"))
-            log(f"checkpoint {checkpoint.pid} does not serve `{' '.join(pending.request['argv'])}`: {self.last_reason}")
+            self.last_reason = message.reason if isinstance(message, Declined) else "its process died"
+            log(f"checkpoint {checkpoint.pid} does not serve `{' '.join(pending.request.argv)}`: {self.last_reason}")
         pending.reason = self.last_reason
-        if message.get("edited") and checkpoint.control.fileno() in self.entries:
+        if isinstance(message, Declined) and message.edited and checkpoint.control.fileno() in self.entries:
             # After this edit it is of no use.
             self._fell(checkpoint)
         self._run(pending)
@@ -226,7 +243,7 @@ class Sessions(Assignment):
             send_refusal(other.pending.conn, text, "a test module or conftest did it while it was imported")
         elif status is not None and os.WIFEXITED(status):
             with contextlib.suppress(channel.Closed, OSError):
-                channel.send(other.pending.conn, {"ev": "exit", "status": os.WEXITSTATUS(status), "out": "", "err": ""})
+                channel.send(other.pending.conn, Exit(status=os.WEXITSTATUS(status)))
         else:
             text = f"the program that a conftest or plugin has put in the place of this run (`os.execv`) {reaper_cause(status)}"
             send_refusal(other.pending.conn, text, "`pytest` itself would have ended the same way")
@@ -243,7 +260,7 @@ class Sessions(Assignment):
             self._run(run)
 
     def _lost(self, entry: SessionEntry) -> None:
-        if entry.info and entry.pending:
+        if entry.info is not None and entry.pending:
             # It was warm and died before it took the run: a fresh one takes it.
             self.last_reason = "the session's process died"
             self._restart(entry)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.run_messages import Born, Died, Stack
 from rpytest.process import lifecycle
 from rpytest.stdlib import contextlib, os, select, signal, socket
 from rpytest.worker.crash_file import read_crash_file
@@ -85,7 +86,7 @@ class Children:
         spec = child.spec
         channel.send(
             self.conn,
-            {"ev": "born", "slot": spec.slot, "incarnation": spec.incarnation, "pid": child.pid},
+            Born(slot=spec.slot, incarnation=spec.incarnation, pid=child.pid),
             [child.pidfd, spec.spill],
         )
         os.close(spec.spill)
@@ -106,7 +107,7 @@ class Children:
             parts.append(part)
         text = b"".join(parts).decode("utf-8", "replace")
         if text:
-            channel.send(self.conn, {"ev": "stack", "slot": child.spec.slot, "text": text})
+            channel.send(self.conn, Stack(slot=child.spec.slot, text=text))
 
     def reap(self, child: Child) -> None:
         """It is dead: tell the command line how, and keep what it has said last."""
@@ -129,13 +130,7 @@ class Children:
         self.kept[child.spec.slot] = kept
         channel.send(
             self.conn,
-            {
-                "ev": "died",
-                "slot": child.spec.slot,
-                "incarnation": child.spec.incarnation,
-                "status": status,
-                "stack": stack,
-            },
+            Died(slot=child.spec.slot, incarnation=child.spec.incarnation, status=status, stack=stack),
         )
 
     def kill(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sys
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rpytest import stdlib
 from rpytest.controller.client import ControllerClient, Died, Ended
@@ -13,6 +13,29 @@ from rpytest.host.children import Child, Children
 from rpytest.host.pytest_services import PytestServices
 from rpytest.host.segments import remove_segments_of
 from rpytest.ipc import channel, ring_records
+from rpytest.ipc.message import Empty
+from rpytest.ipc.process_messages import BaseTemp, BaseTempAnswer, ControllerTaken, Waits, WorkerDebugger, WorkerRequest
+from rpytest.ipc.run_messages import (
+    Attached,
+    Collected,
+    Crashed,
+    DebuggerMayBegin,
+    DebuggerWanted,
+    Exit,
+    Fixtures,
+    Go,
+    HostRequest,
+    Interrupt,
+    Notice,
+    Record,
+    Report,
+    Reports,
+    Spawn,
+    Stop,
+    StopRun,
+    Summary,
+    Taken,
+)
 from rpytest.process import heap, lifecycle, takeover
 from rpytest.reports.decode import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
@@ -23,7 +46,6 @@ from rpytest.worker.spec import WorkerSpec
 if TYPE_CHECKING:
     from rpytest import _native
     from rpytest.fixtures.sharing import SharedFixtures
-    from rpytest.ipc.channel import Message
 
 __builtins__ = stdlib.BUILTINS
 
@@ -40,7 +62,7 @@ class Host:
     def __init__(
         self,
         conn: socket.socket,
-        announcement: Message,
+        announcement: Collected,
         inventory: bytes,
         services: PytestServices,
         prepare: Callable[[WorkerSpec], None],
@@ -62,15 +84,15 @@ class Host:
         self.at_end: Callable[[], None] = lambda: None
         #: What collection has said, for the controller.
         self.collection_log = b""
-        self.uid = announcement["options"]["testrunuid"] or uuid.uuid4().hex
-        announcement["options"]["testrunuid"] = self.uid
+        self.uid = announcement.options.testrunuid or uuid.uuid4().hex
+        announcement.options.testrunuid = self.uid
         self.children = Children(conn)
         self.segment: _native.Segment | None = None
         self.bell = -1
         self.slots = 0
         self.timings = False
-        #: What a finalizer of a shared fixture has ended the run with: parts of a `report` request.
-        self.interruption: Message | None = None
+        #: What a finalizer of a shared fixture has ended the run with.
+        self.interruption: Stop | None = None
 
     def run(self) -> WorkerSpec:
         """Announce the tests, then serve; see the class."""
@@ -100,15 +122,16 @@ class Host:
         if self.controller is not None:
             control_run(self.announcement, self.controller)
         body = channel.memfd("rpytest-inventory", self.inventory)
-        channel.send(self.conn, {**self.announcement, "inventory_len": len(self.inventory)}, [body])
+        channel.send(self.conn, self.announcement.replace(inventory_len=len(self.inventory)), [body])
         os.close(body)
 
     def _listen_to(self, controller: ControllerClient) -> None:
         controller.conn = self.conn.fileno()
-        controller.on_taken = lambda message: channel.send(
-            self.conn,
-            {"ev": "taken", "shouldstop": message.get("shouldstop"), "shouldfail": message.get("shouldfail")},
-        )
+
+        def taken(message: ControllerTaken) -> None:
+            channel.send(self.conn, Taken(shouldstop=message.shouldstop, shouldfail=message.shouldfail))
+
+        controller.on_taken = taken
 
     # The loop
 
@@ -141,41 +164,40 @@ class Host:
                     return spec
 
     def _command(self) -> WorkerSpec | None:
-        return self._obey(*channel.receive(self.conn))
+        return self._obey(*channel.receive(self.conn, HostRequest))
 
-    def _obey(self, message: Message, fds: list[int]) -> WorkerSpec | None:
-        match message["op"]:
-            case "go":
+    def _obey(self, message: HostRequest, fds: list[int]) -> WorkerSpec | None:
+        match message:
+            case Go():
                 (self.bell,) = fds
-                self.slots = int(message["slots"])
-                self.timings = bool(message.get("timings"))
-                return self._go(message["segment"])
-            case "spawn":
-                return self._spawn(int(message["slot"]), int(message["incarnation"]))
-            case "interrupt":
+                self.slots, self.timings = message.slots, message.timings
+                return self._go(message.segment)
+            case Spawn():
+                return self._spawn(message.slot, message.incarnation)
+            case Interrupt():
                 for child in self.children:
                     signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
-            case "debugger":
-                asking = self.children.by_slot.get(int(message["slot"]))
+            case DebuggerMayBegin():
+                asking = self.children.by_slot.get(message.slot)
                 if asking is not None:
                     with contextlib.suppress(channel.Closed):
-                        channel.send(asking.spec.host, {})
-            case "crashed":
+                        channel.send(asking.spec.host, Empty())
+            case Crashed():
                 self._crashed(message)
-            case "reports":
+            case Reports():
                 (fd,) = fds
                 if self.controller is not None:
-                    self.controller.reports(fd, int(message["len"]))
+                    self.controller.reports(fd, message.len)
                 os.close(fd)
-            case "report":
+            case Report():
                 (fd,) = fds
                 self._report(message, fd)
-            case "stop":
+            case StopRun():
                 if not self._finalize(message):
                     # Workers that are still there have finished, and are on their way out.
-                    self._end(int(message.get("status", 0)))
-            case other:
-                raise ValueError(f"unknown request {other!r}")
+                    self._end(message.status)
+            case _:
+                raise ValueError(f"{message!r} is of no use to a host")
         return None
 
     # Workers
@@ -188,12 +210,12 @@ class Host:
         # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
         heap.freeze()
         self._start_controller()
-        channel.send(self.conn, {"ev": "attached", "pid": os.getpid()})
+        channel.send(self.conn, Attached(pid=os.getpid()))
         pid = os.getpid()
         self._share()
         if os.getpid() != pid:
             # A fork has become the host.
-            channel.send(self.conn, {"ev": "attached", "pid": os.getpid()})
+            channel.send(self.conn, Attached(pid=os.getpid()))
         if self.shared is not None and self.shared.unanswered_request is not None:
             request, fds = self.shared.unanswered_request
             self._obey(request, fds)
@@ -217,7 +239,7 @@ class Host:
             channel.send(self.conn, self.shared.stop)
 
     def _finalize(
-        self, request: Message, fds: Sequence[int] = (), has_run: Collection[int] | None = None, failures: int = 0
+        self, request: HostRequest, fds: Sequence[int] = (), has_run: Collection[int] | None = None, failures: int = 0
     ) -> list[tuple[int, bytes]]:
         """After the last worker: end what was shared."""
         if self.shared is None:
@@ -226,17 +248,15 @@ class Host:
         records = self.shared.finalize(every_report, request, fds, has_run, failures)
         notes, self.shared.unassigned = self.shared.unassigned, []
         if notes:
-            channel.send(self.conn, {"ev": "fixtures", "shared": [], "own": [], "notes": notes, "charged": []})
+            channel.send(self.conn, Fixtures(notes=notes))
         stop, self.shared.stop = self.shared.stop, None
         for number, (test, body) in enumerate(records, 1):
             fd = channel.memfd("rpytest-record", body)
-            channel.send(
-                self.conn, {"ev": "record", "test": test, "len": len(body), "more": number < len(records)}, [fd]
-            )
+            channel.send(self.conn, Record(test=test, len=len(body), more=number < len(records)), [fd])
             os.close(fd)
         if stop is not None:
             channel.send(self.conn, stop)
-            self.interruption = _interruption(stop)
+            self.interruption = stop
         return records
 
     def _start_controller(self) -> None:
@@ -282,7 +302,7 @@ class Host:
 
     def _answer(self, child: Child) -> None:
         try:
-            message, fds = channel.receive(child.spec.host)
+            message, fds = channel.receive(child.spec.host, WorkerRequest)
             self._heard(child, message, fds)
         except (channel.Closed, OSError, ValueError, KeyError):
             # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
@@ -290,45 +310,44 @@ class Host:
             # A worker that waits for an answer goes on.
             child.spec.host.close()
 
-    def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+    def _heard(self, child: Child, message: WorkerRequest, fds: list[int]) -> None:
         """Answer a worker's request."""
         channel.close_all(fds)
-        match message["op"]:
-            case "basetemp":
+        match message:
+            case BaseTemp():
                 try:
-                    answer = {"path": str(self.services.base_temp())}
+                    answer = BaseTempAnswer(path=str(self.services.base_temp()))
                 except OSError as error:
-                    answer = {"error": str(error)}
+                    answer = BaseTempAnswer(error=str(error))
                 except channel.Closed:
                     # Asked of a process that was killed.
-                    answer = {"error": "the process that knows the run's base temp directory died"}
+                    answer = BaseTempAnswer(error="the process that knows the run's base temp directory died")
                 channel.send(child.spec.host, answer)
-            case "waits":
-                text = f"[worker {child.spec.slot}] has run its tests and waits for {message['text']}\n{_HINT}"
-                channel.send(self.conn, {"ev": "notice", "text": text, "slot": child.spec.slot})
-            case "debugger":
+            case Waits():
+                text = f"[worker {child.spec.slot}] has run its tests and waits for {message.text}\n{_HINT}"
+                channel.send(self.conn, Notice(text=text, slot=child.spec.slot))
+            case WorkerDebugger():
                 # The command line answers when it has let go of the terminal.
-                channel.send(self.conn, {"ev": "debugger", "slot": child.spec.slot, "active": message["active"]})
-            case other:
-                raise ValueError(f"unknown request {other!r} of a worker")
+                channel.send(self.conn, DebuggerWanted(slot=child.spec.slot, active=message.active))
+            case _:
+                raise ValueError(f"{message!r} is no request of a worker of this host")
 
     # Answers
 
-    def _crashed(self, message: Message) -> None:
-        slot = int(message.get("slot", -1))
-        again = False
-        if self.controller is not None and self.controller.handles_crashes and message["in_flight"]:
-            answer = self.controller.crashed(message)
-            again = bool(answer["again"])
-            message = {**message, **{name: answer[name] for name in ("outcome", "message", "attributes")}}
-        kept = self.children.kept.get(slot, b"") if message["in_flight"] and not again else b""
-        body = self.services.crashed({**message, "again": again}, self.children.stacks.get(slot, ""), kept)
+    def _crashed(self, crashed: Crashed) -> None:
+        slot = crashed.slot
+        if self.controller is not None and self.controller.handles_crashes and crashed.in_flight:
+            verdict = self.controller.crashed(crashed)
+            crashed.outcome, crashed.message = verdict.outcome, verdict.message
+            crashed.attributes, crashed.again = verdict.attributes, verdict.again
+        kept = self.children.kept.get(slot, b"") if crashed.in_flight and not crashed.again else b""
+        body = self.services.crashed(crashed, self.children.stacks.get(slot, ""), kept)
         fd = channel.memfd("rpytest-record", body)
-        channel.send(self.conn, {"ev": "record", "test": message["test"], "len": len(body), "again": again}, [fd])
+        channel.send(self.conn, Record(test=crashed.test, len=len(body), again=crashed.again), [fd])
         os.close(fd)
 
-    def _report(self, message: Message, fd: int) -> None:
-        bodies: bytes | memoryview = channel.map_all(fd, int(message["len"]))
+    def _report(self, report: Report, fd: int) -> None:
+        bodies: bytes | memoryview = channel.map_all(fd, report.len)
         began = time.monotonic()
         # A run that has passed is not reported: without a report, every test has a result.
         ran_in = {
@@ -336,35 +355,33 @@ class Host:
             for test, _, kind, slot, incarnation, _ in split_bodies(memoryview(bodies))
             if kind == ring_records.TEST
         }
-        if self.shared is not None and message["status"] != 0:
+        if self.shared is not None and report.status != 0:
             # Of tests that have failed; before the finalizers, which say what they have to say themselves.
-            message["suspects"] = self.shared.suspects(bodies)
-        records = self._finalize(message, [fd], set(ran_in), int(message.get("failures") or 0))
+            report.suspects = self.shared.suspects(bodies)
+        records = self._finalize(report, [fd], set(ran_in), report.failures)
         os.close(fd)
         for test, body in records:
             head = BODY_HEAD.pack(test, 0, ring_records.TEST, *ran_in.get(test, (0, 0)), len(body))
             bodies = b"".join((bodies, head, body))
-            if message["status"] == 0 and ring_records.decode_test(memoryview(body), False).reports:
-                message["status"] = 1
-        if self.interruption is not None and message["status"] in (0, 1):
+            if report.status == 0 and ring_records.decode_test(memoryview(body), False).reports:
+                report.status = 1
+        if self.interruption is not None and report.status in (0, 1):
             # The command line did not know yet when it asked.
-            message.update(self.interruption)
-        message["duration"] = float(message.get("duration") or 0.0) + time.monotonic() - began
-        properties: list[list[str]] = []
+            _interrupt(report, self.interruption)
+        report.duration += time.monotonic() - began
+        properties: list[Any] = []
         if self.controller is None:
-            status, text = self.services.report(message, bodies)
+            status, text = self.services.report(report, bodies)
         else:
             # pytest's cache is this side's.
-            self.services.report({**message, "cache_only": True}, bodies)
-            status, text, properties = self.controller.conclude(message, bodies[int(message["streamed"]) :])
+            self.services.report(report.replace(cache_only=True), bodies)
+            status, text, properties = self.controller.conclude(report, bodies[report.streamed :])
             # It ends now, which is no news.
             self.controller.close()
             self.controller = None
         data = text.encode("utf-8", "backslashreplace")
         answer = channel.memfd("rpytest-summary", data)
-        channel.send(
-            self.conn, {"ev": "summary", "status": status, "len": len(data), "properties": properties}, [answer]
-        )
+        channel.send(self.conn, Summary(status=status, len=len(data), properties=properties), [answer])
         os.close(answer)
 
     # Ends
@@ -396,7 +413,7 @@ class Host:
         """Called from another thread."""
         with contextlib.suppress(channel.Closed, OSError):
             text = f"the run's host process waits for {text}\n{_HINT}"
-            channel.send(self.conn, {"ev": "notice", "text": text})
+            channel.send(self.conn, Notice(text=text))
 
     def _fail(self, error: Exception) -> NoReturn:
         """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
@@ -407,7 +424,7 @@ class Host:
             with contextlib.suppress(Exception):
                 self.shared.finalize(False)
         with contextlib.suppress(channel.Closed, OSError):
-            channel.send(self.conn, {"ev": "exit", "status": 3, "out": "", "err": text})
+            channel.send(self.conn, Exit(status=3, err=text))
         lifecycle.run_exit_functions()
         lifecycle.exit_now(1)
 
@@ -415,7 +432,7 @@ class Host:
         """End the run because of an error that is somebody else's; ``internal``: an exception in a hook, for the junit file."""
         self.children.kill()
         with contextlib.suppress(channel.Closed, OSError):
-            channel.send(self.conn, {"ev": "exit", "status": status, "out": "", "err": text, "internal": internal})
+            channel.send(self.conn, Exit(status=status, err=text, internal=internal))
         self._end(status)
 
     def _abandon(self) -> NoReturn:
@@ -428,26 +445,23 @@ class Host:
         lifecycle.exit_now(1)
 
 
-def control_run(announcement: Message, controller: ControllerClient) -> None:
+def control_run(announcement: Collected, controller: ControllerClient) -> None:
     """Add to the `collected` message what a controller changes about a run."""
-    options = announcement["options"]
+    options = announcement.options
     # Its hooks run at the end whether there is something to say or not.
-    options["needs_report"] = True
-    options["controlled"] = True
-    options["stream"] = controller.wants_reports
-    options["silent"] = options["silent"] or controller.is_live
+    options.needs_report = options.controlled = True
+    options.stream = controller.wants_reports
+    options.silent = options.silent or controller.is_live
     if controller.header:
-        announcement["header"] = controller.header + announcement["collection"]
+        announcement.header = controller.header + announcement.collection
 
 
-def _interruption(stop: Message) -> Message:
-    """What the command line makes of a `stop` message in its `report` request."""
-    is_exit = stop["why"] == ring_records.WHY_EXIT
-    return {
-        "status": stop["status"] if stop["status"] >= 0 else 2,
-        "interrupted": f"_pytest.outcomes.Exit: {stop['text']}" if is_exit else stop["text"],
-        "location": "" if is_exit else stop["location"],
-    }
+def _interrupt(report: Report, stop: Stop) -> None:
+    """Make of a request what the command line would have made of it, had it known of this."""
+    is_exit = stop.why == ring_records.WHY_EXIT
+    report.status = stop.status if stop.status >= 0 else 2
+    report.interrupted = f"_pytest.outcomes.Exit: {stop.text}" if is_exit else stop.text
+    report.location = "" if is_exit else stop.location
 
 
 def _describe(error: Exception) -> str:

@@ -10,7 +10,7 @@ from _pytest.tmpdir import TempPathFactory
 from rpytest import stdlib
 from rpytest.collection.collected import Collected
 from rpytest.fixtures import sharing_hints
-from rpytest.ipc.channel import Message
+from rpytest.ipc.run_messages import Crashed, Report
 from rpytest.pytest_compat import debug_log
 from rpytest.reports.encode import Encoder
 from rpytest.reports.summary import Summary
@@ -25,10 +25,10 @@ class PytestServices(Protocol):
     def base_temp(self) -> pathlib.Path:
         """The run's base temp directory, created when first asked for; raises `OSError`."""
 
-    def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
+    def crashed(self, crashed: Crashed, stack: str, kept: bytes = b"") -> bytes:
         """The record of a test that ended without a result; ``kept``: reports that it has had (:meth:`rpytest.reports.encode.Encoder.kept`)."""
 
-    def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
+    def report(self, report: Report, bodies: bytes | memoryview) -> tuple[int, str]:
         """Exit status and pytest's text at the end of the run."""
 
     def finish(self, status: int) -> None:
@@ -50,24 +50,21 @@ class LocalPytest:
             self._temp = TempPathFactory.from_config(self.collected.config, _ispytest=True)
         return self._temp.getbasetemp()
 
-    def crashed(self, message: Message, stack: str, kept: bytes = b"") -> bytes:
+    def crashed(self, crashed: Crashed, stack: str, kept: bytes = b"") -> bytes:
         """See :class:`PytestServices`."""
         if self._encoder is None:
             # If a controller looks at the result: it has no items to make reports from.
             self._encoder = Encoder(self.collected.config, self.collected.xml, every_report=True)
-        return self.summary.crashed(message, stack, kept, self._encoder)
+        return self.summary.crashed(crashed, stack, kept, self._encoder)
 
-    def report(self, message: Message, bodies: bytes | memoryview) -> tuple[int, str]:
+    def report(self, report: Report, bodies: bytes | memoryview) -> tuple[int, str]:
         """See :class:`PytestServices`."""
-        cache_only = bool(message.get("cache_only"))
-        self.summary.replay(memoryview(bodies), cache_only)
-        if cache_only:
-            return int(message["status"]), ""
-        sharing_hints.tell(self.collected.config, message)
-        self.summary.add_deselected(int(message.get("elsewhere") or 0))
-        return self.summary.text(
-            int(message["status"]), message.get("interrupted"), message.get("location") or "", message.get("stop")
-        )
+        self.summary.replay(memoryview(bodies), report.cache_only)
+        if report.cache_only:
+            return report.status, ""
+        sharing_hints.tell(self.collected.config, report)
+        self.summary.add_deselected(report.elsewhere)
+        return self.summary.text(report.status, report.interrupted, report.location, report.stop)
 
     def finish(self, status: int) -> None:
         """See :class:`PytestServices`."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import _socket
 import mmap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rpytest import stdlib
+from rpytest.ipc.message import Message, Raw
+from rpytest.ipc.run_messages import Exit
 from rpytest.stdlib import array, contextlib, json, os, select, socket
 
 __builtins__ = stdlib.BUILTINS
@@ -21,7 +23,7 @@ PROTOCOL = 2
 INLINE_LIMIT = 32 * 1024
 _MAX_FDS = 16
 
-Message = dict[str, Any]
+_M = TypeVar("_M", bound=Message)
 
 # Bound now: a test may have put something else in the place of `json.dumps` when its worker has to ask for something.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -67,7 +69,7 @@ def map_all(fd: int, length: int) -> memoryview:
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
     """Send one message; raises :class:`Closed` when the other side is gone."""
-    data = _to_json(message).encode("utf-8", "surrogatepass")
+    data = _to_json(message.wire()).encode("utf-8", "surrogatepass")
     body = None
     try:
         if len(data) > INLINE_LIMIT:
@@ -95,14 +97,14 @@ def adopt(fd: int) -> socket.socket:
     return _Socket(fileno=fd)
 
 
-def bring_environment(message: Message, fds: list[int]) -> None:
+def _bring_environment(message: Raw, fds: list[int]) -> None:
     """Put the environment into a run's request, which was beside it until now; its descriptor is taken from ``fds`` and closed."""
     at = message.pop("env_at", None)
     if at is not None:
         message["env"] = read_environment(fds.pop(at))
 
 
-def read_environment(fd: int) -> Message:
+def read_environment(fd: int) -> dict[str, str]:
     """The variables in a memfd, which is closed."""
     try:
         return _parse(read_all(fd, os.fstat(fd).st_size))
@@ -110,12 +112,23 @@ def read_environment(fd: int) -> Message:
         os.close(fd)
 
 
-def receive(sock: socket.socket, flags: int = 0, is_daemon: bool = False) -> tuple[Message, list[int]]:
-    """Receive one message and its descriptors (close-on-exec).
+def receive(sock: socket.socket, family: type[_M], flags: int = 0) -> tuple[_M, list[int]]:
+    """Receive one message of this family, or of this kind, and its descriptors (close-on-exec). A run's request has its environment.
+
+    Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no such message.
+    """
+    raw, fds = receive_raw(sock, flags)
+    try:
+        return family.parse(raw), fds
+    except ValueError:
+        close_all(fds)
+        raise
+
+
+def receive_raw(sock: socket.socket, flags: int = 0, is_daemon: bool = False) -> tuple[Raw, list[int]]:
+    """Receive a JSON object and its descriptors, as :func:`receive`.
 
     A run's request has its environment, but not in the daemon (``is_daemon``): its memory is in every process of every project.
-
-    Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no message.
     """
     try:
         data, ancillary, _, _ = _receive_packet(sock, flags)
@@ -142,14 +155,14 @@ def receive(sock: socket.socket, flags: int = 0, is_daemon: bool = False) -> tup
             message = _parse(read_all(received[-1], length))
             os.close(received.pop())
         if not is_daemon:
-            bring_environment(message, received)
+            _bring_environment(message, received)
     except BaseException:
         close_all(received)
         raise
     return message, received
 
 
-def _parse(data: bytes) -> Message:
+def _parse(data: bytes) -> Raw:
     message = _from_json(data.decode("utf-8", "surrogatepass"))
     if not isinstance(message, dict):
         raise ValueError("a message is a JSON object")
@@ -169,7 +182,7 @@ def close_all(fds: Sequence[int]) -> None:
 def send_refusal(conn: socket.socket, text: str, hint: str) -> None:
     """Tell the command line that there is no run, and why."""
     with contextlib.suppress(Closed, OSError):
-        send(conn, {"ev": "exit", "status": 3, "out": "", "err": f"error: {text}\nhint: {hint}\n"})
+        send(conn, Exit(status=3, err=f"error: {text}\nhint: {hint}\n"))
 
 
 def is_closed(conn: socket.socket) -> bool:

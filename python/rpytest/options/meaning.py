@@ -14,7 +14,7 @@ from rpytest.stdlib import json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
 
 #: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in one process.
 _PRINTING = (
@@ -51,13 +51,13 @@ def wants_plain(config: pytest.Config) -> bool:
     return any(getattr(option, name, False) for name in ("usepdb", "trace"))
 
 
-def refuse_workers_options(config: pytest.Config, request: Message) -> None:
+def refuse_workers_options(config: pytest.Config, request: RunRequest) -> None:
     """What is about workers, where pytest itself runs: there are none."""
     option = config.option
     if getattr(option, "help", False) or getattr(option, "version", False):
         return
     for name, is_given, what in (
-        ("--timings", request.get("timings"), "draws the workers of a run"),
+        ("--timings", request.timings, "draws the workers of a run"),
         ("--record-plan", option.rpytest_record_plan, "writes down what each worker runs"),
         ("--replay", option.rpytest_replay, "runs a plan in workers"),
     ):
@@ -67,10 +67,10 @@ def refuse_workers_options(config: pytest.Config, request: Message) -> None:
             )
 
 
-def refuse_watch(config: pytest.Config, request: Message) -> None:
+def refuse_watch(config: pytest.Config, request: RunRequest) -> None:
     """`--watch` where pytest itself runs: once, and perhaps with a debugger that needs the keys."""
     option = config.option
-    if not request.get("watch") or getattr(option, "help", False) or getattr(option, "version", False):
+    if not request.watch or getattr(option, "help", False) or getattr(option, "version", False):
         return
     raise pytest.UsageError(
         "`--watch` runs tests in workers, and here pytest itself runs, in one process; hint: leave out `--watch`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
@@ -90,7 +90,7 @@ def _check_combinations(option: Any) -> None:
         raise pytest.UsageError("`--replay` runs a plan in workers; hint: leave out `-n 0`, `--pdb` and `--trace`")
 
 
-def workers(config: pytest.Config, request: Message) -> int:
+def workers(config: pytest.Config, request: RunRequest) -> int:
     """Resolve ``-n`` and its companions to a number of workers; 0 means that pytest itself runs."""
     if config.option.rpytest_replay:
         return _recorded_workers(config.invocation_params.dir / config.option.rpytest_replay)
@@ -98,10 +98,10 @@ def workers(config: pytest.Config, request: Message) -> int:
     # Looked at in any case: what can't be done must not be ignored.
     tx = _tx_workers(config.option.tx)
     if value is None:
-        value = tx if tx else _default_workers(request.get("default_workers"))
+        value = tx if tx else _default_workers(request.default_workers)
     if value in ("auto", "logical"):
         chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
-        value = max(1, auto_workers(int(request.get("cpus") or 1)) if chosen is None else int(chosen))
+        value = max(1, auto_workers(request.cpus) if chosen is None else int(chosen))
     elif config.option.numprocesses is None and tx:
         # Not of `--tx`, as under pytest-xdist.
         return int(value)

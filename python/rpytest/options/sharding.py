@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from rpytest import stdlib
+from rpytest.ipc.run_messages import Shard
 from rpytest.stdlib import os
 
 __builtins__ = stdlib.BUILTINS
 
-
-if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
-
 #: Where a configuration keeps what `resolve` returned.
-KEY = pytest.StashKey["Message"]()
+KEY = pytest.StashKey[Shard]()
 
 #: For each CI system: its name, the variables with the number of the job and of all jobs, and the number of its first job.
 _SYSTEMS = (
@@ -58,11 +55,11 @@ def configure(config: pytest.Config) -> None:
     shard = resolve(option.shard, option.total_shards, os.environ)
     if shard is not None:
         history = option.shard_history
-        shard["history"] = os.path.join(config.invocation_params.dir, history) if history else None
+        shard.history = os.path.join(config.invocation_params.dir, history) if history else None
         config.stash[KEY] = shard
 
 
-def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]) -> Message | None:
+def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]) -> Shard | None:
     """Number and total of the shard, `None` when the suite is not divided."""
     if shard is None:
         if total is not None:
@@ -77,7 +74,7 @@ def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]
     return _checked(_number("--shard", shard), _number("--total-shards", total))
 
 
-def _automatic(total: str | None, environment: Mapping[str, str]) -> Message:
+def _automatic(total: str | None, environment: Mapping[str, str]) -> Shard:
     for system, index_name, total_name, first in _SYSTEMS:
         jobs = environment.get(total_name)
         if not jobs:
@@ -112,9 +109,9 @@ def _number(name: str, text: str) -> int:
     )
 
 
-def _checked(index: int, total: int) -> Message:
+def _checked(index: int, total: int) -> Shard:
     if not 1 <= total <= 100_000:
         raise pytest.UsageError(f"{total} shards are not possible; hint: give from 1 to 100000")
     if not 0 <= index < total:
         raise pytest.UsageError(f"there is no shard {index} of {total}; hint: they are counted from 0 to {total - 1}")
-    return {"index": index, "total": total}
+    return Shard(index=index, total=total)

@@ -26,7 +26,7 @@ from rpytest.staleness import module_state
 from rpytest.staleness.dependencies import Dependencies
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import Learned
 
 _ALWAYS = ("always", None, Warning, None, 0)
 
@@ -34,14 +34,13 @@ _ALWAYS = ("always", None, Warning, None, 0)
 class PreloadBuilder:
     """Makes the steps, and holds them."""
 
-    def __init__(self, learned: Message, failed: Mapping[str, str], roots: list[str]) -> None:
+    def __init__(self, learned: Learned, failed: Mapping[str, str], roots: list[str]) -> None:
         """``learned``: installed ``modules`` and their files, in the order of their imports, and those that were ``tried`` in vain.
 
         ``failed``: those that could not be preloaded before, and why. ``roots``: folders of the project.
         """
-        wanted: dict[str, str] = learned["modules"]
-        self.wanted = wanted
-        self.tried = frozenset(learned["tried"])
+        self.wanted = learned.modules
+        self.tried = frozenset(learned.tried)
         self.owner: dict[str, ImportStep] = {}
         self.failed = dict(failed)
         #: Something was executed that is not kept: this process is of no use.

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import Ended, Forked, ForkSession, ProcessEvent, Ready, Spoiled, Stale
+from rpytest.ipc.run_messages import RunRequest
 from rpytest.preload.builder import PreloadBuilder
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.project.locations import top_level
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import Learned
 
 #: Looked for in the current directory, and opened only if it is there: of matplotlib.
 _PROBED = ("matplotlibrc",)
@@ -27,7 +29,7 @@ SessionMain = Callable[..., NoReturn]
 
 
 def preload_main(
-    control: socket.socket, request: Message, learned: Message, failed: dict[str, str], session_main: SessionMain
+    control: socket.socket, request: RunRequest, learned: Learned, failed: dict[str, str], session_main: SessionMain
 ) -> NoReturn:
     """Entry of the process that the daemon has forked.
 
@@ -35,31 +37,30 @@ def preload_main(
     ``session_main`` is what each of its forks becomes.
     """
     lifecycle.keep_private(control)
-    os.umask(int(request["umask"]))
-    os.chdir(request["cwd"])
-    takeover.adopt_environment(request["env"])
-    takeover.adopt_affinity(request["affinity"])
+    os.umask(request.umask)
+    os.chdir(request.cwd)
+    takeover.adopt_environment(request.variables)
+    takeover.adopt_affinity(request.affinity)
     signal_handlers.default_signals()
     signal_handlers.ignore_interrupts()
-    sys.argv = [request["prog"]]
+    sys.argv = [request.prog]
     takeover.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
-    preload = PreloadBuilder(learned, failed, [request["cwd"], learned["root"]])
+    preload = PreloadBuilder(learned, failed, [request.cwd, learned.root])
     preload.make()
     takeover.detach_streams()
     if preload.is_dirty:
-        channel.send(control, {"ev": "spoiled", "failed": preload.failed})
+        channel.send(control, Spoiled(failed=preload.failed))
         os._exit(0)
     folders = {folder.rstrip(os.sep) for folder in preload.inside}
     preload.dependencies.record_state(preload.modules(), map(os.path.abspath, _PROBED), folders)
     lifecycle.freeze()
     channel.send(
         control,
-        {
-            "ev": "ready",
-            "packages": sorted({top_level(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
-            "modules": len(preload.owner),
-            "failed": preload.failed,
-        },
+        Ready(
+            packages=sorted({top_level(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
+            modules=len(preload.owner),
+            failed=preload.failed,
+        ),
     )
     _serve(control, preload, session_main)
 
@@ -76,18 +77,18 @@ def _serve(control: socket.socket, preload: PreloadBuilder, session_main: Sessio
         for fd in ready & children.keys():
             pid, status = os.waitpid(children.pop(fd), 0)
             os.close(fd)
-            _tell(control, {"ev": "ended", "pid": pid, "status": status})
+            _tell(control, Ended(pid=pid, status=status))
         if control.fileno() not in ready:
             continue
         try:
-            _, fds = channel.receive(control)
-        except (channel.Closed, OSError):
+            _, fds = channel.receive(control, ForkSession)
+        except (channel.Closed, OSError, ValueError):
             break
         began = time.time_ns()
         reason = preload.dependencies.changed()
         if reason is not None:
             channel.close_all(fds)
-            _tell(control, {"ev": "stale", "reason": reason})
+            _tell(control, Stale(reason=reason))
             continue
         pid = lifecycle.fork()
         if pid == 0:
@@ -97,13 +98,13 @@ def _serve(control: socket.socket, preload: PreloadBuilder, session_main: Sessio
         channel.close_all(fds)
         pidfd = os.pidfd_open(pid)
         children[pidfd] = pid
-        _tell(control, {"ev": "forked", "pid": pid}, [pidfd])
+        _tell(control, Forked(pid=pid), [pidfd])
     for pid in children.values():
         os.waitpid(pid, 0)
     os._exit(0)
 
 
-def _tell(control: socket.socket, message: Message, fds: list[int] | None = None) -> None:
+def _tell(control: socket.socket, message: ProcessEvent, fds: list[int] | None = None) -> None:
     try:
         channel.send(control, message, fds or [])
     except channel.Closed:
@@ -113,7 +114,7 @@ def _tell(control: socket.socket, message: Message, fds: list[int] | None = None
 def _be_session(control: socket.socket, preload: PreloadBuilder, began: int, session_main: SessionMain) -> NoReturn:
     """In a fork: wait for the run, and be its session."""
     try:
-        request, fds = channel.receive(control)
+        request, fds = channel.receive(control, RunRequest)
         preload.dependencies.observer.started_ns = began
         session_main(control, channel.adopt(fds[0]), request, fds[1:], True, preload)
     except channel.Closed:

@@ -15,7 +15,7 @@ from _pytest.terminal import TerminalReporter
 
 from rpytest import stdlib
 from rpytest.ipc import ring_records
-from rpytest.ipc.channel import Message
+from rpytest.ipc.run_messages import Crashed
 from rpytest.pytest_compat import known_plugins
 from rpytest.pytest_compat.cache import Cache, not_a_worker
 from rpytest.reports.decode import decode_report, split_bodies
@@ -41,17 +41,16 @@ class Summary:
         """Let the duration in the final line begin now (a reused session was started long ago)."""
         self.terminal.restart_clock()
 
-    def crashed(self, message: Message, stack: str, kept: bytes, encoder: Encoder) -> bytes:
-        """Make the record of a test that ended without a result: ``test``, ``message``, ``duration`` in seconds.
+    def crashed(self, crashed: Crashed, stack: str, kept: bytes, encoder: Encoder) -> bytes:
+        """Make the record of a test that ended without a result.
 
-        ``outcome`` ("failed", if missing) and further ``attributes`` are what a plugin has made of it. ``kept``: reports of its other phases, if not all
+        ``kept``: reports of its other phases, if not all
         of them had passed. A test whose worker died in the teardown had passed by then, or been skipped: that counts, too, as with an error in the
         teardown in pytest, and with such a death in pytest-xdist. A failure before is shown with this one. In the junit file it is one test.
         """
-        item = self._item(int(message["test"]))
-        outcome = message.get("outcome") or "failed"
-        report = self._report(item, "call", outcome, message["message"], 0.0, float(message.get("duration") or 0.0))
-        vars(report).update(message.get("attributes") or {})
+        item = self._item(crashed.test)
+        report = self._report(item, "call", crashed.outcome, crashed.message, 0.0, crashed.duration)
+        vars(report).update(crashed.attributes)
         before = []
         for data in ring_records.load(kept) if kept else ():
             earlier = decode_report(self.config, data)
@@ -61,7 +60,7 @@ class Summary:
                 before.append(earlier)
         if stack:
             report.sections.append(("Captured stack of the worker", stack))
-        if message.get("when") == "teardown" and message["in_flight"] and not kept and not message.get("again"):
+        if crashed.when == "teardown" and crashed.in_flight and not kept and not crashed.again:
             before = [self._report(item, "call", "passed", None, time.time(), 0.0)]
         _, body, _ = encoder.test([*before, report], (), junit_reports=[report])
         return body

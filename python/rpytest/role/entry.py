@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import Done
+from rpytest.ipc.run_messages import Collecting, Exit
 from rpytest.process import lifecycle, random_generators, signal_handlers, takeover
 from rpytest.stdlib import contextlib, os, signal, socket
 from rpytest.xdist_compat import distribution, xdist_module
@@ -16,37 +18,37 @@ __builtins__ = stdlib.BUILTINS
 
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
 
 
-def take_over_command_line(request: Message, fds: list[int], conn: socket.socket) -> None:
+def take_over_command_line(request: RunRequest, fds: list[int], conn: socket.socket) -> None:
     """Take over the command line's environment, directory and streams."""
     lifecycle.keep_private(conn)
     random_generators.reseed()
-    os.umask(int(request["umask"]))
-    os.chdir(request["cwd"])
-    takeover.adopt_environment(request["env"])
+    os.umask(request.umask)
+    os.chdir(request.cwd)
+    takeover.adopt_environment(request.variables)
     takeover.adopt_streams(fds)
-    takeover.adopt_affinity(request["affinity"])
+    takeover.adopt_affinity(request.affinity)
     # pytest is not there yet to deal with an interrupt: `Role.run_pytest` lets it in.
     signal_handlers.default_signals(held=(signal.SIGINT,))
     # What the daemon knows of the folders on the path may be long ago.
     importlib.invalidate_caches()
     distribution.install()
-    sys.argv = [request["prog"], *request["argv"]]
+    sys.argv = [request.prog, *request.argv]
     # As for a console script: the folder of the program; as for `python -m`: the current one; neither with `-P` and `-I`.
-    if request.get("cwd_on_path"):
+    if request.cwd_on_path:
         sys.path.insert(0, os.getcwd())
     elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
-        sys.path.insert(0, os.path.dirname(request["prog"]))
+        sys.path.insert(0, os.path.dirname(request.prog))
     xdist_module.install()
-    announce_process(conn, "collecting")
+    announce_process(conn)
 
 
-def announce_process(conn: socket.socket, event: str) -> None:
+def announce_process(conn: socket.socket) -> None:
     """Tell the command line which process interrupts should go to."""
     pidfd = os.pidfd_open(os.getpid())
-    channel.send(conn, {"ev": event, "pid": os.getpid()}, [pidfd])
+    channel.send(conn, Collecting(pid=os.getpid()), [pidfd])
     os.close(pidfd)
 
 
@@ -54,7 +56,7 @@ def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> No
     """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
     lifecycle.run_exit_functions()
     with contextlib.suppress(channel.Closed, OSError):
-        channel.send(control, {"ev": "done"})
+        channel.send(control, Done())
     with contextlib.suppress(channel.Closed, OSError):
-        channel.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+        channel.send(conn, Exit(status=status))
     lifecycle.exit_now(0)

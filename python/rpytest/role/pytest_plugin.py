@@ -16,7 +16,7 @@ from rpytest.xdist_compat import distribution, hookspecs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
 
 
 class _Placeholder:
@@ -31,7 +31,7 @@ class RpytestPlugin:
 
     def __init__(
         self,
-        request: Message,
+        request: RunRequest,
         decide: Callable[[pytest.Config], None],
         loop: Callable[[pytest.Session], bool | None],
         begin: Callable[[pytest.Config], None] = lambda _: None,

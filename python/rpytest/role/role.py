@@ -76,14 +76,14 @@ class Role:
     def become_controller(self, config: pytest.Config, start: ControllerStart, arguments: list[str]) -> None:
         """In a fork of the base: from here on pytest runs as a controller."""
         message = start.message
-        if message.get("argv", arguments) != arguments:
+        if message.argv is not None and message.argv != arguments:
             # Of another command line, which its session has accepted.
             known = comparison.ParsedCommandLine(config, arguments)
-            arguments = list(message["argv"])
+            arguments = list(message.argv)
             different = known.compare(arguments, counted=False)
             comparison.apply(config, arguments, different, *known.resolve(different))
             meaning.settle_options(config)
-        self.controller = Controller(start, int(message["workers"]), str(message["uid"]), arguments)
+        self.controller = Controller(start, message.workers, message.uid, arguments)
         self.controller.enter(config)
 
 

@@ -12,7 +12,7 @@ __builtins__ = stdlib.BUILTINS
 
 if TYPE_CHECKING:
     from rpytest.controller.starter import ControllerStarter
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.preload import module_finder
     from rpytest.staleness.dependencies import Dependencies
     from rpytest.stdlib import socket
@@ -25,7 +25,7 @@ class SessionState(Role):
         self,
         control: socket.socket,
         conn: socket.socket,
-        request: Message,
+        request: RunRequest,
         dependencies: Dependencies,
         is_kept: bool,
     ) -> None:

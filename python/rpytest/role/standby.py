@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import _native, stdlib
 from rpytest.ipc import channel
-from rpytest.ipc.channel import Message
+from rpytest.ipc.process_messages import Confirmed
+from rpytest.ipc.run_messages import RunRequest
 from rpytest.process import heap, lifecycle
 from rpytest.process.inspection import is_stopped
 from rpytest.pytest_compat.cache import remember_ids
@@ -43,7 +44,7 @@ class StandbyProcess:
         self.pidfd = pidfd
         self._sock = sock
 
-    def hand_over(self, message: Message, fds: list[int]) -> bool:
+    def hand_over(self, message: RunRequest, fds: list[int]) -> bool:
         """Tell it of its run; the descriptors stay open here. `False`: it is gone."""
         try:
             channel.send(self._sock, message, fds)
@@ -54,7 +55,7 @@ class StandbyProcess:
     def confirm(self, edited: Collection[str] = ()) -> bool:
         """Nothing has changed but what is ``edited``: the run, and the process, are on their own. `False`: it is gone."""
         try:
-            channel.send(self._sock, {"edited": sorted(edited)})
+            channel.send(self._sock, Confirmed(edited=sorted(edited)))
         except (channel.Closed, OSError):
             return False
         self._sock.close()
@@ -111,7 +112,7 @@ class StandbyForker:
         return forked
 
     def offer(
-        self, message: Message, fds: list[int], dependencies: Dependencies, editable: Container[str] = ()
+        self, message: RunRequest, fds: list[int], dependencies: Dependencies, editable: Container[str] = ()
     ) -> tuple[StandbyProcess | None, str | None]:
         """Tell the process of its run, and look meanwhile whether what it was made from has changed, beside the files that may.
 
@@ -123,7 +124,7 @@ class StandbyForker:
             standby.end()
             standby = None
         updates = dependencies.updates
-        reason = dependencies.other_variable(message["env"]) or dependencies.changed(editable)
+        reason = dependencies.other_variable(message.variables) or dependencies.changed(editable)
         if standby is not None and (reason is not None or dependencies.updates != updates):
             standby.end()
             standby = None
@@ -214,10 +215,10 @@ class StandbySide:
         #: Files that have changed, which the parent has found to be no obstacle.
         self.edited: list[str] = []
 
-    def wait(self) -> tuple[Message, list[int]]:
+    def wait(self) -> tuple[RunRequest, list[int]]:
         """Return the run; ends this process when there will be none."""
         try:
-            return channel.receive(self._sock)
+            return channel.receive(self._sock, RunRequest)
         except (channel.Closed, OSError, ValueError):
             self._leave()
 
@@ -227,10 +228,10 @@ class StandbySide:
             return
         self._is_confirmed = True
         try:
-            message, _ = channel.receive(self._sock)
+            message, _ = channel.receive(self._sock, Confirmed)
         except (channel.Closed, OSError, ValueError):
             self._leave()
-        self.edited = list(message["edited"])
+        self.edited = message.edited
         self._sock.close()
 
     def note(self) -> None:

@@ -16,7 +16,7 @@ from rpytest.xdist_compat import worker_identity
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.options.comparison import ParsedCommandLine
     from rpytest.reports.junit import CollectingXML
 
@@ -33,14 +33,14 @@ _IN_HEADER = frozenset({"verbose", "no_header", "code_highlight", "file_or_dir"}
 def options(
     config: pytest.Config,
     arguments: ParsedCommandLine,
-    request: Message,
+    request: RunRequest,
     different: dict[str, Any],
     args: list[str],
     source: Any,
 ) -> int:
     """Give ``config`` the options of ``request``; returns the number of workers. Raises :class:`Declined` where it can't be done here."""
     option: Any = config.option
-    comparison.apply(config, request["argv"], different, args, source)
+    comparison.apply(config, request.argv, different, args, source)
     for name in _OF_A_WORKER:
         setattr(option, name, different.get(name, arguments.own.get(name)))
     if getattr(option, "stepwise_skip", False) or getattr(option, "stepwise_reset", False):
@@ -54,13 +54,13 @@ def options(
         raise Declined(str(error)) from None
     if workers == 0:
         raise Declined("pytest itself is to run")
-    method = option.start_method or request.get("start_method")
+    method = option.start_method or request.start_method
     if method not in (None, "collected"):
         raise Declined(f"the start method is `{method}`")
     worker_identity.become_worker_options(option)
     worker_identity.set_environment("gw0", workers, option.testrunuid or "0")
     held: Any = config
-    held.workerinput.update(workercount=workers, mainargv=list(request["argv"]), testrunuid=option.testrunuid or "0")
+    held.workerinput.update(workercount=workers, mainargv=list(request.argv), testrunuid=option.testrunuid or "0")
     return workers
 
 

@@ -13,6 +13,8 @@ from _pytest.terminal import TerminalReporter
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import CheckpointForked, Info, Parts, Stale, Standby
+from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import ParsedCommandLine
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers, takeover
@@ -32,7 +34,6 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rpytest.ipc.channel import Message
     from rpytest.role.session_state import SessionState
 
 #: Milliseconds without a request after which it does what makes later ones faster.
@@ -99,7 +100,7 @@ class Checkpoint:
 
     def _fork_configured(self) -> None:
         """Leave a process behind that begins here with other arguments."""
-        if self.role.request.get("watch"):
+        if self.role.request.watch:
             return
         with self.role.dependencies.observer.paused():
             obstacle = self._obstacle()
@@ -170,7 +171,7 @@ class Checkpoint:
             with contextlib.suppress(channel.Closed):
                 channel.send(
                     self.role.control,
-                    {"ev": "checkpoint", "tests": len(self.session.items), "root": str(self.config.rootpath)},
+                    CheckpointForked(tests=len(self.session.items), root=str(self.config.rootpath)),
                     [ours.fileno()],
                 )
             ours.close()
@@ -212,19 +213,12 @@ class Checkpoint:
         pidfd = os.pidfd_open(os.getpid())
         channel.send(
             control,
-            {
-                "ev": "info",
-                "pid": os.getpid(),
-                "tests": len(self.session.items),
-                "root": str(self.config.rootpath),
-                "runs": 0,
-                "method": "collected",
-            },
+            Info(pid=os.getpid(), tests=len(self.session.items), root=str(self.config.rootpath)),
             [pidfd],
         )
         os.close(pidfd)
         self.editable = EditableModules(self.collection_cache, role.dependencies)
-        self.arguments = ParsedCommandLine(self.config, role.request["argv"])
+        self.arguments = ParsedCommandLine(self.config, role.request.argv)
         assert role.terminal is not None
         role.terminal.check_header(self.session)
         self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
@@ -235,12 +229,12 @@ class Checkpoint:
                 message, fds = self.standby_forker.waiting.wait()
                 self._become_run(message, fds)
                 return
-            message, fds = channel.receive(control)
+            message, fds = channel.receive(control, RunRequest)
             if self._serve(message, fds):
                 self._become_run(message, fds)
                 return
 
-    def _serve(self, message: Message, fds: list[int]) -> bool:
+    def _serve(self, message: RunRequest, fds: list[int]) -> bool:
         """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
         dependencies = self.role.dependencies
         standby, reason = self.standby_forker.offer(message, fds, dependencies, self.editable.files)
@@ -249,7 +243,7 @@ class Checkpoint:
             standby.end()
             standby = None
         if reason is not None:
-            channel.send(self.control, {"ev": "stale", "reason": reason})
+            channel.send(self.control, Stale(reason=reason))
             # The end of the run's line, after the reason: nobody here has it.
             channel.close_all(fds)
             self._end()
@@ -277,7 +271,7 @@ class Checkpoint:
                 yield
         yield from self.editable.prepare()
         with contextlib.suppress(channel.Closed):
-            channel.send(self.control, {"ev": "parts", "parts": self.collection_cache.record.summary()})
+            channel.send(self.control, Parts(parts=self.collection_cache.record.summary()))
         lifecycle.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:
@@ -317,7 +311,7 @@ class Checkpoint:
                     quiet = -1
                     continue
                 with contextlib.suppress(channel.Closed):
-                    channel.send(self.control, {"ev": "standby", "pid": forked.pid})
+                    channel.send(self.control, Standby(pid=forked.pid))
             elif not ready:
                 quiet = 0
                 self._is_prepared = next(idle, True) is not None
@@ -329,7 +323,7 @@ class Checkpoint:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         lifecycle.exit_now(0)
 
-    def _become_run(self, message: Message, fds: list[int]) -> None:
+    def _become_run(self, message: RunRequest, fds: list[int]) -> None:
         """In a process that was forked for one run; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
         self.control.close()
         line = channel.adopt(fds.pop())

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 from rpytest import stdlib
 from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import ConfiguredForked, Forked, ForkSession, ReadyToFork, Stale, Unsuited
+from rpytest.ipc.process_messages import Ended as SessionEnded
+from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined, ParsedCommandLine
 from rpytest.process import lifecycle, signal_handlers, takeover
@@ -31,7 +34,7 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     import pytest
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import HandedOver
     from rpytest.role.session_state import SessionState
 
 #: Milliseconds without a request after which it does what makes later ones faster.
@@ -64,11 +67,7 @@ class ConfiguredProcess:
         if in_session:
             theirs.close()
             with contextlib.suppress(channel.Closed):
-                message: Message = {
-                    "ev": "configured",
-                    "root": str(self.config.rootpath),
-                    "preloaded": self.role.finder is not None,
-                }
+                message = ConfiguredForked(root=str(self.config.rootpath), preloaded=self.role.finder is not None)
                 channel.send(self.role.control, message, [ours.fileno()])
             ours.close()
             return
@@ -105,9 +104,9 @@ class ConfiguredProcess:
         option_reads.reads.active = False
         role.dependencies.observer.stop()
         pidfd = os.pidfd_open(os.getpid())
-        channel.send(control, {"ev": "ready_to_fork", "pid": os.getpid()}, [pidfd])
+        channel.send(control, ReadyToFork(pid=os.getpid()), [pidfd])
         os.close(pidfd)
-        self._arguments = ParsedCommandLine(self.config, role.request["argv"])
+        self._arguments = ParsedCommandLine(self.config, role.request.argv)
         assert role.terminal is not None
         role.terminal.check_header(self.session)
         self._initial = _conftests(self.config, self.config.args)
@@ -125,21 +124,21 @@ class ConfiguredProcess:
             for fd in ready & self._children.keys():
                 pid, status = os.waitpid(self._children.pop(fd), 0)
                 os.close(fd)
-                channel.send(control, {"ev": "ended", "pid": pid, "status": status})
+                channel.send(control, SessionEnded(pid=pid, status=status))
             if control.fileno() in ready and self._serve():
                 return
 
     def _serve(self) -> bool:
         """Fork a session; `True` in it."""
         try:
-            _, fds = channel.receive(self._control)
-        except (channel.Closed, OSError):
+            _, fds = channel.receive(self._control, ForkSession)
+        except (channel.Closed, OSError, ValueError):
             self._end()
         began = time.time_ns()
         reason = self.role.dependencies.changed()
         if reason is not None:
             channel.close_all(fds)
-            channel.send(self._control, {"ev": "stale", "reason": reason})
+            channel.send(self._control, Stale(reason=reason))
             self._end()
         pid = lifecycle.fork()
         if pid == 0:
@@ -151,7 +150,7 @@ class ConfiguredProcess:
         channel.close_all(fds)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
-        channel.send(self._control, {"ev": "forked", "pid": pid}, [pidfd])
+        channel.send(self._control, Forked(pid=pid), [pidfd])
         return False
 
     def _end(self) -> NoReturn:
@@ -165,8 +164,8 @@ class ConfiguredProcess:
         """Take a run over, or leave it to another session."""
         role, config = self.role, self.config
         try:
-            request, fds = channel.receive(control)
-        except (channel.Closed, OSError):
+            request, fds = channel.receive(control, RunRequest)
+        except (channel.Closed, OSError, ValueError):
             # The daemon has not waited for this process.
             lifecycle.exit_now(0)
         lifecycle.forget_inherited_cleanups()
@@ -175,8 +174,8 @@ class ConfiguredProcess:
         lifecycle.keep_private(control)
         lifecycle.keep_private(role.conn)
         takeover.adopt_streams(fds[1:])
-        takeover.adopt_noise(request["env"])
-        takeover.adopt_affinity(request["affinity"])
+        takeover.adopt_noise(request.variables)
+        takeover.adopt_affinity(request.affinity)
         importlib.invalidate_caches()
         if role.finder is not None:
             role.finder.enter_fork()
@@ -185,20 +184,20 @@ class ConfiguredProcess:
         except Declined as declined:
             self._refuse(str(declined))
         restart_capture(config)
-        role.dependencies.begin_again(request["env"], began)
+        role.dependencies.begin_again(request.variables, began)
         option_reads.resume(config)
-        announce_process(role.conn, "collecting")
+        announce_process(role.conn)
         self._start_controller()
 
-    def _adopt(self, request: Message) -> None:
+    def _adopt(self, request: RunRequest) -> None:
         """Give the configuration the options of the request; raises :class:`Declined`."""
         role, config, session = self.role, self.config, self.session
-        if request.get("watch"):
+        if request.watch:
             raise Declined("`--watch` is to know what everything was made from")
-        variable = role.dependencies.other_variable(request["env"])
+        variable = role.dependencies.other_variable(request.variables)
         if variable is not None:
             raise Declined(variable)
-        different = self._arguments.compare(request["argv"], role.identity_reads.counted)
+        different = self._arguments.compare(request.argv, role.identity_reads.counted)
         args, source = self._arguments.resolve(different)
         missing = _conftests(config, args) ^ self._initial
         if missing:
@@ -236,10 +235,10 @@ class ConfiguredProcess:
             controller, handed = controllers.hand_over()
             self._refuse(f"`config.workerinput[{key!r}]` is another value", controller, handed)
 
-    def _refuse(self, reason: str, controller: Message | None = None, fds: Sequence[int] = ()) -> NoReturn:
+    def _refuse(self, reason: str, controller: HandedOver | None = None, fds: Sequence[int] = ()) -> NoReturn:
         """Leave the run to another session."""
         with contextlib.suppress(channel.Closed):
-            message: Message = {"ev": "unsuited", "reason": reason, "controller": controller}
+            message = Unsuited(reason=reason, controller=controller)
             channel.send(self.role.control, message, list(fds))
         lifecycle.exit_now(0)
 

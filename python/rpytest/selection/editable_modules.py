@@ -14,7 +14,7 @@ from rpytest.selection.edited_modules import ANY, mentioned
 if TYPE_CHECKING:
     import pytest
 
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.selection.collection_cache import CollectionCache
     from rpytest.staleness.dependencies import Dependencies
 
@@ -91,9 +91,9 @@ class EditableModules:
         return self._mentions
 
 
-def obstacle(config: pytest.Config, request: Message) -> str | None:
+def obstacle(config: pytest.Config, request: RunRequest) -> str | None:
     """Why no test module can be collected anew, whatever is in it; or `None`."""
-    if request.get("watch"):
+    if request.watch:
         return "`--watch` is to know what everything was made from"
     inside = locations.installed_folders()
     for hook in MAKING_HOOKS:

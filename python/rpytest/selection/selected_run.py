@@ -17,6 +17,8 @@ from rpytest.collection.collected import KEPT, KEPT_PARTLY
 from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
 from rpytest.ipc.channel import send_refusal
+from rpytest.ipc.process_messages import Accepted
+from rpytest.ipc.process_messages import Declined as RunDeclined
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined
 from rpytest.process import lifecycle, takeover
@@ -32,7 +34,8 @@ __builtins__ = stdlib.BUILTINS
 
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import HandedOver
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.options.comparison import ParsedCommandLine
     from rpytest.role.session_state import SessionState
     from rpytest.role.standby import StandbySide
@@ -97,17 +100,17 @@ class SelectedRun:
         #: By identity: the plugins before edited modules are collected.
         self._registered: list[int] = []
 
-    def begin(self, message: Message, fds: list[int]) -> None:
+    def begin(self, message: RunRequest, fds: list[int]) -> None:
         """Take the run over, or decline; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
         role, config, session = self.role, self.config, self.session
         role.request = message
         role.conn = channel.adopt(fds[0])
         lifecycle.keep_private(role.conn)
         takeover.adopt_streams(fds[1:])
-        takeover.adopt_noise(message["env"])
-        takeover.adopt_affinity(message["affinity"])
+        takeover.adopt_noise(message.variables)
+        takeover.adopt_affinity(message.affinity)
         try:
-            different = self.arguments.compare(message["argv"], role.identity_reads.counted)
+            different = self.arguments.compare(message.argv, role.identity_reads.counted)
             args, source = self.arguments.resolve(different)
             if self.waiting is not None:
                 self.waiting.confirmed()
@@ -229,14 +232,14 @@ class SelectedRun:
         if not self._is_confirmed:
             self._is_confirmed = True
             with contextlib.suppress(channel.Closed):
-                channel.send(self.control, {"ev": "accepted"})
+                channel.send(self.control, Accepted())
             self.control.close()
 
     def hand_back(self, reason: str) -> NoReturn:
         """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
         controller, handed = self._controller()
         try:
-            channel.send(self.control, {"ev": "declined", "reason": reason, "controller": controller}, handed)
+            channel.send(self.control, RunDeclined(reason=reason, controller=controller), handed)
         except (channel.Closed, OSError):
             send_refusal(
                 self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself"
@@ -257,7 +260,7 @@ class SelectedRun:
         if role.controllers.client is None:
             truncate_log_file(self.config)
         with contextlib.suppress(channel.Closed):
-            announce_process(role.conn, "collecting")
+            announce_process(role.conn)
 
     def _start_controller(self) -> int | None:
         """Start this run's controller; returns the exit status if that has ended the run."""
@@ -287,12 +290,12 @@ class SelectedRun:
             # As long as this process may be replaced by another one it says nothing.
             self.waiting.confirmed()
         controller, handed = self._controller()
-        told = {"ev": "declined", "reason": reason, "edited": self._is_of_edits}
+        told = RunDeclined(reason=reason, edited=self._is_of_edits, controller=controller)
         with contextlib.suppress(channel.Closed, OSError):
-            channel.send(self.control, {**told, "controller": controller}, handed)
+            channel.send(self.control, told, handed)
         lifecycle.exit_now(0)
 
-    def _controller(self) -> tuple[Message | None, list[int]]:
+    def _controller(self) -> tuple[HandedOver | None, list[int]]:
         """The controller that is there for this run already: whoever takes the run goes on with it."""
         controllers = self.role.controllers
         return (None, []) if controllers is None else controllers.hand_over()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from rpytest import stdlib
 from rpytest.collection.collected import Collected
@@ -14,6 +14,8 @@ from rpytest.fixtures.sharing import SharedFixtures
 from rpytest.host.host import Host
 from rpytest.host.pytest_services import LocalPytest
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import Accepted, Info, Learned, SessionEvent, Stale, Standby
+from rpytest.ipc.run_messages import Exit, RunRequest
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.pytest_compat import debug_log
 from rpytest.pytest_compat.output import (
@@ -37,9 +39,6 @@ from rpytest.xdist_compat.worker_identity import IdentityReads
 __builtins__ = stdlib.BUILTINS
 
 
-if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
-
 #: Items prepared between two looks at the control socket.
 _SLICE = 50
 
@@ -51,7 +50,7 @@ class Server:
         self,
         control: socket.socket,
         conn: socket.socket,
-        request: Message,
+        request: RunRequest,
         collected: Collected,
         dependencies: Dependencies,
         controllers: ControllerStarter,
@@ -77,7 +76,8 @@ class Server:
         self.method = "collected" if dependencies.observer.per_run is None else "imported"
         self.idle: Iterator[None] | None = None
         #: What is to be told of installed packages.
-        self._lesson: Message | None = None
+        self._lesson: Learned | None = None
+        self._has_asked = False
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
     def serve(self) -> Worker:
@@ -104,7 +104,7 @@ class Server:
         """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
-            self._tell({"ev": "stale", "reason": self.dependencies.effects, "learns": bool(self._learned())})
+            self._tell(Stale(reason=self.dependencies.effects, learns=self._learned() is not None))
             self._end()
         if self.idle is None:
             takeover.detach_streams()
@@ -115,7 +115,7 @@ class Server:
         self._wait(self.idle)
         if self.standby_forker.waiting is not None:
             return self._serve_ahead(self.standby_forker.waiting)
-        message, fds = channel.receive(self.control)
+        message, fds = channel.receive(self.control, RunRequest)
         self.dependencies.hash_files()
         standby, reason = self.standby_forker.offer(message, fds, self.dependencies)
         if reason is not None:
@@ -135,7 +135,7 @@ class Server:
         lifecycle.keep_private(self.conn)
         return self._fork_host(warm=True, fds=fds[1:], is_accepted=standby is not None)
 
-    def _control(self, message: Message, fds: list[int]) -> bool:
+    def _control(self, message: RunRequest, fds: list[int]) -> bool:
         """Start the controller of the next run; `False`: it has ended the run."""
         status = 3
         try:
@@ -156,19 +156,19 @@ class Server:
                 controller, handed = self.controllers.hand_over()
                 reason = f"`config.workerinput[{key!r}]` is another value"
                 with contextlib.suppress(channel.Closed):
-                    channel.send(self.control, {"ev": "stale", "reason": reason, "controller": controller}, handed)
+                    channel.send(self.control, Stale(reason=reason, controller=controller), handed)
                 channel.close_all([*fds, handed[-1]])
                 self._end()
             return True
-        self._tell({"ev": "accepted"})
+        self._tell(Accepted())
         with contextlib.suppress(channel.Closed), channel.adopt(fds[0]) as conn:
-            channel.send(conn, {"ev": "exit", "status": status, "out": "", "err": ""})
+            channel.send(conn, Exit(status=status))
         channel.close_all(fds[1:])
         return False
 
     def _retire(self, reason: str) -> NoReturn:
         """Tell the daemon that this session can't be used again, and why."""
-        self._tell({"ev": "stale", "reason": reason})
+        self._tell(Stale(reason=reason))
         self._end()
 
     def _end(self) -> NoReturn:
@@ -212,7 +212,7 @@ class Server:
                 if isinstance(forked, StandbySide):
                     return
                 if forked is not None:
-                    self._tell({"ev": "standby", "pid": forked.pid})
+                    self._tell(Standby(pid=forked.pid))
 
     def _serve_ahead(self, waiting: StandbySide) -> Worker:
         """Be the host of the next run."""
@@ -223,17 +223,17 @@ class Server:
         self._adopt(fds[1:], waiting)
         return self._be_host(warm=True)
 
-    def _learned(self) -> Message:
+    def _learned(self) -> Learned | None:
         """Not before the first run has its process: somebody waits for that."""
-        if self._lesson is None:
-            self._lesson = self.collected.learn()
+        if not self._has_asked:
+            self._has_asked, self._lesson = True, self.collected.learn()
         return self._lesson
 
     def _teach(self) -> None:
         """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
-        learned, self._lesson = self._learned(), {}
-        if learned:
-            self._tell({"ev": "learned", **learned, "root": str(self.collected.config.rootpath)})
+        learned, self._lesson = self._learned(), None
+        if learned is not None:
+            self._tell(learned)
 
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, between runs, a little at a time."""
@@ -277,20 +277,19 @@ class Server:
 
     def _accept(self) -> None:
         """A run is taken; the daemon knows all about it before it can be over."""
-        self._tell({"ev": "accepted"})
+        self._tell(Accepted())
         self.runs += 1
         self._tell(
-            {
-                "ev": "info",
-                "tests": len(self.collected.session.items),
-                "root": str(self.collected.config.rootpath),
-                "runs": self.runs,
-                "method": self.method,
-                "last": time.time(),
-            }
+            Info(
+                tests=len(self.collected.session.items),
+                root=str(self.collected.config.rootpath),
+                runs=self.runs,
+                method=self.method,
+                last=time.time(),
+            )
         )
 
-    def _tell(self, message: Message) -> None:
+    def _tell(self, message: SessionEvent) -> None:
         """Say something to the daemon. When it was killed, the run goes on all the same."""
         with contextlib.suppress(channel.Closed):
             channel.send(self.control, message)
@@ -299,15 +298,15 @@ class Server:
         """Take over what may differ between two runs of one session."""
         takeover.adopt_streams(fds)
         # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
-        takeover.adopt_noise(self.request["env"])
-        takeover.adopt_affinity(self.request["affinity"])
+        takeover.adopt_noise(self.request.variables)
+        takeover.adopt_affinity(self.request.affinity)
         if waiting is not None:
             waiting.confirmed()
         if self.controllers.client is None:
             truncate_log_file(self.collected.config)
 
     def _be_host(self, warm: bool, selection: bool = False) -> Worker:
-        if self.request.get("watch"):
+        if self.request.watch:
             usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
         services = LocalPytest(self.collected)
         if warm and not selection:
@@ -318,14 +317,14 @@ class Server:
         if self.controllers.base is not None:
             self.controllers.base.close()
         if client is not None:
-            announcement["options"]["testrunuid"] = self.controllers.uid
+            announcement.options.testrunuid = self.controllers.uid
         if warm:
             services.summary.restart_clock()
             if not selection:
                 services.summary.cache.reload()
         if services.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
-            announcement["options"]["needs_report"] = True
+            announcement.options.needs_report = True
         host = Host(self.conn, announcement, self.collected.inventory, services, self._become_worker, client)
         if self.standby_forker.waiting is not None:
             host.at_end = self.standby_forker.waiting.note

@@ -20,6 +20,8 @@ from rpytest.controller.client import ControllerClient, Died, Ended
 from rpytest.controller.starter import ControllerStarter
 from rpytest.ipc import channel
 from rpytest.ipc.channel import send_refusal
+from rpytest.ipc.process_messages import Bare, Learned, Over, Plain
+from rpytest.ipc.run_messages import Report
 from rpytest.options import meaning, option_reads, sharding
 from rpytest.preload import import_steps, module_finder
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers
@@ -43,7 +45,8 @@ __builtins__ = stdlib.BUILTINS
 
 
 if TYPE_CHECKING:
-    from rpytest.ipc.channel import Message
+    from rpytest.ipc.process_messages import HandedOver
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.preload.builder import PreloadBuilder
     from rpytest.selection.selected_run import SelectedRun
 
@@ -55,7 +58,7 @@ class Session(SessionState):
         self,
         control: socket.socket,
         conn: socket.socket,
-        request: Message,
+        request: RunRequest,
         dependencies: Dependencies,
         is_kept: bool,
     ) -> None:
@@ -65,13 +68,13 @@ class Session(SessionState):
         self.graph: usage_graph.UsageGraph | None = None
         #: Workers run the tests: another role can't be watched.
         self.is_watchable = True
-        if request.get("watch"):
+        if request.watch:
             self.graph = usage_graph.UsageGraph()
             self.graph.start()
         #: `--debug`: the file.
         self.debug: str | None = None
         #: A controller that another process has started for the first run.
-        self.handed_over: tuple[Message, list[int]] | None = None
+        self.handed_over: tuple[HandedOver, list[int]] | None = None
         #: Modules that every session has from the daemon, and where installed ones lie.
         self.given = frozenset(sys.modules)
         self.inside = locations.installed_folders()
@@ -89,7 +92,7 @@ class Session(SessionState):
         plugin = pytest_plugin.RpytestPlugin(
             request, self.decide, self.loop, option_reads.observe if self.is_kept else lambda _: None
         )
-        status = self.run_pytest(list(request["argv"]), plugin)
+        status = self.run_pytest(list(request.argv), plugin)
         try:
             self._ended(status)
         except KeyboardInterrupt:
@@ -125,13 +128,13 @@ class Session(SessionState):
             self.is_watchable = False
             meaning.refuse_watch(config, self.request)
             with contextlib.suppress(channel.Closed):
-                channel.send(self.control, {"ev": "plain"})
+                channel.send(self.control, Plain())
             shard = config.stash.get(sharding.KEY, None)
             if shard is not None:
                 config.pluginmanager.register(shard_without_workers.ShardWithoutWorkers(self.conn, shard))
             return
         self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
-        method = config.option.start_method or self.request.get("start_method")
+        method = config.option.start_method or self.request.start_method
         self.uid = config.option.testrunuid
         self.debug = getattr(config.option, "debug", None)
         debug_log.prepare(config)
@@ -147,13 +150,13 @@ class Session(SessionState):
         base = fork_base(config, [self.control, self.conn])
         if isinstance(base, ControllerStart):
             debug_log.separate(config, "controller")
-            self.become_controller(config, base, list(self.request["argv"]))
+            self.become_controller(config, base, list(self.request.argv))
             return
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
         worker_identity.set_environment("gw0", self.workers, uid)
         workerinput = worker_identity.worker_input(
-            list(self.request["argv"]), "gw0", self.workers, uid, self.identity_reads
+            list(self.request.argv), "gw0", self.workers, uid, self.identity_reads
         )
         known_plugins.prepare_session(config, self.identity_reads)
         self.controllers = ControllerStarter(
@@ -162,9 +165,7 @@ class Session(SessionState):
         if self.handed_over is not None:
             message, fds = self.handed_over
             self.handed_over = None
-            self.controllers.go_on_with(
-                ControllerClient.take_over(message, fds, self.conn.fileno()), str(message["uid"])
-            )
+            self.controllers.go_on_with(ControllerClient.take_over(message, fds, self.conn.fileno()), message.uid)
         worker_identity.become_worker_config(config, workerinput, self.identity_reads)
         option_reads.observe_argv(config)
 
@@ -184,17 +185,17 @@ class Session(SessionState):
         controller, fds = self._handed_over()
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
-            channel.send(self.control, {"ev": "over", "reason": reason, "names": names, "controller": controller}, fds)
+            channel.send(self.control, Over(reason=reason, names=names, controller=controller), fds)
         lifecycle.exit_now(0)
 
-    def learned(self) -> Message:
+    def learned(self) -> Learned | None:
         """Installed modules that were imported here, if the preload doesn't know of all of them."""
         found = import_steps.installed(self.dependencies.observer.imports, self.given, self.inside)
         known = self.finder.preload.wanted if self.finder is not None else {}
-        if all(name in known for name in found):
-            return {}
+        if self.session is None or all(name in known for name in found):
+            return None
         tried = [name for name in self.dependencies.observer.imports if name not in sys.modules]
-        return {"modules": found, "tried": tried}
+        return Learned(modules=found, tried=tried, root=str(self.session.config.rootpath))
 
     def configured(self, config: pytest.Config) -> None:
         """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
@@ -262,8 +263,8 @@ class Session(SessionState):
         collected.learn = self.learned
         if self.selection is not None:
             collected.how = self.selection.how
-        elif self.request.get("afresh"):
-            collected.how = AFRESH.format(self.request["afresh"])
+        elif self.request.afresh is not None:
+            collected.how = AFRESH.format(self.request.afresh)
         server = Server(
             self.control,
             self.conn,
@@ -289,10 +290,16 @@ class Session(SessionState):
         if self.selection is not None:
             self.selection.hand_back(reason)
         try:
-            files = self.dependencies.project_files()
-            known = {"reason": reason, "workers": self.workers, "uid": self.uid, "debug": self.debug}
             controller, fds = self._handed_over()
-            channel.send(self.control, {"ev": "bare", **known, "files": files, "controller": controller}, fds)
+            bare = Bare(
+                reason=reason,
+                workers=self.workers,
+                uid=self.uid,
+                debug=self.debug,
+                files=self.dependencies.project_files(),
+                controller=controller,
+            )
+            channel.send(self.control, bare, fds)
         except channel.Closed:
             # Killed: nobody is left to fork the workers.
             send_refusal(
@@ -302,7 +309,7 @@ class Session(SessionState):
             )
         lifecycle.exit_now(0)
 
-    def _handed_over(self) -> tuple[Message | None, list[int]]:
+    def _handed_over(self) -> tuple[HandedOver | None, list[int]]:
         """The controller that is there for this run, for the process that goes on with the run in the place of this one."""
         if self.controllers is not None:
             return self.controllers.hand_over()
@@ -324,7 +331,7 @@ class Session(SessionState):
 
     def tell_dependencies(self) -> None:
         """For `--watch`."""
-        if self.request.get("watch") and self.is_watchable:
+        if self.request.watch and self.is_watchable:
             usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
 
     def end_alone(self, client: ControllerClient, status: int) -> int:
@@ -336,7 +343,7 @@ class Session(SessionState):
             session = self.terminal.session if self.terminal is not None else None
             if session is not None:
                 client.collected(self.collection_log.encode(session, client.wants_ids), 0)
-            status, _, _ = client.conclude({"status": status, "alone": True}, b"")
+            status, _, _ = client.conclude(Report(status=status, alone=True), b"")
         except Ended as ended:
             status = ended.status
         except (KeyboardInterrupt, channel.Closed):
@@ -367,17 +374,17 @@ def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
 def session_main(
     control: socket.socket,
     conn: socket.socket,
-    request: Message,
+    request: RunRequest,
     fds: list[int],
     is_kept: bool,
     preload: PreloadBuilder | None = None,
-    controller: tuple[Message, list[int]] | None = None,
+    controller: tuple[HandedOver, list[int]] | None = None,
 ) -> NoReturn:
     """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
 
     ``is_kept``: for more than one run. ``controller``: one that is there already for this run.
     """
-    dependencies = Dependencies(request["env"])
+    dependencies = Dependencies(request.variables)
     lifecycle.keep_private(control)
     session = Session(control, conn, request, dependencies, is_kept)
     session.handed_over = controller

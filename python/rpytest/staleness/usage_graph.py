@@ -14,6 +14,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rpytest.ipc import channel
+from rpytest.ipc.process_messages import BareDependencies
+from rpytest.ipc.run_messages import Dependencies as DependenciesEvent
 from rpytest.project.file_states import IGNORED_NAMES, FileState, state
 from rpytest.project.locations import PACKAGE
 from rpytest.stdlib import json
@@ -189,9 +191,12 @@ def encode(
 
 
 def send_dependencies(
-    conn: socket.socket, dependencies: Dependencies, graph: UsageGraph | None, kind: str = "ev"
+    conn: socket.socket,
+    dependencies: Dependencies,
+    graph: UsageGraph | None,
+    kind: type[DependenciesEvent] | type[BareDependencies] = DependenciesEvent,
 ) -> None:
-    """Tell the command line (as a worker, `kind` "op": the host, which passes it on) what to watch; when it is gone, nobody watches."""
+    """Tell the command line what to watch (as a bare worker: the host, which passes it on); when it is gone, nobody watches."""
     states = {name: found for name, found in dependencies.states() if _is_watched(name)}
     folders = sorted(name for name in dependencies.folders() if _is_watched(name))
     unloaded = dict(_sources(_roots()))
@@ -203,5 +208,5 @@ def send_dependencies(
     data = encode(states, folders, edges, graph.listed if graph is not None else set())
     memfd = channel.memfd("rpytest-dependencies", data)
     with contextlib.suppress(channel.Closed, OSError):
-        channel.send(conn, {kind: "dependencies", "len": len(data)}, [memfd])
+        channel.send(conn, kind(len=len(data)), [memfd])
     os.close(memfd)

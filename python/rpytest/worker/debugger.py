@@ -13,6 +13,8 @@ from _pytest.debugging import pytestPDB
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.message import Empty
+from rpytest.ipc.process_messages import WorkerDebugger
 from rpytest.stdlib import signal
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ class Debugger:
         if self.spec.count > 1:
             self._refuse()
         if not self.holds_terminal:
-            channel.send(self.spec.host, {"op": "debugger", "active": True})
-            channel.receive(self.spec.host)
+            channel.send(self.spec.host, WorkerDebugger(active=True))
+            channel.receive(self.spec.host, Empty)
             self.holds_terminal = True
 
     @pytest.hookimpl
@@ -79,4 +81,4 @@ class Debugger:
             self.holds_terminal = False
             # The debugger has left its own handler, which would come back to it on Ctrl-C: now that ends the run again.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            channel.send(self.spec.host, {"op": "debugger", "active": False})
+            channel.send(self.spec.host, WorkerDebugger(active=False))

@@ -11,6 +11,7 @@ from typing import Any
 
 from rpytest import stdlib
 from rpytest.ipc import channel
+from rpytest.ipc.run_messages import HostRequest, Interrupt
 from rpytest.process import inspection, lifecycle
 from rpytest.project.locations import PACKAGE
 from rpytest.stdlib import contextlib, os, select, signal, socket, threading
@@ -144,7 +145,7 @@ class _Watcher:
 
     def _hear(self, conn: socket.socket) -> None:
         try:
-            message, fds = channel.receive(conn, socket.MSG_DONTWAIT)
+            message, fds = channel.receive(conn, HostRequest, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except (channel.Closed, OSError, ValueError):
@@ -154,7 +155,7 @@ class _Watcher:
                 lifecycle.exit_now(1)
             return
         channel.close_all(fds)
-        if message.get("op") == "interrupt":
+        if isinstance(message, Interrupt):
             signal.pthread_kill(self._main, signal.SIGINT)
 
 

@@ -12,6 +12,7 @@ from rpytest.fixtures.closures import session_definitions
 from rpytest.fixtures.setup_output import SetupOutputPlugin
 from rpytest.fixtures.worker_finalizers import WorkerFinalizers
 from rpytest.ipc import channel, ring_records
+from rpytest.ipc.process_messages import BaseTemp, BaseTempAnswer, Waits
 from rpytest.process import heap, lifecycle, random_generators
 from rpytest.pytest_compat.basetemp import use_basetemp
 from rpytest.pytest_compat.hooks import third_party_hooks
@@ -175,7 +176,7 @@ class Worker:
     def _tell_what_is_waited_for(self, text: str) -> None:
         """Called from another thread."""
         with contextlib.suppress(channel.Closed, OSError):
-            channel.send(self.spec.host, {"op": "waits", "text": text})
+            channel.send(self.spec.host, Waits(text=text))
 
     def abort(self, status: int) -> NoReturn:
         """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
@@ -190,12 +191,12 @@ class Worker:
         from pathlib import Path
 
         spec = self.spec
-        channel.send(spec.host, {"op": "basetemp"})
-        answer, _ = channel.receive(spec.host)
-        if "error" in answer:
-            raise OSError(answer["error"])
+        channel.send(spec.host, BaseTemp())
+        answer, _ = channel.receive(spec.host, BaseTempAnswer)
+        if answer.path is None:
+            raise OSError(answer.error)
         follower = f"-{spec.incarnation}" if spec.incarnation else ""
-        return Path(answer["path"]) / f"popen-{spec.name}{follower}"
+        return Path(answer.path) / f"popen-{spec.name}{follower}"
 
     # The loop's parts
 

@@ -1,0 +1,148 @@
+"""What a message of the control channel is: typed fields, and a name on the wire.
+
+On the wire a message is a JSON object: its fields by name, and under ``ev`` or ``op`` the name of its kind. Whoever receives one names the
+family that it expects (`channel.receive`), and gets an object whose fields are there and have the types that are declared; what
+differs is a `ValueError`, at the door. The messages themselves are in ``run_messages.py`` and ``process_messages.py``.
+"""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from rpytest import stdlib
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> Any:
+        """Only type checkers need it (PEP 681)."""
+        return lambda cls: cls
+
+
+__builtins__ = stdlib.BUILTINS
+
+#: A JSON object that nobody has looked at yet.
+Raw = dict[str, Any]
+
+_M = TypeVar("_M", bound="Message")
+
+
+@dataclass_transform(kw_only_default=True)
+class Message:
+    """A message, or an object within one. Subclasses declare fields; a class without ``ev`` and ``op`` is a family, or has no name.
+
+    Fields are given by name. One that is `None` by default is left out on the wire as long as it is `None`.
+    """
+
+    #: What it is called on the wire: ``{"ev": "born"}``; empty: nothing tells it from others that may come at its place.
+    tag: ClassVar[dict[str, str]] = {}
+    #: The kinds of a family, by `tag`.
+    kinds: ClassVar[dict[tuple[str, str], type[Any]]] = {}
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
+    _hints: ClassVar[dict[str, Any] | None] = None
+
+    def __init_subclass__(cls, ev: str = "", op: str = "") -> None:
+        names: dict[str, None] = {}
+        defaults: dict[str, Any] = {}
+        for base in reversed(cls.__mro__[:-1]):
+            for name, annotation in getattr(base, "__annotations__", {}).items():
+                if annotation.startswith("ClassVar"):
+                    continue
+                names[name] = None
+                if name in vars(base):
+                    defaults[name] = vars(base)[name]
+        cls._fields, cls._defaults, cls._hints = tuple(names), defaults, None
+        cls.tag = {"ev": ev} if ev else {"op": op} if op else {}
+        cls.kinds = {}
+        for key in cls.tag.items():
+            for base in cls.__mro__[1:]:
+                if issubclass(base, Message) and not base.tag and base is not Message:
+                    base.kinds[key] = cls
+
+    def __init__(self, **fields: Any) -> None:
+        for name, default in self._defaults.items():
+            if name not in fields:
+                # A list or a dictionary is each message's own.
+                fields[name] = default.copy() if isinstance(default, (list, dict)) else default
+        if fields.keys() != set(self._fields):
+            wrong = sorted(fields.keys() ^ set(self._fields))
+            raise TypeError(f"{type(self).__name__}: {', '.join(wrong)} missing or unknown")
+        self.__dict__.update(fields)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with some fields changed."""
+        return type(self)(**{**vars(self), **changes})
+
+    def wire(self) -> Raw:
+        """As a JSON object."""
+        found: Raw = dict(self.tag)
+        for name, value in vars(self).items():
+            if value is not None or self._defaults.get(name, self) is not None:
+                found[name] = _wired(value)
+        return found
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """The message of this family, or of this kind, that a JSON object is; raises `ValueError`.
+
+        Fields that the kind does not have are left out: another version may say more.
+        """
+        if not isinstance(raw, dict):
+            raise ValueError(f"a {cls.__name__} is a JSON object, not {raw!r}")
+        kind: type[Any] = cls
+        if cls.kinds:
+            kind = next(
+                (cls.kinds[key] for key in (("op", raw.get("op")), ("ev", raw.get("ev"))) if key in cls.kinds), cls
+            )
+            if kind is cls:
+                raise ValueError(f"no {cls.__name__}: {raw.get('op') or raw.get('ev')!r}")
+        elif not cls.tag.items() <= raw.items():
+            raise ValueError(f"no {cls.__name__}: {raw!r}")
+        if kind._hints is None:
+            kind._hints = {name: hint for name, hint in get_type_hints(kind).items() if name in kind._fields}
+        found = {}
+        for name, hint in kind._hints.items():
+            if name in raw:
+                found[name] = _parsed(raw[name], hint, kind, name)
+            elif name not in kind._defaults:
+                raise ValueError(f"a {kind.__name__} has no `{name}`")
+        message: Self = kind(**found)
+        return message
+
+
+def _wired(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.wire()
+    return [_wired(each) for each in value] if isinstance(value, list) else value
+
+
+def _parsed(value: Any, hint: Any, kind: type[Message], name: str) -> Any:
+    """``value`` if it has the type of the field; raises `ValueError`."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Message) and isinstance(value, dict):
+            return option.parse(value)
+        plain = get_origin(option) or option
+        if plain is Any or (plain is float and type(value) is int):
+            return value
+        # `True` is no number.
+        if isinstance(value, plain) and (type(value) is not bool or plain is bool):
+            return value
+    if value is None and NoneType not in options and name in kind._defaults:
+        return kind._defaults[name]
+    raise ValueError(f"`{name}` of a {kind.__name__} is {value!r}")
+
+
+class Empty(Message):
+    """An answer that says no more than that there is one."""
