@@ -74,7 +74,7 @@ _NORMALISE = (
     # How old stepwise's cache is.
     (re.compile(r"\(cache from \d+:\d\d:\d\d ago"), "(cache from TIME ago"),
     # Ours: two fixtures more, and how many workers there are.
-    (re.compile(r"^- fixtures defined from pytest._fixtures -\n+", re.M), ""),
+    (re.compile(r"^- fixtures defined from pytest.xdist_compat.xdist_fixtures -\n+", re.M), ""),
     (re.compile(r"\n*^(worker_id|testrun_uid) \[session scope\].*\n(    .*\n)+", re.M), ""),
     (re.compile(r"^@pytest.mark.(?:xdist_group|serial).*\n+", re.M), ""),
     (re.compile(r"(available fixtures: .*), testrun_uid"), r"\1"),
