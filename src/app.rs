@@ -2,6 +2,7 @@
 
 mod collect;
 mod exchange;
+pub mod history_status;
 mod job;
 mod planning;
 mod shard;
@@ -18,12 +19,13 @@ use crate::config::{self, Settings};
 use crate::daemon::message::{Environment, PROTOCOL, RunRequest, SystemText, Tty, build};
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
-use crate::plan::history::History;
+use crate::history::History;
 use crate::pool::{Received, Signals, TerminalModes};
 use crate::report::terminal_width;
 use crate::watch::{Turn, watch};
 use crate::{cpus, env, exit, interpreter};
 use collect::{Answer, collect, print};
+use history_status::HistoryStatus;
 use job::Job;
 
 /// Does what the arguments (without the program's name) ask for; returns the exit status.
@@ -73,7 +75,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
             Ok(exit::OK)
         }
         Action::Inventory { format, verbose } => {
-            show_inventory(&cwd, format, verbose);
+            show_history(&cwd, format, verbose);
             Ok(exit::OK)
         }
         Action::HistoryExport(out) => exchange::export(&cwd, &out),
@@ -100,15 +102,13 @@ impl Clock {
     }
 }
 
-fn show_inventory(cwd: &Path, format: InventoryFormat, verbose: bool) {
-    use crate::plan::inventory::Inventory;
-
+fn show_history(cwd: &Path, format: InventoryFormat, verbose: bool) {
     let root = History::nearest_root(cwd, &env::process).unwrap_or_else(|| cwd.to_owned());
     let history = open_history(&root);
-    let inventory = Inventory::new(&history);
+    let status = HistoryStatus::new(&history);
     let text = match format {
-        InventoryFormat::Text => inventory.text(verbose),
-        InventoryFormat::Json => inventory.json(verbose),
+        InventoryFormat::Text => status.text(verbose),
+        InventoryFormat::Json => status.json(verbose),
     };
     print(io::stdout().lock(), &text);
 }
@@ -222,12 +222,12 @@ fn converse(
         shard_history,
     } = asked;
     let mut attempts = 0;
-    let (collected, mut inventory) = loop {
+    let (collected, mut test_list) = loop {
         match collect(link, request, signals, shard_history, turn.as_deref_mut())? {
             Answer::Ready {
                 collected,
-                inventory,
-            } => break (collected, inventory),
+                test_list,
+            } => break (collected, test_list),
             Answer::Ended(status) => {
                 let asks_for_help = |token: &OsString| token == "--help" || token == "-h";
                 if status == exit::OK && invocation.pytest.iter().any(asks_for_help) {
@@ -277,12 +277,12 @@ fn converse(
         }
         attempts += 1;
     };
-    inventory.see_from(Path::new(&request.cwd.0), &collected.options.rootdir);
+    test_list.see_from(Path::new(&request.cwd.0), &collected.options.rootdir);
     let job = Job {
         link,
         timings: invocation.options.timings.as_deref(),
         collected: &collected,
-        inventory: &inventory,
+        test_list: &test_list,
         shard_history,
         clock,
         focus: turn.as_ref().map(|turn| turn.focus.clone()),
@@ -291,8 +291,8 @@ fn converse(
     let status = job.run(signals, turn.as_deref_mut());
     if let Some(turn) = turn {
         turn.collected = true;
-        turn.gone = watching::gone(&turn.focus, &inventory);
-        job.results.tell(turn, &inventory);
+        turn.gone = watching::gone(&turn.focus, &test_list);
+        job.results.tell(turn, &test_list);
     }
     status.map(Some)
 }

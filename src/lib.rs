@@ -25,9 +25,9 @@ pub mod event;
 #[cfg(feature = "cli")]
 pub mod exit;
 #[cfg(feature = "cli")]
-pub mod interpreter;
+pub mod history;
 #[cfg(feature = "cli")]
-pub mod inventory;
+pub mod interpreter;
 #[cfg(feature = "cli")]
 pub mod plan;
 #[cfg(feature = "cli")]
@@ -36,5 +36,9 @@ pub mod pool;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod run;
+#[cfg(feature = "cli")]
+pub mod stable_hash;
+#[cfg(feature = "cli")]
+pub mod test_list;
 #[cfg(feature = "cli")]
 pub mod watch;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rpytest::plan::history::exchange::{Exported, Shared};
-use rpytest::plan::history::{History, LastOutcome, Sample};
+use rpytest::history::exchange::{Exported, Shared};
+use rpytest::history::{History, LastOutcome, Sample};
 use tempfile::TempDir;
 
 /// A cache directory; the project needs no folder.

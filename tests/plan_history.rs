@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rpytest::plan::history::{History, LastOutcome, Sample, Warning};
-use rpytest::plan::inventory::Inventory;
+use rpytest::app::history_status::HistoryStatus;
+use rpytest::history::{History, LastOutcome, Sample, Warning};
 use tempfile::TempDir;
 
 /// A project and a cache directory of its own.
@@ -357,12 +357,12 @@ fn the_cache_directory_is_the_users() {
 }
 
 #[test]
-fn the_inventory_shows_what_is_known() {
+fn the_status_shows_what_is_known() {
     let project = Project::new();
     project.run(&[("a.py::f", 10), ("a.py::slow", 2000)], true);
     project.run(&[("a.py::f", 30)], false);
     let history = project.open();
-    let text = Inventory::new(&history).text(true);
+    let text = HistoryStatus::new(&history).text(true);
     assert!(
         text.contains("2 known, measured 3 times, 0 flaky, 0 failed the last time"),
         "{text}"

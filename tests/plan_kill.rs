@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rpytest::plan::history::{History, Sample};
+use rpytest::history::{History, Sample};
 
 /// Set in the process that is to be killed: its cache directory.
 const VICTIM: &str = "RPYTEST_TEST_VICTIM";

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rpytest::plan::history::{History, LastOutcome, Sample};
+use rpytest::history::{History, LastOutcome, Sample};
 use rpytest::plan::{Plan, Tests};
 
 /// The size of `packaging`'s own suite.

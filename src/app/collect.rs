@@ -14,9 +14,9 @@ use crate::daemon::message::{Collected, HostEvent, HostRequest, RunRequest};
 use crate::daemon::wire::{Packet, WireError, memfd_with, read_announced};
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::inventory::Inventory;
 use crate::pool::{Ready, Received, Signals, Watched, stop_self, wait};
 use crate::run;
+use crate::test_list::TestList;
 use crate::watch::Turn;
 
 /// How a request was answered.
@@ -24,7 +24,7 @@ pub(super) enum Answer {
     /// The tests are known and a host waits.
     Ready {
         collected: Box<Collected>,
-        inventory: Inventory,
+        test_list: TestList,
     },
     /// pytest has said all there is to say; its exit status.
     Ended(i32),
@@ -198,13 +198,13 @@ impl Waiting<'_> {
                 Ok(None)
             }
             HostEvent::Collected(collected) => {
-                let inventory = self.inventory(collected.tests, collected.inventory_len, fd)?;
+                let test_list = self.test_list(collected.tests, collected.inventory_len, fd)?;
                 if self.interrupts > 0 {
                     return Ok(Some(Answer::Ended(exit::INTERRUPTED)));
                 }
                 Ok(Some(Answer::Ready {
                     collected,
-                    inventory,
+                    test_list,
                 }))
             }
             HostEvent::Exit(exit) => {
@@ -213,8 +213,8 @@ impl Waiting<'_> {
                 Ok(Some(Answer::Ended(exit.status)))
             }
             HostEvent::Shard(question) => {
-                let inventory = self.inventory(question.tests, question.inventory_len, fd)?;
-                shard::answer(self.link, &question, self.shard_history, &inventory)
+                let test_list = self.test_list(question.tests, question.inventory_len, fd)?;
+                shard::answer(self.link, &question, self.shard_history, &test_list)
                     .map_err(|error| self.failed(error))?;
                 Ok(None)
             }
@@ -245,12 +245,12 @@ impl Waiting<'_> {
         }
     }
 
-    fn inventory(&self, tests: u32, len: u64, memfd: Option<OwnedFd>) -> Result<Inventory> {
+    fn test_list(&self, tests: u32, len: u64, memfd: Option<OwnedFd>) -> Result<TestList> {
         let missing = || WireError::Malformed("the inventory is missing".into());
         let parsed = memfd
             .ok_or_else(missing)
             .and_then(|memfd| read_announced(memfd, len))
-            .and_then(|json| Inventory::parse(&json, tests));
+            .and_then(|json| TestList::parse(&json, tests));
         parsed.map_err(|error| self.failed(error))
     }
 

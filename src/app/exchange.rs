@@ -9,8 +9,8 @@ use crate::cli::Merge;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::plan::history::History;
-use crate::plan::history::exchange::Exported;
+use crate::history::History;
+use crate::history::exchange::Exported;
 use crate::report::merge::{self, MergeError, Report};
 
 /// `--history-export`.

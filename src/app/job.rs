@@ -12,10 +12,10 @@ use crate::daemon::Link;
 use crate::daemon::message::{Collected, HostRequest};
 use crate::error::{Error, Result};
 use crate::event::{JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart};
-use crate::inventory::Inventory;
 use crate::pool::Signals;
 use crate::report::timings::Forecast;
 use crate::report::{Reporter, Reporters, Screen, ScreenOptions, Timings, terminal_width};
+use crate::test_list::TestList;
 use crate::watch::{Focus, Turn};
 use crate::{exit, run};
 
@@ -28,7 +28,7 @@ pub struct Job<'a> {
     /// The file of `--timings`.
     pub timings: Option<&'a Path>,
     pub collected: &'a Collected,
-    pub inventory: &'a Inventory,
+    pub test_list: &'a TestList,
     /// What shards are balanced by in this project.
     pub shard_history: Option<&'a Path>,
     pub clock: &'a Clock,
@@ -42,17 +42,17 @@ impl Job<'_> {
     pub fn run(&self, signals: &mut Signals, turn: Option<&mut Turn>) -> Result<i32> {
         let options = &self.collected.options;
         let mut history = open_history(&options.rootdir);
-        let estimates = planning::Estimates::new(&mut history, self.inventory);
+        let estimates = planning::Estimates::new(&mut history, self.test_list);
         let mut share = self.share(&estimates.durations)?;
         let failed_only = self.focus.as_ref().filter(|focus| focus.only_failed);
         if let Some(focus) = failed_only {
-            share = Some(watching::only_failed(focus, self.inventory, share));
+            share = Some(watching::only_failed(focus, self.test_list, share));
         }
         let only = share.as_ref().map(|share| share.tests.as_slice());
-        let mut plan = planning::plan(self.collected, self.inventory, &estimates, only)?;
+        let mut plan = planning::plan(self.collected, self.test_list, &estimates, only)?;
         let mut scheduling = planning::describe(options, &estimates);
         if let Some(focus) = &self.focus
-            && watching::prefer(&mut plan, focus, options, self.inventory)
+            && watching::prefer(&mut plan, focus, options, self.test_list)
         {
             scheduling.push_str("; before that what failed or is affected");
         }
@@ -68,7 +68,7 @@ impl Job<'_> {
         let finished = run::execute(run::Setup {
             connection: &self.link.connection,
             segment: Arc::new(segment),
-            inventory: self.inventory,
+            test_list: self.test_list,
             planned: plan.entries().iter().map(|entry| entry.test).collect(),
             serial: plan.serial().to_vec(),
             options,
@@ -89,7 +89,7 @@ impl Job<'_> {
             turn.interrupts += finished.interrupts;
         }
         for (test, sample) in &finished.samples {
-            history.record_numbered(*test, self.inventory.id(*test), *sample);
+            history.record_numbered(*test, self.test_list.id(*test), *sample);
         }
         if let Err(error) =
             history.save(finished.complete && options.whole && failed_only.is_none())
@@ -101,7 +101,7 @@ impl Job<'_> {
             print(io::stderr().lock(), &error.render());
         }
         if let Some(file) = &options.record_plan {
-            planning::record(file, &finished.sequences, &plan, self.inventory)?;
+            planning::record(file, &finished.sequences, &plan, self.test_list)?;
         }
         Ok(finished.status)
     }
@@ -110,7 +110,7 @@ impl Job<'_> {
     fn share(&self, durations: &[Option<Duration>]) -> Result<Option<Share>> {
         let options = self.collected.options.shard.as_ref();
         options
-            .map(|options| shard::choose(options, self.shard_history, self.inventory, durations))
+            .map(|options| shard::choose(options, self.shard_history, self.test_list, durations))
             .transpose()
     }
 
@@ -163,8 +163,8 @@ impl Job<'_> {
     fn start(&self, slots: u16, share: Option<&Share>) -> RunStart {
         let Collected { options, .. } = self.collected;
         let counted = |name| options.counts.get(name).copied().unwrap_or(0);
-        let tests = share.map_or(self.inventory.len(), |share| share.tests.len());
-        let elsewhere = self.inventory.len() - tests;
+        let tests = share.map_or(self.test_list.len(), |share| share.tests.len());
+        let elsewhere = self.test_list.len() - tests;
         let mut header = self.collected.header.clone();
         if let Some(share) = share.filter(|_| options.verbose >= 0 || tests == 0) {
             header.push_str(&share.notice);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::collect::print;
 use crate::daemon::message::{Collected, Options, Order};
 use crate::error::{Error, Result};
-use crate::inventory::Inventory;
+use crate::history::History;
 use crate::plan::dist::{self, Rules};
-use crate::plan::history::History;
 use crate::plan::record::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
 use crate::report::timings::Forecast;
 use crate::ring::{PlanTable, Segment, SegmentSpec};
+use crate::test_list::TestList;
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
 /// `/dev/shm` by default.
@@ -27,9 +27,9 @@ pub(super) struct Estimates {
 }
 
 impl Estimates {
-    pub fn new(history: &mut History, inventory: &Inventory) -> Self {
+    pub fn new(history: &mut History, test_list: &TestList) -> Self {
         Self {
-            durations: history.estimates(inventory.ids.iter().map(String::as_str)),
+            durations: history.estimates(test_list.ids.iter().map(String::as_str)),
             setups: history.setups(),
         }
     }
@@ -38,24 +38,24 @@ impl Estimates {
 /// Plans the tests as the options ask for; `only` those of the shard, if the suite is divided.
 pub(super) fn plan(
     collected: &Collected,
-    inventory: &Inventory,
+    test_list: &TestList,
     estimates: &Estimates,
     only: Option<&[u32]>,
 ) -> Result<Plan> {
     let options = &collected.options;
-    let tests = Tests::new(&inventory.modules, &inventory.classes, &estimates.durations)
+    let tests = Tests::new(&test_list.modules, &test_list.classes, &estimates.durations)
         .and_then(|tests| tests.with_setups(&estimates.setups))
         .ok_or_else(|| Error::Internal("the inventory's lists differ in length".into()))?;
     if let Some(file) = &options.replay {
-        return replay(file, &tests, inventory);
+        return replay(file, &tests, test_list);
     }
     if options.copies > 0 {
-        return Ok(Plan::copies(&tests, options.copies, &inventory.serial));
+        return Ok(Plan::copies(&tests, options.copies, &test_list.serial));
     }
     let rules = Rules {
         workers: options.workers.into(),
-        groups: &inventory.groups,
-        serial: &inventory.serial,
+        groups: &test_list.groups,
+        serial: &test_list.serial,
         order: match options.order {
             Order::Lpt => dist::Order::Lpt,
             Order::Queue => dist::Order::Queue,
@@ -64,13 +64,13 @@ pub(super) fn plan(
         only,
     };
     let plan = Plan::with(&tests, &rules);
-    check_complete(&plan, inventory, only)?;
+    check_complete(&plan, test_list, only)?;
     Ok(plan)
 }
 
 /// A run counts results against its plan, so a test that planning lost would be missed by nobody: it is looked for here.
-fn check_complete(plan: &Plan, inventory: &Inventory, only: Option<&[u32]>) -> Result<()> {
-    let mut times = vec![0_u32; inventory.ids.len()];
+fn check_complete(plan: &Plan, test_list: &TestList, only: Option<&[u32]>) -> Result<()> {
+    let mut times = vec![0_u32; test_list.ids.len()];
     for entry in plan.entries() {
         times[entry.test as usize] += 1;
     }
@@ -85,14 +85,14 @@ fn check_complete(plan: &Plan, inventory: &Inventory, only: Option<&[u32]>) -> R
         None => Ok(()),
         Some((test, (times, _))) => Err(Error::Internal(format!(
             "the plan has `{}` {times} times; `--order collected` plans without durations",
-            inventory.id(test)
+            test_list.id(test)
         ))),
     }
 }
 
-fn replay(file: &Path, tests: &Tests, inventory: &Inventory) -> Result<Plan> {
+fn replay(file: &Path, tests: &Tests, test_list: &TestList) -> Result<Plan> {
     let record = Record::read(file).map_err(Error::bad_option)?;
-    let resolved = record.resolve(&inventory.ids).map_err(|why| {
+    let resolved = record.resolve(&test_list.ids).map_err(|why| {
         Error::bad_option(format!(
             "the plan `{}` can't be replayed: {why}",
             file.display()
@@ -177,7 +177,7 @@ pub(super) fn record(
     file: &Path,
     sequences: &[Vec<Vec<u32>>],
     plan: &Plan,
-    inventory: &Inventory,
+    test_list: &TestList,
 ) -> Result<()> {
     let is_serial = |test: &u32| {
         plan.serial()
@@ -186,7 +186,7 @@ pub(super) fn record(
     };
     let (mut workers, mut serial) = (Vec::new(), Vec::new());
     let names = |tests: Vec<u32>| -> Vec<String> {
-        let names = tests.into_iter().map(|test| inventory.id(test).to_owned());
+        let names = tests.into_iter().map(|test| test_list.id(test).to_owned());
         names.collect()
     };
     for processes in sequences {
@@ -210,13 +210,13 @@ mod tests {
 
     #[test]
     fn a_plan_with_a_test_missing_or_twice_is_no_plan() {
-        let inventory = Inventory {
+        let test_list = TestList {
             ids: vec!["a::x".into(), "a::y".into(), "b::z".into()],
-            ..Inventory::default()
+            ..TestList::default()
         };
         let durations = [None; 3];
         let tests = Tests::new(&[0, 0, 1], &[0, 0, 1], &durations).unwrap();
-        let check = |parts, only| check_complete(&Plan::fixed(&tests, parts), &inventory, only);
+        let check = |parts, only| check_complete(&Plan::fixed(&tests, parts), &test_list, only);
         let parts = |first: &[u32], second: &[u32]| {
             vec![(first.to_vec(), vec![]), (second.to_vec(), vec![])]
         };

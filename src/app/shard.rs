@@ -8,9 +8,9 @@ use crate::daemon::Link;
 use crate::daemon::message::{HostRequest, Shard as ShardOptions, ShardAnswer, ShardQuestion};
 use crate::daemon::wire::{WireError, memfd_with};
 use crate::error::{Error, Result};
-use crate::inventory::Inventory;
-use crate::plan::history::exchange::Shared;
+use crate::history::exchange::Shared;
 use crate::plan::shard::{Balance, Shard, assign, digest};
+use crate::test_list::TestList;
 
 /// The tests of a shard.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Share {
 pub(super) fn choose(
     options: &ShardOptions,
     default_history: Option<&Path>,
-    inventory: &Inventory,
+    test_list: &TestList,
     known: &[Option<Duration>],
 ) -> Result<Share> {
     let shard = Shard {
@@ -43,14 +43,14 @@ pub(super) fn choose(
         .or(default_history)
         .map(read)
         .transpose()?;
-    let ids = &inventory.ids;
+    let ids = &test_list.ids;
     let durations = shared
         .as_ref()
         .map(|shared| shared.estimates(ids.iter().map(String::as_str)));
     let balance = durations
         .as_deref()
         .map_or(Balance::Hash, Balance::Durations);
-    let tests = shard.tests(&assign(ids, &inventory.groups, balance, shard.total));
+    let tests = shard.tests(&assign(ids, &test_list.groups, balance, shard.total));
     let by = match &shared {
         Some(shared) => format!("by history {}", shared.digest()),
         None => "by hash".to_owned(),
@@ -110,11 +110,11 @@ pub(super) fn answer(
     link: &Link,
     question: &ShardQuestion,
     default_history: Option<&Path>,
-    inventory: &Inventory,
+    test_list: &TestList,
 ) -> Result<(), WireError> {
     let known =
-        super::open_history(&question.rootdir).estimates(inventory.ids.iter().map(String::as_str));
-    let share = choose(&question.shard, default_history, inventory, &known);
+        super::open_history(&question.rootdir).estimates(test_list.ids.iter().map(String::as_str));
+    let share = choose(&question.shard, default_history, test_list, &known);
     let answer = match &share {
         Ok(share) => ShardAnswer::Share {
             tests: &share.tests,

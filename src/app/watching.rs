@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::shard::Share;
 use crate::daemon::message::{Options, Order};
 use crate::event::RunEvent;
-use crate::inventory::Inventory;
 use crate::plan::Plan;
 use crate::report::{ReportError, Reporter};
+use crate::test_list::TestList;
 use crate::watch::{Focus, Turn};
 
 /// Which tests have a result, and whether they failed; shared with the reporter that hears of them.
@@ -27,9 +27,9 @@ impl Reporter for Results {
 
 impl Results {
     /// Tells the watcher what has happened.
-    pub fn tell(&self, turn: &mut Turn, inventory: &Inventory) {
+    pub fn tell(&self, turn: &mut Turn, test_list: &TestList) {
         let results = self.0.take();
-        let id = |test| inventory.id(test).to_owned();
+        let id = |test| test_list.id(test).to_owned();
         turn.results
             .extend(results.into_iter().map(|(test, failed)| (id(test), failed)));
     }
@@ -40,27 +40,27 @@ pub(super) fn prefer(
     plan: &mut Plan,
     focus: &Focus,
     options: &Options,
-    inventory: &Inventory,
+    test_list: &TestList,
 ) -> bool {
     let is_ours = options.order == Order::Lpt && options.replay.is_none() && options.copies == 0;
     if !is_ours || focus.is_empty() {
         return false;
     }
-    plan.prefer(|test| focus.rank(inventory.id(test), &options.rootdir));
+    plan.prefer(|test| focus.rank(test_list.id(test), &options.rootdir));
     true
 }
 
 /// The tests that failed, of `tests` or of all, as if they were a shard: others count as deselected.
-pub(super) fn only_failed(focus: &Focus, inventory: &Inventory, share: Option<Share>) -> Share {
+pub(super) fn only_failed(focus: &Focus, test_list: &TestList, share: Option<Share>) -> Share {
     let mut share = share.unwrap_or_else(|| Share {
-        tests: (0..).take(inventory.len()).collect(),
+        tests: (0..).take(test_list.len()).collect(),
         notice: String::new(),
         properties: Vec::new(),
     });
     let of = share.tests.len();
     share
         .tests
-        .retain(|&test| focus.failed.contains(inventory.id(test)));
+        .retain(|&test| focus.failed.contains(test_list.id(test)));
     if !share.notice.is_empty() {
         share.notice.push('\n');
     }
@@ -71,11 +71,11 @@ pub(super) fn only_failed(focus: &Focus, inventory: &Inventory, share: Option<Sh
 }
 
 /// Tests that failed and are no longer there.
-pub(super) fn gone(focus: &Focus, inventory: &Inventory) -> Vec<String> {
+pub(super) fn gone(focus: &Focus, test_list: &TestList) -> Vec<String> {
     if focus.failed.is_empty() {
         return Vec::new();
     }
-    let there: std::collections::HashSet<&str> = inventory.ids.iter().map(String::as_str).collect();
+    let there: std::collections::HashSet<&str> = test_list.ids.iter().map(String::as_str).collect();
     let is_gone = |id: &&String| !there.contains(id.as_str());
     focus.failed.iter().filter(is_gone).cloned().collect()
 }

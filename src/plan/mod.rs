@@ -6,8 +6,7 @@
 //! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers,
 //! `best` chooses how far modules with expensive fixtures are split (`few` and `divide` do it thoroughly, `counts` and `doubt` with
 //! caution),
-//! [`dist`] is for everything that the user asks for besides;
-//! [`history`] is where durations come from and [`inventory`] shows it.
+//! [`dist`] is for everything that the user asks for besides. Durations come from [`history`](crate::history).
 
 mod best;
 mod counts;
@@ -15,8 +14,6 @@ pub mod dist;
 mod divide;
 mod doubt;
 mod few;
-pub mod history;
-pub mod inventory;
 pub mod lpt;
 mod prefer;
 pub mod record;

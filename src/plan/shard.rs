@@ -10,9 +10,9 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::history::hash;
 use super::micros;
 use crate::event::TestIndex;
+use crate::stable_hash::hash;
 
 /// One of several shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

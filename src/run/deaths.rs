@@ -170,8 +170,8 @@ impl Run<'_> {
         if let Replacement::Limit(limit) = replacement {
             self.crash_limit = Some(format!("xdist: {}", limit_reached(slot, limit)));
         }
-        let inventory = self.inventory;
-        let nodeid = in_flight.as_ref().map(|lost| inventory.shown(lost.test));
+        let test_list = self.test_list;
+        let nodeid = in_flight.as_ref().map(|lost| test_list.shown(lost.test));
         self.tell(&RunEvent::Crashed {
             slot,
             cause: &cause,
@@ -181,7 +181,7 @@ impl Run<'_> {
         match in_flight {
             // Without a host it is one of all the tests that have no result: `nobody_will_say`.
             Some(lost) if death.is_some() => {
-                let id = inventory.id(lost.test);
+                let id = test_list.id(lost.test);
                 let phase = match lost.when {
                     "teardown" => " (in its teardown)",
                     _ => "",
@@ -295,7 +295,7 @@ impl Run<'_> {
         };
         let missing: Vec<u32> = self.ledger.missing().collect();
         for test in missing {
-            let message = format!("'{}' did not run: {why}", self.inventory.id(test));
+            let message = format!("'{}' did not run: {why}", self.test_list.id(test));
             self.ledger.ask(test);
             self.lost.push_back(Lost {
                 test,
@@ -357,7 +357,7 @@ impl Run<'_> {
     fn nobody_will_say(&mut self) {
         let missing: Vec<u32> = self.ledger.missing().collect();
         for test in missing {
-            let id = self.inventory.id(test);
+            let id = self.test_list.id(test);
             let message = format!("'{id}' has no result: the run's host process died");
             self.ledger.ask(test);
             self.lost.push_back(Lost {
@@ -377,7 +377,7 @@ impl Run<'_> {
         for lost in lost {
             self.ledger.finish(lost.test);
             self.needs_report = true;
-            let nodeid = self.inventory.id(lost.test);
+            let nodeid = self.test_list.id(lost.test);
             let result = made_up(&lost, nodeid, self.options.junit.is_some());
             self.result(&result);
         }

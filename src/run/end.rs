@@ -126,7 +126,7 @@ impl Run<'_> {
                 .iter()
                 .filter(|(_, test, _)| self.ledger.is_missing(*test))
                 .map(|&(slot, test, elapsed)| {
-                    (slot, self.inventory.shown(test).into_owned(), elapsed)
+                    (slot, self.test_list.shown(test).into_owned(), elapsed)
                 })
                 .collect(),
             stopped: self.verdict.describe(),

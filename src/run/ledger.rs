@@ -22,7 +22,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// `tests` tests in the inventory, of which `planned` are to run.
+    /// `tests` tests in the list, of which `planned` are to run.
     pub fn new(tests: usize, planned: impl IntoIterator<Item = u32>) -> Self {
         let mut ledger = Self {
             states: vec![State::NotPlanned; tests],

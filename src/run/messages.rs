@@ -11,7 +11,7 @@ use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode::{self, Stop, StopReason};
 use crate::error::Error;
 use crate::event::RunEvent;
-use crate::plan::history::Sample;
+use crate::history::Sample;
 use crate::pool::{Death, Worker};
 
 impl Run<'_> {
@@ -272,7 +272,7 @@ impl Run<'_> {
         again: bool,
     ) -> Result<(), WireError> {
         let body = read_announced(memfd, len)?;
-        if test as usize >= self.inventory.len() {
+        if test as usize >= self.test_list.len() {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
         let asked = self.asked.iter().position(|lost| lost.test == test);

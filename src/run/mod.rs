@@ -24,12 +24,12 @@ use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 use crate::event::{RunEvent, RunStart, RunningTest};
-use crate::inventory::Inventory;
+use crate::history::Sample;
 use crate::plan::Serial;
-use crate::plan::history::Sample;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
 use crate::ring::{RecordHead, Segment, Waker};
+use crate::test_list::TestList;
 use bodies::Bodies;
 use ledger::Ledger;
 use silence::Silence;
@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Setup<'a> {
     pub connection: &'a Connection,
     pub segment: Arc<Segment>,
-    pub inventory: &'a Inventory,
+    pub test_list: &'a TestList,
     /// The tests to run.
     pub planned: Vec<u32>,
     /// Those of them that run alone, after all others; they are withheld in the segment.
@@ -120,7 +120,7 @@ struct Run<'a> {
     segment: Arc<Segment>,
     waker: Waker,
     bell: OwnedFd,
-    inventory: &'a Inventory,
+    test_list: &'a TestList,
     options: &'a Options,
     signals: &'a mut Signals,
     reporters: &'a mut dyn Reporter,
@@ -226,8 +226,8 @@ impl<'a> Run<'a> {
             began_epoch: setup.began_epoch,
             pool: Pool::new(setup.slots, setup.max_restarts),
             lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
-            ledger: Ledger::new(setup.inventory.len(), setup.planned),
-            inventory: setup.inventory,
+            ledger: Ledger::new(setup.test_list.len(), setup.planned),
+            test_list: setup.test_list,
             // pytest's own counter for `--maxfail` includes them.
             verdict: Verdict::new(setup.options.collect_errors),
             bodies: Bodies::default(),
@@ -412,7 +412,7 @@ impl<'a> Run<'a> {
     /// The same with names.
     fn running(&self) -> Vec<(u16, String, Duration)> {
         self.tests_in_flight()
-            .map(|(slot, test, elapsed)| (slot, self.inventory.shown(test).into_owned(), elapsed))
+            .map(|(slot, test, elapsed)| (slot, self.test_list.shown(test).into_owned(), elapsed))
             .collect()
     }
 

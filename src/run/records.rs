@@ -9,7 +9,7 @@ use super::Run;
 use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult, When};
-use crate::plan::history::Sample;
+use crate::history::Sample;
 use crate::ring::{RecordHead, spill};
 
 /// Records read from one ring before the next one has its turn.
@@ -152,9 +152,9 @@ impl Run<'_> {
                 self.note_stopped(slot, head.test);
             }
             Record::Log(text) => {
-                let inventory = self.inventory;
+                let test_list = self.test_list;
                 let nodeid =
-                    (head.test < self.segment.spec().tests).then(|| inventory.shown(head.test));
+                    (head.test < self.segment.spec().tests).then(|| test_list.shown(head.test));
                 self.tell(&RunEvent::LiveLog {
                     slot,
                     nodeid: nodeid.as_deref(),
@@ -188,9 +188,9 @@ impl Run<'_> {
         self.needs_report |= failures > 0
             || result.warnings > 0
             || result.reports.iter().any(|report| report.in_summary);
-        let inventory = self.inventory;
+        let test_list = self.test_list;
         self.tell(&RunEvent::Finished {
-            nodeid: &inventory.shown(result.test),
+            nodeid: &test_list.shown(result.test),
             result,
         });
         let limit = u64::from(self.options.maxfail);

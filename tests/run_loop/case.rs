@@ -6,12 +6,12 @@ use std::time::Instant;
 use rpytest::daemon::message::Options;
 use rpytest::daemon::wire::Connection;
 use rpytest::event::{RunEnd, RunEvent, RunStart, TestResult};
-use rpytest::inventory::Inventory;
 use rpytest::plan::Serial;
 use rpytest::pool::{Pool, Signals};
 use rpytest::report::{ReportError, Reporter};
 use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec};
 use rpytest::run::{Finished, Setup, execute};
+use rpytest::test_list::TestList;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -138,21 +138,21 @@ impl<'a> Case<'a> {
         let ids = (0..)
             .zip(self.actions)
             .map(|(test, action)| format!("{test}::{action}"));
-        let inventory = Inventory {
+        let test_list = TestList {
             ids: ids.collect(),
-            ..Inventory::default()
+            ..TestList::default()
         };
         let finished = execute(Setup {
             connection: &connection,
             segment,
-            inventory: &inventory,
+            test_list: &test_list,
             planned: (0..tests).collect(),
             serial: self.serial,
             options: &self.options,
             slots: self.slots,
             max_restarts: self.max_restarts,
             start: RunStart {
-                tests: inventory.len(),
+                tests: test_list.len(),
                 ..RunStart::default()
             },
             began: Instant::now(),

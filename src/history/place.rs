@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-use super::hash::hash;
 use crate::env::{self, Env};
+use crate::stable_hash::hash;
 
 /// How long to wait for another run that is saving: it takes milliseconds, but it may be kept from working for seconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::history::{History, Known, LastOutcome};
-use super::{Plan, Tests};
+use crate::history::{History, Known, LastOutcome};
+use crate::plan::{Plan, Tests};
 
 /// For how many workers the time is predicted.
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// A history, summed up.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Inventory<'a> {
+pub struct HistoryStatus<'a> {
     root: &'a Path,
     file: Option<&'a Path>,
     runs: u32,
@@ -25,15 +25,15 @@ pub struct Inventory<'a> {
     predicted: Vec<(usize, Duration)>,
 }
 
-impl<'a> Inventory<'a> {
+impl<'a> HistoryStatus<'a> {
     #[must_use]
-    pub fn new(history: &'a History) -> Inventory<'a> {
+    pub fn new(history: &'a History) -> HistoryStatus<'a> {
         let mut tests: Vec<Known> = history.entries().collect();
         // Ids in order stand in for collection order: tests of a module and a class are neighbours.
         tests.sort_unstable_by_key(|test| test.nodeid);
         let predicted = predict(&tests);
         tests.sort_by_key(|test| Reverse(test.total()));
-        Inventory {
+        HistoryStatus {
             root: history.root(),
             file: history.file(),
             runs: history.runs(),
@@ -290,10 +290,10 @@ mod tests {
         }
     }
 
-    fn inventory<'a>(mut tests: Vec<Known<'a>>) -> Inventory<'a> {
+    fn status<'a>(mut tests: Vec<Known<'a>>) -> HistoryStatus<'a> {
         let predicted = predict(&tests);
         tests.sort_by_key(|test| Reverse(test.total()));
-        Inventory {
+        HistoryStatus {
             root: Path::new("/project"),
             file: Some(Path::new("/cache/durations/project-1.bin")),
             runs: 4,
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    fn example() -> Inventory<'static> {
+    fn example() -> HistoryStatus<'static> {
         let second = Known {
             last_outcome: LastOutcome::Skipped,
             ..known("test_a.py::test_2", 6)
@@ -311,7 +311,7 @@ mod tests {
             last_outcome: LastOutcome::Passed,
             ..known("test_b.py::test_3[a b]", 1500)
         };
-        inventory(vec![known("test_a.py::test_1", 500), second, third])
+        status(vec![known("test_a.py::test_1", 500), second, third])
     }
 
     #[test]
@@ -367,13 +367,12 @@ mod tests {
 
     #[test]
     fn nothing_known_is_said() {
-        insta::assert_snapshot!(inventory(Vec::new()).text(true), @r"
+        insta::assert_snapshot!(status(Vec::new()).text(true), @r"
         project        /project
         history        /cache/durations/project-1.bin
         no durations are known yet: they are recorded by every run
         ");
-        let json: serde_json::Value =
-            serde_json::from_str(&inventory(Vec::new()).json(true)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&status(Vec::new()).json(true)).unwrap();
         assert_eq!(json["tests"], 0);
         assert_eq!(json["longest"], serde_json::Value::Null);
         assert_eq!(json["predicted"], serde_json::json!([]));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::format::{Content, Entry, Table};
-use super::hash::hash;
+use crate::stable_hash::hash;
 
 /// A file that is asked for durations.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::format::{CRC_START, ENTRY, Entry, HASH, HEADER, MAGIC, ROW, Table, VERSION};
-use super::hash::hash;
+use crate::stable_hash::hash;
 
 /// A file in the making.
 #[derive(Debug, Default)]

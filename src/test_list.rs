@@ -9,7 +9,7 @@ use crate::daemon::wire::{WireError, parse_json};
 
 /// Node ids and what is next to what. All lists have one entry per test, in pytest's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Inventory {
+pub struct TestList {
     pub ids: Vec<String>,
     /// Equal in neighbours of the same module.
     #[serde(default)]
@@ -28,22 +28,22 @@ pub struct Inventory {
     pub seen_from: Option<(PathBuf, PathBuf)>,
 }
 
-impl Inventory {
+impl TestList {
     /// Reads the attachment; `tests` is the number that the message announced.
     ///
     /// # Errors
-    /// When the text is no inventory or the lists differ in length.
+    /// When the text is not the JSON of a test list, or the lists differ in length.
     pub fn parse(json: &[u8], tests: u32) -> Result<Self, WireError> {
-        let mut inventory: Self = parse_json(json)?;
-        let count = inventory.ids.len();
+        let mut test_list: Self = parse_json(json)?;
+        let count = test_list.ids.len();
         if count != tests as usize {
             return Err(WireError::Malformed(format!(
                 "{tests} tests were announced, the inventory has {count}"
             )));
         }
         for (name, list) in [
-            ("modules", &mut inventory.modules),
-            ("classes", &mut inventory.classes),
+            ("modules", &mut test_list.modules),
+            ("classes", &mut test_list.classes),
         ] {
             if list.is_empty() {
                 list.resize(count, 0);
@@ -54,18 +54,18 @@ impl Inventory {
                 )));
             }
         }
-        if !inventory.groups.is_empty() && inventory.groups.len() != count {
+        if !test_list.groups.is_empty() && test_list.groups.len() != count {
             return Err(WireError::Malformed(format!(
                 "the inventory has {count} ids and {} groups",
-                inventory.groups.len()
+                test_list.groups.len()
             )));
         }
-        if let Some(test) = inventory.serial.iter().find(|&&test| test >= tests) {
+        if let Some(test) = test_list.serial.iter().find(|&&test| test >= tests) {
             return Err(WireError::Malformed(format!(
                 "the inventory has {count} ids and no test {test}"
             )));
         }
-        Ok(inventory)
+        Ok(test_list)
     }
 
     /// Number of tests.
@@ -129,28 +129,28 @@ mod tests {
     #[test]
     fn lists_belong_together() {
         let json = br#"{"ids":["a::x","a::y"],"modules":[0,0],"classes":[0,1],"more":[]}"#;
-        let inventory = Inventory::parse(json, 2).unwrap();
-        assert_eq!(inventory.id(1), "a::y");
-        assert_eq!(inventory.id(2), "");
-        assert_eq!(inventory.classes, [0, 1]);
-        assert!(Inventory::parse(json, 3).is_err());
-        assert!(Inventory::parse(br#"{"ids":["a","b"],"modules":[1]}"#, 2).is_err());
-        assert!(Inventory::parse(b"[]", 0).is_err());
-        assert!(Inventory::parse(br#"{"ids":["a","b"],"groups":[1]}"#, 2).is_err());
-        assert!(Inventory::parse(br#"{"ids":["a","b"],"serial":[2]}"#, 2).is_err());
-        let bare = Inventory::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
+        let test_list = TestList::parse(json, 2).unwrap();
+        assert_eq!(test_list.id(1), "a::y");
+        assert_eq!(test_list.id(2), "");
+        assert_eq!(test_list.classes, [0, 1]);
+        assert!(TestList::parse(json, 3).is_err());
+        assert!(TestList::parse(br#"{"ids":["a","b"],"modules":[1]}"#, 2).is_err());
+        assert!(TestList::parse(b"[]", 0).is_err());
+        assert!(TestList::parse(br#"{"ids":["a","b"],"groups":[1]}"#, 2).is_err());
+        assert!(TestList::parse(br#"{"ids":["a","b"],"serial":[2]}"#, 2).is_err());
+        let bare = TestList::parse(br#"{"ids":["a","b"]}"#, 2).unwrap();
         assert_eq!(bare.modules, [0, 0]);
     }
 
     #[test]
     fn ids_are_shown_from_where_the_user_is() {
-        let mut inventory =
-            Inventory::parse(br#"{"ids":["sub/a.py::x[a::b/c]","b.py::C::y"]}"#, 2).unwrap();
+        let mut test_list =
+            TestList::parse(br#"{"ids":["sub/a.py::x[a::b/c]","b.py::C::y"]}"#, 2).unwrap();
         let mut shown = |folder: &str, root: &str| {
-            inventory.see_from(Path::new(folder), Path::new(root));
+            test_list.see_from(Path::new(folder), Path::new(root));
             [
-                inventory.shown(0).into_owned(),
-                inventory.shown(1).into_owned(),
+                test_list.shown(0).into_owned(),
+                test_list.shown(1).into_owned(),
             ]
         };
         assert_eq!(shown("/r", "/r"), ["sub/a.py::x[a::b/c]", "b.py::C::y"]);
@@ -160,6 +160,6 @@ mod tests {
             ["../../sub/a.py::x[a::b/c]", "../../b.py::C::y"]
         );
         assert_eq!(shown("/", "/r"), ["r/sub/a.py::x[a::b/c]", "r/b.py::C::y"]);
-        assert_eq!(inventory.id(0), "sub/a.py::x[a::b/c]");
+        assert_eq!(test_list.id(0), "sub/a.py::x[a::b/c]");
     }
 }

@@ -7,7 +7,6 @@ mod builder;
 mod estimates;
 pub mod exchange;
 mod format;
-mod hash;
 mod merge;
 mod place;
 mod sample;
@@ -20,7 +19,6 @@ use crate::env::Env;
 use crate::event::TestIndex;
 use estimates::{Estimates, duration};
 use format::{Entry, FileId, Table, Unusable};
-pub use hash::hash;
 use merge::Recorded;
 pub use sample::{LastOutcome, Sample};
 

@@ -21,8 +21,8 @@ use thiserror::Error;
 use super::builder::Builder;
 use super::estimates::Estimates;
 use super::format::{Entry, Table};
-use super::hash::hash;
 use super::{History, LastOutcome, place};
+use crate::stable_hash::hash;
 
 /// Version of the text.
 const VERSION: u32 = 1;

@@ -28,7 +28,7 @@ use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{Mode, OFlags};
 
 use super::builder::Lengths;
-use super::hash::hash;
+use crate::stable_hash::hash;
 
 pub(super) const MAGIC: [u8; 8] = *b"RPYTDUR\n";
 pub(super) const VERSION: u32 = 2;
