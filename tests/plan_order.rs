@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rpytest::plan::dist::{Order, Rules};
+use rpytest::plan::dist_modes::{Order, Rules};
 use rpytest::plan::{Plan, Tests};
 
 /// Tests in modules of up to eight: light ones of up to 7 ms, and sometimes one that takes long.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rpytest::plan::dist::{Order, Rules};
+use rpytest::plan::dist_modes::{Order, Rules};
 use rpytest::plan::{Plan, Sharing, Tests};
 
 #[derive(Clone, Debug, Default)]

@@ -8,8 +8,8 @@ use super::collect::print;
 use crate::daemon::message::{Collected, Options, Order};
 use crate::error::{Error, Result};
 use crate::history::History;
-use crate::plan::dist::{self, Rules};
-use crate::plan::record::Record;
+use crate::plan::dist_modes::{self, Rules};
+use crate::plan::replay::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
 use crate::report::timings::Forecast;
@@ -57,9 +57,9 @@ pub(super) fn plan(
         groups: &test_list.groups,
         serial: &test_list.serial,
         order: match options.order {
-            Order::Lpt => dist::Order::Lpt,
-            Order::Queue => dist::Order::Queue,
-            Order::Collected => dist::Order::Collected,
+            Order::Lpt => dist_modes::Order::Lpt,
+            Order::Queue => dist_modes::Order::Queue,
+            Order::Collected => dist_modes::Order::Collected,
         },
         only,
     };

@@ -3,29 +3,21 @@
 //! Pure: the same tests, durations and number of workers give the same plan. The plan is a starting point, not a promise:
 //! workers that are done early take over what others have not begun, so a wrong estimate costs little.
 //!
-//! [`shard`] chooses the tests of one machine among several, [`units`] groups the tests, [`lpt`] gives the groups to workers,
-//! `best` chooses how far modules with expensive fixtures are split (`few` and `divide` do it thoroughly, `counts` and `doubt` with
-//! caution),
-//! [`dist`] is for everything that the user asks for besides. Durations come from [`history`](crate::history).
+//! [`shard`] chooses the tests of one machine among several, [`balance`] finds the shortest plan, [`dist_modes`] does what
+//! the user asks for besides, [`replay`] repeats what an earlier run did, and `priority` puts some tests first. Durations
+//! come from [`history`](crate::history).
 
-mod best;
-mod counts;
-pub mod dist;
-mod divide;
-mod doubt;
-mod few;
-pub mod lpt;
-mod prefer;
-pub mod record;
-mod setups;
+pub mod balance;
+pub mod dist_modes;
+mod priority;
+pub mod replay;
 pub mod shard;
-pub mod units;
 
 use std::time::Duration;
 
 use crate::event::TestIndex;
-use setups::Costs;
-use units::{Split, Unit};
+use balance::setup_costs::Costs;
+use balance::units::{Split, Unit};
 
 /// What is assumed of a test when nothing is known about any test.
 const UNKNOWN_US: u64 = 1000;
@@ -301,12 +293,12 @@ impl Plan {
         let total = costs.own.iter().sum();
         let split = Split::fine(total, workers, workers);
         let (units, parts) = if workers == 1 {
-            let units = units::group(tests, &costs, &split);
+            let units = balance::units::group(tests, &costs, &split);
             let everything = vec![(0..units.len()).collect()];
             (units, everything)
         } else {
             let split = split.open(&costs, grain);
-            best::assign(tests, &costs, split, workers, |_| {})
+            balance::fixture_aware::assign(tests, &costs, split, workers, |_| {})
         };
         Plan::lay_out(&parts, &units, &costs, tests, None)
     }

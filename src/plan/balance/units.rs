@@ -7,9 +7,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::setups::{Costs, runs};
-use super::{Grain, Tests};
+use super::setup_costs::{Costs, runs};
 use crate::event::TestIndex;
+use crate::plan::{Grain, Tests};
 
 /// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that the last unit to be given away
 /// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
@@ -341,7 +341,12 @@ impl Builder<'_> {
 }
 
 /// The unit of these tests.
-pub(super) fn unit(range: Range<usize>, module: u32, tests: &Tests, costs: &Costs) -> Unit {
+pub(in crate::plan) fn unit(
+    range: Range<usize>,
+    module: u32,
+    tests: &Tests,
+    costs: &Costs,
+) -> Unit {
     Unit {
         first: range.start as TestIndex,
         len: range.len() as u32,

@@ -5,11 +5,11 @@
 //! workers has to do what nobody else can. So sets are changed one by one as long as it gets better, from several
 //! beginnings.
 
-use super::Tests;
-use super::divide::{self, Module};
 use super::lpt::Assignment;
-use super::setups::Costs;
+use super::rebalance::{self, Module};
+use super::setup_costs::Costs;
 use super::units::{self, Split, Unit};
+use crate::plan::Tests;
 
 /// How many steps of the search are made at most, a step being a look at one module in one set of workers: some milliseconds.
 const STEPS: usize = 1_000_000;
@@ -36,7 +36,7 @@ pub fn plans(
     workers: usize,
     add: impl Fn(&mut Vec<Unit>),
 ) -> Vec<(Vec<Unit>, Assignment)> {
-    let modules = divide::modules(tests, costs);
+    let modules = rebalance::modules(tests, costs);
     // One descent looks at each module, with each set of workers, in each set of workers, a few times.
     let descent = modules
         .len()
@@ -48,7 +48,7 @@ pub fn plans(
     }
     let mut open = units::group(tests, costs, split);
     add(&mut open);
-    divide::keep_others(&mut open, &modules);
+    rebalance::keep_others(&mut open, &modules);
     let search = Search {
         modules: &modules,
         workers,
@@ -63,7 +63,7 @@ pub fn plans(
                 .collect()
         })
         .collect();
-    divide::plans(tests, costs, &modules, &inside, &open, workers)
+    rebalance::plans(tests, costs, &modules, &inside, &open, workers)
 }
 
 impl Search<'_> {
@@ -73,7 +73,7 @@ impl Search<'_> {
         let mut begin = |turn: usize| -> Vec<Workers> {
             let all = (1 << self.workers) - 1;
             let set = |_: &Module| {
-                let number = super::random(&mut state);
+                let number = crate::plan::random(&mut state);
                 if turn.is_multiple_of(2) {
                     1 << (number % self.workers as u64)
                 } else {
@@ -122,7 +122,7 @@ impl Search<'_> {
             .zip(sets)
             .map(|(module, set)| module.enter * u64::from(set.count_ones()))
             .sum();
-        time.unwrap_or(0) + super::best::set_ups_count(entering, self.workers)
+        time.unwrap_or(0) + super::fixture_aware::set_ups_count(entering, self.workers)
     }
 
     /// What these workers enter, and what nobody else does, divided evenly.

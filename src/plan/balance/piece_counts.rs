@@ -3,10 +3,11 @@
 //! Which worker gets which piece is left open: all work is divided evenly, and a module takes as long as its set-up and its share of
 //! tests. That is quickly worked out for many numbers of pieces.
 
-use super::best::set_ups_count;
-use super::doubt::{Doubt, SCENARIOS, power, root, weigh};
-use super::setups::Costs;
-use super::{Tests, divide, setups};
+use super::fixture_aware::set_ups_count;
+use super::robustness::{Robustness, SCENARIOS, power, root, weigh};
+use super::setup_costs::Costs;
+use super::{rebalance, setup_costs};
+use crate::plan::Tests;
 
 /// Steps of the search, a step being a look at a module in a scenario: some milliseconds.
 const STEPS: usize = 1_000_000;
@@ -50,20 +51,24 @@ struct State {
 /// The best numbers found, per module as counted along the collection, from several beginnings: those that are in time for each of
 /// `targets`, µs.
 pub fn find(
-    doubt: &Doubt,
+    robustness: &Robustness,
     tests: &Tests,
     costs: &Costs,
     workers: usize,
     targets: impl Iterator<Item = u64>,
 ) -> Vec<Vec<u32>> {
-    let expensive = divide::modules(tests, costs);
+    let expensive = rebalance::modules(tests, costs);
     let mut modules: Vec<Option<Module>> = Vec::new();
-    modules.resize_with(setups::runs(tests.modules, 0..tests.len()).count(), || None);
+    modules.resize_with(
+        setup_costs::runs(tests.modules, 0..tests.len()).count(),
+        || None,
+    );
     for module in &expensive {
         let number = module.number as usize;
         let longest = longest(costs, module);
-        let vary =
-            |time, turn| std::array::from_fn(|scenario| doubt.vary(time, number, scenario, turn));
+        let vary = |time, turn| {
+            std::array::from_fn(|scenario| robustness.vary(time, number, scenario, turn))
+        };
         modules[number] = Some(Module {
             work: module.work,
             enter: module.enter,
@@ -209,7 +214,7 @@ impl Module {
 }
 
 /// What the longest test takes, µs.
-fn longest(costs: &Costs, module: &divide::Module) -> u64 {
+fn longest(costs: &Costs, module: &rebalance::Module) -> u64 {
     let own = costs.own[module.tests.clone()].iter().copied();
     own.max().unwrap_or(0)
 }

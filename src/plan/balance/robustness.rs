@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Tests;
-use super::best::set_ups_count;
+use super::fixture_aware::set_ups_count;
 use super::lpt::Assignment;
-use super::random;
-use super::setups::{Costs, runs};
+use super::setup_costs::{Costs, runs};
 use super::units::Unit;
+use crate::plan::Tests;
+use crate::plan::random;
 
 /// Scenarios looked at.
 pub const SCENARIOS: usize = 24;
@@ -21,13 +21,13 @@ pub const SCENARIOS: usize = 24;
 const WEIGHT: u64 = 70;
 
 /// How many times as long as estimated set-ups take, per module and scenario.
-pub struct Doubt {
+pub struct Robustness {
     /// Thousandths; empty for modules that cost nothing to enter.
     factors: Vec<Vec<u64>>,
 }
 
-impl Doubt {
-    pub fn new(tests: &Tests, costs: &Costs) -> Doubt {
+impl Robustness {
+    pub fn new(tests: &Tests, costs: &Costs) -> Robustness {
         let factors = (0..).zip(runs(tests.modules, 0..tests.len()));
         let factors = factors.map(|(module, range): (u64, Range<usize>)| {
             // A class may cost something where the module does not.
@@ -40,7 +40,7 @@ impl Doubt {
             places.sort_by_cached_key(|_| random(&mut state));
             places.into_iter().map(factor).collect()
         });
-        Doubt {
+        Robustness {
             factors: factors.collect(),
         }
     }

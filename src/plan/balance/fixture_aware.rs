@@ -4,14 +4,14 @@
 //! Several ways are planned and the best one is taken. Each asks for a time at which all are to be done, and cuts what would
 //! take longer; LPT does the rest.
 
-use super::Tests;
-use super::counts;
-use super::divide;
-use super::doubt::Doubt;
-use super::few;
+use super::local_search;
 use super::lpt::{self, Assignment};
-use super::setups::Costs;
+use super::piece_counts;
+use super::rebalance;
+use super::robustness::Robustness;
+use super::setup_costs::Costs;
 use super::units::{self, Expensive, Pieces, Split, Unit};
+use crate::plan::Tests;
 
 /// Times at which all are to be done, in percent of what is least.
 const TARGETS: [u64; 15] = [
@@ -44,7 +44,7 @@ pub fn assign(
     let expensive = costs.enter.iter().any(|&enter| enter > 0);
     let least = least(&choice.best.0, &choice.best.1, costs, workers);
     if expensive && !close(&choice.best.1, least) {
-        for found in few::plans(tests, costs, &split, workers, &add) {
+        for found in local_search::plans(tests, costs, &split, workers, &add) {
             choice.offer(found);
         }
         for split in candidates(split, least) {
@@ -54,14 +54,14 @@ pub fn assign(
             choice.offer(plan(&split));
         }
         let targets = TARGETS.iter().map(|percent| least / 100 * percent);
-        for counts in counts::find(&choice.doubt, tests, costs, workers, targets) {
+        for counts in piece_counts::find(&choice.robustness, tests, costs, workers, targets) {
             choice.offer(plan(&Split {
                 expensive: Expensive::Counts(&counts),
                 ..split
             }));
         }
         if !close(&choice.best.1, least) {
-            for found in divide::again(tests, costs, &choice.best, workers) {
+            for found in rebalance::again(tests, costs, &choice.best, workers) {
                 choice.offer(found);
             }
         }
@@ -72,23 +72,23 @@ pub fn assign(
 
 /// The best of what was offered.
 struct Choice {
-    doubt: Doubt,
+    robustness: Robustness,
     price: u64,
     best: (Vec<Unit>, Assignment),
 }
 
 impl Choice {
     fn new(tests: &Tests, costs: &Costs, first: (Vec<Unit>, Assignment)) -> Self {
-        let doubt = Doubt::new(tests, costs);
+        let robustness = Robustness::new(tests, costs);
         Choice {
-            price: doubt.price(&first.0, &first.1),
-            doubt,
+            price: robustness.price(&first.0, &first.1),
+            robustness,
             best: first,
         }
     }
 
     fn offer(&mut self, found: (Vec<Unit>, Assignment)) {
-        let price = self.doubt.price(&found.0, &found.1);
+        let price = self.robustness.price(&found.0, &found.1);
         if price < self.price {
             self.price = price;
             self.best = found;

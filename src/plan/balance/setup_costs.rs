@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Grain, Tests, micros};
+use crate::plan::{Grain, Tests, micros};
 
 /// Less than this part of a worker's fair share is not dear.
 const NOT_DEAR: u64 = 50;

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::Tests;
 use super::lpt::{self, Assignment};
-use super::setups::{Costs, runs};
+use super::setup_costs::{Costs, runs};
 use super::units::{self, Unit};
+use crate::plan::Tests;
 
 /// Rounds in which work is levelled between workers.
 const ROUNDS: usize = 100;

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::setups::Costs;
-use super::units::{Split, Unit};
-use super::{Plan, PlanEntry, Serial, Sharing, Tests, best};
+use super::balance::fixture_aware;
+use super::balance::setup_costs::Costs;
+use super::balance::units::{Split, Unit};
+use super::{Plan, PlanEntry, Serial, Sharing, Tests};
 use crate::event::TestIndex;
 
 /// In which order tests are given to workers.
@@ -342,7 +343,7 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
             first += group.len();
         }
     };
-    let (units, parts) = best::assign(&tests_free, &costs_free, split, workers, add);
+    let (units, parts) = fixture_aware::assign(&tests_free, &costs_free, split, workers, add);
     Plan::lay_out(&parts, &units, &costs, &tests, Some(&order))
 }
 
