@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rpytest::ring::{Outgoing, PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
+use rpytest::shm::{Outgoing, PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
 
 const ROUNDS: u32 = 1_000_000;
 

@@ -1,8 +1,10 @@
 //! rpytest: the parallel pytest runner.
 //!
-//! Data flows one way: CLI → plan → pool → ring → worker → ring → report. The Python extension is built from [`ring`] alone.
+//! Data flows one way: CLI → plan → pool → shm → worker → shm → report. The Python extension is built from
+//! [`shm`] and [`process`] alone.
 
-pub mod ring;
+pub mod process;
+pub mod shm;
 
 #[cfg(feature = "cli")]
 pub mod app;

@@ -1,4 +1,4 @@
-//! The arrows between modules point one way: CLI → plan → pool → ring → … → report.
+//! The arrows between modules point one way: CLI → plan → pool → shm → … → report.
 //!
 //! Every `use crate::…` and `crate::…` path in `src/` is looked at; a module may name only those that its row allows. A new arrow is
 //! a decision: it is made here and in `CONTRIBUTING.md`, not by the way.
@@ -26,8 +26,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plan",
             "pool",
             "report",
-            "ring",
             "run",
+            "shm",
             "test_list",
             "watch",
         ],
@@ -44,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plan",
             "pool",
             "report",
-            "ring",
+            "shm",
             "test_list",
         ],
     ),
@@ -64,7 +64,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("exit", &[]),
     ("pool", &[]),
-    ("ring", &[]),
+    ("process", &[]),
+    ("shm", &[]),
     ("stable_hash", &[]),
 ];
 
@@ -96,7 +97,7 @@ fn modules_import_only_what_they_may() {
     for (from, to) in [
         ("app", "run"),
         ("run", "pool"),
-        ("run", "ring"),
+        ("run", "shm"),
         ("report", "event"),
     ] {
         assert!(
@@ -106,7 +107,7 @@ fn modules_import_only_what_they_may() {
     }
 }
 
-/// No module that runs tests is reachable from the ring, which is all that the extension is built from.
+/// No module that runs tests is reachable from `shm` and `process`, which are all that the extension is built from.
 #[test]
 fn arrows_make_no_circle() {
     let rows: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
@@ -209,7 +210,7 @@ fn top_level(list: &str) -> Vec<&str> {
 
 #[test]
 fn imports_are_found() {
-    let text = "use crate::{cpus, run::{self, Setup},\n daemon};\n//! crate::not\nlet x = crate::ring::monotonic_ns();";
+    let text = "use crate::{cpus, run::{self, Setup},\n daemon};\n//! crate::not\nlet x = rpytest::shm::monotonic_ns();";
     let found: Vec<_> = imports(text).into_iter().collect();
-    assert_eq!(found, ["cpus", "daemon", "ring", "run"]);
+    assert_eq!(found, ["cpus", "daemon", "run", "shm"]);
 }

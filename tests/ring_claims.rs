@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ring::{all_in, even, nimble, plan, segment, worker};
-use rpytest::ring::{Segment, Sharing, WorkerEnd};
+use rpytest::shm::{Segment, Sharing, WorkerEnd};
 
 /// Claims until there is nothing left.
 fn all(worker: &mut WorkerEnd) -> Vec<u32> {
@@ -278,21 +278,21 @@ fn a_claim_given_back_is_found_by_a_worker_that_has_looked_everywhere() {
 
 #[test]
 fn a_worker_shows_its_test_and_phase() {
-    use rpytest::ring::Phase;
+    use rpytest::shm::Phase;
     let segment = segment(&even(1, 3), 256);
     let worker = worker(&segment, 0);
     assert_eq!(
         (segment.slot_state(0).current, segment.slot_state(0).phase),
         (None, Phase::Idle)
     );
-    let before = rpytest::ring::monotonic_ns();
+    let before = rpytest::shm::monotonic_ns();
     worker.begin(2);
     let state = segment.slot_state(0);
     assert_eq!(
         (state.current, state.phase, state.incarnation),
         (Some(2), Phase::Setup, 0)
     );
-    assert!((before..=rpytest::ring::monotonic_ns()).contains(&state.started_ns));
+    assert!((before..=rpytest::shm::monotonic_ns()).contains(&state.started_ns));
     worker.phase(Phase::Teardown);
     assert_eq!(segment.slot_state(0).phase, Phase::Teardown);
     assert_eq!(segment.slot_state(0).current, Some(2));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ring::{plan, spec};
-use rpytest::ring::{PlanTable, Segment, Sharing, WorkerEnd};
+use rpytest::shm::{PlanTable, Segment, Sharing, WorkerEnd};
 
 thread_local! {
     static NOW_US: Cell<u64> = const { Cell::new(0) };

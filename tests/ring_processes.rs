@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ring::{Random, Scribbler, child, even, eventfd, heard, memfd, raw, role, segment};
-use rpytest::ring::{NO_TEST, Outgoing, Segment, Waker, WorkerEnd, spill};
+use rpytest::shm::records::spill;
+use rpytest::shm::{NO_TEST, Outgoing, Segment, Waker, WorkerEnd};
 use rustix::event::{PollFd, PollFlags, poll};
 
 const TEST: u8 = 1;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ring::{Random, Scribbler, even, eventfd, heard, memfd, raw, segment, worker};
-use rpytest::ring::{NO_TEST, Outgoing, RecordHead, Segment, WorkerEnd, spill};
+use rpytest::shm::records::spill;
+use rpytest::shm::{NO_TEST, Outgoing, RecordHead, Segment, WorkerEnd};
 
 fn record(test: u32, body: &[u8]) -> Outgoing<'_> {
     Outgoing {
@@ -56,7 +57,7 @@ impl Bench {
         done
     }
 
-    fn read(&mut self) -> Result<Option<(RecordHead, Vec<u8>)>, rpytest::ring::Corrupt> {
+    fn read(&mut self) -> Result<Option<(RecordHead, Vec<u8>)>, rpytest::shm::Corrupt> {
         let mut out = vec![9; 5];
         let Some(head) = self.segment.reader(0).next(&mut out)? else {
             return Ok(None);
@@ -68,7 +69,7 @@ impl Bench {
     }
 
     /// Reads one record and compares it with the model; `Err` when the ring is damaged.
-    fn check(&mut self) -> Result<bool, rpytest::ring::Corrupt> {
+    fn check(&mut self) -> Result<bool, rpytest::shm::Corrupt> {
         let Some((head, body)) = self.read()? else {
             return Ok(false);
         };
@@ -261,14 +262,14 @@ fn a_worker_notices_that_its_positions_were_overwritten() {
 #[test]
 fn records_say_when_and_by_whom() {
     let mut bench = Bench::new(256);
-    let before = rpytest::ring::monotonic_ns();
+    let before = rpytest::shm::monotonic_ns();
     bench
         .worker
         .push(&record(NO_TEST, b""), &mut || true)
         .unwrap();
     let (head, body) = bench.read().unwrap().unwrap();
     assert!(body.is_empty() && head.spilled.is_none() && head.test == NO_TEST);
-    assert!((before..=rpytest::ring::monotonic_ns()).contains(&head.mono_ns));
+    assert!((before..=rpytest::shm::monotonic_ns()).contains(&head.mono_ns));
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn a_full_ring_interrupts_only_when_asked_and_says_who_waits() {
             asked < 2
         })
         .unwrap_err();
-    assert!(matches!(error, rpytest::ring::PushError::Interrupted));
+    assert!(matches!(error, rpytest::shm::PushError::Interrupted));
     assert_eq!((asked, bench.worker.counters().waits), (2, 2));
     assert!(!bench.segment.slot_state(0).waiting_for_space);
     while bench.check().unwrap() {}

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ring::{Scribbler, child, even, leftovers, plan, role, segment, spec};
-use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentError, SegmentSpec, WorkerEnd};
+use rpytest::shm::{PlanEntry, PlanTable, Segment, SegmentError, SegmentSpec, WorkerEnd};
 
 fn exists(name: &str) -> bool {
     std::path::Path::new("/dev/shm").join(&name[1..]).exists()

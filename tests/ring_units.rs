@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ring::{all_in, nimble, plan, segment, worker};
-use rpytest::ring::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
+use rpytest::shm::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
 
 /// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its tests.
 fn kept(parts: &[Vec<(bool, Vec<u32>)>]) -> PlanTable {
@@ -98,7 +98,7 @@ impl Crew {
         self.ahead[slot].is_some()
     }
 
-    fn entry(&self, test: u32) -> rpytest::ring::PlanEntry {
+    fn entry(&self, test: u32) -> rpytest::shm::PlanEntry {
         let entries = &self.segment.plan().entries;
         *entries.iter().find(|entry| entry.test == test).unwrap()
     }

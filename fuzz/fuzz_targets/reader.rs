@@ -11,7 +11,7 @@ mod ring;
 
 use libfuzzer_sys::fuzz_target;
 use ring::{Scribbler, even, segment, worker};
-use rpytest::ring::{NO_TEST, Outgoing};
+use rpytest::shm::{NO_TEST, Outgoing};
 
 const RING: usize = 256;
 

@@ -1,6 +1,6 @@
 //! `rpytest._native`: a worker's end of the segment, for Python; and what Python can't do, or not fast enough.
 //!
-//! Thin on purpose: everything that can be wrong about shared memory is in `rpytest::ring`. Here it is only made
+//! Thin on purpose: everything that can be wrong about shared memory is in `rpytest::shm`. Here it is only made
 //! callable, with the interpreter's lock held in the usual case (taking it again costs more than writing a record) and
 //! released while a worker waits for room.
 
@@ -12,7 +12,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use rpytest::ring::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd, pages};
+use rpytest::process;
+use rpytest::shm::{self, Outgoing, Phase, PushError, SegmentError, SlotHandle, WorkerEnd};
 
 /// How often a worker without work looks whether another one is held up.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
@@ -20,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// The shared memory of one run.
 #[pyclass(frozen, module = "rpytest._native")]
 struct Segment {
-    segment: Arc<ring::Segment>,
+    segment: Arc<shm::Segment>,
 }
 
 #[pymethods]
@@ -29,7 +30,7 @@ impl Segment {
     #[staticmethod]
     fn open(py: Python<'_>, name: &str) -> PyResult<Self> {
         let segment = py
-            .detach(|| ring::Segment::open(name))
+            .detach(|| shm::Segment::open(name))
             .map_err(segment_error)?;
         Ok(Self {
             segment: Arc::new(segment),
@@ -187,25 +188,25 @@ impl Worker {
 /// The parent may be gone already: the caller compares `os.getppid()` afterwards.
 #[pyfunction]
 fn die_with_parent() -> PyResult<()> {
-    ring::die_with_parent().map_err(|error| PyOSError::new_err(error.to_string()))
+    process::die_with_parent().map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 /// Whether descendants of this process become its children when their parents end.
 #[pyfunction]
 fn adopt_orphans(yes: bool) -> PyResult<()> {
-    ring::adopt_orphans(yes).map_err(|error| PyOSError::new_err(error.to_string()))
+    process::adopt_orphans(yes).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 /// The ranges of pages, start and length, that this process has for itself.
 #[pyfunction]
-fn own_pages() -> PyResult<Vec<pages::PageRange>> {
-    pages::own_pages().map_err(|error| PyOSError::new_err(error.to_string()))
+fn own_pages() -> PyResult<Vec<process::PageRange>> {
+    process::own_pages().map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 /// Gives this process copies of its own of these pages, before it needs them.
 #[pyfunction]
-fn copy_pages(ranges: Vec<pages::PageRange>) {
-    pages::copy_pages(&ranges);
+fn copy_pages(ranges: Vec<process::PageRange>) {
+    process::copy_pages(&ranges);
 }
 
 /// Whether the values of `now` begin with the very objects that are the values of `before`, in the same order. A function whose

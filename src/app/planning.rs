@@ -13,7 +13,7 @@ use crate::plan::replay::Record;
 use crate::plan::{Plan, Sharing, Tests};
 use crate::pool::Pool;
 use crate::report::timings::Forecast;
-use crate::ring::{PlanTable, Segment, SegmentSpec};
+use crate::shm::{PlanTable, Segment, SegmentSpec};
 use crate::test_list::TestList;
 
 /// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give

@@ -1,7 +1,7 @@
 //! A plan as it is written into the segment. The ring knows nothing of plans, nor plans of the ring.
 
 use crate::plan::{self, Plan};
-use crate::ring::{PlanEntry, PlanTable, Sharing};
+use crate::shm::{PlanEntry, PlanTable, Sharing};
 
 impl From<&Plan> for PlanTable {
     fn from(plan: &Plan) -> Self {

@@ -10,7 +10,7 @@ use super::{Lane, Lost, PATIENCE, Run, TICK};
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
-use crate::ring::{Phase, Sharing};
+use crate::shm::{Phase, Sharing};
 
 /// Most tests that the host is asked about at a time: its answers must fit into the socket's queue, or both sides would wait
 /// for each other.

@@ -28,7 +28,7 @@ use crate::history::Sample;
 use crate::plan::Serial;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
-use crate::ring::{RecordHead, Segment, Waker};
+use crate::shm::{RecordHead, Segment, Waker};
 use crate::test_list::TestList;
 use bodies::Bodies;
 use ledger::Ledger;

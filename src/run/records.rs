@@ -10,7 +10,8 @@ use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult, When};
 use crate::history::Sample;
-use crate::ring::{RecordHead, spill};
+use crate::shm::RecordHead;
+use crate::shm::records::spill;
 
 /// Records read from one ring before the next one has its turn.
 const TURN: usize = 256;

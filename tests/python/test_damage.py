@@ -80,7 +80,7 @@ def test_scribbling_over_the_segment(project: Project, how: str, seed: int) -> N
 
 
 # Writes over the conditions on which workers wait for room: as if the waiters held locks that nobody will let go of. The
-# offsets are those of `src/ring/layout.rs`; the values mean that to glibc, to another C library perhaps nothing.
+# offsets are those of `src/shm/segment/layout.rs`; the values mean that to glibc, to another C library perhaps nothing.
 CONDITIONS = """
     def up(offset):
         return (offset + 127) // 128 * 128

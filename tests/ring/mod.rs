@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rpytest::ring::{PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
+use rpytest::shm::{PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
 
 /// A plan of units: per slot, per unit, the costs of its tests; tests are numbered as they come.
 pub fn plan(parts: &[Vec<Vec<u32>>]) -> PlanTable {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rpytest::ring::{NO_TEST, Outgoing, Phase, Segment, WorkerEnd};
+use rpytest::shm::{NO_TEST, Outgoing, Phase, Segment, WorkerEnd};
 
 pub const SEGMENT: &str = "RUN_LOOP_SEGMENT";
 pub const SLOT: &str = "RUN_LOOP_SLOT";

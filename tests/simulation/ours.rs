@@ -7,7 +7,7 @@ use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use rpytest::plan::{Plan, Tests};
-use rpytest::ring::{Phase, PlanTable, Segment, SegmentSpec, WorkerEnd};
+use rpytest::shm::{Phase, PlanTable, Segment, SegmentSpec, WorkerEnd};
 
 use super::suites::{Known, Suite};
 

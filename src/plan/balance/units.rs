@@ -18,7 +18,7 @@ const UNITS_PER_WORKER: u64 = 4;
 /// The same for units that are open to all, of which each worker has to wait for another's last one. They get smaller as less is left.
 const OPEN_PER_WORKER: u64 = 8;
 
-/// Tests that take less than a fork (`FORK_US` of `ring/walk.rs`) are open: who begins one early leaves others behind, which may then need
+/// Tests that take less than a fork (`FORK_US` of `shm/claims/plan_walk.rs`) are open: who begins one early leaves others behind, which may then need
 /// a fork, µs.
 const FORK_US: u64 = 15_000;
 

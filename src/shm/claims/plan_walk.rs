@@ -5,21 +5,21 @@
 //! under pytest-xdist's `load`. That is enforced where a claim is made ([`Walker::take`]), whatever plan and stealing think.
 //!
 //! Work that lies behind a worker is another's, or it ends its session and is followed by a fresh fork in its slot, which has seen
-//! nothing. That one's first test is claimed for it, as those of the first workers are ([`super::reserve`]), before its
+//! nothing. That one's first test is claimed for it, as those of the first workers are ([`super::first_claims`]), before its
 //! predecessor leaves: nobody else takes it meanwhile.
 
 use super::claim::word;
+use super::setup_costs::ONE;
 use super::steal::{Choice, Rest};
-use super::sync::Ordering;
-use super::toll::ONE;
-use super::{Segment, Sharing};
+use crate::shm::sync::Ordering;
+use crate::shm::{Segment, Sharing};
 
 /// What a fresh fork is assumed to cost as long as nobody has measured one, µs: the end of a session and the beginning of another.
-pub(super) const FORK_US: u64 = 15_000;
+pub(in crate::shm) const FORK_US: u64 = 15_000;
 
 /// A worker that looks for something to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seeker {
+pub(in crate::shm) struct Seeker {
     pub slot: u16,
     /// Of its last test.
     pub module: Option<u32>,
@@ -42,7 +42,7 @@ impl Seeker {
 impl Segment {
     /// Where a worker goes on that has the entry `own` before it and may take the one that is `open` to all: whichever comes first in the
     /// collection, unless its own must begin before.
-    pub(super) fn own_or_open(
+    pub(in crate::shm) fn own_or_open(
         &self,
         own: Option<u32>,
         open: Option<u32>,
@@ -58,7 +58,7 @@ impl Segment {
 
 /// A worker's way through the plan: positions in `PlanTable::entries`.
 #[derive(Debug)]
-pub(super) struct Walker {
+pub(in crate::shm) struct Walker {
     word: u32,
     slot: u16,
     incarnation: u16,
@@ -95,7 +95,7 @@ pub(super) struct Walker {
     claimed: (u64, u64),
     /// A fresh fork is to go on in its place: it claims nothing any more.
     succeeded: bool,
-    pub(super) fork_us: u64,
+    pub(in crate::shm) fork_us: u64,
     /// How many claims had been given back when it last looked for others' work.
     epoch: u32,
 }

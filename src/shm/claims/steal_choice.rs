@@ -1,11 +1,11 @@
 //! Whether it is worth while to take over a part of what another worker has before it, and which.
 
+use super::plan_walk::Seeker;
 use super::steal::{Rest, SET_UP_COUNTS};
-use super::walk::Seeker;
-use super::{PlanEntry, Segment};
+use crate::shm::{PlanEntry, Segment};
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Running {
+pub(in crate::shm) struct Running {
     pub place: u32,
     /// µs.
     pub left: u64,
@@ -15,7 +15,7 @@ pub(super) struct Running {
 
 /// What one worker has before it; nobody else is on the way there.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(in crate::shm) struct Queue {
     /// The slot of which it is the part, unless the worker is a guest there.
     pub owner: Option<u16>,
     /// In the order of the plan.
@@ -36,7 +36,7 @@ impl Queue {
 
 /// Neighbours in a unit, all of them free.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
+pub(in crate::shm) struct Piece {
     pub start: u32,
     pub end: u32,
     pub cost: u64,
@@ -46,7 +46,7 @@ pub(super) struct Piece {
 
 /// What is open to all.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
+pub(in crate::shm) struct Open {
     /// What is taken next.
     pub first: u32,
     /// Cost of what is unclaimed, µs.
@@ -54,7 +54,7 @@ pub(super) struct Open {
 }
 
 /// A worker that considers taking over a part of a queue.
-pub(super) struct Thief<'a> {
+pub(in crate::shm) struct Thief<'a> {
     pub rest: &'a Rest,
     pub segment: &'a Segment,
     pub queue: &'a Queue,

@@ -2,17 +2,17 @@
 
 use std::cmp::Reverse;
 
-use super::thief::{Open, Piece, Queue, Running, Thief};
-use super::toll::{MOST, ONE};
-use super::walk::{FORK_US, Seeker};
-use super::{Phase, PlanEntry, PlanTable, Segment, Sharing};
+use super::plan_walk::{FORK_US, Seeker};
+use super::setup_costs::{MOST, ONE};
+use super::steal_choice::{Open, Piece, Queue, Running, Thief};
+use crate::shm::{Phase, PlanEntry, PlanTable, Segment, Sharing};
 
 /// In windows longer than this only the back is looked at; what lies before it is weighed by prefix sums.
 const EXACT: u32 = 1024;
 
 /// An answer to: what next?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(in crate::shm) enum Choice {
     /// Entries to walk, from the first to before the last; one of them was free, and comes after all that the worker has run.
     Range(u32, u32),
     /// The entry with which a fresh fork in the worker's place had better begin.
@@ -25,7 +25,7 @@ pub(super) enum Choice {
 
 /// What may be unclaimed: per part a window, outside of which nothing is free that is not open to all, and one of what is.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(in crate::shm) struct Rest {
     windows: Vec<(u32, u32)>,
     /// Indices of `Segment::queue`.
     open: (usize, usize),
@@ -416,7 +416,7 @@ const LATE: u64 = 3;
 const SET_UP_LONGER: u64 = 4;
 
 /// Which part of what a set-up or a fork costs has to be gained at least: workers share processors, disks and servers.
-pub(super) const SET_UP_COUNTS: u64 = 4;
+pub(in crate::shm) const SET_UP_COUNTS: u64 = 4;
 
 /// A test of unknown cost still counts.
 fn weight(entry: &PlanEntry) -> u64 {

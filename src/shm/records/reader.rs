@@ -1,8 +1,8 @@
 //! The reading half of a ring: the parent, which trusts no byte of it.
 
 use super::record::{self, Frame, HEADER_WORDS};
-use super::sync::{Ordering, fence};
-use super::{Corrupt, RecordHead, Segment, Spill};
+use crate::shm::sync::{Ordering, fence};
+use crate::shm::{Corrupt, RecordHead, Segment, Spill};
 
 /// Reads the records of one slot, in the order in which they were committed.
 ///
@@ -15,7 +15,7 @@ pub struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(segment: &'s Segment, slot: u16) -> Self {
+    pub(in crate::shm) fn new(segment: &'s Segment, slot: u16) -> Self {
         // Panics when there is no such slot, rather than at the first record.
         segment.tail(slot);
         Self { segment, slot }

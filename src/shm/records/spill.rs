@@ -8,7 +8,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use rustix::fs::FallocateFlags;
 
-use super::{RecordHead, Spill};
+use crate::shm::{RecordHead, Spill};
 
 /// Whether `bytes` are the spilled body of `head`; `false` too when it has none.
 #[must_use]
@@ -66,7 +66,7 @@ pub fn release(file: BorrowedFd<'_>, head: &RecordHead) -> io::Result<()> {
 
 /// The worker's side: where the next body goes.
 #[derive(Debug)]
-pub(super) struct SpillFile {
+pub(in crate::shm) struct SpillFile {
     fd: RawFd,
     end: u64,
 }

@@ -1,9 +1,9 @@
 //! `raw_sync`'s process-shared event, with its traps fenced off.
 //!
 //! - A peer that is killed inside or while waiting can make the next `set` hang for ever: an event belongs to one
-//!   incarnation of a worker and is never used again, and `set` is called in a process that may hang (see `waker`).
+//!   incarnation of a worker and is never used again, and `set` is called in a process that may hang (see `space_waker`).
 //! - A timeout that is not a whole number of seconds returns at once half of the time: waits are one second.
-//! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `waker`.
+//! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `space_waker`.
 //! - A mutex or condition that a test has written over can keep its waiter for ever, too: see [`Lifeline`].
 //!
 //! This memory is the one exception to "atomics only" (see `memory`): the C library's own code works on it, and only
@@ -18,7 +18,7 @@ use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 
 use super::layout::EVENT_BYTES;
 use super::memory::Memory;
-use super::waker::SignalsBlocked;
+use crate::shm::records::space_waker::SignalsBlocked;
 
 /// Longest time that a worker waits before it looks at memory itself.
 const SLICE: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const HOPELESS: u32 = 10;
 
 /// Prepares the event at `offset`; only its creator does, before anybody else has the segment.
-pub(super) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
+pub(in crate::shm) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
     let place = place(memory, offset);
     // SAFETY: `place` is valid for `EVENT_BYTES`, which is enough (checked in `place`), and not in use yet.
     match unsafe { Event::new(place, true) } {
@@ -39,7 +39,7 @@ pub(super) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
 }
 
 /// Waits until the event is set, about a second at most; whether it was set. May return early.
-pub(super) fn wait(memory: &Memory, offset: Option<usize>) -> bool {
+pub(in crate::shm) fn wait(memory: &Memory, offset: Option<usize>) -> bool {
     let started = Instant::now();
     let lifeline = Lifeline::new();
     let result = offset
@@ -55,7 +55,7 @@ pub(super) fn wait(memory: &Memory, offset: Option<usize>) -> bool {
 }
 
 /// Sets the event. May hang or abort the process, whatever the worker's end did to the memory.
-pub(super) fn set(memory: &Memory, offset: usize) {
+pub(in crate::shm) fn set(memory: &Memory, offset: usize) {
     if let Some(event) = existing(memory, offset) {
         let _ = event.set(EventState::Signaled);
     }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
 
-use super::{Segment, event};
+use crate::shm::Segment;
+use crate::shm::segment::process_event;
 
 /// Wakes the workers of one segment.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Waker {
 }
 
 impl Waker {
-    pub(super) fn new(segment: Arc<Segment>) -> Self {
+    pub(in crate::shm) fn new(segment: Arc<Segment>) -> Self {
         Self {
             segment,
             helper: Mutex::new(None),
@@ -30,7 +31,7 @@ impl Waker {
     }
 
     /// Wakes the worker to which `slot` was given last, if it waits for room; for every
-    /// [`RecordHead::space_waiter`](super::RecordHead::space_waiter). Never blocks.
+    /// [`RecordHead::space_waiter`](crate::shm::RecordHead::space_waiter). Never blocks.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -127,7 +128,9 @@ fn serve(segment: &Segment, socket: &OwnedFd, parent: rustix::process::Pid) {
     let mut message = [0_u8; 8];
     loop {
         match rustix::net::recv(socket.as_fd(), &mut message, RecvFlags::empty()) {
-            Ok((8, _)) => event::set(segment.memory(), u64::from_ne_bytes(message) as usize),
+            Ok((8, _)) => {
+                process_event::set(segment.memory(), u64::from_ne_bytes(message) as usize)
+            }
             Err(Errno::INTR) => {}
             Ok(_) | Err(_) => return,
         }
@@ -135,7 +138,7 @@ fn serve(segment: &Segment, socket: &OwnedFd, parent: rustix::process::Pid) {
 }
 
 /// All signals are blocked in this thread while it lives.
-pub(super) struct SignalsBlocked(libc::sigset_t);
+pub(in crate::shm) struct SignalsBlocked(libc::sigset_t);
 
 impl SignalsBlocked {
     pub fn new() -> Self {

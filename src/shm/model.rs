@@ -3,14 +3,14 @@
 //! loom remembers only the last access to each word when it looks for other schedules, so a thread must not itself have
 //! touched, without need, the word that it is to race for: writers are attached before the threads start.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --lib ring::model`
+//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --lib shm::model`
 
 use loom::sync::Arc;
 use loom::thread;
 
-use super::record::{Frame, total};
-use super::walk::Walker;
-use super::writer::{Writer, Written};
+use super::claims::plan_walk::Walker;
+use super::records::record::{Frame, total};
+use super::records::writer::{Writer, Written};
 use super::{PlanEntry, PlanTable, Segment, SegmentSpec};
 
 const BODY: usize = 24;
@@ -176,7 +176,7 @@ fn what_is_claimed_for_a_successor_is_its_or_was_taken_before() {
             let segment = segment.clone();
             thread::spawn(move || {
                 // The worker of slot 1 leaves: test 1 lies behind it.
-                segment.reserve_for(1, super::claim::word(1, 1))
+                segment.reserve_for(1, super::claims::claim::word(1, 1))
             })
         };
         let mut owner = Walker::new(&segment, 0, 0);
@@ -201,7 +201,7 @@ fn two_don_t_claim_a_kept_unit_for_their_successors() {
         let segment = model(3, &[&[0, 1], &[], &[]], true);
         let leave = |slot| {
             let segment = segment.clone();
-            move || segment.reserve_for(0, super::claim::word(slot, 1))
+            move || segment.reserve_for(0, super::claims::claim::word(slot, 1))
         };
         let other = thread::spawn(leave(1));
         let reserved = [leave(2)(), other.join().unwrap()];

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The parent's private book about one slot. Workers have it too, but don't look into it.
 #[derive(Debug)]
-pub(super) struct SlotBook {
+pub(in crate::shm) struct SlotBook {
     head: AtomicU64,
     event: AtomicU32,
     broken: Mutex<Option<&'static str>>,

@@ -2,15 +2,19 @@
 
 use std::sync::OnceLock;
 
-use super::book::SlotBook;
 use super::layout::{Geometry, MAGIC, header};
-use super::memory::Memory;
-use super::plan::{self, NO_UNIT, checksum, geometry};
-use super::sync::{AtomicU32, AtomicU64, Ordering};
-use super::toll::{self, Places};
-use super::{NO_TEST, PlanTable, Reader};
 #[cfg(not(loom))]
-use super::{SegmentError, Sharing, Waker, event, mapping, mapping::Mapping};
+use super::mapping::{self, Mapping};
+use super::memory::Memory;
+use super::parent_state::SlotBook;
+use super::plan_table::{self, NO_UNIT, checksum, geometry};
+#[cfg(not(loom))]
+use super::process_event;
+use crate::shm::claims::setup_costs::{self, Places};
+use crate::shm::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::{NO_TEST, PlanTable, Reader};
+#[cfg(not(loom))]
+use crate::shm::{SegmentError, Sharing, Waker};
 
 /// Size of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +37,9 @@ pub struct Segment {
     memory: Memory,
     geometry: Geometry,
     plan: PlanTable,
-    /// See [`plan::heads`].
+    /// See [`plan_table::heads`].
     heads: Vec<u32>,
-    /// See [`plan::queue`].
+    /// See [`plan_table::queue`].
     queue: Vec<u32>,
     /// It costs something to enter some module.
     has_tolls: bool,
@@ -79,7 +83,7 @@ impl Segment {
         let segment = Self::with(Memory::new(map(geometry.length)?), geometry, plan.clone());
         for index in 0..spec.incarnations {
             if let Some(offset) = geometry.event(index) {
-                event::init(&segment.memory, offset).map_err(invalid)?;
+                process_event::init(&segment.memory, offset).map_err(invalid)?;
             }
         }
         segment.fill();
@@ -119,7 +123,7 @@ impl Segment {
                 return Err("its length is wrong");
             }
             let sharing = Sharing::from_number(word(header::SHARING))?;
-            let plan = plan::read(&memory, &laid_out, sharing)?;
+            let plan = plan_table::read(&memory, &laid_out, sharing)?;
             if word(header::CHECKSUM) != u64::from(checksum(&laid_out, &plan)) {
                 return Err("its checksum is wrong");
             }
@@ -160,11 +164,11 @@ impl Segment {
             .map(SlotBook::new)
             .collect();
         Self {
-            heads: plan::heads(&plan),
-            queue: plan::queue(&plan),
-            has_tolls: toll::has_tolls(&plan),
+            heads: plan_table::heads(&plan),
+            queue: plan_table::queue(&plan),
+            has_tolls: setup_costs::has_tolls(&plan),
             places: OnceLock::new(),
-            clock: super::monotonic_ns,
+            clock: crate::shm::monotonic_ns,
             memory,
             geometry,
             plan,
@@ -174,7 +178,7 @@ impl Segment {
 
     /// A segment in the memory of a loom model.
     #[cfg(loom)]
-    pub(super) fn model(spec: &SegmentSpec, plan: &PlanTable) -> Self {
+    pub(in crate::shm) fn model(spec: &SegmentSpec, plan: &PlanTable) -> Self {
         let geometry = geometry(spec, plan).expect("the model makes sense");
         let segment = Self::with(Memory::zeroed(geometry.length), geometry, plan.clone());
         segment.fill();
@@ -188,7 +192,7 @@ impl Segment {
         let store64 = |offset, value| self.memory.word64(offset).store(value, Ordering::Relaxed);
         for (index, entry) in (0..).zip(&self.plan.entries) {
             let offset = geometry.entry(index);
-            for (place, word) in plan::words(entry).into_iter().enumerate() {
+            for (place, word) in plan_table::words(entry).into_iter().enumerate() {
                 store32(offset + 4 * place, word);
             }
         }
@@ -220,7 +224,7 @@ impl Segment {
     /// Incarnation 0 of each slot has its slot's event from the start. An event must never be given out twice: one
     /// whose waiter was killed is unusable. Without an event (a number not below
     /// [`incarnations`](SegmentSpec::incarnations)) a worker looks for room ten times per second. Opens the slot again if
-    /// its ring was [`Corrupt`](super::Corrupt) or [closed](Self::close); what was in it is lost.
+    /// its ring was [`Corrupt`](crate::shm::Corrupt) or [closed](Self::close); what was in it is lost.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -235,7 +239,7 @@ impl Segment {
     }
 
     /// Nothing that stands in a slot's ring is worth reading any more, whatever the reader thinks of it: from now on it says
-    /// [`Corrupt`](super::Corrupt) with `what`, until the slot is given to another incarnation.
+    /// [`Corrupt`](crate::shm::Corrupt) with `what`, until the slot is given to another incarnation.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -281,44 +285,44 @@ impl Segment {
         ]
     }
 
-    pub(super) fn geometry(&self) -> &Geometry {
+    pub(in crate::shm) fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
-    pub(super) fn memory(&self) -> &Memory {
+    pub(in crate::shm) fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    pub(super) fn private(&self, slot: u16) -> &SlotBook {
+    pub(in crate::shm) fn private(&self, slot: u16) -> &SlotBook {
         &self.private[usize::from(slot)]
     }
 
-    pub(super) fn ring_bytes(&self) -> u64 {
+    pub(in crate::shm) fn ring_bytes(&self) -> u64 {
         self.geometry.spec.ring_bytes.into()
     }
 
-    pub(super) fn ring_words(&self, slot: u16) -> &[AtomicU64] {
+    pub(in crate::shm) fn ring_words(&self, slot: u16) -> &[AtomicU64] {
         let count = self.geometry.spec.ring_bytes as usize / 8;
         self.memory.words64(self.geometry.ring(slot), count)
     }
 
-    pub(super) fn claim_word(&self, test: u32) -> &AtomicU32 {
+    pub(in crate::shm) fn claim_word(&self, test: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.claim(test))
     }
 
     /// The first entry of the unit of entry `index`, if that is kept whole.
-    pub(super) fn unit_head(&self, index: u32) -> Option<u32> {
+    pub(in crate::shm) fn unit_head(&self, index: u32) -> Option<u32> {
         let head = self.heads.get(index as usize).copied();
         head.filter(|&head| head != NO_UNIT)
     }
 
-    /// See [`plan::queue`].
-    pub(super) fn queue(&self) -> &[u32] {
+    /// See [`plan_table::queue`].
+    pub(in crate::shm) fn queue(&self) -> &[u32] {
         &self.queue
     }
 
     /// The part to which entry `index` belongs: its first entry, and the one after its last.
-    pub(super) fn part_of(&self, index: u32) -> (u32, u32) {
+    pub(in crate::shm) fn part_of(&self, index: u32) -> (u32, u32) {
         let parts = &self.plan.parts;
         let after = parts.partition_point(|&(start, len)| start + len <= index);
         parts
@@ -327,77 +331,77 @@ impl Segment {
     }
 
     /// The whole unit of entry `index`, if it is kept whole.
-    pub(super) fn unit_range(&self, index: u32) -> Option<(u32, u32)> {
+    pub(in crate::shm) fn unit_range(&self, index: u32) -> Option<(u32, u32)> {
         let head = self.unit_head(index)?;
         let end = (head..).find(|&index| self.unit_head(index) != Some(head))?;
         Some((head, end))
     }
 
     /// Who holds the unit that begins at entry `head`.
-    pub(super) fn hold_word(&self, head: u32) -> &AtomicU32 {
+    pub(in crate::shm) fn hold_word(&self, head: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.hold(head))
     }
 
     /// What was learned about the module whose first entry this is.
-    pub(super) fn toll_word(&self, first: u32) -> &AtomicU32 {
+    pub(in crate::shm) fn toll_word(&self, first: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.toll(first))
     }
 
-    pub(super) fn has_tolls(&self) -> bool {
+    pub(in crate::shm) fn has_tolls(&self) -> bool {
         self.has_tolls
     }
 
-    pub(super) fn places(&self) -> &Places {
+    pub(in crate::shm) fn places(&self) -> &Places {
         let tests = self.spec().tests;
         self.places.get_or_init(|| Places::new(&self.plan, tests))
     }
 
-    /// Lets tests be timed by another clock than [`monotonic_ns`](super::monotonic_ns): for simulations, in one process.
+    /// Lets tests be timed by another clock than [`monotonic_ns`](crate::shm::monotonic_ns): for simulations, in one process.
     pub fn set_clock(&mut self, clock: fn() -> u64) {
         self.clock = clock;
     }
 
-    pub(super) fn now_ns(&self) -> u64 {
+    pub(in crate::shm) fn now_ns(&self) -> u64 {
         (self.clock)()
     }
 
-    pub(super) fn stop_word(&self) -> &AtomicU32 {
+    pub(in crate::shm) fn stop_word(&self) -> &AtomicU32 {
         self.memory.word32(header::STOP)
     }
 
-    pub(super) fn armed(&self) -> &AtomicU32 {
+    pub(in crate::shm) fn armed(&self) -> &AtomicU32 {
         self.memory.word32(header::ARMED)
     }
 
-    pub(super) fn epoch(&self) -> &AtomicU32 {
+    pub(in crate::shm) fn epoch(&self) -> &AtomicU32 {
         self.memory.word32(header::EPOCH)
     }
 
-    pub(super) fn tail(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn tail(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.tail(slot))
     }
 
-    pub(super) fn head(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn head(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.head(slot))
     }
 
-    pub(super) fn want(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn want(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.want(slot))
     }
 
-    pub(super) fn state(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn state(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.state(slot))
     }
 
-    pub(super) fn started(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn started(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.started(slot))
     }
 
-    pub(super) fn owner(&self, slot: u16) -> &AtomicU64 {
+    pub(in crate::shm) fn owner(&self, slot: u16) -> &AtomicU64 {
         self.memory.word64(self.geometry.owner(slot))
     }
 
-    pub(super) fn stealing(&self, slot: u16) -> &AtomicU32 {
+    pub(in crate::shm) fn stealing(&self, slot: u16) -> &AtomicU32 {
         self.memory.word32(self.geometry.stealing(slot))
     }
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use super::SegmentError;
+use crate::shm::SegmentError;
 
 /// Names of segments are this, the creator's pid, a dash and a random number.
 const PREFIX: &str = "/rpytest-";
@@ -19,7 +19,7 @@ const PREFIX: &str = "/rpytest-";
 ///
 /// Who opens one keeps no descriptor of it: a test that truncates or writes to whatever is open would take the memory away from
 /// all processes of the run.
-pub(super) struct Mapping {
+pub(in crate::shm) struct Mapping {
     shmem: Shmem,
     base: NonNull<u8>,
     name: String,
@@ -31,7 +31,7 @@ pub(super) struct Mapping {
 }
 
 // SAFETY: the raw pointers in `Shmem` and `base` point into a shared mapping that lives until drop; its words are only
-// accessed through atomics (`Memory`) or by functions made for shared memory (`event`), from any thread.
+// accessed through atomics (`Memory`) or by functions made for shared memory (`process_event`), from any thread.
 unsafe impl Send for Mapping {}
 // SAFETY: see above; no method changes the mapping itself through `&self`.
 unsafe impl Sync for Mapping {}
@@ -184,7 +184,7 @@ impl std::fmt::Debug for Mapping {
 ///
 /// Dead means both: no such process, and nobody holds the lock. The lock alone knows about other pid namespaces that
 /// share `/dev/shm` and about pids that were given out again; the pid covers the moment between creating and locking.
-pub(super) fn sweep() {
+pub(in crate::shm) fn sweep() {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir("/dev/shm") else {
         return;

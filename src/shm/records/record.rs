@@ -11,11 +11,11 @@
 //! at the same place in the ring, valid in itself, is therefore not taken for a new one.
 
 /// Bytes of a header.
-pub(super) const HEADER: usize = 32;
+pub(in crate::shm) const HEADER: usize = 32;
 /// Words of a header.
-pub(super) const HEADER_WORDS: usize = HEADER / 8;
+pub(in crate::shm) const HEADER_WORDS: usize = HEADER / 8;
 /// Bytes of the body of a record whose real body was spilled: offset, length, CRC-32 of it.
-pub(super) const SPILL_BODY: usize = 20;
+pub(in crate::shm) const SPILL_BODY: usize = 20;
 
 const TAG_RECORD: u64 = 0x52;
 const TAG_PADDING: u64 = 0x50;
@@ -29,7 +29,7 @@ pub struct RecordHead {
     pub kind: u8,
     /// Flags of that kind; the ring does not interpret them.
     pub flags: u8,
-    /// Number of the test or [`NO_TEST`](super::NO_TEST); may be any number, the ring does not know the inventory.
+    /// Number of the test or [`NO_TEST`](crate::shm::NO_TEST); may be any number, the ring does not know the inventory.
     pub test: u32,
     /// Which attempt at the test.
     pub attempt: u16,
@@ -41,7 +41,7 @@ pub struct RecordHead {
     pub mono_ns: u64,
     /// Where the body is, when it was too large for the ring: see [`spill`](super::spill).
     pub spilled: Option<Spill>,
-    /// The worker waits for room and there is enough now: call [`Waker::wake`](super::Waker::wake). Said once per wait.
+    /// The worker waits for room and there is enough now: call [`Waker::wake`](crate::shm::Waker::wake). Said once per wait.
     pub space_waiter: bool,
 }
 
@@ -56,14 +56,14 @@ pub struct Spill {
     pub crc: u32,
 }
 
-/// A record as a worker gives it to [`WorkerEnd::push`](super::WorkerEnd::push).
+/// A record as a worker gives it to [`WorkerEnd::push`](crate::shm::WorkerEnd::push).
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// Kind of record.
     pub kind: u8,
     /// Flags of that kind.
     pub flags: u8,
-    /// Number of the test or [`NO_TEST`](super::NO_TEST).
+    /// Number of the test or [`NO_TEST`](crate::shm::NO_TEST).
     pub test: u32,
     /// Which attempt at the test.
     pub attempt: u16,
@@ -75,7 +75,7 @@ pub struct Outgoing<'a> {
 
 /// A header as it stands in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(in crate::shm) struct Frame {
     pub len: u32,
     pub spilled: bool,
     pub kind: u8,
@@ -143,17 +143,17 @@ impl Frame {
 }
 
 /// Header and body, filled up to whole words, bytes.
-pub(super) fn total(body: usize) -> usize {
+pub(in crate::shm) fn total(body: usize) -> usize {
     (HEADER + body).next_multiple_of(8)
 }
 
 /// The word that fills the end of the ring when a record does not fit there.
-pub(super) fn padding(position: u64) -> u64 {
+pub(in crate::shm) fn padding(position: u64) -> u64 {
     TAG_PADDING << 56 | (position & (u64::MAX >> 8))
 }
 
 /// Whether header and body are what was written at `position`.
-pub(super) fn intact(words: &[u64; HEADER_WORDS], position: u64, body: &[u8]) -> bool {
+pub(in crate::shm) fn intact(words: &[u64; HEADER_WORDS], position: u64, body: &[u8]) -> bool {
     let mut plain = *words;
     plain[3] &= !u64::from(u32::MAX);
     words[3] as u32 == checksum(&plain, position, body)
@@ -172,7 +172,7 @@ fn checksum(words: &[u64; HEADER_WORDS], position: u64, body: &[u8]) -> u32 {
 }
 
 impl Spill {
-    pub(super) fn encode(&self) -> [u8; SPILL_BODY] {
+    pub(in crate::shm) fn encode(&self) -> [u8; SPILL_BODY] {
         let mut bytes = [0; SPILL_BODY];
         bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.len.to_le_bytes());
@@ -180,7 +180,7 @@ impl Spill {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::shm) fn decode(bytes: &[u8]) -> Option<Self> {
         let (offset, rest) = bytes.split_first_chunk()?;
         let (len, rest) = rest.split_first_chunk()?;
         Some(Self {

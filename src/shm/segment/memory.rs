@@ -4,12 +4,12 @@
 //! word, relaxed). A peer, or a test gone wild, may change any byte at any time: with atomics that is a value to be
 //! checked, never a data race.
 
-use super::sync::{AtomicU32, AtomicU64};
+use crate::shm::sync::{AtomicU32, AtomicU64};
 
 #[cfg(not(loom))]
-pub(super) use mapped::Memory;
+pub(in crate::shm) use mapped::Memory;
 #[cfg(loom)]
-pub(super) use modelled::Memory;
+pub(in crate::shm) use modelled::Memory;
 
 #[cfg(not(loom))]
 mod mapped {

@@ -1,12 +1,12 @@
 //! The writing half of a ring: one producer, its worker.
 
-use super::Segment;
 use super::record::{self, Frame};
-use super::sync::{Ordering, fence};
+use crate::shm::Segment;
+use crate::shm::sync::{Ordering, fence};
 
 /// What a worker remembers of its ring.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::shm) struct Writer {
     slot: u16,
     /// Bytes committed since the start; the shared copy is only ever written from it.
     tail: u64,
@@ -16,7 +16,7 @@ pub(super) struct Writer {
 
 /// What happened to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(in crate::shm) enum Written {
     /// It is committed; `filling` when it made the ring more than half full.
     Committed { filling: bool },
     /// There is no room.

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::SegmentSpec;
 use super::layout::{ENTRY_BYTES, Geometry};
 use super::memory::Memory;
-use super::sync::Ordering;
+use crate::shm::SegmentSpec;
+use crate::shm::sync::Ordering;
 
 /// One test in the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Sharing {
 }
 
 impl Sharing {
-    pub(super) fn number(self) -> u64 {
+    pub(in crate::shm) fn number(self) -> u64 {
         match self {
             Self::Steal => 0,
             Self::Queue => 1,
@@ -53,7 +53,7 @@ impl Sharing {
         }
     }
 
-    pub(super) fn from_number(number: u64) -> Result<Self, &'static str> {
+    pub(in crate::shm) fn from_number(number: u64) -> Result<Self, &'static str> {
         match number {
             0 => Ok(Self::Steal),
             1 => Ok(Self::Queue),
@@ -75,7 +75,10 @@ pub struct PlanTable {
 }
 
 /// Lays a segment out after checking the plan.
-pub(super) fn geometry(spec: &SegmentSpec, plan: &PlanTable) -> Result<Geometry, &'static str> {
+pub(in crate::shm) fn geometry(
+    spec: &SegmentSpec,
+    plan: &PlanTable,
+) -> Result<Geometry, &'static str> {
     let entries = u32::try_from(plan.entries.len()).map_err(|_| "the plan has too many entries")?;
     let geometry = Geometry::new(spec, entries)?;
     if plan.parts.len() != usize::from(spec.slots) {
@@ -136,7 +139,7 @@ fn units(plan: &PlanTable) -> impl Iterator<Item = std::ops::Range<usize>> {
 }
 
 /// Per entry the first one of its unit if that is kept whole, else [`NO_UNIT`]. Empty when no unit is.
-pub(super) fn heads(plan: &PlanTable) -> Vec<u32> {
+pub(in crate::shm) fn heads(plan: &PlanTable) -> Vec<u32> {
     if !plan.entries.iter().any(|entry| entry.keep) {
         return Vec::new();
     }
@@ -149,7 +152,7 @@ pub(super) fn heads(plan: &PlanTable) -> Vec<u32> {
 }
 
 /// What is open to all, in the order in which it is taken: by the ranks of the units' first entries.
-pub(super) fn queue(plan: &PlanTable) -> Vec<u32> {
+pub(in crate::shm) fn queue(plan: &PlanTable) -> Vec<u32> {
     if plan.sharing == Sharing::Queue {
         return (0..plan.entries.len() as u32).collect();
     }
@@ -163,10 +166,10 @@ pub(super) fn queue(plan: &PlanTable) -> Vec<u32> {
 }
 
 /// In [`heads`]: the entry's unit may be divided.
-pub(super) const NO_UNIT: u32 = u32::MAX;
+pub(in crate::shm) const NO_UNIT: u32 = u32::MAX;
 
 /// CRC-32 of everything in a segment that never changes.
-pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
+pub(in crate::shm) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let spec = &geometry.spec;
     hasher.update(&(geometry.length as u64).to_le_bytes());
@@ -195,7 +198,7 @@ pub(super) fn checksum(geometry: &Geometry, plan: &PlanTable) -> u32 {
 }
 
 /// An entry as it lies in the segment.
-pub(super) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
+pub(in crate::shm) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
     [
         entry.test,
         entry.cost_us,
@@ -209,7 +212,7 @@ pub(super) fn words(entry: &PlanEntry) -> [u32; ENTRY_BYTES / 4] {
 }
 
 /// Copies the plan out of a segment; little about it is checked yet.
-pub(super) fn read(
+pub(in crate::shm) fn read(
     memory: &Memory,
     geometry: &Geometry,
     sharing: Sharing,

@@ -6,18 +6,18 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::sync::Ordering;
-use super::{PlanTable, Segment};
+use crate::shm::sync::Ordering;
+use crate::shm::{PlanTable, Segment};
 
 /// A set-up that takes as long as estimated.
-pub(super) const ONE: u32 = 1024;
+pub(in crate::shm) const ONE: u32 = 1024;
 
 /// Longer than this is not believed: more than fixtures was in it.
-pub(super) const MOST: u32 = 8 * ONE;
+pub(in crate::shm) const MOST: u32 = 8 * ONE;
 
 /// Where each test stands, and which entries are of the same module.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(in crate::shm) struct Places {
     /// Per test its entry.
     entries: Vec<Option<u32>>,
     /// Per entry the number of its module, counted along the plan. Empty when it costs nothing to enter any.
@@ -53,19 +53,19 @@ impl Places {
 }
 
 /// Whether it costs anything to enter any module.
-pub(super) fn has_tolls(plan: &PlanTable) -> bool {
+pub(in crate::shm) fn has_tolls(plan: &PlanTable) -> bool {
     let mut entries = plan.entries.iter();
     entries.any(|entry| entry.enter_us > 0 || entry.paid_us > 0)
 }
 
 impl Segment {
     /// The entry of a test that is planned.
-    pub(super) fn place_of(&self, test: u32) -> Option<u32> {
+    pub(in crate::shm) fn place_of(&self, test: u32) -> Option<u32> {
         self.places().entries.get(test as usize).copied()?
     }
 
     /// The entry of `test`, if a worker that ran `before` last enters a module with it.
-    pub(super) fn entered(&self, before: u32, test: u32) -> Option<u32> {
+    pub(in crate::shm) fn entered(&self, before: u32, test: u32) -> Option<u32> {
         if !self.has_tolls() {
             return None;
         }
@@ -79,7 +79,7 @@ impl Segment {
     }
 
     /// The set-ups for entering a module at `place` took so long, ns.
-    pub(super) fn learn(&self, place: u32, took: u64) {
+    pub(in crate::shm) fn learn(&self, place: u32, took: u64) {
         let entry = &self.plan().entries[place as usize];
         let expected = u64::from(entry.enter_us) + u64::from(entry.paid_us);
         let ratio = (took / 1000).saturating_mul(ONE.into()) / expected.max(1);
@@ -92,7 +92,7 @@ impl Segment {
 
     /// Per module how many times as long as estimated it takes to enter it, as far as that is known, in units of [`ONE`]. Empty
     /// when it costs nothing to enter any.
-    pub(super) fn ratios(&self) -> Vec<u32> {
+    pub(in crate::shm) fn ratios(&self) -> Vec<u32> {
         let ratio = |&first: &u32| match self.toll_word(first).load(Ordering::Relaxed) {
             0 => ONE,
             ratio => ratio.min(MOST),
@@ -101,7 +101,7 @@ impl Segment {
     }
 
     /// The number of the module of an entry, an index of [`ratios`](Self::ratios).
-    pub(super) fn module_number(&self, place: u32) -> Option<usize> {
+    pub(in crate::shm) fn module_number(&self, place: u32) -> Option<usize> {
         let number = self.places().modules.get(place as usize)?;
         Some(*number as usize)
     }

@@ -4,8 +4,8 @@
 //! a record looks whether the parent sleeps. Each does its store, a fence, then its load, so at least one of the two
 //! sees the other's store: a record is either seen by the last look or announced by the bell.
 
-use super::Segment;
-use super::sync::{Ordering, fence};
+use crate::shm::Segment;
+use crate::shm::sync::{Ordering, fence};
 
 impl Segment {
     /// The parent is about to sleep: workers with something urgent ring the bell from now on.
@@ -34,7 +34,7 @@ impl Segment {
     }
 
     /// Whether a worker that has just committed something of importance must ring.
-    pub(super) fn must_ring(&self) -> bool {
+    pub(in crate::shm) fn must_ring(&self) -> bool {
         // SeqCst: orders the commit (store of `tail`) before the look at `armed`. Pairs with the fence in `arm`.
         fence(Ordering::SeqCst);
         self.armed().load(Ordering::Relaxed) != 0

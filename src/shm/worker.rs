@@ -3,12 +3,13 @@
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 
-use super::record::{self, Frame, SPILL_BODY};
-use super::spill::SpillFile;
+use super::claims::plan_walk::Walker;
+use super::records::record::{self, Frame, SPILL_BODY};
+use super::records::spill::SpillFile;
+use super::records::writer::{Writer, Written};
+use super::segment::process_event;
 use super::sync::Ordering;
-use super::walk::Walker;
-use super::writer::{Writer, Written};
-use super::{Outgoing, Phase, PushError, Segment, SegmentError, SlotHandle, event};
+use super::{Outgoing, Phase, PushError, Segment, SegmentError, SlotHandle};
 
 /// A worker's end of the segment: takes tests, shows what it does, writes records.
 #[derive(Debug)]
@@ -201,7 +202,7 @@ impl WorkerEnd {
         // Even if the parent seems awake: a full ring is worth a system call.
         self.ring();
         let segment = self.handle.segment();
-        let woken = event::wait(segment.memory(), self.event);
+        let woken = process_event::wait(segment.memory(), self.event);
         self.counters.timeouts += u64::from(!woken);
         self.writer.end_wait(segment);
         Ok(())

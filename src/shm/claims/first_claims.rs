@@ -1,10 +1,10 @@
 //! Which test a worker begins with: claimed for it before it is started.
 
 use super::claim::word;
+use super::setup_costs::ONE;
 use super::steal::Rest;
-use super::sync::Ordering;
-use super::toll::ONE;
-use super::{Segment, Sharing};
+use crate::shm::sync::Ordering;
+use crate::shm::{Segment, Sharing};
 
 impl Segment {
     /// Claims for each first worker the test that it is to begin with, so that a quick one does not run a small plan alone while
@@ -41,7 +41,7 @@ impl Segment {
 
     /// Claims an entry for the worker that is to follow, whose claim word is `word`, or what is left of its unit if that is kept whole;
     /// `false`: another one was quicker.
-    pub(super) fn reserve_for(&self, index: u32, word: u32) -> bool {
+    pub(in crate::shm) fn reserve_for(&self, index: u32, word: u32) -> bool {
         let head = self.unit_head(index);
         if head.is_some_and(|head| !self.hold(head, word)) {
             return false;
@@ -79,7 +79,7 @@ impl Segment {
     }
 
     /// The entry that was reserved for a worker that has not claimed anything itself.
-    pub(super) fn reserved(&self, slot: u16, incarnation: u16) -> Option<u32> {
+    pub(in crate::shm) fn reserved(&self, slot: u16, incarnation: u16) -> Option<u32> {
         let word = word(slot, incarnation);
         let entries = &self.plan().entries;
         let is_mine = |&index: &u32| {

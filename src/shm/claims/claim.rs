@@ -1,4 +1,4 @@
-//! Who runs which test: claim words and hold words. The way of a worker through the plan is in [`walk`](super::walk).
+//! Who runs which test: claim words and hold words. The way of a worker through the plan is in [`plan_walk`](super::plan_walk).
 //!
 //! A claim word is the single truth about its test, and nothing else is published through it: its accesses are relaxed.
 //! Whatever a worker believes about the plan (ranges it adopted, windows it narrowed) is only a hint where to look.
@@ -7,14 +7,14 @@
 //! the unit and never gives it back; when the worker is dead, the parent does. So at most one living worker claims tests
 //! of the unit, however its tests were divided among the dead.
 
-use super::sync::Ordering;
-use super::{PlanEntry, Segment, Sharing};
+use crate::shm::sync::Ordering;
+use crate::shm::{PlanEntry, Segment, Sharing};
 
 /// The claim of a test that nobody may take yet; no worker's, because there are fewer slots.
 const WITHHELD: u32 = u32::MAX;
 
 /// A claim word: 0 is free.
-pub(super) fn word(slot: u16, incarnation: u16) -> u32 {
+pub(in crate::shm) fn word(slot: u16, incarnation: u16) -> u32 {
     u32::from(incarnation) << 16 | (u32::from(slot) + 1)
 }
 
@@ -93,7 +93,7 @@ impl Segment {
         freed
     }
 
-    pub(super) fn new_epoch(&self) {
+    pub(in crate::shm) fn new_epoch(&self) {
         // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the free words.
         self.epoch().fetch_add(1, Ordering::Release);
     }
@@ -136,12 +136,12 @@ impl Segment {
         self.stop_word().load(Ordering::Relaxed) != 0
     }
 
-    pub(super) fn is_free(&self, entry: &PlanEntry) -> bool {
+    pub(in crate::shm) fn is_free(&self, entry: &PlanEntry) -> bool {
         self.claim_word(entry.test).load(Ordering::Relaxed) == 0
     }
 
     /// Whether the test of entry `index` can be claimed, as far as one can see.
-    pub(super) fn free_at(&self, index: u32) -> bool {
+    pub(in crate::shm) fn free_at(&self, index: u32) -> bool {
         self.is_free(&self.plan().entries[index as usize])
             && self
                 .unit_head(index)
@@ -149,7 +149,7 @@ impl Segment {
     }
 
     /// Takes the unit that begins at `head` for the worker whose claim word is `word`.
-    pub(super) fn hold(&self, head: u32, word: u32) -> bool {
+    pub(in crate::shm) fn hold(&self, head: u32, word: u32) -> bool {
         let hold = self.hold_word(head);
         // Acquire: pairs with the release in `release_units`.
         hold.load(Ordering::Relaxed) == 0

@@ -1,23 +1,26 @@
 //! Where everything lies in the segment: pure arithmetic, done once from numbers that are then kept privately.
 
-use super::SegmentSpec;
+use crate::shm::SegmentSpec;
+
+/// The `test` of a record that is about no test.
+pub const NO_TEST: u32 = u32::MAX;
 
 /// First eight bytes of a segment: `rpytest` and a version of the layout.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x05");
+pub(in crate::shm) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x05");
 /// Smallest ring: four of the smallest records that can say everything (see [`Geometry::record_limit`]).
-pub(super) const MIN_RING: u32 = 256;
+pub(in crate::shm) const MIN_RING: u32 = 256;
 /// Largest ring: lengths of records are `u32`.
 const MAX_RING: u32 = 1 << 30;
 /// Bytes kept for one event (glibc needs 90, musl 90).
-pub(super) const EVENT_BYTES: usize = 128;
+pub(in crate::shm) const EVENT_BYTES: usize = 128;
 /// Words that different processes write are this far apart: two cache lines, because the prefetcher fetches pairs.
 const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
 /// A plan entry: eight `u32`.
-pub(super) const ENTRY_BYTES: usize = 32;
+pub(in crate::shm) const ENTRY_BYTES: usize = 32;
 
 /// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
-pub(super) mod header {
+pub(in crate::shm) mod header {
     pub const MAGIC: usize = 0;
     pub const LENGTH: usize = 8;
     pub const SLOTS: usize = 16;
@@ -51,7 +54,7 @@ mod slot {
 
 /// The layout of one segment, computed from its [`SegmentSpec`]; never read back from shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Geometry {
+pub(in crate::shm) struct Geometry {
     pub spec: SegmentSpec,
     /// Entries in the plan.
     pub entries: u32,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::sync::Ordering;
-use super::{NO_TEST, Segment};
+use crate::shm::sync::Ordering;
+use crate::shm::{NO_TEST, Segment};
 
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub struct SlotHandle {
 }
 
 impl SlotHandle {
-    pub(super) fn new(segment: Arc<Segment>, slot: u16) -> Self {
+    pub(in crate::shm) fn new(segment: Arc<Segment>, slot: u16) -> Self {
         Self {
             segment,
             slot,
@@ -147,11 +147,11 @@ impl SlotHandle {
         }
     }
 
-    pub(super) fn segment(&self) -> &Arc<Segment> {
+    pub(in crate::shm) fn segment(&self) -> &Arc<Segment> {
         &self.segment
     }
 
-    pub(super) fn slot(&self) -> u16 {
+    pub(in crate::shm) fn slot(&self) -> u16 {
         self.slot
     }
 

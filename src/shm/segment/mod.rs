@@ -1,0 +1,12 @@
+//! The segment: where everything lies in it, the plan that it holds, and the accesses to its words.
+
+pub(super) mod layout;
+#[cfg(not(loom))]
+mod mapping;
+pub(super) mod memory;
+pub(super) mod parent_state;
+pub(super) mod plan_table;
+#[cfg(not(loom))]
+pub(super) mod process_event;
+pub(super) mod segment;
+pub(super) mod slot;
