@@ -4,9 +4,9 @@ mod collect;
 mod exchange;
 pub mod history_status;
 mod job;
+mod plan_table;
 mod planning;
 mod shard;
-mod table;
 mod watching;
 
 use std::ffi::OsString;

@@ -11,9 +11,9 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::admin;
 use super::launch::{Launch, Started};
-use super::place::Place;
+use super::socket_path::Place;
+use super::status;
 use super::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 
@@ -67,7 +67,7 @@ impl Link {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let socket = self.socket.as_deref();
-        socket.is_none_or(admin::answers)
+        socket.is_none_or(status::answers)
     }
 
     /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
@@ -132,7 +132,7 @@ pub fn connect(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<
 /// As [`connect`]; also when the old one does not end.
 pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
-    admin::end(&place.socket)?;
+    status::end(&place.socket)?;
     connect(options, gives_up)
 }
 
@@ -142,7 +142,7 @@ pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<
 /// As [`connect`]; also when it can't be killed.
 pub fn supersede(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
-    admin::kill(&place.socket)?;
+    status::kill(&place.socket)?;
     connect(options, gives_up)
 }
 

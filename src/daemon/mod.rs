@@ -1,15 +1,15 @@
 //! The Python daemon: finding, starting, talking to and stopping it.
 
-mod admin;
 mod client;
 mod identity;
 mod import_path;
 mod launch;
 pub mod message;
-mod place;
+mod socket_path;
+mod status;
 pub mod wire;
 
-pub use admin::{status, stop};
 pub use client::{Link, Options, connect, exchange_error, replace, supersede};
 pub use identity::umask;
-pub use place::Place;
+pub use socket_path::Place;
+pub use status::{status, stop};

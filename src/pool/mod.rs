@@ -3,9 +3,9 @@
 mod modes;
 mod signals;
 mod slot;
-mod watch;
+mod wait;
 
 pub use modes::TerminalModes;
 pub use signals::{Received, Signals, stop_self};
 pub use slot::{Death, Pool, SlotStatus, Worker};
-pub use watch::{Ready, Watched, wait};
+pub use wait::{Ready, Watched, wait};

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use rustix::process::Signal;
 
-use super::made_up::made_up;
 use super::stats::now_ns;
+use super::synthetic_results::synthetic_result;
 use super::{Lane, Lost, PATIENCE, Run, TICK};
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
@@ -63,7 +63,7 @@ impl Run<'_> {
                 .checked_add(1)
                 .is_some_and(|next| self.segment.reserved_test(slot, next).is_some()),
         };
-        if !has_more || !self.connected || self.segment.stopped() || self.verdict.is_stopped() {
+        if !has_more || !self.connected || self.segment.stopped() || self.exit_status.is_stopped() {
             return false;
         }
         match self.pool.succeed(slot) {
@@ -111,7 +111,7 @@ impl Run<'_> {
         let state = self.segment.slot_state(slot);
         let test = state.current?;
         let own = state.incarnation == incarnation
-            && self.ledger.is_missing(test)
+            && self.test_states.is_missing(test)
             && self.segment.claim_of(test) == Some((slot, incarnation));
         let ns = now_ns().saturating_sub(state.started_ns);
         own.then(|| Lost {
@@ -130,7 +130,7 @@ impl Run<'_> {
 
     /// Gives back what a dead worker had claimed and not finished, but for the test that died with it.
     fn release(&mut self, slot: u16, incarnation: u16, in_flight: Option<u32>) {
-        for test in self.ledger.missing() {
+        for test in self.test_states.missing() {
             if Some(test) != in_flight && self.segment.claim_of(test) == Some((slot, incarnation)) {
                 self.segment.release(test, slot, incarnation);
             }
@@ -188,12 +188,12 @@ impl Run<'_> {
                 };
                 let message =
                     format!("worker 'gw{slot}' crashed while running '{id}': {cause}{phase}");
-                self.ledger.ask(lost.test);
+                self.test_states.ask(lost.test);
                 self.lost.push_back(Lost { message, ..lost });
             }
             Some(_) => {}
             None => {
-                self.verdict.crash = true;
+                self.exit_status.crash = true;
                 if let Some(stack) = death.map(|death| &death.stack).filter(|s| !s.is_empty()) {
                     self.tell(&RunEvent::Notice(stack.trim_end_matches('\n')));
                 }
@@ -239,8 +239,8 @@ impl Run<'_> {
             self.settle_without_host();
         }
         if !self.pool.any_occupied()
-            && !self.verdict.is_stopped()
-            && self.ledger.missing().next().is_some()
+            && !self.exit_status.is_stopped()
+            && self.test_states.missing().next().is_some()
         {
             self.nobody_left();
         }
@@ -265,10 +265,10 @@ impl Run<'_> {
         if self.begin_serial() {
             return;
         }
-        let progress = self.revived_at != Some(self.ledger.done());
+        let progress = self.revived_at != Some(self.test_states.done());
         let can_run = self.segment.unclaimed() > 0 && !self.segment.stopped();
         if can_run && progress && !self.out_of_restarts {
-            self.revived_at = Some(self.ledger.done());
+            self.revived_at = Some(self.test_states.done());
             let mut unclaimed = self.segment.unclaimed();
             for slot in 0..self.pool.len() {
                 if unclaimed > 0
@@ -293,10 +293,10 @@ impl Run<'_> {
         } else {
             "all workers ended without running it".to_owned()
         };
-        let missing: Vec<u32> = self.ledger.missing().collect();
+        let missing: Vec<u32> = self.test_states.missing().collect();
         for test in missing {
             let message = format!("'{}' did not run: {why}", self.test_list.id(test));
-            self.ledger.ask(test);
+            self.test_states.ask(test);
             self.lost.push_back(Lost {
                 test,
                 in_flight: false,
@@ -316,7 +316,12 @@ impl Run<'_> {
             .iter()
             .flat_map(|serial| serial.tests.iter().copied())
             .collect();
-        if self.segment.stopped() || self.ledger.missing().any(|test| !withheld.contains(&test)) {
+        if self.segment.stopped()
+            || self
+                .test_states
+                .missing()
+                .any(|test| !withheld.contains(&test))
+        {
             return false;
         }
         let Some(serial) = self.serial.pop_front() else {
@@ -347,7 +352,7 @@ impl Run<'_> {
                 self.bury(slot, None);
             }
         }
-        if self.verdict.has_lost_its_host() && !self.pool.any_occupied() {
+        if self.exit_status.has_lost_its_host() && !self.pool.any_occupied() {
             self.nobody_will_say();
         }
         self.make_up_lost();
@@ -355,11 +360,11 @@ impl Run<'_> {
 
     /// The host is gone and nobody interrupted the run: every test without a result is an error, by name.
     fn nobody_will_say(&mut self) {
-        let missing: Vec<u32> = self.ledger.missing().collect();
+        let missing: Vec<u32> = self.test_states.missing().collect();
         for test in missing {
             let id = self.test_list.id(test);
             let message = format!("'{id}' has no result: the run's host process died");
-            self.ledger.ask(test);
+            self.test_states.ask(test);
             self.lost.push_back(Lost {
                 test,
                 in_flight: false,
@@ -375,21 +380,21 @@ impl Run<'_> {
     fn make_up_lost(&mut self) {
         let lost: Vec<Lost> = self.asked.drain(..).chain(self.lost.drain(..)).collect();
         for lost in lost {
-            self.ledger.finish(lost.test);
+            self.test_states.finish(lost.test);
             self.needs_report = true;
             let nodeid = self.test_list.id(lost.test);
-            let result = made_up(&lost, nodeid, self.options.junit.is_some());
+            let result = synthetic_result(&lost, nodeid, self.options.junit.is_some());
             self.result(&result);
         }
     }
 
     /// The host says that it has ended the run by itself, because something went wrong in it.
     pub(super) fn host_gave_up(&mut self) {
-        if self.verdict.is_stopped() || self.ledger.unfinished() == 0 {
+        if self.exit_status.is_stopped() || self.test_states.unfinished() == 0 {
             return;
         }
         self.drain_all();
-        self.verdict.host_died();
+        self.exit_status.host_died();
         self.nobody_will_say();
         self.make_up_lost();
     }

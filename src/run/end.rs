@@ -13,7 +13,7 @@ impl Run<'_> {
     pub(super) fn finish(mut self) -> Finished {
         self.segment.unlink();
         self.finishing = true;
-        if self.exit_status.is_none() {
+        if self.host_exit_status.is_none() {
             if self.has_something_to_say() {
                 self.report();
             }
@@ -44,40 +44,40 @@ impl Run<'_> {
             status,
             samples: std::mem::take(&mut self.samples),
             error: self.error.take(),
-            complete: self.ledger.unfinished() == 0 && !self.verdict.has_lost_its_host(),
+            complete: self.test_states.unfinished() == 0 && !self.exit_status.has_lost_its_host(),
             sequences: std::mem::take(&mut self.sequences),
             interrupts: self.interrupts,
         }
     }
 
     fn has_something_to_say(&self) -> bool {
-        self.needs_report || self.verdict.is_stopped() || self.status() != exit::OK
+        self.needs_report || self.exit_status.is_stopped() || self.status() != exit::OK
     }
 
     fn status(&self) -> i32 {
-        self.verdict.status(self.ledger.done())
+        self.exit_status.status(self.test_states.done())
     }
 
     fn report(&mut self) {
         self.late_record = false;
-        let (memfd, len) = match self.bodies.memfd() {
-            Ok(bodies) => bodies,
+        let (memfd, len) = match self.record_log.memfd() {
+            Ok(file) => file,
             Err(error) => {
                 self.error
                     .get_or_insert(Error::os("make a file in memory", error));
                 return;
             }
         };
-        let interrupted = self.verdict.interrupted();
+        let interrupted = self.exit_status.interrupted();
         let request = HostRequest::Report {
             status: self.status(),
             interrupted: interrupted.map(|(text, _)| text),
             location: interrupted.map_or("", |(_, location)| location),
-            stop: self.verdict.stop_text().or(self.crash_limit.as_deref()),
+            stop: self.exit_status.stop_text().or(self.crash_limit.as_deref()),
             duration: self.began.elapsed().as_secs_f64(),
-            streamed: self.bodies.streamed(),
+            streamed: self.record_log.streamed(),
             elsewhere: self.elsewhere,
-            failures: self.verdict.failures,
+            failures: self.exit_status.failures,
             len,
         };
         if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {
@@ -99,20 +99,20 @@ impl Run<'_> {
 
     /// Until `done`, or nothing can come any more.
     fn wait_for(&mut self, done: impl Fn(&Self) -> bool) {
-        while self.connected && self.exit_status.is_none() && !done(self) {
+        while self.connected && self.host_exit_status.is_none() && !done(self) {
             self.wait();
         }
     }
 
     fn describe(&mut self) -> RunEnd {
-        let unfinished = self.ledger.unfinished();
-        let mut status = self.exit_status.unwrap_or_else(|| self.status());
+        let unfinished = self.test_states.unfinished();
+        let mut status = self.host_exit_status.unwrap_or_else(|| self.status());
         let mut summary = None;
         if let Some((final_status, text)) = self.summary.take() {
             status = final_status;
             summary = Some(text);
         }
-        if unfinished > 0 && status == exit::OK && !self.verdict.success_was_asked_for() {
+        if unfinished > 0 && status == exit::OK && !self.exit_status.success_was_asked_for() {
             // Whatever the host said: tests without a result are no success.
             status = exit::INTERNAL_ERROR;
         }
@@ -124,14 +124,14 @@ impl Run<'_> {
             running: self
                 .interrupted
                 .iter()
-                .filter(|(_, test, _)| self.ledger.is_missing(*test))
+                .filter(|(_, test, _)| self.test_states.is_missing(*test))
                 .map(|&(slot, test, elapsed)| {
                     (slot, self.test_list.shown(test).into_owned(), elapsed)
                 })
                 .collect(),
-            stopped: self.verdict.describe(),
-            interrupted: self.verdict.interrupted().is_some()
-                && !self.verdict.success_was_asked_for(),
+            stopped: self.exit_status.describe(),
+            interrupted: self.exit_status.interrupted().is_some()
+                && !self.exit_status.success_was_asked_for(),
             summary,
             suite_properties: std::mem::take(&mut self.properties),
             internal_error: self.internal_error.take(),

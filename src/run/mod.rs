@@ -2,17 +2,17 @@
 //!
 //! A single thread owns all state; nothing in here waits except [`Run::wait`], which sleeps on everything at once.
 
-mod bodies;
 mod deaths;
 mod end;
-mod ledger;
-mod made_up;
-mod messages;
+mod exit_status;
+mod host_messages;
+mod record_log;
 mod records;
 mod signals;
 mod silence;
 mod stats;
-mod verdict;
+mod synthetic_results;
+mod test_states;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,12 +30,12 @@ use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
 use crate::shm::{RecordHead, Segment, Waker};
 use crate::test_list::TestList;
-use bodies::Bodies;
-use ledger::Ledger;
+use exit_status::ExitStatus;
+use record_log::RecordLog;
 use silence::Silence;
 pub use silence::is_stopped;
 use stats::{Stats, now_ns};
-use verdict::Verdict;
+use test_states::TestStates;
 
 /// Longest sleep while workers run: how often the status line and quiet results appear.
 const TICK: Duration = Duration::from_millis(33);
@@ -131,9 +131,9 @@ struct Run<'a> {
 
     pool: Pool,
     lanes: Vec<Lane>,
-    ledger: Ledger,
-    verdict: Verdict,
-    bodies: Bodies,
+    test_states: TestStates,
+    exit_status: ExitStatus,
+    record_log: RecordLog,
     samples: Vec<(u32, Sample)>,
     properties: Vec<(String, String)>,
     /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them in this test.
@@ -165,7 +165,7 @@ struct Run<'a> {
     /// Its answer to `report`.
     summary: Option<(i32, String)>,
     /// It has ended the run by itself.
-    exit_status: Option<i32>,
+    host_exit_status: Option<i32>,
     /// A record came unasked, and no other follows.
     late_record: bool,
     /// The controller has records that it has not looked at yet.
@@ -226,11 +226,11 @@ impl<'a> Run<'a> {
             began_epoch: setup.began_epoch,
             pool: Pool::new(setup.slots, setup.max_restarts),
             lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
-            ledger: Ledger::new(setup.test_list.len(), setup.planned),
+            test_states: TestStates::new(setup.test_list.len(), setup.planned),
             test_list: setup.test_list,
             // pytest's own counter for `--maxfail` includes them.
-            verdict: Verdict::new(setup.options.collect_errors),
-            bodies: Bodies::default(),
+            exit_status: ExitStatus::new(setup.options.collect_errors),
+            record_log: RecordLog::default(),
             samples: Vec::new(),
             properties: setup.start.suite_properties.clone(),
             charged: HashMap::new(),
@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
             quiet_ticks: 0,
             stopping: false,
             summary: None,
-            exit_status: None,
+            host_exit_status: None,
             late_record: false,
             streaming: false,
             needs_report: setup.options.needs_report,
@@ -296,7 +296,7 @@ impl<'a> Run<'a> {
 
     fn is_over(&self) -> bool {
         let settled = self.lost.is_empty() && self.asked.is_empty();
-        self.exit_status.is_some()
+        self.host_exit_status.is_some()
             || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
     }
 
@@ -310,8 +310,8 @@ impl<'a> Run<'a> {
         self.connected
             && !self.shares
             && self.interrupts == 0
-            && !self.verdict.is_stopped()
-            && self.ledger.unfinished() == 0
+            && !self.exit_status.is_stopped()
+            && self.test_states.unfinished() == 0
             && (self.lanes.iter().zip(0..)).all(|(lane, slot)| has_finished(lane, slot))
     }
 
@@ -321,7 +321,7 @@ impl<'a> Run<'a> {
         if !self.options.stream || !self.connected || self.streaming {
             return;
         }
-        match self.bodies.news() {
+        match self.record_log.news() {
             Ok(None) => {}
             Ok(Some((memfd, len))) => {
                 self.streaming = true;
@@ -403,7 +403,9 @@ impl<'a> Run<'a> {
         let now = now_ns();
         self.pool.watched().filter_map(move |(slot, _)| {
             let state = self.segment.slot_state(slot);
-            let test = state.current.filter(|&test| self.ledger.is_missing(test))?;
+            let test = state
+                .current
+                .filter(|&test| self.test_states.is_missing(test))?;
             let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
             Some((slot, test, elapsed))
         })
@@ -426,7 +428,7 @@ impl<'a> Run<'a> {
     /// The same for a test that has ended the run: its worker may be gone by now.
     fn note_stopped(&mut self, slot: u16, test: u32) {
         let is_noted = self.interrupted.iter().any(|noted| noted.1 == test);
-        if test < self.segment.spec().tests && self.ledger.is_missing(test) && !is_noted {
+        if test < self.segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
             let started = self.segment.slot_state(slot).started_ns;
             let elapsed = Duration::from_nanos(now_ns().saturating_sub(started));
             self.interrupted.push((slot, test, elapsed));
@@ -469,7 +471,7 @@ impl<'a> Run<'a> {
     fn told(&mut self, told: Result<(), ReportError>) {
         let Err(error) = told else { return };
         if matches!(error, ReportError::Output(_)) {
-            self.verdict.output_closed();
+            self.exit_status.output_closed();
             self.segment.stop();
         }
         self.output_error.get_or_insert(error);

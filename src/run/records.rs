@@ -132,7 +132,7 @@ impl Run<'_> {
                 if self.segment.claim_of(head.test) != Some((slot, head.incarnation)) {
                     return self.corrupt(slot, "a result of a test that was not its own");
                 }
-                if !self.ledger.finish(head.test) {
+                if !self.test_states.finish(head.test) {
                     return self.corrupt(slot, "a second result of a test");
                 }
                 self.ran(slot, head.incarnation, head.test);
@@ -185,7 +185,7 @@ impl Run<'_> {
             .iter()
             .filter(|report| report.is_failure)
             .count();
-        self.verdict.failures += failures as u64;
+        self.exit_status.failures += failures as u64;
         self.needs_report |= failures > 0
             || result.warnings > 0
             || result.reports.iter().any(|report| report.in_summary);
@@ -195,8 +195,8 @@ impl Run<'_> {
             result,
         });
         let limit = u64::from(self.options.maxfail);
-        if limit > 0 && failures > 0 && self.verdict.failures >= limit {
-            self.verdict.max_failures();
+        if limit > 0 && failures > 0 && self.exit_status.failures >= limit {
+            self.exit_status.max_failures();
             self.segment.stop();
         }
     }
@@ -204,7 +204,7 @@ impl Run<'_> {
     /// Keeps a record for the summary and the controller.
     fn keep(&mut self, slot: u16, head: &RecordHead, body: &[u8]) {
         let worker = (slot, head.incarnation);
-        self.bodies
+        self.record_log
             .push(head.kind, head.flags, head.test, worker, body);
     }
 
@@ -220,7 +220,7 @@ impl Run<'_> {
         let lane = &mut self.lanes[usize::from(slot)];
         lane.said_bye = true;
         lane.holds = bye.holds;
-        self.verdict.session_ended(bye.status.into());
+        self.exit_status.session_ended(bye.status.into());
         self.add_properties(bye.properties);
     }
 
@@ -237,7 +237,7 @@ impl Run<'_> {
     pub(super) fn stop(&mut self, stop: &Stop) {
         self.segment.stop();
         self.note_running();
-        self.verdict.worker_stop(stop);
+        self.exit_status.worker_stop(stop);
         if stop.why == StopReason::InternalError {
             let lines: Vec<String> = stop
                 .text

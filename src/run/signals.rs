@@ -27,7 +27,7 @@ impl Run<'_> {
                 self.interrupts += 1;
                 self.tell(&RunEvent::Terminal { ours: false });
                 self.note_running();
-                self.verdict.signal(signal);
+                self.exit_status.signal(signal);
                 self.segment.stop();
                 match self.interrupts {
                     1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),

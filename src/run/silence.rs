@@ -40,7 +40,7 @@ impl Silence {
 impl Run<'_> {
     /// Takes note of whether something `happened`; says who is waited for when nothing has for a while.
     pub(super) fn listen(&mut self, happened: bool) {
-        let done = self.ledger.done();
+        let done = self.test_states.done();
         if happened || done != self.silence.done {
             self.silence.done = done;
             self.silence.since = Instant::now();
@@ -79,13 +79,13 @@ impl Run<'_> {
             let pid = pid.pid;
             // The last one's result is there while its worker still ends the session.
             let current = self.segment.slot_state(slot).current;
-            let idle = current.is_none_or(|test| !self.ledger.is_missing(test));
+            let idle = current.is_none_or(|test| !self.test_states.is_missing(test));
             let text = if is_stopped(pid) {
                 format!(
                     "[worker {slot}] is stopped (process {pid})\n\
                      hint: `kill -CONT {pid}` lets it go on; Ctrl-C ends the run"
                 )
-            } else if idle && self.ledger.unfinished() == 0 {
+            } else if idle && self.test_states.unfinished() == 0 {
                 format!(
                     "waiting for worker {slot} (process {pid}), which has run its tests and does not end: it may be in \
                      a session fixture's or a plugin's last steps\nhint: Ctrl-C ends it"

@@ -15,27 +15,27 @@ enum State {
 
 /// The state of every test.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct TestStates {
     states: Vec<State>,
     planned: usize,
     done: usize,
 }
 
-impl Ledger {
+impl TestStates {
     /// `tests` tests in the list, of which `planned` are to run.
     pub fn new(tests: usize, planned: impl IntoIterator<Item = u32>) -> Self {
-        let mut ledger = Self {
+        let mut test_states = Self {
             states: vec![State::NotPlanned; tests],
             planned: 0,
             done: 0,
         };
         for test in planned {
-            if let Some(state @ State::NotPlanned) = ledger.states.get_mut(test as usize) {
+            if let Some(state @ State::NotPlanned) = test_states.states.get_mut(test as usize) {
                 *state = State::Missing;
-                ledger.planned += 1;
+                test_states.planned += 1;
             }
         }
-        ledger
+        test_states
     }
 
     fn state(&self, test: u32) -> State {
@@ -57,7 +57,7 @@ impl Ledger {
         self.state(test) == State::Missing
     }
 
-    /// All tests for which [`Ledger::is_missing`] holds, in order.
+    /// All tests for which [`TestStates::is_missing`] holds, in order.
     pub fn missing(&self) -> impl Iterator<Item = u32> + '_ {
         (0..)
             .zip(&self.states)
@@ -98,17 +98,17 @@ mod tests {
 
     #[test]
     fn every_test_finishes_once() {
-        let mut ledger = Ledger::new(4, [3, 0, 1, 1, 9]);
-        assert_eq!((ledger.planned, ledger.unfinished()), (3, 3));
-        assert!(ledger.finish(3));
-        assert!(!ledger.finish(3), "a second result");
-        assert!(!ledger.finish(2), "not planned");
-        assert!(!ledger.finish(9), "does not exist");
-        ledger.ask(0);
-        ledger.ask(3);
-        assert!(!ledger.is_missing(3) && !ledger.is_missing(0));
-        assert_eq!(ledger.missing().collect::<Vec<_>>(), [1]);
-        assert!(ledger.finish(0));
-        assert_eq!((ledger.done(), ledger.unfinished()), (2, 1));
+        let mut test_states = TestStates::new(4, [3, 0, 1, 1, 9]);
+        assert_eq!((test_states.planned, test_states.unfinished()), (3, 3));
+        assert!(test_states.finish(3));
+        assert!(!test_states.finish(3), "a second result");
+        assert!(!test_states.finish(2), "not planned");
+        assert!(!test_states.finish(9), "does not exist");
+        test_states.ask(0);
+        test_states.ask(3);
+        assert!(!test_states.is_missing(3) && !test_states.is_missing(0));
+        assert_eq!(test_states.missing().collect::<Vec<_>>(), [1]);
+        assert!(test_states.finish(0));
+        assert_eq!((test_states.done(), test_states.unfinished()), (2, 1));
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::{PidfdFlags, Signal};
 use super::client::{exchange_error, reach};
 use super::launch::readable;
 use super::message::{BUILD, DaemonStatus, PlainRequest, PreloadStatus, SessionStatus};
-use super::place::Place;
+use super::socket_path::Place;
 use super::wire::Connection;
 use crate::error::{Error, Result};
 

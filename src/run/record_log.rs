@@ -16,7 +16,7 @@ const PIECE: usize = 64 * 1024;
 ///
 /// They lie in the memfd that the host reads them from: failures with much output are not in memory twice.
 #[derive(Debug, Default)]
-pub(super) struct Bodies {
+pub(super) struct RecordLog {
     file: Option<File>,
     /// Bytes in the file, and those behind them.
     written: u64,
@@ -27,7 +27,7 @@ pub(super) struct Bodies {
     error: Option<io::Error>,
 }
 
-impl Bodies {
+impl RecordLog {
     /// `(slot, incarnation)`: the worker whose record it is.
     pub fn push(
         &mut self,
@@ -125,16 +125,16 @@ mod tests {
 
     #[test]
     fn news_come_once() {
-        let mut bodies = Bodies::default();
-        assert!(bodies.news().unwrap().is_none());
-        bodies.push(1, 0, 7, (0, 0), b"ab");
-        let (memfd, length) = bodies.news().unwrap().unwrap();
+        let mut record_log = RecordLog::default();
+        assert!(record_log.news().unwrap().is_none());
+        record_log.push(1, 0, 7, (0, 0), b"ab");
+        let (memfd, length) = record_log.news().unwrap().unwrap();
         let first = read_announced(memfd, length).unwrap();
-        assert!(bodies.news().unwrap().is_none());
-        bodies.push(1, 0, 8, (0, 0), b"c");
-        let (memfd, length) = bodies.news().unwrap().unwrap();
+        assert!(record_log.news().unwrap().is_none());
+        record_log.push(1, 0, 8, (0, 0), b"c");
+        let (memfd, length) = record_log.news().unwrap().unwrap();
         let second = read_announced(memfd, length).unwrap();
-        let (memfd, length) = bodies.memfd().unwrap();
+        let (memfd, length) = record_log.memfd().unwrap();
         assert_eq!(
             read_announced(memfd, length).unwrap(),
             [first, second].concat()
@@ -143,29 +143,29 @@ mod tests {
 
     #[test]
     fn large_bodies_stand_where_they_belong() {
-        let mut bodies = Bodies::default();
+        let mut record_log = RecordLog::default();
         let large = vec![b'x'; PIECE + 1];
-        bodies.push(1, 0, 1, (0, 0), b"ab");
-        bodies.push(1, 0, 2, (0, 0), &large);
-        let (memfd, length) = bodies.news().unwrap().unwrap();
+        record_log.push(1, 0, 1, (0, 0), b"ab");
+        record_log.push(1, 0, 2, (0, 0), &large);
+        let (memfd, length) = record_log.news().unwrap().unwrap();
         let first = read_announced(memfd, length).unwrap();
-        bodies.push(1, 0, 3, (0, 0), b"c");
-        let (memfd, length) = bodies.memfd().unwrap();
+        record_log.push(1, 0, 3, (0, 0), b"c");
+        let (memfd, length) = record_log.memfd().unwrap();
         let all = read_announced(memfd, length).unwrap();
         assert_eq!(all.len(), 3 * 14 + 2 + large.len() + 1);
         assert_eq!(all[..first.len()], first);
         assert_eq!(&all[14..16], b"ab");
         assert_eq!(all[30..30 + large.len()], large);
         assert_eq!(all.last(), Some(&b'c'));
-        assert_eq!(bodies.streamed(), first.len() as u64);
+        assert_eq!(record_log.streamed(), first.len() as u64);
     }
 
     #[test]
     fn layout_is_the_protocols() {
-        let mut bodies = Bodies::default();
-        bodies.push(1, 1, 0x0102_0304, (0x0506, 0x0708), b"ab");
-        bodies.push(2, 0, u32::MAX, (0, 0), b"");
-        let (memfd, length) = bodies.memfd().unwrap();
+        let mut record_log = RecordLog::default();
+        record_log.push(1, 1, 0x0102_0304, (0x0506, 0x0708), b"ab");
+        record_log.push(2, 0, u32::MAX, (0, 0), b"");
+        let (memfd, length) = record_log.memfd().unwrap();
         assert_eq!(
             read_announced(memfd, length).unwrap(),
             b"\x04\x03\x02\x01\x01\x01\x06\x05\x08\x07\x02\0\0\0ab\xff\xff\xff\xff\0\x02\0\0\0\0\0\0\0\0"

@@ -24,7 +24,7 @@ pub(super) enum Cause {
 
 /// Everything that the exit status depends on.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct ExitStatus {
     cause: Option<Cause>,
     /// Reports that count as failures, for `--maxfail` too.
     pub failures: u64,
@@ -35,7 +35,7 @@ pub(super) struct Verdict {
     session: Option<i32>,
 }
 
-impl Verdict {
+impl ExitStatus {
     /// `failures`: what pytest's counter for `--maxfail` begins with.
     pub fn new(failures: u64) -> Self {
         Self {
@@ -211,34 +211,34 @@ mod tests {
 
     #[test]
     fn statuses_are_pytests() {
-        let status = |change: fn(&mut Verdict), results| {
-            let mut verdict = Verdict::default();
-            change(&mut verdict);
-            verdict.status(results)
+        let status = |change: fn(&mut ExitStatus), results| {
+            let mut exit_status = ExitStatus::default();
+            change(&mut exit_status);
+            exit_status.status(results)
         };
         assert_eq!(status(|_| (), 1), 0);
         assert_eq!(status(|_| (), 0), 5);
         assert_eq!(status(|v| v.failures = 1, 1), 1);
         assert_eq!(status(|v| v.crash = true, 1), 1);
-        assert_eq!(status(Verdict::max_failures, 1), 1);
+        assert_eq!(status(ExitStatus::max_failures, 1), 1);
         assert_eq!(status(|v| v.signal(Signal::INT), 1), 2);
         assert_eq!(status(|v| v.session_ended(3), 1), 3);
         for natural in [0, 1, 2, 5] {
-            let mut verdict = Verdict::default();
-            verdict.session_ended(natural);
-            assert_eq!(verdict.status(1), 0);
+            let mut exit_status = ExitStatus::default();
+            exit_status.session_ended(natural);
+            assert_eq!(exit_status.status(1), 0);
         }
-        let chosen = |v: &mut Verdict| [7, 8].into_iter().for_each(|s| v.session_ended(s));
+        let chosen = |v: &mut ExitStatus| [7, 8].into_iter().for_each(|s| v.session_ended(s));
         assert_eq!(status(chosen, 1), 7);
         assert_eq!(status(chosen, 0), 5);
-        assert_eq!(status(Verdict::host_died, 1), 3);
+        assert_eq!(status(ExitStatus::host_died, 1), 3);
         let by = |why, asked| {
-            let mut verdict = Verdict {
+            let mut exit_status = ExitStatus {
                 failures: 1,
-                ..Verdict::default()
+                ..ExitStatus::default()
             };
-            verdict.worker_stop(&stop(why, asked, "t", ""));
-            verdict.status(1)
+            exit_status.worker_stop(&stop(why, asked, "t", ""));
+            exit_status.status(1)
         };
         assert_eq!(by(StopReason::KeyboardInterrupt, None), 2);
         assert_eq!(by(StopReason::Exit, None), 2);
@@ -252,30 +252,36 @@ mod tests {
 
     #[test]
     fn first_reason_counts_and_learns_its_location() {
-        let mut verdict = Verdict::default();
-        verdict.signal(Signal::INT);
-        verdict.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "a.py:3"));
-        verdict.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "b.py:4"));
-        verdict.max_failures();
-        assert_eq!(verdict.interrupted(), Some(("KeyboardInterrupt", "a.py:3")));
-        assert_eq!(verdict.stop_text(), None);
-        verdict.host_died();
-        assert_eq!(verdict.describe().unwrap(), "the run's host process died");
+        let mut exit_status = ExitStatus::default();
+        exit_status.signal(Signal::INT);
+        exit_status.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "a.py:3"));
+        exit_status.worker_stop(&stop(StopReason::KeyboardInterrupt, None, "", "b.py:4"));
+        exit_status.max_failures();
+        assert_eq!(
+            exit_status.interrupted(),
+            Some(("KeyboardInterrupt", "a.py:3"))
+        );
+        assert_eq!(exit_status.stop_text(), None);
+        exit_status.host_died();
+        assert_eq!(
+            exit_status.describe().unwrap(),
+            "the run's host process died"
+        );
     }
 
     #[test]
     fn texts_are_those_of_pytests_line() {
-        let mut verdict = Verdict::default();
-        verdict.worker_stop(&stop(StopReason::Exit, None, "enough", ""));
+        let mut exit_status = ExitStatus::default();
+        exit_status.worker_stop(&stop(StopReason::Exit, None, "enough", ""));
         assert_eq!(
-            verdict.interrupted(),
+            exit_status.interrupted(),
             Some(("_pytest.outcomes.Exit: enough", ""))
         );
-        let mut verdict = Verdict {
+        let mut exit_status = ExitStatus {
             failures: 2,
-            ..Verdict::default()
+            ..ExitStatus::default()
         };
-        verdict.max_failures();
-        assert_eq!(verdict.stop_text(), Some("stopping after 2 failures"));
+        exit_status.max_failures();
+        assert_eq!(exit_status.stop_text(), Some("stopping after 2 failures"));
     }
 }

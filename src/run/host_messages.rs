@@ -120,7 +120,7 @@ impl Run<'_> {
                     // As in pytest's own process: what has a result by then counts, the others did not run.
                     self.drain_all();
                     self.note_running();
-                    self.verdict.worker_stop(&Stop {
+                    self.exit_status.worker_stop(&Stop {
                         why: StopReason::InternalError,
                         status: None,
                         text: String::new(),
@@ -128,7 +128,7 @@ impl Run<'_> {
                     });
                     self.internal_error.get_or_insert(exit.internal);
                 }
-                self.exit_status = Some(exit.status);
+                self.host_exit_status = Some(exit.status);
                 self.host_gave_up();
             }
             HostEvent::Unknown => {}
@@ -206,7 +206,7 @@ impl Run<'_> {
         for (why, text) in wanted {
             if let Some(text) = text {
                 self.segment.stop();
-                self.verdict.worker_stop(&Stop {
+                self.exit_status.worker_stop(&Stop {
                     why,
                     status: None,
                     text,
@@ -293,20 +293,20 @@ impl Run<'_> {
             .map_err(|error| WireError::Malformed(error.to_string()))?;
         if again && asked.is_some() && !self.segment.stopped() && !self.out_of_restarts {
             // This record is one of its runs, and not its result.
-            self.ledger.run_again(test);
+            self.test_states.run_again(test);
             if let Some((slot, incarnation)) = worker {
                 self.segment.release(test, slot, incarnation);
             }
             self.revived_at = None;
         } else {
-            self.ledger.finish(test);
+            self.test_states.finish(test);
         }
         if has_run {
             // A crash is the test's last outcome, too.
             self.samples.push((test, Sample::of(&result)));
         }
         let incarnation = worker.map_or(0, |(_, incarnation)| incarnation);
-        self.bodies
+        self.record_log
             .push(decode::TEST, 0, test, (slot, incarnation), &body);
         self.result(&result);
         Ok(())
@@ -314,8 +314,8 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if !self.stopping && self.exit_status.is_none() && self.interrupts == 0 {
-            self.verdict.host_died();
+        if !self.stopping && self.host_exit_status.is_none() && self.interrupts == 0 {
+            self.exit_status.host_died();
             self.error.get_or_insert(Error::WentAway {
                 who: "run's host process",
                 doing: "the tests were running".into(),
