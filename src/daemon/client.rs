@@ -2,19 +2,18 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::launch::{Launch, Started};
+use super::reach::reach;
 use super::socket_path::Place;
-use super::status;
-use super::wire::{Connection, WireError};
+use super::stop;
+use super::wire::Connection;
 use crate::error::{Error, Result};
 
 /// How often a CLI looks whether the daemon that another one is starting listens already.
@@ -67,7 +66,7 @@ impl Link {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let socket = self.socket.as_deref();
-        socket.is_none_or(status::answers)
+        socket.is_none_or(stop::answers)
     }
 
     /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
@@ -132,7 +131,7 @@ pub fn connect(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<
 /// As [`connect`]; also when the old one does not end.
 pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
-    status::end(&place.socket)?;
+    stop::end(&place.socket)?;
     connect(options, gives_up)
 }
 
@@ -142,7 +141,7 @@ pub fn replace(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<
 /// As [`connect`]; also when it can't be killed.
 pub fn supersede(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     let place = Place::new(&options.python)?;
-    status::kill(&place.socket)?;
+    stop::kill(&place.socket)?;
     connect(options, gives_up)
 }
 
@@ -203,61 +202,5 @@ fn try_lock(path: &Path) -> Result<Option<File>> {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(Error::io("lock", path, errno.into())),
-    }
-}
-
-/// Connects to a listening daemon of ours; `None` when nobody listens there.
-pub(super) fn reach(socket: &Path) -> Result<Option<Connection>> {
-    let os = |doing| move |errno: Errno| Error::os(doing, errno.into());
-    let address = SocketAddrUnix::new(socket).map_err(os("make a socket address"))?;
-    let connection: OwnedFd = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(os("make a socket"))?;
-    match rustix::io::retry_on_intr(|| rustix::net::connect(&connection, &address)) {
-        Ok(()) => {}
-        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTSOCK | Errno::PROTOTYPE) => {
-            return Ok(None);
-        }
-        Err(errno) => return Err(Error::io("connect to", socket, errno.into())),
-    }
-    let peer = rustix::net::sockopt::socket_peercred(&connection)
-        .map_err(os("ask who the daemon belongs to"))?;
-    if peer.uid != rustix::process::getuid() {
-        return Err(Error::BadOption {
-            message: format!(
-                "the daemon at `{}` belongs to user {}",
-                socket.display(),
-                peer.uid.as_raw()
-            ),
-            hint: Some(
-                "set `RPYTEST_RUNTIME_DIR` to a directory that only you can write to".into(),
-            ),
-        });
-    }
-    Ok(Some(Connection::new(connection)))
-}
-
-/// A failed exchange with the daemon as an error for the user.
-#[must_use]
-pub fn exchange_error(doing: &str, log: Option<&Path>, error: WireError) -> Error {
-    match error {
-        WireError::Malformed(what) => Error::protocol("daemon", what),
-        WireError::Io(source)
-            if matches!(
-                source.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            ) =>
-        {
-            Error::WentAway {
-                who: "daemon",
-                doing: doing.into(),
-                log: log.map(Into::into),
-            }
-        }
-        WireError::Io(source) => Error::os("talk to the daemon", source),
     }
 }

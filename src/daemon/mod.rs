@@ -5,11 +5,15 @@ mod identity;
 mod import_path;
 mod launch;
 pub mod message;
+mod reach;
 mod socket_path;
 mod status;
+mod stop;
 pub mod wire;
 
-pub use client::{Link, Options, connect, exchange_error, replace, supersede};
+pub use client::{Link, Options, connect, replace, supersede};
 pub use identity::umask;
+pub use reach::exchange_error;
 pub use socket_path::Place;
-pub use status::{status, stop};
+pub use status::status;
+pub use stop::stop;
