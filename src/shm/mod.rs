@@ -36,6 +36,7 @@ mod error;
 mod model;
 pub mod records;
 mod segment;
+mod slot_handle;
 mod sync;
 #[cfg(not(loom))]
 mod worker;
@@ -46,9 +47,10 @@ pub use records::reader::Reader;
 pub use records::record::{Outgoing, RecordHead, Spill};
 #[cfg(not(loom))]
 pub use records::space_waker::Waker;
-pub use segment::layout::NO_TEST;
+pub use segment::layout::{NO_TEST, SegmentSpec};
 pub use segment::plan_table::{PlanEntry, PlanTable, Sharing};
-pub use segment::segment::{Segment, SegmentSpec};
-pub use segment::slot::{Phase, SlotHandle, SlotState};
+pub use segment::segment::Segment;
+pub use segment::slot::{Phase, SlotState};
+pub use slot_handle::SlotHandle;
 #[cfg(not(loom))]
 pub use worker::{Counters, WorkerEnd};

@@ -1,57 +1,11 @@
 //! Whether it is worth while to take over a part of what another worker has before it, and which.
 
-use super::plan_walk::Seeker;
-use super::steal::{Rest, SET_UP_COUNTS};
+use super::remaining_work::{Queue, Rest};
+use super::seeker::Seeker;
 use crate::shm::{PlanEntry, Segment};
 
-#[derive(Clone, Copy, Debug)]
-pub(in crate::shm) struct Running {
-    pub place: u32,
-    /// µs.
-    pub left: u64,
-    /// It takes so much longer than estimated that nobody knows when it ends.
-    pub late: bool,
-}
-
-/// What one worker has before it; nobody else is on the way there.
-#[derive(Debug)]
-pub(in crate::shm) struct Queue {
-    /// The slot of which it is the part, unless the worker is a guest there.
-    pub owner: Option<u16>,
-    /// In the order of the plan.
-    pub pieces: Vec<Piece>,
-    /// Cost of what is unclaimed, µs.
-    pub left: u64,
-    /// What the worker is running; `None` when there is no worker, or it is about to begin.
-    pub running: Option<Running>,
-}
-
-impl Queue {
-    /// When it is empty if nobody helps, µs from now. Of a worker that does nothing yet it is assumed that it does nothing for as long
-    /// again: it may be about to begin, or gone.
-    pub fn all(&self, seeker: &Seeker) -> u64 {
-        self.left + self.running.map_or(seeker.waited, |running| running.left)
-    }
-}
-
-/// Neighbours in a unit, all of them free.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::shm) struct Piece {
-    pub start: u32,
-    pub end: u32,
-    pub cost: u64,
-    /// It is the unit, and nobody has begun it.
-    pub whole: bool,
-}
-
-/// What is open to all.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::shm) struct Open {
-    /// What is taken next.
-    pub first: u32,
-    /// Cost of what is unclaimed, µs.
-    pub left: u64,
-}
+/// Which part of what a set-up or a fork costs has to be gained at least: workers share processors, disks and servers.
+pub(in crate::shm) const SET_UP_COUNTS: u64 = 4;
 
 /// A worker that considers taking over a part of a queue.
 pub(in crate::shm) struct Thief<'a> {

@@ -14,8 +14,19 @@ pub struct Reader<'s> {
     slot: u16,
 }
 
+impl Segment {
+    /// The reader of a slot's ring.
+    ///
+    /// # Panics
+    /// When there is no such slot.
+    #[must_use]
+    pub fn reader(&self, slot: u16) -> Reader<'_> {
+        Reader::new(self, slot)
+    }
+}
+
 impl<'s> Reader<'s> {
-    pub(in crate::shm) fn new(segment: &'s Segment, slot: u16) -> Self {
+    fn new(segment: &'s Segment, slot: u16) -> Self {
         // Panics when there is no such slot, rather than at the first record.
         segment.tail(slot);
         Self { segment, slot }

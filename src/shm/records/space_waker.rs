@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use crate::shm::Segment;
 use crate::shm::segment::process_event;
+use crate::shm::segment::signals_blocked::SignalsBlocked;
 
 /// Wakes the workers of one segment.
 #[derive(Debug)]
@@ -22,8 +23,16 @@ pub struct Waker {
     helper: Mutex<Option<Helper>>,
 }
 
+impl Segment {
+    /// Makes the waker for workers that wait for room in their rings.
+    #[must_use]
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        Waker::new(self.clone())
+    }
+}
+
 impl Waker {
-    pub(in crate::shm) fn new(segment: Arc<Segment>) -> Self {
+    fn new(segment: Arc<Segment>) -> Self {
         Self {
             segment,
             helper: Mutex::new(None),
@@ -134,28 +143,5 @@ fn serve(segment: &Segment, socket: &OwnedFd, parent: rustix::process::Pid) {
             Err(Errno::INTR) => {}
             Ok(_) | Err(_) => return,
         }
-    }
-}
-
-/// All signals are blocked in this thread while it lives.
-pub(in crate::shm) struct SignalsBlocked(libc::sigset_t);
-
-impl SignalsBlocked {
-    pub fn new() -> Self {
-        // SAFETY: `sigset_t` is plain data; both sets are valid for the calls.
-        unsafe {
-            let mut all = std::mem::zeroed();
-            let mut before = std::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-            Self(before)
-        }
-    }
-}
-
-impl Drop for SignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set is the one that was in force before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
     }
 }

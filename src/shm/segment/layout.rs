@@ -1,7 +1,5 @@
 //! Where everything lies in the segment: pure arithmetic, done once from numbers that are then kept privately.
 
-use crate::shm::SegmentSpec;
-
 /// The `test` of a record that is about no test.
 pub const NO_TEST: u32 = u32::MAX;
 
@@ -18,6 +16,19 @@ const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
 /// A plan entry: eight `u32`.
 pub(in crate::shm) const ENTRY_BYTES: usize = 32;
+
+/// Size of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSpec {
+    /// Workers at the same time, 1 to 65534.
+    pub slots: u16,
+    /// Tests in the inventory, whether planned or not: one claim word each.
+    pub tests: u32,
+    /// Bytes of each slot's ring: a power of two, 256 to 2³⁰.
+    pub ring_bytes: u32,
+    /// Worker processes that there can be in all, replacements included; at least `slots`.
+    pub incarnations: u32,
+}
 
 /// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
 pub(in crate::shm) mod header {

@@ -5,8 +5,11 @@ pub(super) mod layout;
 mod mapping;
 pub(super) mod memory;
 pub(super) mod parent_state;
+pub(super) mod plan_places;
 pub(super) mod plan_table;
 #[cfg(not(loom))]
 pub(super) mod process_event;
 pub(super) mod segment;
+#[cfg(not(loom))]
+pub(super) mod signals_blocked;
 pub(super) mod slot;

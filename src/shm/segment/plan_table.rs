@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::layout::{ENTRY_BYTES, Geometry};
+use super::layout::{ENTRY_BYTES, Geometry, SegmentSpec};
 use super::memory::Memory;
-use crate::shm::SegmentSpec;
 use crate::shm::sync::Ordering;
 
 /// One test in the plan.

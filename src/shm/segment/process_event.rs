@@ -18,7 +18,7 @@ use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 
 use super::layout::EVENT_BYTES;
 use super::memory::Memory;
-use crate::shm::records::space_waker::SignalsBlocked;
+use super::signals_blocked::SignalsBlocked;
 
 /// Longest time that a worker waits before it looks at memory itself.
 const SLICE: Duration = Duration::from_secs(1);

@@ -2,32 +2,20 @@
 
 use std::sync::OnceLock;
 
-use super::layout::{Geometry, MAGIC, header};
+use super::layout::{Geometry, MAGIC, NO_TEST, SegmentSpec, header};
 #[cfg(not(loom))]
 use super::mapping::{self, Mapping};
 use super::memory::Memory;
 use super::parent_state::SlotBook;
-use super::plan_table::{self, NO_UNIT, checksum, geometry};
+use super::plan_places::{Places, has_tolls};
+#[cfg(not(loom))]
+use super::plan_table::Sharing;
+use super::plan_table::{self, NO_UNIT, PlanTable, checksum, geometry};
 #[cfg(not(loom))]
 use super::process_event;
-use crate::shm::claims::setup_costs::{self, Places};
-use crate::shm::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::shm::{NO_TEST, PlanTable, Reader};
 #[cfg(not(loom))]
-use crate::shm::{SegmentError, Sharing, Waker};
-
-/// Size of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentSpec {
-    /// Workers at the same time, 1 to 65534.
-    pub slots: u16,
-    /// Tests in the inventory, whether planned or not: one claim word each.
-    pub tests: u32,
-    /// Bytes of each slot's ring: a power of two, 256 to 2³⁰.
-    pub ring_bytes: u32,
-    /// Worker processes that there can be in all, replacements included; at least `slots`.
-    pub incarnations: u32,
-}
+use crate::shm::SegmentError;
+use crate::shm::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// The shared memory of one run: claims, plan, and one ring of records per worker.
 ///
@@ -150,12 +138,6 @@ impl Segment {
     pub fn sweep() {
         mapping::sweep();
     }
-
-    /// Makes the waker for workers that wait for room in their rings.
-    #[must_use]
-    pub fn waker(self: &std::sync::Arc<Self>) -> Waker {
-        Waker::new(self.clone())
-    }
 }
 
 impl Segment {
@@ -166,9 +148,9 @@ impl Segment {
         Self {
             heads: plan_table::heads(&plan),
             queue: plan_table::queue(&plan),
-            has_tolls: setup_costs::has_tolls(&plan),
+            has_tolls: has_tolls(&plan),
             places: OnceLock::new(),
-            clock: crate::shm::monotonic_ns,
+            clock: crate::shm::clock::monotonic_ns,
             memory,
             geometry,
             plan,
@@ -251,15 +233,6 @@ impl Segment {
         self.private(slot).set_event(event);
         let owner = u64::from(event) << 32 | u64::from(incarnation);
         self.owner(slot).store(owner, Ordering::Relaxed);
-    }
-
-    /// The reader of a slot's ring.
-    ///
-    /// # Panics
-    /// When there is no such slot.
-    #[must_use]
-    pub fn reader(&self, slot: u16) -> Reader<'_> {
-        Reader::new(self, slot)
     }
 
     /// What it was made for.
@@ -356,7 +329,7 @@ impl Segment {
         self.places.get_or_init(|| Places::new(&self.plan, tests))
     }
 
-    /// Lets tests be timed by another clock than [`monotonic_ns`](crate::shm::monotonic_ns): for simulations, in one process.
+    /// Lets tests be timed by another clock than [`monotonic_ns`](crate::shm::clock::monotonic_ns): for simulations, in one process.
     pub fn set_clock(&mut self, clock: fn() -> u64) {
         self.clock = clock;
     }
