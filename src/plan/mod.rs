@@ -188,7 +188,7 @@ impl Grain {
 
     /// What entering a module costs as it decides, µs: nothing if it is about as much as a light test takes.
     fn enter(self, us: u64) -> u64 {
-        if us < (self.light / 4).min(Self::COUNTS_US).max(1000) {
+        if us < (self.light / 4).clamp(1000, Self::COUNTS_US) {
             0
         } else {
             self.digits(us)

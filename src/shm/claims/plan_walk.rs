@@ -349,9 +349,7 @@ impl Walker {
                         self.succeeded = true;
                         return None;
                     }
-                    if next.is_none() {
-                        return None;
-                    }
+                    next?;
                 }
                 Choice::Later => {
                     self.declined = true;
