@@ -1,7 +1,7 @@
 //! The kinds of records.
 
 use super::cursor::{Cursor, DecodeError};
-use super::{BYE, LOG, NOTE, PLAIN, SETUPS, STOP, TEST};
+use super::kinds::{BYE, LOG, NOTE, PLAIN, SETUPS, STOP, TEST};
 use crate::event::{FixtureSetup, JunitCounts, Outcome, Report, Slot, TestIndex, TestResult, When};
 
 /// Bytes of a report with empty strings; bounds what a corrupt count can make us allocate.

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::micros;
+use super::suite::micros;
 use crate::event::TestIndex;
 use crate::stable_hash::hash;
 

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use rustix::process::Signal;
 
+use super::lane::Lane;
+use super::lost::Lost;
+use super::run::{PATIENCE, Run, TICK};
 use super::stats::now_ns;
 use super::synthetic_results::synthetic_result;
-use super::{Lane, Lost, PATIENCE, Run, TICK};
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;

@@ -2,7 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use super::{Finished, Run};
+use super::Finished;
+use super::run::Run;
+use super::stats::Stats;
 use crate::daemon::message::HostRequest;
 use crate::error::Error;
 use crate::event::{RunEnd, RunEvent};
@@ -135,11 +137,7 @@ impl Run<'_> {
             summary,
             suite_properties: std::mem::take(&mut self.properties),
             internal_error: self.internal_error.take(),
-            notes: self
-                .stats
-                .as_ref()
-                .map(super::Stats::notes)
-                .unwrap_or_default(),
+            notes: self.stats.as_ref().map(Stats::notes).unwrap_or_default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::Signal;
 
-use super::Run;
+use super::run::Run;
 use crate::daemon::message::{Fixtures, HostEvent, HostRequest};
 use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode::{self, Stop, StopReason};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 
-use super::Run;
+use super::run::Run;
 use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult, When};

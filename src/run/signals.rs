@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::Run;
+use super::run::Run;
 use crate::daemon::message::HostRequest;
 use crate::event::RunEvent;
 use crate::pool::{Received, stop_self};

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Lost;
+use super::lost::Lost;
 use crate::event::{JunitCounts, Outcome, Report, TestResult, When};
 use crate::report::{Problem, test_case};
 

@@ -73,7 +73,7 @@ impl Search<'_> {
         let mut begin = |turn: usize| -> Vec<Workers> {
             let all = (1 << self.workers) - 1;
             let set = |_: &Module| {
-                let number = crate::plan::random(&mut state);
+                let number = super::random::random(&mut state);
                 if turn.is_multiple_of(2) {
                     1 << (number % self.workers as u64)
                 } else {

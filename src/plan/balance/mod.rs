@@ -8,6 +8,7 @@ pub(super) mod fixture_aware;
 mod local_search;
 pub mod lpt;
 mod piece_counts;
+mod random;
 mod rebalance;
 mod robustness;
 pub(super) mod setup_costs;

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use super::fixture_aware::set_ups_count;
 use super::lpt::Assignment;
+use super::random::random;
 use super::setup_costs::{Costs, runs};
 use super::units::Unit;
 use crate::plan::Tests;
-use crate::plan::random;
 
 /// Scenarios looked at.
 pub const SCENARIOS: usize = 24;

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use crate::plan::{Grain, Tests, micros};
+use crate::plan::suite::micros;
+use crate::plan::{Grain, Tests};
 
 /// Less than this part of a worker's fair share is not dear.
 const NOT_DEAR: u64 = 50;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{
-    FixtureSetup, JunitCounts, Outcome, Replacement, Report, RunEnd, RunStart, TestResult, When,
+    FixtureSetup, JunitCounts, Outcome, Replacement, Report, RunEnd, RunEvent, RunStart,
+    TestResult, When,
 };
 
 /// The run begins at this second.

@@ -1,13 +1,4 @@
-//! `[tool.rpytest]` in `pyproject.toml`.
-//!
-//! The file is found as ruff and pytest find theirs: from the current directory upwards, the nearest `pyproject.toml` *that has
-//! the table*. One without it (a package inside a larger repository) doesn't end the search. Files are not merged.
-//!
-//! A file that never mentions rpytest costs one read and a byte search; what is wrong in it is pytest's business.
-
-#[cfg(test)]
-mod tests;
-mod workers;
+//! What `[tool.rpytest]` may say, and where it is found.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::workers::Workers;
 use crate::error::{Error, Result};
-pub use workers::Workers;
 
 const FILE: &str = "pyproject.toml";
 
@@ -275,3 +266,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
         .windows(needle.len())
         .any(|window| window == needle)
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,17 +1,4 @@
-//! Bodies of ring records to plain data: the reading side of `docs/design/protocol.md` §3.
-//!
-//! Total: any bytes give a value or a [`DecodeError`], never a panic. Blobs are Python's (`marshal`) and are
-//! stepped over; only how many there are is kept.
-
-mod cursor;
-mod record;
-
-#[cfg(test)]
-mod tests;
-
-pub use cursor::DecodeError;
-pub use record::{Bye, Note, Record, Stop, StopReason};
-pub use record::{bye, log, note, record, stop, test};
+//! What the two first bytes of a record's frame mean.
 
 /// Record kind: the outcome of one test.
 pub const TEST: u8 = 1;

@@ -1,7 +1,4 @@
-//! The command line: which tokens are ours, and what they mean. Types only; nothing here acts.
-//!
-//! rpytest itself interprets only what needs no run. Every other token is pytest's, untouched and in its order: `-n`, `-v`,
-//! `--help`, paths, `--`. They are resolved by pytest's own parser, where `addopts`, ini files and plugins have their say.
+//! Which tokens of the command line are ours, and what they mean.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -354,4 +351,5 @@ pub fn help() -> String {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -1,0 +1,419 @@
+//! The state of a run and its one loop.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::exit_status::ExitStatus;
+use super::lane::Lane;
+use super::lost::Lost;
+use super::record_log::RecordLog;
+use super::setup::{Finished, Setup};
+use super::silence::Silence;
+use super::stats::{Stats, now_ns};
+use super::test_states::TestStates;
+use crate::daemon::message::{HostRequest, Options};
+use crate::daemon::wire::{Connection, WireError};
+use crate::error::{Error, Result};
+use crate::event::{RunEvent, RunningTest};
+use crate::history::Sample;
+use crate::plan::Serial;
+use crate::pool::{Pool, Signals, Watched, wait};
+use crate::report::{ReportError, Reporter};
+use crate::shm::{Segment, Waker};
+use crate::test_list::TestList;
+
+/// Longest sleep while workers run: how often the status line and quiet results appear.
+pub(super) const TICK: Duration = Duration::from_millis(33);
+/// Longest sleep while only the host is at work.
+const SLOW_TICK: Duration = Duration::from_millis(250);
+/// How long killed workers may take to disappear once nobody is left to reap them.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The state of a run.
+pub(super) struct Run<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) segment: Arc<Segment>,
+    pub(super) waker: Waker,
+    bell: OwnedFd,
+    pub(super) test_list: &'a TestList,
+    pub(super) options: &'a Options,
+    signals: &'a mut Signals,
+    pub(super) reporters: &'a mut dyn Reporter,
+    timings: bool,
+    pub(super) log: Option<PathBuf>,
+    pub(super) began: Instant,
+    pub(super) began_epoch: f64,
+
+    pub(super) pool: Pool,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) test_states: TestStates,
+    pub(super) exit_status: ExitStatus,
+    pub(super) record_log: RecordLog,
+    pub(super) samples: Vec<(u32, Sample)>,
+    pub(super) properties: Vec<(String, String)>,
+    /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them in this test.
+    pub(super) charged: HashMap<u32, f64>,
+    /// Tests of other shards.
+    pub(super) elsewhere: usize,
+    /// Tests to ask the host about, and those that it was asked about.
+    pub(super) lost: VecDeque<Lost>,
+    pub(super) asked: Vec<Lost>,
+    /// Workers that have crashed.
+    pub(super) crashes: u32,
+    /// What the end of the report says of the first crash that was one too many.
+    pub(super) crash_limit: Option<String>,
+    /// A crashed worker was not replaced because too many had crashed.
+    pub(super) out_of_restarts: bool,
+    /// What is still withheld.
+    pub(super) serial: VecDeque<Serial>,
+    pub(super) sequences: Vec<Vec<Vec<u32>>>,
+    /// Number of results when workers were last sent for tests that were given back.
+    pub(super) revived_at: Option<usize>,
+
+    /// `false` once the connection has ended.
+    pub(super) connected: bool,
+    pub(super) disconnected_at: Option<Instant>,
+    /// Times that nothing has happened since, for as long as a tick.
+    pub(super) quiet_ticks: u32,
+    /// The host was told to stop: its end is no surprise.
+    pub(super) stopping: bool,
+    /// Its answer to `report`.
+    pub(super) summary: Option<(i32, String)>,
+    /// It has ended the run by itself.
+    pub(super) host_exit_status: Option<i32>,
+    /// A record came unasked, and no other follows.
+    pub(super) late_record: bool,
+    /// The controller has records that it has not looked at yet.
+    pub(super) streaming: bool,
+    pub(super) needs_report: bool,
+    /// Session fixtures are shared; they are finalized when the last worker has ended.
+    pub(super) shares: bool,
+    /// The slot whose worker is in a debugger, which has the terminal.
+    pub(super) debugged: Option<u16>,
+    /// Tests that were running when the run was interrupted.
+    pub(super) interrupted: Vec<(u16, u32, Duration)>,
+    /// The first exception that has escaped from a hook.
+    pub(super) internal_error: Option<String>,
+    /// Signals to end that have come.
+    pub(super) interrupts: u32,
+
+    pub(super) output_error: Option<ReportError>,
+    pub(super) error: Option<Error>,
+    last_running: Option<Instant>,
+    pub(super) silence: Silence,
+    /// The host's process id; 0: not known.
+    pub(super) host: i32,
+    /// All workers have ended.
+    pub(super) finishing: bool,
+    pub(super) stats: Option<Stats>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Runs the tests and reports them.
+///
+/// # Errors
+/// What keeps the run from starting. Everything later is part of the run and ends up in [`Finished`].
+pub fn execute(setup: Setup<'_>) -> Result<Finished> {
+    let start = setup.start.clone();
+    let mut run = Run::new(setup)?;
+    run.tell(&RunEvent::Started(&start));
+    run.go();
+    run.work();
+    Ok(run.finish())
+}
+
+impl<'a> Run<'a> {
+    fn new(setup: Setup<'a>) -> Result<Self> {
+        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+        let bell = rustix::event::eventfd(0, flags)
+            .map_err(|errno| Error::os("make an eventfd", errno.into()))?;
+        Ok(Self {
+            connection: setup.connection,
+            waker: setup.segment.waker(),
+            segment: setup.segment,
+            bell,
+            options: setup.options,
+            signals: setup.signals,
+            reporters: setup.reporters,
+            timings: setup.timings,
+            log: setup.log,
+            began: setup.began,
+            began_epoch: setup.began_epoch,
+            pool: Pool::new(setup.slots, setup.max_restarts),
+            lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
+            test_states: TestStates::new(setup.test_list.len(), setup.planned),
+            test_list: setup.test_list,
+            // pytest's own counter for `--maxfail` includes them.
+            exit_status: ExitStatus::new(setup.options.collect_errors),
+            record_log: RecordLog::default(),
+            samples: Vec::new(),
+            properties: setup.start.suite_properties.clone(),
+            charged: HashMap::new(),
+            elsewhere: setup.start.elsewhere,
+            lost: VecDeque::new(),
+            asked: Vec::new(),
+            crashes: 0,
+            crash_limit: None,
+            out_of_restarts: false,
+            serial: setup.serial.into(),
+            sequences: vec![Vec::new(); setup.slots.into()],
+            revived_at: None,
+            connected: true,
+            disconnected_at: None,
+            quiet_ticks: 0,
+            stopping: false,
+            summary: None,
+            host_exit_status: None,
+            late_record: false,
+            streaming: false,
+            needs_report: setup.options.needs_report,
+            shares: false,
+            debugged: None,
+            interrupted: Vec::new(),
+            internal_error: None,
+            interrupts: 0,
+            output_error: None,
+            error: None,
+            last_running: None,
+            silence: Silence::new(),
+            host: 0,
+            finishing: false,
+            stats: setup.options.stats.then(Stats::new),
+            body: Vec::new(),
+        })
+    }
+
+    fn go(&mut self) {
+        for slot in 0..self.pool.len() {
+            self.segment.assign_event(slot, 0, slot.into());
+        }
+        let segment = Arc::clone(&self.segment);
+        let request = HostRequest::Go {
+            segment: segment.name(),
+            slots: self.pool.len(),
+            timings: self.timings,
+        };
+        self.send_with(&request, |run| vec![run.bell.as_fd()]);
+    }
+
+    /// Until every test has its final state and no worker is left.
+    fn work(&mut self) {
+        loop {
+            self.drain_all();
+            self.settle();
+            self.stream();
+            if self.is_over() {
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let settled = self.lost.is_empty() && self.asked.is_empty();
+        self.host_exit_status.is_some()
+            || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
+    }
+
+    /// Every test has its result, and every worker has finished its session and said so: all that it still does is to go,
+    /// which takes a while for a large process. The host waits for that when nobody waits for the host. Not with shared
+    /// fixtures: their finalizers run after the last worker.
+    fn only_exits_are_left(&self) -> bool {
+        let has_finished = |lane: &Lane, slot| {
+            !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
+        };
+        self.connected
+            && !self.shares
+            && self.interrupts == 0
+            && !self.exit_status.is_stopped()
+            && self.test_states.unfinished() == 0
+            && (self.lanes.iter().zip(0..)).all(|(lane, slot)| has_finished(lane, slot))
+    }
+
+    /// Hands what is new to the controller, if it wants to see reports while the run goes on.
+    fn stream(&mut self) {
+        // One message at a time: a slow hook must make neither this process nor the host wait.
+        if !self.options.stream || !self.connected || self.streaming {
+            return;
+        }
+        match self.record_log.news() {
+            Ok(None) => {}
+            Ok(Some((memfd, len))) => {
+                self.streaming = true;
+                // Its end of file is yet to be read, after whatever it said last.
+                let _ = self
+                    .connection
+                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
+            }
+            Err(error) => {
+                self.error
+                    .get_or_insert(Error::os("make a file in memory", error));
+            }
+        }
+    }
+
+    /// Sleeps until something happens, and takes note of it.
+    pub(super) fn wait(&mut self) {
+        self.flush_due();
+        let limit = self.limit();
+        self.segment.arm();
+        // Re-check between arming and sleeping: what was committed before the worker could see `armed` rings no bell.
+        let unread = self.segment.has_data() && self.lanes.iter().all(Lane::is_open);
+        let watched = Watched {
+            control: self.connected.then(|| self.connection.as_fd()),
+            signals: self.signals.as_fd(),
+            bell: Some(self.bell.as_fd()),
+            workers: self.pool.watched().collect(),
+        };
+        let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
+        self.segment.disarm();
+        if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
+            // What was waited for is over, whatever the clock says: it may stand still (libfaketime).
+            self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+        }
+        let ready = ready.unwrap_or_else(|error| {
+            // Out of memory for the list: try again a little later rather than losing the run.
+            self.error
+                .get_or_insert(Error::os("wait for events", error));
+            std::thread::sleep(TICK);
+            crate::pool::Ready::default()
+        });
+        if let Some(stats) = &mut self.stats {
+            stats.wakes += 1;
+            stats.bells += u64::from(ready.bell);
+        }
+        let happened = ready.control || ready.bell || ready.signals || !ready.ended.is_empty();
+        if ready.bell {
+            // Its value does not matter: all rings are looked at after every wake-up.
+            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+        }
+        for slot in ready.ended {
+            self.pool.ended(slot);
+        }
+        if ready.signals {
+            for signal in self.signals.pending() {
+                self.signal(signal);
+            }
+        }
+        if ready.control && self.connected {
+            self.receive();
+        }
+        self.listen(happened);
+        self.show_running();
+    }
+
+    fn limit(&self) -> Duration {
+        let tick = if self.pool.any_occupied() {
+            TICK
+        } else {
+            SLOW_TICK
+        };
+        self.reporters.due().map_or(tick, |due| due.min(tick))
+    }
+
+    /// The tests in flight: worker, test and time since its set-up began.
+    fn tests_in_flight(&self) -> impl Iterator<Item = (u16, u32, Duration)> {
+        let now = now_ns();
+        self.pool.watched().filter_map(move |(slot, _)| {
+            let state = self.segment.slot_state(slot);
+            let test = state
+                .current
+                .filter(|&test| self.test_states.is_missing(test))?;
+            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
+            Some((slot, test, elapsed))
+        })
+    }
+
+    /// The same with names.
+    pub(super) fn running(&self) -> Vec<(u16, String, Duration)> {
+        self.tests_in_flight()
+            .map(|(slot, test, elapsed)| (slot, self.test_list.shown(test).into_owned(), elapsed))
+            .collect()
+    }
+
+    /// The run is interrupted: notes what is running, once.
+    pub(super) fn note_running(&mut self) {
+        if self.interrupted.is_empty() {
+            self.interrupted = self.tests_in_flight().collect();
+        }
+    }
+
+    /// The same for a test that has ended the run: its worker may be gone by now.
+    pub(super) fn note_stopped(&mut self, slot: u16, test: u32) {
+        let is_noted = self.interrupted.iter().any(|noted| noted.1 == test);
+        if test < self.segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
+            let started = self.segment.slot_state(slot).started_ns;
+            let elapsed = Duration::from_nanos(now_ns().saturating_sub(started));
+            self.interrupted.push((slot, test, elapsed));
+        }
+    }
+
+    /// The status line's news, at most once in a tick.
+    fn show_running(&mut self) {
+        if self.last_running.is_some_and(|last| last.elapsed() < TICK) {
+            return;
+        }
+        self.last_running = Some(Instant::now());
+        let running = self.running();
+        let running: Vec<_> = running
+            .iter()
+            .map(|(slot, nodeid, elapsed)| RunningTest {
+                slot: *slot,
+                nodeid,
+                elapsed: *elapsed,
+            })
+            .collect();
+        let told = self.reporters.event(&RunEvent::Running(&running));
+        self.told(told);
+    }
+
+    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop spin.
+    fn flush_due(&mut self) {
+        if self.reporters.due().is_some_and(|due| due.is_zero()) {
+            let flushed = self.reporters.flush();
+            self.told(flushed);
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: &RunEvent<'_>) {
+        let told = self.reporters.event(event);
+        self.told(told);
+    }
+
+    /// A run whose output nobody can read is not worth finishing.
+    pub(super) fn told(&mut self, told: Result<(), ReportError>) {
+        let Err(error) = told else { return };
+        if matches!(error, ReportError::Output(_)) {
+            self.exit_status.output_closed();
+            self.segment.stop();
+        }
+        self.output_error.get_or_insert(error);
+    }
+
+    pub(super) fn send(&mut self, request: &HostRequest<'_>) {
+        self.send_with(request, |_| Vec::new());
+    }
+
+    fn send_with(
+        &mut self,
+        request: &HostRequest<'_>,
+        fds: impl for<'r> FnOnce(&'r Self) -> Vec<BorrowedFd<'r>>,
+    ) {
+        if !self.connected {
+            return;
+        }
+        let fds = fds(self);
+        match self.connection.send(request, &fds) {
+            // Its end of file is yet to be read, after whatever it said last.
+            Ok(()) | Err(WireError::Io(_)) => {}
+            Err(WireError::Malformed(what)) => {
+                self.error.get_or_insert(Error::Internal(what));
+            }
+        }
+    }
+}
