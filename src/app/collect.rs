@@ -1,12 +1,14 @@
 //! From the request to the collected tests: waiting for the session, on the user's terminal.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::interrupts::interrupted;
+use super::output::print;
 use super::shard;
 use crate::daemon::Link;
 use crate::daemon::exchange_error;
@@ -138,7 +140,7 @@ impl Waiting<'_> {
             Some(at) if self.collector.is_none() => {
                 let left = INTRODUCTION.saturating_sub(at.elapsed());
                 if left.is_zero() {
-                    return Ok(Some(Answer::Ended(super::interrupted())));
+                    return Ok(Some(Answer::Ended(interrupted())));
                 }
                 Some(left)
             }
@@ -149,7 +151,7 @@ impl Waiting<'_> {
             wait(&watched, patience).map_err(|error| Error::os("wait for the daemon", error))?;
         if self.interrupted_at.is_some() && self.collector.is_none() && ready == Ready::default() {
             // That was the time. The clock need not say so: it may stand still (libfaketime).
-            return Ok(Some(Answer::Ended(super::interrupted())));
+            return Ok(Some(Answer::Ended(interrupted())));
         }
         if ready.signals {
             for signal in self.signals.pending() {
@@ -327,10 +329,4 @@ impl Waiting<'_> {
             let _ = rustix::process::pidfd_send_signal(collector, signal);
         }
     }
-}
-
-/// Writes a text that is somebody else's; a reader that is gone does not want it.
-pub(super) fn print(mut to: impl Write, text: &str) {
-    let _ = to.write_all(text.as_bytes());
-    let _ = to.flush();
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{open_history, print};
+use super::history::open_history;
+use super::output::print;
 use crate::cli::Merge;
 use crate::env;
 use crate::error::{Error, Result};

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::collect::print;
+use super::clock::Clock;
+use super::history::open_history;
+use super::output::print;
 use super::shard::{self, Share};
-use super::{Clock, open_history, planning, watching};
+use super::{planning, watching};
 use crate::daemon::Link;
 use crate::daemon::message::{Collected, HostRequest};
 use crate::error::{Error, Result};

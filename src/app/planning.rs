@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::collect::print;
+use super::output::print;
 use crate::daemon::message::{Collected, Options, Order};
 use crate::error::{Error, Result};
 use crate::history::History;

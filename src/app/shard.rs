@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use super::history::open_history;
 use crate::daemon::Link;
 use crate::daemon::message::{HostRequest, Shard as ShardOptions, ShardAnswer, ShardQuestion};
 use crate::daemon::wire::{WireError, memfd_with};
@@ -112,8 +113,7 @@ pub(super) fn answer(
     default_history: Option<&Path>,
     test_list: &TestList,
 ) -> Result<(), WireError> {
-    let known =
-        super::open_history(&question.rootdir).estimates(test_list.ids.iter().map(String::as_str));
+    let known = open_history(&question.rootdir).estimates(test_list.ids.iter().map(String::as_str));
     let share = choose(&question.shard, default_history, test_list, &known);
     let answer = match &share {
         Ok(share) => ShardAnswer::Share {

@@ -1,32 +1,29 @@
-//! The command: from the arguments to the exit status.
-
-mod collect;
-mod exchange;
-pub mod history_status;
-mod job;
-mod plan_table;
-mod planning;
-mod shard;
-mod watching;
+//! From the arguments to the exit status.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use super::clock::Clock;
+use super::collect::{Answer, collect};
+use super::exchange;
+use super::history::open_history;
+use super::history_status::HistoryStatus;
+use super::interrupts::{gives_up, handle_signals, interrupted};
+use super::job::Job;
+use super::output::print;
+use super::watching;
 use crate::cli::{self, Action, InventoryFormat, Invocation};
 use crate::config::{self, Settings};
 use crate::daemon::message::{Environment, PROTOCOL, RunRequest, SystemText, Tty, build};
 use crate::daemon::{self, Link, umask};
 use crate::error::{Error, Result};
 use crate::history::History;
-use crate::pool::{Received, Signals, TerminalModes};
+use crate::pool::{Signals, TerminalModes};
 use crate::report::terminal_width;
 use crate::watch::{Turn, watch};
 use crate::{cpus, env, exit, interpreter};
-use collect::{Answer, collect, print};
-use history_status::HistoryStatus;
-use job::Job;
 
 /// Does what the arguments (without the program's name) ask for; returns the exit status.
 ///
@@ -85,23 +82,6 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> Result<i32> {
     }
 }
 
-/// When the command was started.
-struct Clock {
-    began: Instant,
-    /// Seconds since the epoch.
-    epoch: f64,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self {
-            began: Instant::now(),
-            epoch: epoch.map_or(0.0, |since| since.as_secs_f64()),
-        }
-    }
-}
-
 fn show_history(cwd: &Path, format: InventoryFormat, verbose: bool) {
     let root = History::nearest_root(cwd, &env::process).unwrap_or_else(|| cwd.to_owned());
     let history = open_history(&root);
@@ -111,14 +91,6 @@ fn show_history(cwd: &Path, format: InventoryFormat, verbose: bool) {
         InventoryFormat::Json => status.json(verbose),
     };
     print(io::stdout().lock(), &text);
-}
-
-fn open_history(root: &Path) -> History {
-    let (history, warning) = History::open(root, &env::process);
-    if let Some(warning) = warning {
-        print(io::stderr().lock(), &format!("warning: {warning}\n"));
-    }
-    history
 }
 
 /// One run; with `--watch` it is a `turn` of many.
@@ -177,24 +149,6 @@ fn run_tests(
         turn.interrupts = u32::MAX;
     }
     Ok(status?.unwrap_or(exit::INTERRUPTED))
-}
-
-fn handle_signals() -> Result<Signals> {
-    Signals::install().map_err(|error| Error::os("handle signals", error))
-}
-
-/// Says that the user did not wait for the tests to be collected; the exit status.
-fn interrupted() -> i32 {
-    let text = "!!! interrupted before the tests were collected !!!\n";
-    print(io::stderr().lock(), text);
-    exit::INTERRUPTED
-}
-
-/// Whether one of the signals means that the user does not want to wait: not that the terminal has another size.
-fn gives_up(signals: &[Received]) -> bool {
-    signals
-        .iter()
-        .any(|signal| matches!(signal, Received::End(_)))
 }
 
 /// What a run was asked for, and how.
@@ -346,19 +300,5 @@ fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -
         shared_fixtures: settings.shared_fixtures.clone(),
         per_worker_fixtures: settings.per_worker_fixtures.clone(),
         watch: invocation.options.watch,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::Signal;
-
-    use super::*;
-
-    #[test]
-    fn a_resized_terminal_is_no_reason_not_to_wait() {
-        assert!(!gives_up(&[]));
-        assert!(!gives_up(&[Received::Resize, Received::Suspend]));
-        assert!(gives_up(&[Received::Resize, Received::End(Signal::TERM)]));
     }
 }
