@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::format::{CRC_START, ENTRY, Entry, HASH, HEADER, MAGIC, ROW, Table, VERSION};
+use super::format::{CRC_START, ENTRY, Entry, HASH, HEADER, Lengths, ROW, Table};
 use crate::stable_hash::hash;
 
 /// A file in the making.
@@ -122,31 +122,6 @@ pub fn rewrite<B: AsRef<[u8]>>(
         out.write_all(section)?;
     }
     Ok(())
-}
-
-/// What the sizes of a file's sections follow from.
-#[derive(Clone, Copy, Debug)]
-pub struct Lengths {
-    pub entries: usize,
-    pub root: usize,
-    pub ids: usize,
-}
-
-impl Lengths {
-    /// The header, but for the checksum.
-    fn header(self, runs: u32) -> [u8; HEADER] {
-        let length = HEADER + self.entries * (HASH + ROW + ENTRY) + self.root + self.ids;
-        let mut header = [0; HEADER];
-        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &MAGIC);
-        put(8, &VERSION.to_le_bytes());
-        put(16, &(length as u64).to_le_bytes());
-        put(24, &(self.entries as u32).to_le_bytes());
-        put(28, &(self.root as u32).to_le_bytes());
-        put(32, &(self.ids as u64).to_le_bytes());
-        put(40, &runs.to_le_bytes());
-        header
-    }
 }
 
 fn checksum(sections: &[&[u8]]) -> [u8; 4] {

@@ -27,7 +27,6 @@ use std::path::Path;
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{Mode, OFlags};
 
-use super::builder::Lengths;
 use crate::stable_hash::hash;
 
 pub(super) const MAGIC: [u8; 8] = *b"RPYTDUR\n";
@@ -330,6 +329,31 @@ fn lower_bound(hashes: &[[u8; HASH]], wanted: u64) -> usize {
         low = high.saturating_sub(step);
     }
     low + hashes[low..high].partition_point(less)
+}
+
+/// What the sizes of a file's sections follow from.
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths {
+    pub entries: usize,
+    pub root: usize,
+    pub ids: usize,
+}
+
+impl Lengths {
+    /// The header, but for the checksum.
+    pub fn header(self, runs: u32) -> [u8; HEADER] {
+        let length = HEADER + self.entries * (HASH + ROW + ENTRY) + self.root + self.ids;
+        let mut header = [0; HEADER];
+        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &MAGIC);
+        put(8, &VERSION.to_le_bytes());
+        put(16, &(length as u64).to_le_bytes());
+        put(24, &(self.entries as u32).to_le_bytes());
+        put(28, &(self.root as u32).to_le_bytes());
+        put(32, &(self.ids as u64).to_le_bytes());
+        put(40, &runs.to_le_bytes());
+        header
+    }
 }
 
 #[cfg(test)]

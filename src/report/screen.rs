@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use unicode_width::UnicodeWidthStr;
 
 use super::error::ReportError;
-use super::status_terminal;
+use super::status_terminal::{self, write_out};
 use super::style::paint;
 
 /// Longest time that a line waits in the buffer (a fifteenth of a second: what the eye takes for at once).
@@ -198,31 +198,5 @@ impl Screen {
         shared.buffer.clear();
         shared.broken |= done.is_err();
         done.map_err(ReportError::Output)
-    }
-}
-
-/// Writes everything. A test may have made the terminal non-blocking, which is shared with us: then wait.
-pub(super) fn write_out(out: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match out.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) => wait_or(error)?,
-        }
-    }
-    while let Err(error) = out.flush() {
-        wait_or(error)?;
-    }
-    Ok(())
-}
-
-fn wait_or(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::Interrupted => Ok(()),
-        io::ErrorKind::WouldBlock => {
-            std::thread::sleep(Duration::from_millis(1));
-            Ok(())
-        }
-        _ => Err(error),
     }
 }

@@ -1,11 +1,10 @@
-//! Standard output as the status line draws on it.
+//! Standard output as the status line draws on it, and bytes that wait until it takes them.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use indicatif::TermLike;
-
-use super::screen::write_out;
 
 /// A terminal that ends a line by erasing its rest.
 ///
@@ -75,5 +74,31 @@ impl TermLike for StatusTerminal {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let text = std::mem::take(&mut *pending);
         write_out(&mut io::stdout(), text.as_bytes())
+    }
+}
+
+/// Writes everything. A test may have made the terminal non-blocking, which is shared with us: then wait.
+pub(super) fn write_out(out: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) => wait_or(error)?,
+        }
+    }
+    while let Err(error) = out.flush() {
+        wait_or(error)?;
+    }
+    Ok(())
+}
+
+fn wait_or(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Ok(()),
+        io::ErrorKind::WouldBlock => {
+            std::thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
+        _ => Err(error),
     }
 }

@@ -21,9 +21,6 @@ const TARGETS: [u64; 15] = [
 /// How many pieces a worker gets until then.
 const PIECES: [u64; 3] = [1, 2, 4];
 
-/// Which part of the work that further set-ups are counts as time lost: workers share processors, disks and servers.
-const SET_UPS_COUNT: u64 = 4;
-
 /// Groups the tests and gives them to `workers`; `add` adds units that are not to be split. Returns the units, and each
 /// worker's of them.
 pub fn assign(
@@ -121,9 +118,4 @@ fn least(units: &[Unit], whole: &Assignment, costs: &Costs, workers: usize) -> u
 /// Whether splitting further can't gain anything that counts.
 fn close(best: &Assignment, least: u64) -> bool {
     best.longest() <= least + least / 100
-}
-
-/// What set-ups add to a plan's price, µs.
-pub fn set_ups_count(entering: u64, workers: usize) -> u64 {
-    entering / (workers as u64 * SET_UPS_COUNT)
 }

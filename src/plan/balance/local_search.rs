@@ -7,7 +7,7 @@
 
 use super::lpt::Assignment;
 use super::rebalance::{self, Module};
-use super::setup_costs::Costs;
+use super::setup_costs::{self, Costs};
 use super::units::{self, Split, Unit};
 use crate::plan::Tests;
 
@@ -122,7 +122,7 @@ impl Search<'_> {
             .zip(sets)
             .map(|(module, set)| module.enter * u64::from(set.count_ones()))
             .sum();
-        time.unwrap_or(0) + super::fixture_aware::set_ups_count(entering, self.workers)
+        time.unwrap_or(0) + setup_costs::set_ups_count(entering, self.workers)
     }
 
     /// What these workers enter, and what nobody else does, divided evenly.

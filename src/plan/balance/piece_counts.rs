@@ -3,9 +3,8 @@
 //! Which worker gets which piece is left open: all work is divided evenly, and a module takes as long as its set-up and its share of
 //! tests. That is quickly worked out for many numbers of pieces.
 
-use super::fixture_aware::set_ups_count;
 use super::robustness::{Robustness, SCENARIOS, power, root, weigh};
-use super::setup_costs::Costs;
+use super::setup_costs::{Costs, set_ups_count};
 use super::{rebalance, setup_costs};
 use crate::plan::Tests;
 

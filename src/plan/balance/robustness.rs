@@ -7,10 +7,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::fixture_aware::set_ups_count;
 use super::lpt::Assignment;
 use super::random::random;
-use super::setup_costs::{Costs, runs};
+use super::setup_costs::{Costs, runs, set_ups_count};
 use super::units::Unit;
 use crate::plan::Tests;
 

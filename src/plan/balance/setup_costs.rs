@@ -11,6 +11,9 @@ use crate::plan::{Grain, Tests};
 /// Less than this part of a worker's fair share is not dear.
 const NOT_DEAR: u64 = 50;
 
+/// Which part of the work that further set-ups are counts as time lost: workers share processors, disks and servers.
+const SET_UPS_COUNT: u64 = 4;
+
 /// Costs of tests without, and of entering their modules and classes, microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
@@ -150,6 +153,11 @@ pub fn runs(keys: &[u32], range: Range<usize>) -> impl Iterator<Item = Range<usi
             start += run.len();
             begin..start
         })
+}
+
+/// What set-ups add to a plan's price, µs.
+pub fn set_ups_count(entering: u64, workers: usize) -> u64 {
+    entering / (workers as u64 * SET_UPS_COUNT)
 }
 
 #[cfg(test)]
