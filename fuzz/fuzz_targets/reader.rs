@@ -6,11 +6,11 @@
 //! `cargo +nightly fuzz run reader`
 #![no_main]
 
-#[path = "../../tests/ring/mod.rs"]
-mod ring;
+#[path = "../../tests/shm/common.rs"]
+mod common;
 
 use libfuzzer_sys::fuzz_target;
-use ring::{Scribbler, even, segment, worker};
+use common::{Scribbler, even, segment, worker};
 use rpytest::shm::{NO_TEST, Outgoing};
 
 const RING: usize = 256;

@@ -1,6 +1,6 @@
 """Record bodies: what a worker writes about a test into its ring.
 
-The formats are those of ``docs/design/protocol.md`` §3; ``src/decode.rs`` reads them. Blobs are for Python only: `marshal`, because it
+The formats are those of ``docs/design/protocol.md`` §3; ``src/decode/`` reads them. Blobs are for Python only: `marshal`, because it
 carries exactly the plain Python values and is the fastest there is; both ends are forks of one interpreter.
 """
 

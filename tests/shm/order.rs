@@ -1,15 +1,14 @@
 //! A process only ever goes upwards: whatever plan, speed, deaths and forks there are, it claims nothing that does not come after all that it
 //! has claimed; and nothing is left undone for that.
 
-mod ring;
-
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ring::{plan, spec};
 use rpytest::shm::{PlanTable, Segment, Sharing, WorkerEnd};
+
+use super::common::{self, plan, spec};
 
 thread_local! {
     static NOW_US: Cell<u64> = const { Cell::new(0) };
@@ -228,7 +227,7 @@ fn behind() -> (Arc<Segment>, WorkerEnd, WorkerEnd) {
     segment.set_clock(|| NOW_US.get() * 1000);
     NOW_US.set(0);
     let segment = Arc::new(segment);
-    let (mut owner, mut other) = (ring::worker(&segment, 0), ring::worker(&segment, 1));
+    let (mut owner, mut other) = (common::worker(&segment, 0), common::worker(&segment, 1));
     let first = owner.claim().unwrap();
     owner.begin(first);
     assert_eq!(other.claim(), Some(3));
@@ -274,7 +273,7 @@ fn another_sequence_is_another_process() {
     for (entry, rank) in table.entries.iter_mut().zip([0, 1, 0, 0, 1]) {
         entry.rank = rank;
     }
-    let segment = ring::segment(&table, 256);
+    let segment = common::segment(&table, 256);
     let mut ran = Vec::new();
     for incarnation in 0..3 {
         if incarnation > 0 {

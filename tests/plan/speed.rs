@@ -2,7 +2,7 @@
 //!
 //! `plan` is with costs of tests alone, `fixtures` with those of modules besides, where several ways to split are tried.
 //!
-//! `cargo test --release --test plan_speed -- --ignored --nocapture`
+//! `cargo test --release --test plan speed -- --ignored --nocapture`
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,15 +1,14 @@
 //! Units that must not be divided, tests that are withheld, and the other ways to share a plan.
 
-mod ring;
-
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use ring::{all_in, nimble, plan, segment, worker};
 use rpytest::shm::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
+
+use super::common::{self, all_in, nimble, plan, segment, worker};
 
 /// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its tests.
 fn kept(parts: &[Vec<(bool, Vec<u32>)>]) -> PlanTable {
@@ -361,7 +360,7 @@ fn what_a_set_up_really_takes_is_known_to_all_as_soon_as_one_is_through_with_it(
         table.entries[0].enter_us = 0;
         table.entries[0].cost_us = 300_000;
         table.entries[0].paid_us = 200_000;
-        let mut segment = Segment::create(&ring::spec(&table, 256), &table).unwrap();
+        let mut segment = Segment::create(&common::spec(&table, 256), &table).unwrap();
         segment.set_clock(|| NOW_MS.get() * 1_000_000);
         let segment = Arc::new(segment);
         let (mut owner, mut thief) = (worker(&segment, 0), worker(&segment, 1));
@@ -391,7 +390,7 @@ fn what_was_learned_of_set_ups_may_be_written_over() {
         entry.enter_us = 50;
     }
     let segment = segment(&table, 256);
-    let words = ring::Scribbler::new(segment.name());
+    let words = common::Scribbler::new(segment.name());
     // Header, claims and holds: then the tolls.
     let tolls = (512 + 2 * 128) / 8;
     for at in tolls..tolls + 2 {

@@ -47,7 +47,7 @@ fn killed_at_any_moment() {
     let mut saved = 0;
     for round in 0..40_u64 {
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "killed_at_any_moment", "--nocapture"])
+            .args(["--exact", "kill::killed_at_any_moment", "--nocapture"])
             .env(VICTIM, &cache)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

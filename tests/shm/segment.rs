@@ -1,13 +1,12 @@
 //! Making, opening, removing segments; what is left behind.
 
-mod ring;
-
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-use ring::{Scribbler, child, even, leftovers, plan, role, segment, spec};
 use rpytest::shm::{PlanEntry, PlanTable, Segment, SegmentError, SegmentSpec, WorkerEnd};
+
+use super::common::{Scribbler, child, even, leftovers, plan, role, segment, spec};
 
 fn exists(name: &str) -> bool {
     std::path::Path::new("/dev/shm").join(&name[1..]).exists()
@@ -244,7 +243,7 @@ fn only_the_assigned_incarnation_attaches() {
 #[test]
 fn leftovers_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     let table = even(1, 1);
-    let mut maker = child("child_makes_a_segment", "make");
+    let mut maker = child("segment::child_makes_a_segment", "make");
     let pid = maker.id();
     while leftovers(pid).is_empty() {
         assert!(maker.try_wait().unwrap().is_none(), "it made none");
@@ -271,7 +270,7 @@ fn a_closed_stdin_leaves_nothing_behind() {
     command
         .args([
             "--exact",
-            "child_makes_a_segment",
+            "segment::child_makes_a_segment",
             "--nocapture",
             "--test-threads=1",
         ])

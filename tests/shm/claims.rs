@@ -1,12 +1,11 @@
 //! Claims: each test exactly once, in a sensible order, whoever asks when.
 
-mod ring;
-
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ring::{all_in, even, nimble, plan, segment, worker};
 use rpytest::shm::{Segment, Sharing, WorkerEnd};
+
+use super::common::{all_in, even, nimble, plan, segment, worker};
 
 /// Claims until there is nothing left.
 fn all(worker: &mut WorkerEnd) -> Vec<u32> {

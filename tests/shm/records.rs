@@ -1,15 +1,14 @@
 //! Records: what comes out is what went in, in order, or an error that says what was damaged.
 
-mod ring;
-
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ring::{Random, Scribbler, even, eventfd, heard, memfd, raw, segment, worker};
 use rpytest::shm::records::spill;
 use rpytest::shm::{NO_TEST, Outgoing, RecordHead, Segment, WorkerEnd};
+
+use super::common::{Random, Scribbler, even, eventfd, heard, memfd, raw, segment, worker};
 
 fn record(test: u32, body: &[u8]) -> Outgoing<'_> {
     Outgoing {

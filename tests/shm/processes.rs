@@ -1,17 +1,16 @@
 //! Processes that die, wait, and write where they should not.
 
-mod ring;
-
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ring::{Random, Scribbler, child, even, eventfd, heard, memfd, raw, role, segment};
 use rpytest::shm::records::spill;
 use rpytest::shm::{NO_TEST, Outgoing, Segment, Waker, WorkerEnd};
 use rustix::event::{PollFd, PollFlags, poll};
+
+use super::common::{Random, Scribbler, child, even, eventfd, heard, memfd, raw, role, segment};
 
 const TEST: u8 = 1;
 const BYE: u8 = 2;
@@ -90,7 +89,7 @@ impl Run {
             raw(&file)
         );
         entry.spills.insert(entry.incarnation, file);
-        entry.child = Some(child("child_works", &role));
+        entry.child = Some(child("processes::child_works", &role));
     }
 
     fn drain(&mut self, slot: u16) {
@@ -238,7 +237,7 @@ fn a_worker_with_a_full_ring_sleeps_until_it_is_woken() {
     let segment = segment(&even(1, 2000), 2048);
     let (bell, spill, waker) = (eventfd(), memfd(), segment.waker());
     let role = format!("work {} 0 0 {} {}", segment.name(), raw(&bell), raw(&spill));
-    let mut child = child("child_works", &role);
+    let mut child = child("processes::child_works", &role);
     let mut out = Vec::new();
     let (mut woken, mut tests) = (0, 0);
     let goodbye = 'reading: loop {

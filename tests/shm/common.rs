@@ -1,5 +1,5 @@
-//! What the tests of the ring share.
-#![allow(dead_code, reason = "each test binary uses a part")]
+//! What the tests of the shared memory have in common.
+#![allow(dead_code, reason = "the fuzz target uses a part")]
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
@@ -189,7 +189,7 @@ impl Drop for Scribbler {
     }
 }
 
-/// Starts the test `name` of this binary in a process of its own, as a child that plays `role`.
+/// Starts the test `name` (`module::function`) of this binary in a process of its own, as a child that plays `role`.
 ///
 /// A test binary has threads, and after a fork without exec their locks may be held for ever.
 pub fn child(name: &str, role: &str) -> Child {
