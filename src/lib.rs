@@ -1,7 +1,7 @@
 //! rpytest: the parallel pytest runner.
 //!
-//! Data flows one way: CLI → plan → pool → shm → worker → shm → report. The Python extension is built from
-//! [`shm`] and [`process`] alone.
+//! Data flows one way: CLI → plan → pool → shm → worker → shm → report. The Python extension is
+//! built from [`shm`] and [`process`] alone.
 
 pub mod process;
 pub mod shm;

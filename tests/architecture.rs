@@ -1,7 +1,8 @@
 //! The arrows between modules point one way: CLI → plan → pool → shm → … → report.
 //!
-//! Every `use crate::…` and `crate::…` path in `src/` is looked at; a module may name only those that its row allows. A new arrow is
-//! a decision: it is made here and in `CONTRIBUTING.md`, not by the way. The files of a folder make no circle, either.
+//! Every `use crate::…` and `crate::…` path in `src/` is looked at; a module may name only those
+//! that its row allows. A new arrow is a decision: it is made here and in `CONTRIBUTING.md`, not by
+//! the way. The files of a folder make no circle, either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -107,7 +108,8 @@ fn modules_import_only_what_they_may() {
     }
 }
 
-/// No module that runs tests is reachable from `shm` and `process`, which are all that the extension is built from.
+/// No module that runs tests is reachable from `shm` and `process`, which are all that the
+/// extension is built from.
 #[test]
 fn arrows_make_no_circle() {
     let rows: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
@@ -215,8 +217,9 @@ fn imports_are_found() {
     assert_eq!(found, ["cpus", "daemon", "run", "shm"]);
 }
 
-/// A folder of `src/` is a room. What one file or folder of a room imports, directly or through others, never imports it again, so a
-/// room can be read from one end to the other. Methods that a file adds to another one's type are not seen: only names are.
+/// A folder of `src/` is a room. What one file or folder of a room imports, directly or through
+/// others, never imports it again, so a room can be read from one end to the other. Methods that a
+/// file adds to another one's type are not seen: only names are.
 #[test]
 fn files_of_a_room_make_no_circle() {
     let tree = Tree::read();
@@ -321,7 +324,8 @@ fn circles_are_found() {
 
 /// All modules of the crate that are files, and what they name.
 struct Tree {
-    /// Per file its module, with `crate` in front, and the paths that it names. `mod.rs` files name nothing: they hold no code.
+    /// Per file its module, with `crate` in front, and the paths that it names. `mod.rs` files name
+    /// nothing: they hold no code.
     names: BTreeMap<Vec<String>, Vec<Vec<String>>>,
     modules: BTreeSet<Vec<String>>,
     /// Per module what its `mod.rs` re-exports, and the paths of that.
@@ -363,7 +367,8 @@ impl Tree {
         tree
     }
 
-    /// The module of the file that defines what the path names; `None` for what is not of this crate.
+    /// The module of the file that defines what the path names; `None` for what is not of this
+    /// crate.
     fn file_of(&self, path: &[String]) -> Option<Vec<String>> {
         let mut path = path.to_vec();
         let mut at = 1;
@@ -386,7 +391,8 @@ impl Tree {
     }
 }
 
-/// Code without comments, and without the unit tests at its end: these may use anything of their room.
+/// Code without comments, and without the unit tests at its end: these may use anything of their
+/// room.
 fn without_tests(text: &str) -> String {
     let code: Vec<&str> = text
         .lines()
@@ -397,7 +403,8 @@ fn without_tests(text: &str) -> String {
     code[..end].to_owned()
 }
 
-/// All paths that the code of a module names: those in `use`, and those that begin with `crate` or `super`.
+/// All paths that the code of a module names: those in `use`, and those that begin with `crate` or
+/// `super`.
 fn paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for statement in code.split(';') {

@@ -18,7 +18,8 @@ pub(super) fn interrupted() -> i32 {
     exit::INTERRUPTED
 }
 
-/// Whether one of the signals means that the user does not want to wait: not that the terminal has another size.
+/// Whether one of the signals means that the user does not want to wait: not that the terminal has
+/// another size.
 pub(super) fn gives_up(signals: &[Received]) -> bool {
     signals
         .iter()

@@ -1,5 +1,5 @@
-//! `--daemon-stop`, and what else is said to a daemon that this command does not use: it is asked for its status, asked to
-//! end, or killed.
+//! `--daemon-stop`, and what else is said to a daemon that this command does not use: it is asked
+//! for its status, asked to end, or killed.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Part of it after which it is looked whether it is over.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long it may take to answer before it is taken for dead: a machine that is busy, or waits for its disk, can keep it from
-/// that for seconds.
+/// How long it may take to answer before it is taken for dead: a machine that is busy, or waits for
+/// its disk, can keep it from that for seconds.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 const STOPPING: &str = "stopping it";
@@ -101,9 +101,11 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads until the connection ends; `false` when it is still open after `left`, of which it takes what it has waited for.
+/// Reads until the connection ends; `false` when it is still open after `left`, of which it takes
+/// what it has waited for.
 ///
-/// That is counted: a clock may stand still, or be far ahead (libfaketime in the environment of the command).
+/// That is counted: a clock may stand still, or be far ahead (libfaketime in the environment of the
+/// command).
 fn closes(connection: &Connection, left: &mut Duration) -> bool {
     while !left.is_zero() {
         match readable(connection.as_fd(), SLICE) {

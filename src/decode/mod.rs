@@ -1,7 +1,7 @@
 //! Bodies of ring records to plain data: the reading side of `docs/design/protocol.md` §3.
 //!
-//! Total: any bytes give a value or a [`DecodeError`], never a panic. Blobs are Python's (`marshal`) and are
-//! stepped over; only how many there are is kept.
+//! Total: any bytes give a value or a [`DecodeError`], never a panic. Blobs are Python's
+//! (`marshal`) and are stepped over; only how many there are is kept.
 
 mod cursor;
 mod kinds;

@@ -1,7 +1,7 @@
 //! How long tests took: one file per project in the cache directory, updated by every run.
 //!
-//! A history is a help, never a condition: without a cache directory, with a damaged file or one of another version there are
-//! just no estimates.
+//! A history is a help, never a condition: without a cache directory, with a damaged file or one of
+//! another version there are just no estimates.
 
 mod builder;
 mod estimates;

@@ -4,14 +4,15 @@ use super::suite::Tests;
 
 /// How finely durations decide.
 ///
-/// What takes little time takes another time in each run: if that decided what is longest, each run had another plan. So light tests all
-/// count the same, and of what others take only the first digits count. How light that is depends on nothing that is measured.
+/// What takes little time takes another time in each run: if that decided what is longest, each run
+/// had another plan. So light tests all count the same, and of what others take only the first
+/// digits count. How light that is depends on nothing that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grain {
     /// Tests that take less are light, µs.
     pub(super) light: u64,
-    /// There are so many tests for each worker that light ones make up for each other: whoever has time takes them, in the order of
-    /// collection.
+    /// There are so many tests for each worker that light ones make up for each other: whoever has
+    /// time takes them, in the order of collection.
     pub(super) is_fine: bool,
     /// Nothing is known of any test: nor whether its module's fixtures are dear.
     pub(super) is_first: bool,
@@ -20,9 +21,11 @@ pub struct Grain {
 impl Grain {
     /// Tests for each worker from which on there are many.
     const MANY: usize = 16;
-    /// Tests for each worker from which on it does not matter in which order tests are run that take about the same.
+    /// Tests for each worker from which on it does not matter in which order tests are run that
+    /// take about the same.
     const SOME: usize = 5;
-    /// Light in any case are tests of less than this for each test that a worker has, µs, as far as [`Self::LIGHT_US`].
+    /// Light in any case are tests of less than this for each test that a worker has, µs, as far as
+    /// [`Self::LIGHT_US`].
     const LIGHT_EACH_US: usize = 400;
     const LIGHT_US: usize = 20_000;
     /// Most that a light test counts, µs.
@@ -33,7 +36,8 @@ impl Grain {
         let is_fine = each >= Self::MANY;
         let calls = tests.calls_us();
         let longest = calls.clone().max().unwrap_or(0);
-        // What is light beside the longest; a power of two, that the same is light when the longest takes somewhat longer.
+        // What is light beside the longest; a power of two, that the same is light when the longest
+        // takes somewhat longer.
         let beside = if longest == 0 {
             0
         } else {
@@ -86,7 +90,8 @@ impl Grain {
         ((us + unit / 2) / unit * unit).max(1)
     }
 
-    /// What entering a module costs as it decides, µs: nothing if it is about as much as a light test takes.
+    /// What entering a module costs as it decides, µs: nothing if it is about as much as a light
+    /// test takes.
     pub(super) fn enter(self, us: u64) -> u64 {
         if us < (self.light / 4).clamp(1000, Self::COUNTS_US) {
             0

@@ -18,8 +18,9 @@ pub struct Tests<'a> {
 }
 
 impl<'a> Tests<'a> {
-    /// In `modules` and `classes` equal numbers in neighbours mean the same module or class; `durations` are estimates, `None`
-    /// for a test without history. `None` when the slices differ in length.
+    /// In `modules` and `classes` equal numbers in neighbours mean the same module or class;
+    /// `durations` are estimates, `None` for a test without history. `None` when the slices differ
+    /// in length.
     #[must_use]
     pub fn new(
         modules: &'a [u32],
@@ -35,8 +36,9 @@ impl<'a> Tests<'a> {
         })
     }
 
-    /// Adds how much of each test's duration is its set-up, as far as that is known: modules with expensive fixtures are
-    /// then split only where it pays. `None` when the slice has another length.
+    /// Adds how much of each test's duration is its set-up, as far as that is known: modules with
+    /// expensive fixtures are then split only where it pays. `None` when the slice has another
+    /// length.
     #[must_use]
     pub fn with_setups(self, setups: &'a [Option<Duration>]) -> Option<Tests<'a>> {
         (setups.len() == self.len()).then_some(Tests { setups, ..self })

@@ -1,7 +1,8 @@
 //! Run events to text and files.
 //!
-//! Reporters are siblings behind [`Reporter`]; none knows another. Those that write to the terminal share a [`Screen`].
-//! Why lines are made here and the closing sections by pytest: `docs/design/reports.md`.
+//! Reporters are siblings behind [`Reporter`]; none knows another. Those that write to the terminal
+//! share a [`Screen`]. Why lines are made here and the closing sections by pytest:
+//! `docs/design/reports.md`.
 
 mod error;
 mod junit;

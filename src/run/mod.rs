@@ -1,6 +1,8 @@
-//! The one loop of a run: records, deaths, signals and time become [`RunEvent`](crate::event::RunEvent)s.
+//! The one loop of a run: records, deaths, signals and time become
+//! [`RunEvent`](crate::event::RunEvent)s.
 //!
-//! A single thread owns all state; nothing in here waits except `Run::wait`, which sleeps on everything at once.
+//! A single thread owns all state; nothing in here waits except `Run::wait`, which sleeps on
+//! everything at once.
 
 mod deaths;
 mod end;

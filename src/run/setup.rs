@@ -53,7 +53,8 @@ pub struct Finished {
     pub error: Option<Error>,
     /// Every planned test has a result of its own.
     pub complete: bool,
-    /// Per slot and process the tests that ran there, in that order; those included that took their worker with them.
+    /// Per slot and process the tests that ran there, in that order; those included that took their
+    /// worker with them.
     pub sequences: Vec<Vec<Vec<u32>>>,
     /// How often the user asked for the end.
     pub interrupts: u32,

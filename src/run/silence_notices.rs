@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Run<'_> {
-    /// Takes note of whether something `happened`; says who is waited for when nothing has for a while.
+    /// Takes note of whether something `happened`; says who is waited for when nothing has for a
+    /// while.
     pub(super) fn listen(&mut self, happened: bool) {
         let done = self.test_states.done();
         if happened || done != self.silence.done {

@@ -1,9 +1,9 @@
 //! Shared memory between the program and its workers: who runs which test, and what came of it.
 //!
 //! The parent makes one [`Segment`] per run. Workers take tests from the plan in it by themselves
-//! ([`WorkerEnd::claim`]) and write results into a ring of their own ([`WorkerEnd::push`]); the parent reads the rings
-//! ([`Reader::next`]). In the steady state neither side makes a system call for it. `docs/design/ring.md` has the
-//! layout, the invariants, and why.
+//! ([`WorkerEnd::claim`]) and write results into a ring of their own ([`WorkerEnd::push`]); the
+//! parent reads the rings ([`Reader::next`]). In the steady state neither side makes a system call
+//! for it. `docs/design/ring.md` has the layout, the invariants, and why.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -8,8 +8,8 @@ use super::segment::layout::NO_TEST;
 use super::segment::slot::Phase;
 use super::sync::Ordering;
 
-/// The part of a worker's end that needs no exclusive access: usable from a signal handler of the interpreter while
-/// another call of the same worker waits.
+/// The part of a worker's end that needs no exclusive access: usable from a signal handler of the
+/// interpreter while another call of the same worker waits.
 #[derive(Clone, Debug)]
 pub struct SlotHandle {
     segment: Arc<Segment>,

@@ -1,8 +1,8 @@
 //! Which worker gets which tests, for the shortest time.
 //!
-//! [`units`] groups the tests, [`lpt`] gives the groups to workers, and `fixture_aware` chooses how far modules with
-//! expensive fixtures are split, by what `setup_costs` finds out about them. `local_search` and `rebalance` do it
-//! thoroughly, `piece_counts` and `robustness` with caution.
+//! [`units`] groups the tests, [`lpt`] gives the groups to workers, and `fixture_aware` chooses how
+//! far modules with expensive fixtures are split, by what `setup_costs` finds out about them.
+//! `local_search` and `rebalance` do it thoroughly, `piece_counts` and `robustness` with caution.
 
 pub(super) mod fixture_aware;
 mod local_search;

@@ -1,7 +1,8 @@
 //! `--timings`: a picture of the run as one HTML page.
 //!
-//! [`Recorder`] turns events into a [`Picture`] (plain data), [`Analysis`] says what it means, `encode` makes compact JSON of both
-//! and `page` puts that into the page, whose parts lie in `page/`. Nothing before `encode` knows that there is a page.
+//! [`Recorder`] turns events into a [`Picture`] (plain data), [`Analysis`] says what it means,
+//! `encode` makes compact JSON of both and `page` puts that into the page, whose parts lie in
+//! `page/`. Nothing before `encode` knows that there is a page.
 
 mod analysis;
 mod encode;

@@ -1,4 +1,5 @@
-//! What may be left to do: in the parts of all workers and in what is open to all, and who would do it when.
+//! What may be left to do: in the parts of all workers and in what is open to all, and who would do
+//! it when.
 
 use std::cmp::Reverse;
 
@@ -6,7 +7,8 @@ use super::seeker::{FORK_US, Seeker};
 use super::setup_costs::{MOST, ONE};
 use crate::shm::{Phase, PlanEntry, PlanTable, Segment, Sharing};
 
-/// In windows longer than this only the back is looked at; what lies before it is weighed by prefix sums.
+/// In windows longer than this only the back is looked at; what lies before it is weighed by prefix
+/// sums.
 const EXACT: u32 = 1024;
 
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +34,8 @@ pub(in crate::shm) struct Queue {
 }
 
 impl Queue {
-    /// When it is empty if nobody helps, µs from now. Of a worker that does nothing yet it is assumed that it does nothing for as long
-    /// again: it may be about to begin, or gone.
+    /// When it is empty if nobody helps, µs from now. Of a worker that does nothing yet it is
+    /// assumed that it does nothing for as long again: it may be about to begin, or gone.
     pub fn all(&self, seeker: &Seeker) -> u64 {
         self.left + self.running.map_or(seeker.waited, |running| running.left)
     }
@@ -58,7 +60,8 @@ pub(in crate::shm) struct Open {
     pub left: u64,
 }
 
-/// What may be unclaimed: per part a window, outside of which nothing is free that is not open to all, and one of what is.
+/// What may be unclaimed: per part a window, outside of which nothing is free that is not open to
+/// all, and one of what is.
 #[derive(Debug)]
 pub(in crate::shm) struct Rest {
     windows: Vec<(u32, u32)>,
@@ -68,9 +71,11 @@ pub(in crate::shm) struct Rest {
     sums: Vec<u64>,
     /// The same of the open ones, along `Segment::queue`.
     open_sums: Vec<u64>,
-    /// The longest entry from each on to the end of its part, without the open ones; one more at the end.
+    /// The longest entry from each on to the end of its part, without the open ones; one more at
+    /// the end.
     longest: Vec<u64>,
-    /// How many times as long as estimated set-ups take, per module, in units of [`ONE`]; empty if none costs anything.
+    /// How many times as long as estimated set-ups take, per module, in units of [`ONE`]; empty if
+    /// none costs anything.
     ratios: Vec<u32>,
 }
 
@@ -99,9 +104,10 @@ impl Rest {
         }
     }
 
-    /// Whether a worker must begin with its own units now, before `open` that comes before them in the collection: they take as long as all
-    /// that is left takes if it is divided evenly. The longest is reckoned with twice, as estimates are wrong at times, unless it takes
-    /// hardly more than the forks that follow from beginning early.
+    /// Whether a worker must begin with its own units now, before `open` that comes before them in
+    /// the collection: they take as long as all that is left takes if it is divided evenly. The
+    /// longest is reckoned with twice, as estimates are wrong at times, unless it takes hardly more
+    /// than the forks that follow from beginning early.
     pub fn is_due(&mut self, segment: &Segment, slot: u16, open: u32, pace: u64) -> bool {
         let entries = &segment.plan().entries;
         let mut left = self
@@ -134,15 +140,16 @@ impl Rest {
             *high -= 1;
         }
         let (low, high) = self.open;
-        // What is claimed out of turn counts as free: it is little, since all take what comes first.
+        // What is claimed out of turn counts as free: it is little, since all take what comes
+        // first.
         (low < high).then(|| Open {
             first: queue[low],
             left: self.open_sums[high] - self.open_sums[low],
         })
     }
 
-    /// What is free and some worker's own, by who would do it; the queue that takes longest comes first, among equals the one of the
-    /// lowest part.
+    /// What is free and some worker's own, by who would do it; the queue that takes longest comes
+    /// first, among equals the one of the lowest part.
     pub fn queues(&mut self, segment: &Segment) -> Vec<Queue> {
         self.learn(segment);
         let mut queues = Vec::with_capacity(self.windows.len());
@@ -217,7 +224,8 @@ impl Rest {
         u64::from(own) + self.toll(segment, place, entry.paid_us)
     }
 
-    /// Adds what is free in a part: as queues of its owner, and of those who run on in a unit that they took over.
+    /// Adds what is free in a part: as queues of its owner, and of those who run on in a unit that
+    /// they took over.
     fn add_queues(&self, segment: &Segment, part: u16, queues: &mut Vec<Queue>) {
         let entries = &segment.plan().entries;
         let (low, high) = self.windows[usize::from(part)];
@@ -253,7 +261,8 @@ impl Rest {
                 start,
                 end: next,
                 cost,
-                // Undivided units are free as long as nobody has them, even if one who had it died in it.
+                // Undivided units are free as long as nobody has them, even if one who had it died
+                // in it.
                 whole: !cut || entries[start as usize].keep,
             };
             let guest = if start > first && same_unit(start - 1, start) {
@@ -278,7 +287,8 @@ impl Rest {
         }
     }
 
-    /// What another than the part's owner, who claimed the entry before a piece and is still in its unit, has left of its test.
+    /// What another than the part's owner, who claimed the entry before a piece and is still in its
+    /// unit, has left of its test.
     fn guest(&self, segment: &Segment, part: u16, before: u32) -> Option<Running> {
         let entries = &segment.plan().entries;
         let (slot, _) = segment.claim_of(entries[before as usize].test)?;
@@ -289,8 +299,8 @@ impl Rest {
 
     /// What a slot runs.
     ///
-    /// A test that takes longer than estimated is assumed to take as long again: who waits for it stops waiting after a
-    /// while, whatever the estimate was.
+    /// A test that takes longer than estimated is assumed to take as long again: who waits for it
+    /// stops waiting after a while, whatever the estimate was.
     pub fn running(&self, segment: &Segment, slot: u16) -> Option<Running> {
         let state = segment.slot_state(slot);
         let place = segment.place_of(state.current?)?;
@@ -364,8 +374,8 @@ fn prefix_sums(costs: impl Iterator<Item = u64>) -> Vec<u64> {
 /// How many times as long as estimated a test takes that may as well hang.
 const LATE: u64 = 3;
 
-/// Which part of the time that it has taken a set-up is assumed to take still that is over its estimate. Less than for tests: who
-/// comes to help too early has to wait for it as well.
+/// Which part of the time that it has taken a set-up is assumed to take still that is over its
+/// estimate. Less than for tests: who comes to help too early has to wait for it as well.
 const SET_UP_LONGER: u64 = 4;
 
 /// A test of unknown cost still counts.

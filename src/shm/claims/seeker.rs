@@ -2,7 +2,8 @@
 
 use crate::shm::Segment;
 
-/// What a fresh fork is assumed to cost as long as nobody has measured one, µs: the end of a session and the beginning of another.
+/// What a fresh fork is assumed to cost as long as nobody has measured one, µs: the end of a
+/// session and the beginning of another.
 pub(in crate::shm) const FORK_US: u64 = 15_000;
 
 /// A worker that looks for something to do.
@@ -28,8 +29,8 @@ impl Seeker {
 }
 
 impl Segment {
-    /// Where a worker goes on that has the entry `own` before it and may take the one that is `open` to all: whichever comes first in the
-    /// collection, unless its own must begin before.
+    /// Where a worker goes on that has the entry `own` before it and may take the one that is
+    /// `open` to all: whichever comes first in the collection, unless its own must begin before.
     pub(in crate::shm) fn own_or_open(
         &self,
         own: Option<u32>,

@@ -9,7 +9,8 @@ use crate::shm::Segment;
 /// An answer to: what next?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shm) enum Choice {
-    /// Entries to walk, from the first to before the last; one of them was free, and comes after all that the worker has run.
+    /// Entries to walk, from the first to before the last; one of them was free, and comes after
+    /// all that the worker has run.
     Range(u32, u32),
     /// The entry with which a fresh fork in the worker's place had better begin.
     Fork(u32),
@@ -20,7 +21,8 @@ pub(in crate::shm) enum Choice {
 }
 
 impl Rest {
-    /// Something for a worker: from whoever would be done last, and from another one where that does not pay.
+    /// Something for a worker: from whoever would be done last, and from another one where that
+    /// does not pay.
     pub fn choose(&mut self, segment: &Segment, seeker: &Seeker) -> Choice {
         let queues = self.queues(segment);
         let open = self.open(segment);
@@ -58,7 +60,8 @@ impl Rest {
         }
     }
 
-    /// Whether what is open to all, and lies behind the worker, is done earlier if a fresh fork in its place helps.
+    /// Whether what is open to all, and lies behind the worker, is done earlier if a fresh fork in
+    /// its place helps.
     fn open_pays(&self, segment: &Segment, seeker: &Seeker, open: &Open, queues: &[Queue]) -> bool {
         let entries = &segment.plan().entries;
         let first = &entries[open.first as usize];

@@ -4,7 +4,8 @@ use super::remaining_work::{Queue, Rest};
 use super::seeker::Seeker;
 use crate::shm::{PlanEntry, Segment};
 
-/// Which part of what a set-up or a fork costs has to be gained at least: workers share processors, disks and servers.
+/// Which part of what a set-up or a fork costs has to be gained at least: workers share processors,
+/// disks and servers.
 pub(in crate::shm) const SET_UP_COUNTS: u64 = 4;
 
 /// A worker that considers taking over a part of a queue.
@@ -22,8 +23,9 @@ impl Thief<'_> {
         &self.segment.plan().entries[index as usize]
     }
 
-    /// The range to take: the back of the queue from the entry on with which both are done first, through which the worker then goes
-    /// upwards. A unit that nobody has begun is divided only if that costs no set-up. `None`: nothing is worth it.
+    /// The range to take: the back of the queue from the entry on with which both are done first,
+    /// through which the worker then goes upwards. A unit that nobody has begun is divided only if
+    /// that costs no set-up. `None`: nothing is worth it.
     pub fn choose(&self) -> Option<(u32, u32)> {
         let end = self.queue.pieces.last()?.end;
         let mut taken = 0;
@@ -57,8 +59,9 @@ impl Thief<'_> {
         Some((whole.map_or(start, |(first, _)| first), end))
     }
 
-    /// When both are done if entries of this cost are taken over; `None` if set-ups have to be made again for it, and that does
-    /// not pay: the other one alone would be done hardly later, or others are anyway.
+    /// When both are done if entries of this cost are taken over; `None` if set-ups have to be made
+    /// again for it, and that does not pay: the other one alone would be done hardly later, or
+    /// others are anyway.
     fn finished(&self, start: u32, end: u32, cost: u64) -> Option<u64> {
         let is_behind = !self.seeker.may_run(self.entry(start).rank);
         let enter = self.enter(start) + if is_behind { self.seeker.fork_us } else { 0 };
@@ -71,7 +74,8 @@ impl Thief<'_> {
             _ if self.queue.owner == Some(self.seeker.slot) => true,
             // Nobody else is there to do it.
             None if !is_behind => true,
-            // Who is about to begin needs no fork in somebody else's place, which would take as long as its own.
+            // Who is about to begin needs no fork in somebody else's place, which would take as
+            // long as its own.
             None => self.is_vacant() && cost + enter < all,
             // Who waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
@@ -96,7 +100,8 @@ impl Thief<'_> {
         }
     }
 
-    /// What entering the module costs the other one on top, who would have done so with what is taken.
+    /// What entering the module costs the other one on top, who would have done so with what is
+    /// taken.
     pub fn again(&self, start: u32, end: u32) -> u64 {
         let first = self.entry(start);
         let next = self.segment.plan().entries.get(end as usize);

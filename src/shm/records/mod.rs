@@ -1,7 +1,9 @@
-//! What came of the tests: records, which each worker writes into a ring of its own and the parent reads.
+//! What came of the tests: records, which each worker writes into a ring of its own and the parent
+//! reads.
 //!
-//! `record` has the form of a record, `writer` and `reader` the two ends of a ring, [`spill`] bodies that are too large
-//! for one. `doorbell` wakes the parent, `space_waker` the workers that wait for room.
+//! `record` has the form of a record, `writer` and `reader` the two ends of a ring, [`spill`]
+//! bodies that are too large for one. `doorbell` wakes the parent, `space_waker` the workers that
+//! wait for room.
 
 pub(super) mod doorbell;
 pub(super) mod reader;
