@@ -140,7 +140,7 @@ def test_the_command_line_knows_the_same_kinds() -> None:
     ("file", "kind", "own"),
     [
         # The environment travels beside the request; the daemon adds why nothing is kept.
-        ("mod.rs", run_messages.RunRequest, {"env", "afresh"}),
+        ("request.rs", run_messages.RunRequest, {"env", "afresh"}),
         ("options.rs", run_messages.Options, set()),
         ("options.rs", run_messages.Shard, set()),
         ("host.rs", run_messages.Exit, set()),
