@@ -242,7 +242,7 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
         import os
 
         def pytest_plugin_registered(plugin):
-            if type(plugin).__name__ != "Worker" or plugin.birth.incarnation > 0:
+            if type(plugin).__name__ != "Worker" or plugin.spec.incarnation > 0:
                 return
             native = plugin.native
 
@@ -251,7 +251,7 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
                     return getattr(native, name)
 
                 def begin(self, test):
-                    os.mkdir(f"died-{plugin.birth.slot}")
+                    os.mkdir(f"died-{plugin.spec.slot}")
                     os._exit(0)
 
             plugin.native = Claims()

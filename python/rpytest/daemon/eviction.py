@@ -13,7 +13,7 @@ from rpytest.process.inspection import memory_kb
 MAX_SESSIONS = 8
 
 #: The same for checkpoints, each of which is kept beside the session that it was forked from.
-MAX_TRUNKS = 4
+MAX_CHECKPOINTS = 4
 
 
 def idle(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
@@ -30,7 +30,7 @@ def of_no_folder(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
 def too_many(sessions: Collection[SessionEntry]) -> list[tuple[SessionEntry, str]]:
     """Those that make room for one more session and one more checkpoint, and why."""
     found: list[tuple[SessionEntry, str]] = []
-    for is_checkpoint, most in ((False, MAX_SESSIONS), (True, MAX_TRUNKS)):
+    for is_checkpoint, most in ((False, MAX_SESSIONS), (True, MAX_CHECKPOINTS)):
         kept = sum(entry.is_checkpoint == is_checkpoint and not entry.is_over for entry in sessions)
         candidates = [entry for entry in idle(sessions) if entry.is_checkpoint == is_checkpoint]
         if is_checkpoint:

@@ -119,7 +119,7 @@ class Sessions(Assignment):
             case Over():
                 pending, entry.pending = entry.pending, []
                 self._forget(entry)
-                self._fell_trunks(entry)
+                self._drop_checkpoints_of(entry)
                 for run in pending[:1]:
                     self._start(entry.key, run, preloaded=False)
                 for run in pending[1:]:
@@ -131,7 +131,7 @@ class Sessions(Assignment):
                 pending, entry.pending = entry.pending, []
                 self._forget(entry)
                 # What is in the way came when tests were selected, as it would in every run.
-                self._fell_trunks(entry)
+                self._drop_checkpoints_of(entry)
                 if reason != "asked for":
                     self._bare[entry.key] = (message, file_times(message.files))
                 for run in pending:
@@ -160,7 +160,7 @@ class Sessions(Assignment):
             source=entry.pid,
         )
 
-    def _fell_trunks(self, entry: SessionEntry) -> None:
+    def _drop_checkpoints_of(self, entry: SessionEntry) -> None:
         """Let the checkpoints of a session go. Runs that they have begun with stay with their processes."""
         for checkpoint in [
             other for other in self.entries.values() if other.source == entry.pid and other.is_checkpoint
@@ -181,7 +181,7 @@ class Sessions(Assignment):
             case Stale():
                 self.last_reason = message.reason
                 log(f"checkpoint {entry.pid} is not reused: {self.last_reason}")
-                self._fell(entry)
+                self._drop_changed(entry)
         channel.close_all(fds)
 
     def read_line(self, line: Line) -> None:
@@ -212,10 +212,10 @@ class Sessions(Assignment):
         pending.reason = self.last_reason
         if isinstance(message, Declined) and message.edited and checkpoint.control.fileno() in self.entries:
             # After this edit it is of no use.
-            self._fell(checkpoint)
+            self._drop_changed(checkpoint)
         self._run(pending)
 
-    def _fell(self, checkpoint: SessionEntry) -> None:
+    def _drop_changed(self, checkpoint: SessionEntry) -> None:
         """Let a checkpoint go that has found something changed."""
         for source in eviction.idle(self.entries.values()):
             # It was made from the same files, and would find the same.

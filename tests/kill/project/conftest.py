@@ -232,7 +232,7 @@ def pytest_plugin_registered(plugin: object) -> None:
     """A worker registers itself when it is about to run tests."""
     worker: Any = plugin
     if FOLDER and type(plugin).__module__ == "rpytest.worker.worker" and type(plugin).__name__ == "Worker":
-        _open(worker.birth.incarnation > 0)
+        _open(worker.spec.incarnation > 0)
         if _bomb is not None:
             _bomb.set(0)
         worker.native = Tap(worker.native, worker.session.items)
