@@ -76,7 +76,7 @@ impl RecordLog {
         Ok(Some(part))
     }
 
-    /// How many of the bytes of [`Bodies::memfd`] the controller was sent before.
+    /// How many of the bytes of [`RecordLog::memfd`] the controller was sent before.
     pub fn streamed(&self) -> u64 {
         self.streamed
     }
