@@ -14,7 +14,7 @@ use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::PidfdFlags;
 
-use super::identity::fixed_variables;
+use super::fixed_environment::fixed_variables;
 use super::import_path;
 use super::message::build;
 use super::wire::Connection;

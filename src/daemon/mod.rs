@@ -1,7 +1,7 @@
 //! The Python daemon: finding, starting, talking to and stopping it.
 
 mod client;
-mod identity;
+mod fixed_environment;
 mod import_path;
 mod launch;
 pub mod message;
@@ -12,7 +12,7 @@ mod stop;
 pub mod wire;
 
 pub use client::{Link, Options, connect, replace, supersede};
-pub use identity::umask;
+pub use fixed_environment::umask;
 pub use reach::exchange_error;
 pub use socket_path::Place;
 pub use status::status;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::identity::Identity;
+use super::fixed_environment::Identity;
 use crate::env::RUNTIME_DIR;
 use crate::error::{Error, Result};
 

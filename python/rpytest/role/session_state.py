@@ -13,7 +13,7 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     from rpytest.controller.starter import ControllerStarter
     from rpytest.ipc.run_messages import RunRequest
-    from rpytest.preload import module_finder
+    from rpytest.preload import session_finder
     from rpytest.staleness.dependencies import Dependencies
     from rpytest.stdlib import socket
 
@@ -44,7 +44,7 @@ class SessionState(Role):
         self.uid: str | None = None
         self.controllers: ControllerStarter | None = None
         #: Shows packages that a preload has imported.
-        self.finder: module_finder.PreloadFinder | None = None
+        self.finder: session_finder.PreloadFinder | None = None
 
     def own_sockets(self) -> set[int]:
         """Descriptors of those that rpytest itself has open here."""

@@ -23,7 +23,7 @@ from rpytest.ipc.channel import send_refusal
 from rpytest.ipc.process_messages import Bare, Learned, Over, Plain
 from rpytest.ipc.run_messages import Report
 from rpytest.options import meaning, option_reads, sharding
-from rpytest.preload import import_steps, module_finder
+from rpytest.preload import import_steps, session_finder
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers
 from rpytest.project import locations
 from rpytest.pytest_compat import debug_log, known_plugins
@@ -177,7 +177,7 @@ class Session(SessionState):
     def use(self, preload: PreloadBuilder) -> None:
         """This process was forked from a preload."""
         self.dependencies.inherit(preload.dependencies)
-        self.finder = module_finder.PreloadFinder(preload, self._start_over)
+        self.finder = session_finder.PreloadFinder(preload, self._start_over)
         self.finder.read = self.dependencies.variables
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:

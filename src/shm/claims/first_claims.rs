@@ -1,8 +1,8 @@
 //! Which test a worker begins with: claimed for it before it is started.
 
 use super::claim::word;
+use super::measured_setup_costs::ONE;
 use super::remaining_work::Rest;
-use super::setup_costs::ONE;
 use crate::shm::sync::Ordering;
 use crate::shm::{Segment, Sharing};
 

@@ -9,9 +9,9 @@
 //! predecessor leaves: nobody else takes it meanwhile.
 
 use super::claim::word;
+use super::measured_setup_costs::ONE;
 use super::remaining_work::Rest;
 use super::seeker::{FORK_US, Seeker};
-use super::setup_costs::ONE;
 use super::steal::Choice;
 use crate::shm::sync::Ordering;
 use crate::shm::{Segment, Sharing};

@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
+use super::measured_setup_costs::{MOST, ONE};
 use super::seeker::{FORK_US, Seeker};
-use super::setup_costs::{MOST, ONE};
 use crate::shm::{Phase, PlanEntry, PlanTable, Segment, Sharing};
 
 /// In windows longer than this only the back is looked at; what lies before it is weighed by prefix

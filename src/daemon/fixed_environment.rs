@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 /// of a project: by itself, by the dynamic linker, by the C library, by allocators in `LD_PRELOAD`, by the path files that
 /// coverage.py and its plugins install.
 const FIXED_PREFIXES: [&[u8]; 9] = [
+    // `PYTHONHASHSEED`, `PYTHONPATH`, `PYTHONDEVMODE`…
     b"PYTHON",
     b"LD_",
     b"LC_",
