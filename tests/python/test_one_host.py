@@ -79,7 +79,7 @@ def test_an_edit_for_which_another_run_is_declined(project: Project) -> None:
     scene.let_go(held)
 
 
-def test_a_change_that_makes_the_trunk_stale(project: Project) -> None:
+def test_a_change_that_makes_the_checkpoint_stale(project: Project) -> None:
     scene = Scene(project)
     held = scene.hold()
     project.write(conftest=f"{scene.conftest}\nprint('another')\n")
@@ -100,7 +100,7 @@ def test_several_wait_behind_it(project: Project) -> None:
     scene.let_go(held)
 
 
-def test_the_trunk_is_killed(project: Project) -> None:
+def test_the_checkpoint_is_killed(project: Project) -> None:
     scene = Scene(project)
     held = scene.hold()
     ((_, checkpoint),) = scene.holders()
@@ -120,7 +120,7 @@ def test_the_process_of_the_run_is_killed(project: Project) -> None:
     scene.let_go(held, begun=2)
 
 
-def test_trunk_and_process_are_killed(project: Project) -> None:
+def test_checkpoint_and_process_are_killed(project: Project) -> None:
     scene = Scene(project)
     held = scene.hold()
     ((pid, checkpoint),) = scene.holders()

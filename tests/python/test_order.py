@@ -264,7 +264,7 @@ def test_the_first_failure_ends_it(behind: Project) -> None:
 
 def test_where_a_fork_is_dear_nobody_is_forked(behind: Project) -> None:
     log = Log(behind)
-    behind.write(test_a=textwrap.dedent(BEHIND).replace("    # A name", "    time.sleep(1.5)\n    # A name"))
+    behind.write(test_a=textwrap.dedent(BEHIND).replace("    # A name", "    time.sleep(4)\n    # A name"))
     learn(behind, log)
     result = behind.rpytest("-n", "2")
     assert result.status == 0

@@ -285,8 +285,10 @@ class BareHost(Host):
                 self._send_go(child, segment)
         for child in self.children:
             child.ended = False
-            with contextlib.suppress(channel.Closed, OSError):
-                channel.receive(child.spec.host, BareAttached)
+            # One that has ended instead says so; its pidfd tells the rest.
+            with contextlib.suppress(channel.Closed, OSError, ValueError):
+                _, fds = channel.receive(child.spec.host, WorkerRequest)
+                channel.close_all(fds)
         self._start_controller()
         channel.send(self.conn, Attached())
         for slot in range(self.slots):

@@ -122,7 +122,7 @@ class Assignment:
 
     def take(self, request: RunRequest, conn: socket.socket, fds: list[int]) -> None:
         """Give a new run to a session, or to workers without one."""
-        if request.env_at is None:
+        if request.env_at is None or not 0 <= request.env_at < len(fds):
             raise ValueError("a run without its environment")
         environment = Environment(fds.pop(request.env_at))
         self._run(PendingRun(request.replace(env_at=None), conn, fds, environment))

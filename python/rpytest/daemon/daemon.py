@@ -125,7 +125,7 @@ class Daemon:
             conn.close()
 
     def _dispatch(self, raw: Raw, conn: socket.socket, fds: list[int]) -> None:
-        if raw["op"] == RunRequest.tag["op"] and (raw["protocol"], raw["build"]) != (channel.PROTOCOL, self.build):
+        if raw["op"] not in ("status", "stop") and (raw["protocol"], raw["build"]) != (channel.PROTOCOL, self.build):
             # Of another version, it may have other fields.
             resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {channel.PROTOCOL}")
             return

@@ -101,6 +101,8 @@ def _bring_environment(message: Raw, fds: list[int]) -> None:
     """Put the environment into a run's request, which was beside it until now; its descriptor is taken from ``fds`` and closed."""
     at = message.pop("env_at", None)
     if at is not None:
+        if not isinstance(at, int) or not 0 <= at < len(fds):
+            raise ValueError("a run's environment was announced, none came")
         message["env"] = read_environment(fds.pop(at))
 
 
@@ -120,7 +122,7 @@ def receive(sock: socket.socket, family: type[_M], flags: int = 0) -> tuple[_M, 
     raw, fds = receive_raw(sock, flags)
     try:
         return family.parse(raw), fds
-    except ValueError:
+    except BaseException:
         close_all(fds)
         raise
 

@@ -7,8 +7,9 @@ differs is a `ValueError`, at the door. The messages themselves are in ``run_mes
 
 from __future__ import annotations
 
+import sys
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
 from rpytest import stdlib
 
@@ -26,7 +27,8 @@ __builtins__ = stdlib.BUILTINS
 #: A JSON object that nobody has looked at yet.
 Raw = dict[str, Any]
 
-_M = TypeVar("_M", bound="Message")
+#: By module and annotation: few of them differ.
+_KNOWN_TYPES: dict[tuple[str, str], tuple[Any, ...]] = {}
 
 
 @dataclass_transform(kw_only_default=True)
@@ -42,19 +44,20 @@ class Message:
     kinds: ClassVar[dict[tuple[str, str], type[Any]]] = {}
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
-    _hints: ClassVar[dict[str, Any] | None] = None
+    #: What the value of a field may be.
+    _types: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
     def __init_subclass__(cls, ev: str = "", op: str = "") -> None:
-        names: dict[str, None] = {}
+        types: dict[str, tuple[Any, ...]] = {}
         defaults: dict[str, Any] = {}
         for base in reversed(cls.__mro__[:-1]):
             for name, annotation in getattr(base, "__annotations__", {}).items():
                 if annotation.startswith("ClassVar"):
                     continue
-                names[name] = None
+                types[name] = _types_of(base.__module__, annotation)
                 if name in vars(base):
                     defaults[name] = vars(base)[name]
-        cls._fields, cls._defaults, cls._hints = tuple(names), defaults, None
+        cls._fields, cls._defaults, cls._types = tuple(types), defaults, types
         cls.tag = {"ev": ev} if ev else {"op": op} if op else {}
         cls.kinds = {}
         for key in cls.tag.items():
@@ -102,21 +105,21 @@ class Message:
             raise ValueError(f"a {cls.__name__} is a JSON object, not {raw!r}")
         kind: type[Any] = cls
         if cls.kinds:
-            kind = next(
-                (cls.kinds[key] for key in (("op", raw.get("op")), ("ev", raw.get("ev"))) if key in cls.kinds), cls
-            )
-            if kind is cls:
+            names = (("op", raw.get("op")), ("ev", raw.get("ev")))
+            # What a test has written to a worker's socket may have anything for a name.
+            known = [cls.kinds[name] for name in names if isinstance(name[1], str) and name in cls.kinds]
+            if not known:
                 raise ValueError(f"no {cls.__name__}: {raw.get('op') or raw.get('ev')!r}")
+            kind = known[0]
         elif not cls.tag.items() <= raw.items():
             raise ValueError(f"no {cls.__name__}: {raw!r}")
-        if kind._hints is None:
-            kind._hints = {name: hint for name, hint in get_type_hints(kind).items() if name in kind._fields}
         found = {}
-        for name, hint in kind._hints.items():
-            if name in raw:
-                found[name] = _parsed(raw[name], hint, kind, name)
-            elif name not in kind._defaults:
-                raise ValueError(f"a {kind.__name__} has no `{name}`")
+        for name, types in kind._types.items():
+            if name not in raw:
+                if name not in kind._defaults:
+                    raise ValueError(f"a {kind.__name__} has no `{name}`")
+            elif raw[name] is not None or NoneType in types or name not in kind._defaults:
+                found[name] = _parsed(raw[name], types, kind, name)
         message: Self = kind(**found)
         return message
 
@@ -127,20 +130,29 @@ def _wired(value: Any) -> Any:
     return [_wired(each) for each in value] if isinstance(value, list) else value
 
 
-def _parsed(value: Any, hint: Any, kind: type[Message], name: str) -> Any:
+def _types_of(module: str, annotation: str) -> tuple[Any, ...]:
+    """The classes that an annotation allows; what is in lists and dictionaries is not looked at.
+
+    They are found when a message's class is made, which is in the daemon: in a worker, tests may have replaced `eval`.
+    """
+    if (module, annotation) not in _KNOWN_TYPES:
+        found = eval(annotation, vars(sys.modules[module]))
+        options = get_args(found) if get_origin(found) in (Union, UnionType) else (found,)
+        _KNOWN_TYPES[module, annotation] = tuple(get_origin(each) or each for each in options)
+    return _KNOWN_TYPES[module, annotation]
+
+
+def _parsed(value: Any, types: tuple[Any, ...], kind: type[Message], name: str) -> Any:
     """``value`` if it has the type of the field; raises `ValueError`."""
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    for option in options:
-        if isinstance(option, type) and issubclass(option, Message) and isinstance(value, dict):
-            return option.parse(value)
-        plain = get_origin(option) or option
+    for plain in types:
         if plain is Any or (plain is float and type(value) is int):
             return value
+        if issubclass(plain, Message):
+            if isinstance(value, dict):
+                return plain.parse(value)
         # `True` is no number.
-        if isinstance(value, plain) and (type(value) is not bool or plain is bool):
+        elif isinstance(value, plain) and (type(value) is not bool or plain is bool):
             return value
-    if value is None and NoneType not in options and name in kind._defaults:
-        return kind._defaults[name]
     raise ValueError(f"`{name}` of a {kind.__name__} is {value!r}")
 
 

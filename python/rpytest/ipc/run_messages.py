@@ -73,15 +73,15 @@ class RunRequest(DaemonRequest, op="run"):
 
 
 class StatusRequest(DaemonRequest, op="status"):
-    """What is warm?"""
+    """What is warm? Of any version."""
 
-    protocol: int
+    protocol: int = 0
 
 
 class StopRequest(DaemonRequest, op="stop"):
-    """End, and let all sessions end."""
+    """End, and let all sessions end. Of any version."""
 
-    protocol: int
+    protocol: int = 0
 
 
 # Daemon → command line

@@ -213,7 +213,7 @@ class StatObserver:
             self._settled.add(question)
 
     def forget_known(self, is_known: Callable[[str], bool]) -> None:
-        """After :meth:`settle`: forget what pytest has asked about paths of which changes are noticed otherwise."""
+        """After :meth:`first_changed_while_collecting`: forget what pytest has asked about paths of which changes are noticed otherwise."""
         for question in self._of_pytest & self._settled:
             if is_known(question[1]):
                 del self._answers[question]

@@ -53,6 +53,22 @@ def test_lists_are_each_messages_own() -> None:
     assert two.notes == []
 
 
+def test_a_default_is_no_messages_own() -> None:
+    """Nothing instead of a list is the default, which each message has for itself."""
+    one = run_messages.DaemonRequest.parse({**RUN, "shared_fixtures": None})
+    assert isinstance(one, run_messages.RunRequest)
+    one.shared_fixtures.append("name")
+    assert run_messages.RunRequest(**{name: RUN[name] for name in RUN if name != "op"}).shared_fixtures == []
+
+
+def test_nothing_is_evaluated_when_a_message_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test may have replaced what annotations are understood with."""
+    raw = process_messages.BaseTempAnswer(path="/").wire()
+    for name in ("eval", "compile", "exec"):
+        monkeypatch.delattr(f"builtins.{name}")
+    assert process_messages.BaseTempAnswer.parse(raw).path == "/"
+
+
 def test_one_kind_of_several_families() -> None:
     raw = run_messages.Report(status=1).wire()
     families = (run_messages.HostRequest, run_messages.ControllerRequest, run_messages.PytestRequest)
@@ -81,6 +97,8 @@ def test_messages_in_messages() -> None:
         ({"tty": {}}, "a Tty has no `stdout`"),
         ({"op": "walk"}, "no DaemonRequest: 'walk'"),
         ({"op": None}, "no DaemonRequest: None"),
+        ({"op": ["run"]}, "no DaemonRequest: ['run']"),
+        ({"op": {}}, "no DaemonRequest: "),
     ],
     ids=str,
 )
