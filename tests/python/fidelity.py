@@ -53,6 +53,8 @@ _NORMALISE = (
     # Times and what is padded to make room for them.
     (re.compile(r"\b\d+\.\d+s( \(\d+:\d\d:\d\d\))?"), "TIME"),
     (re.compile(r"([=_!*-])\1{2,}"), r"\1"),
+    # What rpytest adds where a failed test uses what all workers share: `tests/python/session_fixtures/test_suspects.py`.
+    (re.compile(r"^= shared session fixtures =\n(?:(?!= ).*\n)*", re.M), ""),
     (re.compile(r"\b0x[0-9a-f]+"), "0xADDRESS"),
     # The junit file's.
     (re.compile(r' time="[0-9.]+"'), ""),
@@ -61,7 +63,7 @@ _NORMALISE = (
     # The outermost frames of a traceback that ends pytest.
     (re.compile(r'^  File ".*/bin/pytest", .*\n(    .*\n)+', re.M), ""),
     (re.compile(r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+', re.M), ""),
-    (re.compile(r'^  File ".*/rpytest/_\w+\.py", .*\n(    .*\n)+', re.M), ""),
+    (re.compile(r'^  File ".*/rpytest/(\w+/)*\w+\.py", .*\n(    .*\n)+', re.M), ""),
     # The interpreter, by whichever of its names; base temp directories, one for each worker.
     (re.compile(r"/python[0-9.]*$", re.M), "/python"),
     (re.compile(r"pytest-of-(\w+)/pytest-\d+"), r"pytest-of-\1/pytest-N"),
