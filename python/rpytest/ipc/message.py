@@ -42,22 +42,22 @@ class Message:
     tag: ClassVar[dict[str, str]] = {}
     #: The kinds of a family, by `tag`.
     kinds: ClassVar[dict[tuple[str, str], type[Any]]] = {}
-    _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
-    #: What the value of a field may be.
+    #: The fields, and what their values may be.
     _types: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
     def __init_subclass__(cls, ev: str = "", op: str = "") -> None:
         types: dict[str, tuple[Any, ...]] = {}
         defaults: dict[str, Any] = {}
-        for base in reversed(cls.__mro__[:-1]):
-            for name, annotation in getattr(base, "__annotations__", {}).items():
-                if annotation.startswith("ClassVar"):
-                    continue
-                types[name] = _types_of(base.__module__, annotation)
-                if name in vars(base):
-                    defaults[name] = vars(base)[name]
-        cls._fields, cls._defaults, cls._types = tuple(types), defaults, types
+        for base in reversed(cls.__bases__):
+            if issubclass(base, Message):
+                types |= base._types
+                defaults |= base._defaults
+        for name, annotation in vars(cls).get("__annotations__", {}).items():
+            types[name] = _types_of(cls.__module__, annotation)
+            if name in vars(cls):
+                defaults[name] = vars(cls)[name]
+        cls._defaults, cls._types = defaults, types
         cls.tag = {"ev": ev} if ev else {"op": op} if op else {}
         cls.kinds = {}
         for key in cls.tag.items():
@@ -70,8 +70,8 @@ class Message:
             if name not in fields:
                 # A list or a dictionary is each message's own.
                 fields[name] = default.copy() if isinstance(default, (list, dict)) else default
-        if fields.keys() != set(self._fields):
-            wrong = sorted(fields.keys() ^ set(self._fields))
+        if fields.keys() != self._types.keys():
+            wrong = sorted(fields.keys() ^ self._types.keys())
             raise TypeError(f"{type(self).__name__}: {', '.join(wrong)} missing or unknown")
         self.__dict__.update(fields)
 

@@ -17,10 +17,10 @@ from rpytest.ipc.process_messages import CheckpointForked, Info, Parts, Stale, S
 from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import ParsedCommandLine
-from rpytest.process import inspection, lifecycle, process_bound, signal_handlers, takeover
+from rpytest.process import inspection, lifecycle, process_bound
 from rpytest.process.lifecycle import fork_detached
-from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_faulthandler
 from rpytest.role.standby import StandbyForker, StandbySide
+from rpytest.selection import forked_session
 from rpytest.selection.collection_cache import CollectionCache
 from rpytest.selection.configured_process import ConfiguredProcess
 from rpytest.selection.conftests import Conftests
@@ -195,21 +195,7 @@ class Checkpoint:
         """Serve; returns, or raises :class:`CollectAgain`, in the process of a run."""
         role = self.role
         self.control = control
-        lifecycle.keep_private(control)
-        lifecycle.forget_inherited_cleanups()
-        role.conn.close()
-        role.control.close()
-        assert role.controllers is not None
-        if role.controllers.client is not None:
-            role.controllers.client.close()
-            role.controllers.client = None
-        park_capture(self.config)
-        signal_handlers.park_child_handler()
-        takeover.detach_streams()
-        rebind_capture(self.config)
-        restart_faulthandler(self.config, 2)
-        option_reads.reads.active = False
-        role.dependencies.observer.stop()
+        forked_session.close_run_in_child(role, self.config, control)
         pidfd = os.pidfd_open(os.getpid())
         channel.send(
             control,
@@ -219,7 +205,7 @@ class Checkpoint:
         os.close(pidfd)
         self.editable = EditableModules(self.collection_cache, role.dependencies)
         self.arguments = ParsedCommandLine(self.config, role.request.argv)
-        assert role.terminal is not None
+        assert role.terminal is not None and role.controllers is not None
         role.terminal.check_header(self.session)
         self.conftests = Conftests(self.config, self.config.args, role.controllers.base is not None)
         idle = self._prepare()

@@ -23,9 +23,9 @@ from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined, ParsedCommandLine
 from rpytest.process import lifecycle, signal_handlers, takeover
 from rpytest.process.lifecycle import fork_detached
-from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_capture, restart_faulthandler
+from rpytest.pytest_compat.output import restart_capture
 from rpytest.role.entry import announce_process, finish_plain
-from rpytest.selection import apply_options
+from rpytest.selection import apply_options, forked_session
 from rpytest.stdlib import contextlib, os, select, socket, time
 
 __builtins__ = stdlib.BUILTINS
@@ -88,21 +88,7 @@ class ConfiguredProcess:
         """Serve; returns in a session."""
         role = self.role
         self._control = control
-        lifecycle.keep_private(control)
-        lifecycle.forget_inherited_cleanups()
-        role.conn.close()
-        role.control.close()
-        assert role.controllers is not None
-        if role.controllers.client is not None:
-            role.controllers.client.close()
-            role.controllers.client = None
-        park_capture(self.config)
-        signal_handlers.park_child_handler()
-        takeover.detach_streams()
-        rebind_capture(self.config)
-        restart_faulthandler(self.config, 2)
-        option_reads.reads.active = False
-        role.dependencies.observer.stop()
+        forked_session.close_run_in_child(role, self.config, control)
         pidfd = os.pidfd_open(os.getpid())
         channel.send(control, ReadyToFork(pid=os.getpid()), [pidfd])
         os.close(pidfd)
@@ -218,22 +204,15 @@ class ConfiguredProcess:
         controllers.workers, controllers.fixed_uid = role.workers, role.uid
         if controllers.base is None:
             return
-        streams = [os.dup(fd) for fd in range(3)]
         try:
-            client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
+            reason = forked_session.start_controller(role)
         except Ended as ended:
             finish_plain(role.conn, role.control, ended.status)
         except Died:
             self._refuse("the process that starts its controllers died")
-        except channel.Closed:
-            lifecycle.exit_now(1)
-        finally:
-            channel.close_all(streams)
-        key = controllers.workerinput.differs(client.inputs[0])
-        if key is not None:
+        if reason is not None:
             # Its hooks have run: whoever serves the run goes on with it.
-            controller, handed = controllers.hand_over()
-            self._refuse(f"`config.workerinput[{key!r}]` is another value", controller, handed)
+            self._refuse(reason, *controllers.hand_over())
 
     def _refuse(self, reason: str, controller: HandedOver | None = None, fds: Sequence[int] = ()) -> NoReturn:
         """Leave the run to another session."""

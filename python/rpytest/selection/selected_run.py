@@ -26,9 +26,9 @@ from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 from rpytest.pytest_compat.muted_hooks import MutedHooks
 from rpytest.pytest_compat.output import restart_capture, truncate_log_file
 from rpytest.role.entry import announce_process, finish_plain
-from rpytest.selection import apply_options, editable_modules
+from rpytest.selection import apply_options, editable_modules, forked_session
 from rpytest.selection.edited_modules import EditedModules
-from rpytest.stdlib import contextlib, os, socket
+from rpytest.stdlib import contextlib, socket
 
 __builtins__ = stdlib.BUILTINS
 
@@ -268,20 +268,14 @@ class SelectedRun:
         controllers = role.controllers
         assert controllers is not None
         controllers.workers, controllers.fixed_uid = role.workers, role.uid
-        streams = [os.dup(fd) for fd in range(3)]
         try:
-            client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
+            reason = forked_session.start_controller(role)
         except Ended as ended:
             return ended.status
         except Died:
             self.decline("the process that starts its controllers died")
-        except channel.Closed:
-            lifecycle.exit_now(1)
-        finally:
-            channel.close_all(streams)
-        key = controllers.workerinput.differs(client.inputs[0])
-        if key is not None:
-            self.decline(f"`config.workerinput[{key!r}]` is another value")
+        if reason is not None:
+            self.decline(reason)
         return None
 
     def decline(self, reason: str) -> NoReturn:

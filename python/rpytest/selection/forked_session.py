@@ -1,0 +1,59 @@
+"""What a session's forks do that serve other runs than its own: they let go of its run, and start the controller of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rpytest import stdlib
+from rpytest.ipc import channel
+from rpytest.options import option_reads
+from rpytest.process import lifecycle, signal_handlers, takeover
+from rpytest.pytest_compat.output import park_capture, rebind_capture, restart_faulthandler
+from rpytest.stdlib import os
+
+__builtins__ = stdlib.BUILTINS
+
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rpytest.role.session_state import SessionState
+    from rpytest.stdlib import socket
+
+
+def close_run_in_child(role: SessionState, config: pytest.Config, control: socket.socket) -> None:
+    """In a fork that waits for other runs: let go of the session's own. ``control`` is the fork's connection to the daemon."""
+    lifecycle.keep_private(control)
+    lifecycle.forget_inherited_cleanups()
+    role.conn.close()
+    role.control.close()
+    assert role.controllers is not None
+    if role.controllers.client is not None:
+        role.controllers.client.close()
+        role.controllers.client = None
+    park_capture(config)
+    signal_handlers.park_child_handler()
+    takeover.detach_streams()
+    rebind_capture(config)
+    restart_faulthandler(config, 2)
+    option_reads.reads.active = False
+    role.dependencies.observer.stop()
+
+
+def start_controller(role: SessionState) -> str | None:
+    """Start the controller of the run that ``role`` has taken over.
+
+    Returns why the run can't be served here, with a controller that has given other values than were read, or `None`. Raises
+    `Ended` or `Died`; ends this process when the command line is gone.
+    """
+    controllers = role.controllers
+    assert controllers is not None
+    streams = [os.dup(fd) for fd in range(3)]
+    try:
+        client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())
+    except channel.Closed:
+        lifecycle.exit_now(1)
+    finally:
+        channel.close_all(streams)
+    key = controllers.workerinput.differs(client.inputs[0])
+    return None if key is None else f"`config.workerinput[{key!r}]` is another value"
