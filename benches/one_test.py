@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""One trivial test of a large project, by plain pytest and by rpytest with a warm session, whatever was run before; and the start of the command itself.
+"""One trivial test of a large project, by plain pytest and by rpytest with a warm session, whatever
+was run before; and the start of the command itself.
 
 python benches/one_test.py --bin .venv/bin
 """
@@ -21,7 +22,9 @@ MODULES, TESTS = 100, 50
 def main() -> int:
     """Print median times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bin", type=Path, default=Path(sys.executable).parent, help="where pytest and rpytest are")
+    parser.add_argument(
+        "--bin", type=Path, default=Path(sys.executable).parent, help="where pytest and rpytest are"
+    )
     parser.add_argument("--repeat", type=int, default=15, help="turns, default: 15")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="one-") as folder:
@@ -69,9 +72,13 @@ def main() -> int:
                     f" (least {least:.0f}), ratio 1/{medians['pytest'] / medians['rpytest']:.1f}",
                     flush=True,
                 )
-            # Where there is no history it finds that out, and asks no daemon. What `true` takes is the starting of a process.
+            # Where there is no history it finds that out, and asks no daemon. What `true` takes is
+            # the starting of a process.
             command = [str(options.bin.absolute() / "rpytest"), "--inventory-status"]
-            own, nothing = ([_start(each, root) * 1000 for _ in range(options.repeat)] for each in (command, ["true"]))
+            own, nothing = (
+                [_start(each, root) * 1000 for _ in range(options.repeat)]
+                for each in (command, ["true"])
+            )
             print(
                 f"the command from start to end: {statistics.median(own):.1f} (least {min(own):.1f}),"
                 f" `true` {statistics.median(nothing):.1f} (least {min(nothing):.1f})"

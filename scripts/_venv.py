@@ -87,7 +87,9 @@ class Venv:
         return env
 
     def _works(self) -> bool:
-        done = subprocess.run([self.python, "-m", "pip", "--version"], capture_output=True, check=False)
+        done = subprocess.run(
+            [self.python, "-m", "pip", "--version"], capture_output=True, check=False
+        )
         return done.returncode == 0
 
     def _read_stamp(self) -> dict[str, str]:
@@ -106,7 +108,9 @@ def _create(venv: Venv) -> None:
     tried: list[str] = []
 
     def attempt(*command: str) -> bool:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         if done.returncode == 0:
             return True
         last = (done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]

@@ -25,8 +25,12 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="build, install, run the example suite", prog="scripts/demo")
     test = commands.add_parser("test", help="build, install, run all tests", prog="scripts/test")
-    test.add_argument("only", nargs="?", choices=["rust", "python"], help="run only this half of the tests")
-    test.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to that half's `cargo test` or `pytest`")
+    test.add_argument(
+        "only", nargs="?", choices=["rust", "python"], help="run only this half of the tests"
+    )
+    test.add_argument(
+        "rest", nargs=argparse.REMAINDER, help="passed on to that half's `cargo test` or `pytest`"
+    )
     commands.add_parser("lint", help="check formatting, lints and types", prog="scripts/lint")
     arguments = parser.parse_args()
 
@@ -50,7 +54,9 @@ def demo(venv: Venv) -> int:
     junit.unlink(missing_ok=True)
     try:
         # A daemon of an earlier build may still be there.
-        subprocess.run([rpytest, "--daemon-stop"], cwd=EXAMPLE, env=env, stdout=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            [rpytest, "--daemon-stop"], cwd=EXAMPLE, env=env, stdout=subprocess.DEVNULL, check=False
+        )
         print("\n== first run: the daemon starts and collects", flush=True)
         first = run([rpytest, "-n", "auto", f"--junitxml={junit}"], cwd=EXAMPLE, env=env)
         print("\n== second run: the collected session is warm; -q shows dots", flush=True)
@@ -111,9 +117,11 @@ def test_all(venv: Venv, only: str | None, rest: list[str]) -> int:
 
 
 def processes(rest: list[str]) -> list[str]:
-    """Options that spread the Python tests over processes, unless `rest` says how or needs a terminal.
+    """Options that spread the Python tests over processes, unless `rest` says how or needs a
+    terminal.
 
-    pytest-xdist does it: rpytest must not be the judge of itself. Most tests wait for the processes that they start: two for each processor.
+    pytest-xdist does it: rpytest must not be the judge of itself. Most tests wait for the processes
+    that they start: two for each processor.
     """
     mine = ("-n", "--numprocesses", "--dist", "--tx", "-s", "--capture=no", "--pdb", "--trace")
     if "no:xdist" in rest or any(argument.startswith(mine) for argument in rest):
@@ -174,7 +182,9 @@ def find_toolchain() -> None:
     if done.returncode or not found:
         raise SetupError(f"`cargo --version` failed: {done.stderr.strip()}")
     if wanted and numbers(found[1]) < numbers(wanted[1]):
-        raise SetupError(f"cargo {found[1]} is too old, rpytest needs {wanted[1]}\nhint: `rustup update stable`")
+        raise SetupError(
+            f"cargo {found[1]} is too old, rpytest needs {wanted[1]}\nhint: `rustup update stable`"
+        )
 
 
 def numbers(version: str) -> list[int]:

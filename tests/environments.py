@@ -1,6 +1,8 @@
-"""Virtual environments with packages of today and the rpytest of this tree: made once, kept, and brought up to date when asked for.
+"""Virtual environments with packages of today and the rpytest of this tree: made once, kept, and
+brought up to date when asked for.
 
-They are below ``$RPYTEST_TEST_ENVIRONMENTS``, by default ``~/.cache/rpytest-environments``. Standard library only.
+They are below ``$RPYTEST_TEST_ENVIRONMENTS``, by default ``~/.cache/rpytest-environments``.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -33,12 +35,20 @@ class Build:
         self._target: Path | None = None
 
     def link(self, venv: Venv) -> None:
-        """Put rpytest into an environment: what ``pip install`` does, without building a wheel for each."""
+        """Put rpytest into an environment: what ``pip install`` does, without building a wheel for
+        each.
+        """
         target = self._built(venv)
-        site = Path(_output(venv.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
+        site = Path(
+            _output(venv.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        )
         package = site / "rpytest"
         shutil.rmtree(package, ignore_errors=True)
-        shutil.copytree(TREE / "python" / "rpytest", package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        shutil.copytree(
+            TREE / "python" / "rpytest",
+            package,
+            ignore=shutil.ignore_patterns("__pycache__", "*.so"),
+        )
         _replace(target / "lib_native.so", package / "_native.abi3.so")
         _replace(target / "rpytest", venv.bin / "rpytest")
 
@@ -69,7 +79,9 @@ def make(name: str, requirements: Sequence[str], upgrade: bool = False) -> Venv:
 
 def version(venv: Venv, package: str) -> str:
     """The installed release of a package."""
-    return _output(venv.python, "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
+    return _output(
+        venv.python, "-c", f"import importlib.metadata as m; print(m.version({package!r}))"
+    )
 
 
 def download_source(venv: Venv, requirement: str) -> Path:

@@ -177,7 +177,9 @@ def show(name: str, measured: Measured) -> None:
     print("|---|---|---|---|---|---|---|")
     for mode, seconds in measured.seconds.items():
         ratios = [
-            f"{measured.median(other) / measured.median(mode):.2f}" if other in measured.seconds else "-"
+            f"{measured.median(other) / measured.median(mode):.2f}"
+            if other in measured.seconds
+            else "-"
             for other in ("pytest", "xdist")
         ]
         label = f"rpytest {mode}" if mode in ("cold", "warm") else mode
@@ -211,12 +213,20 @@ def machine() -> dict[str, Any]:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=["all", "trivial", "realistic"], default="all", help="default: all")
-    parser.add_argument("--tests", default="500,5000", help="sizes of the trivial suites, default: 500,5000")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--suite", choices=["all", "trivial", "realistic"], default="all", help="default: all"
+    )
+    parser.add_argument(
+        "--tests", default="500,5000", help="sizes of the trivial suites, default: 500,5000"
+    )
     parser.add_argument("-n", dest="workers", default="4", help="workers, default: 4")
     parser.add_argument("--repeat", type=int, default=5, help="turns, default: 5")
-    parser.add_argument("--modes", default=",".join(MODES), help=f"which of {', '.join(MODES)}; default: all")
+    parser.add_argument(
+        "--modes", default=",".join(MODES), help=f"which of {', '.join(MODES)}; default: all"
+    )
     parser.add_argument("--args", default="", help="further pytest arguments, space separated")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()

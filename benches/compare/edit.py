@@ -1,4 +1,5 @@
-"""After an edit to one file of a project that imports numpy and pandas: `pytest` and `rpytest`, turn by turn.
+"""After an edit to one file of a project that imports numpy and pandas: `pytest` and `rpytest`,
+turn by turn.
 
 .venv/bin/python -m pip install numpy pandas
 .venv/bin/python benches/compare/edit.py --repeat 15
@@ -47,7 +48,9 @@ FILES = {"test": "test_0.py", "source": "shop/prices.py"}
 
 def main() -> int:
     """Measure and print; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=9, help="turns (default: 9)")
     parser.add_argument("--files", type=int, default=20, help="test files (default: 20)")
     parser.add_argument(
@@ -71,15 +74,27 @@ def main() -> int:
         (project / "shop" / "prices.py").write_text(SOURCE)
         for number in range(options.files):
             (project / f"test_{number}.py").write_text(TEST)
-        environment = {**os.environ, "RPYTEST_RUNTIME_DIR": str(folder), "RPYTEST_CACHE_DIR": str(folder / "cache")}
-        environment = {name: value for name, value in environment.items() if not name.startswith(("PYTHON", "PYTEST_"))}
+        environment = {
+            **os.environ,
+            "RPYTEST_RUNTIME_DIR": str(folder),
+            "RPYTEST_CACHE_DIR": str(folder / "cache"),
+        }
+        environment = {
+            name: value
+            for name, value in environment.items()
+            if not name.startswith(("PYTHON", "PYTEST_"))
+        }
         environment["RPYTEST_NO_DAEMON"] = "0"
         programs = {program: _program(program) for program in ("pytest", "rpytest")}
 
         def run(program: str, *args: str) -> float:
             began = time.perf_counter()
             subprocess.run(
-                [programs[program], *args], cwd=project, env=environment, stdout=subprocess.DEVNULL, check=True
+                [programs[program], *args],
+                cwd=project,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                check=True,
             )
             return time.perf_counter() - began
 
@@ -102,7 +117,10 @@ def main() -> int:
                     measured.append(run(program, "-q"))
         finally:
             subprocess.run(
-                [programs["rpytest"], "--daemon-stop"], env=environment, stdout=subprocess.DEVNULL, check=False
+                [programs["rpytest"], "--daemon-stop"],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                check=False,
             )
     medians = {program: statistics.median(measured) for program, measured in times.items()}
     for program, measured in times.items():

@@ -11,7 +11,9 @@ INTERVAL_SECONDS = 0.02
 PROC = Path("/proc")
 
 
-def peak_pss(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], variable: str) -> tuple[float, float]:
+def peak_pss(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], variable: str
+) -> tuple[float, float]:
     """Run `command`; returns the highest and the last sum of PSS, in MiB.
 
     PSS divides a page by the number of processes that map it, so memory that forked workers share

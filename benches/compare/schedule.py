@@ -1,9 +1,11 @@
-"""What scheduling gains on two suites: a long test that comes last, and modules with expensive fixtures.
+"""What scheduling gains on two suites: a long test that comes last, and modules with expensive
+fixtures.
 
     .venv/bin/python benches/compare/schedule.py --repeat 5
 
-Runs of rpytest (which has seen the suite once) and of pytest-xdist take turns; the least and the median of wall times are printed, and
-how often the modules' fixtures were set up. Sleeping tests need no processor, but starting workers does: on a busy machine the least counts.
+Runs of rpytest (which has seen the suite once) and of pytest-xdist take turns; the least and the
+median of wall times are printed, and how often the modules' fixtures were set up. Sleeping tests
+need no processor, but starting workers does: on a busy machine the least counts.
 """
 
 from __future__ import annotations
@@ -44,17 +46,29 @@ def test_it(i):
 
 SUITES = {
     "40 tests of 50 ms, then one of 1 s": {"test_late.py": LATE},
-    "8 modules of 10 tests of 10 ms, fixtures of 0.2 s": {f"test_{number}.py": MODULE for number in range(8)},
+    "8 modules of 10 tests of 10 ms, fixtures of 0.2 s": {
+        f"test_{number}.py": MODULE for number in range(8)
+    },
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-n", type=int, default=4, help="workers (default: 4)")
     parser.add_argument("--repeat", type=int, default=5, help="turns (default: 5)")
     options = parser.parse_args()
     beside = Path(sys.executable).parent
-    xdist = [str(beside / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"-n{options.n}"]
+    xdist = [
+        str(beside / "python"),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"-n{options.n}",
+    ]
     commands = {
         "rpytest": [str(beside / "rpytest"), "-q", f"-n{options.n}"],
         "pytest-xdist, load": xdist,
@@ -66,7 +80,9 @@ def main() -> None:
             measure(Path(folder), files, commands, options.repeat)
 
 
-def measure(folder: Path, files: dict[str, str], commands: dict[str, list[str]], repeat: int) -> None:
+def measure(
+    folder: Path, files: dict[str, str], commands: dict[str, list[str]], repeat: int
+) -> None:
     """Run the commands by turns in a suite of its own, and print what they took."""
     suite = folder / "suite"
     suite.mkdir()
@@ -74,7 +90,11 @@ def measure(folder: Path, files: dict[str, str], commands: dict[str, list[str]],
         (suite / name).write_text(text)
     setups = folder / "setups"
     env = {name: value for name, value in os.environ.items() if name != "CI"}
-    env.update(RPYTEST_RUNTIME_DIR=str(folder / "run"), RPYTEST_CACHE_DIR=str(folder / "cache"), SETUPS=str(setups))
+    env.update(
+        RPYTEST_RUNTIME_DIR=str(folder / "run"),
+        RPYTEST_CACHE_DIR=str(folder / "cache"),
+        SETUPS=str(setups),
+    )
 
     def run(command: list[str]) -> tuple[float, int]:
         setups.write_text("")
@@ -92,9 +112,13 @@ def measure(folder: Path, files: dict[str, str], commands: dict[str, list[str]],
         for name, taken in times.items():
             seconds = [one for one, _ in taken]
             least, median = min(seconds), statistics.median(seconds)
-            print(f"  {name:<24} least {least:5.2f} s, median {median:5.2f} s{_counted([count for _, count in taken])}")
+            print(
+                f"  {name:<24} least {least:5.2f} s, median {median:5.2f} s{_counted([count for _, count in taken])}"
+            )
     finally:
-        subprocess.run([commands["rpytest"][0], "--daemon-stop"], cwd=suite, env=env, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [commands["rpytest"][0], "--daemon-stop"], cwd=suite, env=env, stdout=subprocess.DEVNULL
+        )
 
 
 def _counted(counts: list[int]) -> str:

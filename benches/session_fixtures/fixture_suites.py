@@ -40,11 +40,16 @@ def test_one(model, i):
 
 
 def table(kind: str) -> dict[str, str]:
-    """A session fixture with 200 MB of data, which every one of 16 tests walks from its beginning to its end."""
+    """A session fixture with 200 MB of data, which every one of 16 tests walks from its beginning
+    to its end.
+    """
     value, walk = {
         "bytes": ("bytes(range(256)) * (200 * 2**20 // 256)", "sum(table[255::4096])"),
         "array": ("array.array('d', bytes(200 * 2**20))", "sum(table[::512]) + 1"),
-        "objects": ("[f'{number:015d}' for number in range(200 * 2**20 // 72)]", "sum(map(len, table))"),
+        "objects": (
+            "[f'{number:015d}' for number in range(200 * 2**20 // 72)]",
+            "sum(map(len, table))",
+        ),
     }[kind]
     return {
         "notes.py": NOTES,

@@ -1,12 +1,15 @@
-"""What session fixtures cost when workers share them: time, memory, a database server. Fails where it is not as it should be.
+"""What session fixtures cost when workers share them: time, memory, a database server. Fails where
+it is not as it should be.
 
     .venv/bin/python benches/session_fixtures/measure.py                # everything
     .venv/bin/python benches/session_fixtures/measure.py memory -n 8
 
-`time` runs a suite whose session fixture computes for a second, under pytest, pytest-xdist and rpytest in turn: wall time, processor time of
-all processes, set-ups. `memory` runs tests that walk 200 MB of data of a session fixture, and looks at the memory of all processes (PSS).
-`postgres` starts a server in a session fixture and gives each worker a connection and a schema; it wants Debian's package `postgresql`.
-They need the network once, for an environment with pytest-xdist and psycopg.
+`time` runs a suite whose session fixture computes for a second, under pytest, pytest-xdist and
+rpytest in turn: wall time, processor time of all processes, set-ups. `memory` runs tests that walk
+200 MB of data of a session fixture, and looks at the memory of all processes (PSS). `postgres`
+starts a server in a session fixture and gives each worker a connection and a schema; it wants
+Debian's package `postgresql`. They need the network once, for an environment with pytest-xdist and
+psycopg.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ class Ground:
         for name, text in files.items():
             (self.project / name).write_text(text)
         self.env = {
-            name: value for name, value in venv.environment().items() if name != "CI" and not name.startswith("PYTEST_")
+            name: value
+            for name, value in venv.environment().items()
+            if name != "CI" and not name.startswith("PYTEST_")
         }
         self.env |= {
             "NOTES": str(self.notes),
@@ -68,7 +73,9 @@ class Ground:
         """A program of the environment with arguments."""
         return [str(self.venv.bin / program), "-p", "no:cacheprovider", *args]
 
-    def run(self, program: str, *args: str, env: Mapping[str, str] | None = None, status: int = 0) -> str:
+    def run(
+        self, program: str, *args: str, env: Mapping[str, str] | None = None, status: int = 0
+    ) -> str:
         """Run it to its end; returns its output. Another exit status is a failure."""
         self.notes.unlink(missing_ok=True)
         done = subprocess.run(
@@ -93,7 +100,10 @@ class Ground:
     def stop_daemon(self) -> None:
         """End what earlier runs have left."""
         subprocess.run(
-            [str(self.venv.bin / "rpytest"), "--daemon-stop"], env=self.env, capture_output=True, check=False
+            [str(self.venv.bin / "rpytest"), "--daemon-stop"],
+            env=self.env,
+            capture_output=True,
+            check=False,
         )
 
     def close(self) -> None:
@@ -106,7 +116,9 @@ class Ground:
 
 
 def measure_time(venv: Venv, n: int, turns: int) -> None:
-    """Wall time, processor time and set-ups of a suite with a session fixture that computes for a second."""
+    """Wall time, processor time and set-ups of a suite with a session fixture that computes for a
+    second.
+    """
     ground = Ground(venv, fixture_suites.SECOND)
     programs: dict[str, list[str]] = {
         "pytest": ground.command("pytest", "-q"),
@@ -128,10 +140,14 @@ def measure_time(venv: Venv, n: int, turns: int) -> None:
                 ups[name].add(len(ground.noted("up model")))
     finally:
         ground.close()
-    print(f"A session fixture that computes for 1 s, 200 tests, {os.cpu_count()} processors, medians of {turns} turns:")
+    print(
+        f"A session fixture that computes for 1 s, 200 tests, {os.cpu_count()} processors, medians of {turns} turns:"
+    )
     print("| | wall s | processor s | set-ups |\n|---|---|---|---|")
     for name in programs:
-        all_processors = "–" if name.endswith("warm") else f"{statistics.median(processors[name]):.2f}"
+        all_processors = (
+            "–" if name.endswith("warm") else f"{statistics.median(processors[name]):.2f}"
+        )
         print(
             f"| {name} | {statistics.median(walls[name]):.2f} | {all_processors} | {', '.join(map(str, sorted(ups[name])))} |"
         )
@@ -140,14 +156,18 @@ def measure_time(venv: Venv, n: int, turns: int) -> None:
 
 
 def timed(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
-    """Seconds of wall time, and of the processors for all processes that have ended by then or soon after.
+    """Seconds of wall time, and of the processors for all processes that have ended by then or soon
+    after.
 
-    This process adopts orphans, so that what is left behind by the command counts as well; a daemon that stays does not.
+    This process adopts orphans, so that what is left behind by the command counts as well; a daemon
+    that stays does not.
     """
     others = children()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
-    status = subprocess.call(command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    status = subprocess.call(
+        command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     wall = time.monotonic() - began
     if status != 0:
         raise Failed(f"{' '.join(command)}: exit status {status}")
@@ -172,7 +192,9 @@ def measure_memory(venv: Venv, n: int, turns: int) -> None:
     print(
         f"200 MB in a session fixture, walked by each of 16 tests: peak PSS of all processes in MiB, medians of {turns} turns:"
     )
-    print(f"| | pytest | pytest-xdist -n {n} | rpytest -n {n} | rpytest / pytest |\n|---|---|---|---|---|")
+    print(
+        f"| | pytest | pytest-xdist -n {n} | rpytest -n {n} | rpytest / pytest |\n|---|---|---|---|---|"
+    )
     too_much = []
     for kind in ("bytes", "array", "objects"):
         ground = Ground(venv, fixture_suites.table(kind))
@@ -186,12 +208,19 @@ def measure_memory(venv: Venv, n: int, turns: int) -> None:
                 }.items():
                     if name != "rpytest":
                         ground.stop_daemon()
-                    peak, _ = peak_pss(command, cwd=ground.project, env=ground.env, variable="NOTES")
+                    peak, _ = peak_pss(
+                        command, cwd=ground.project, env=ground.env, variable="NOTES"
+                    )
                     peaks[name].append(peak)
         finally:
             ground.close()
-        pytest, xdist, ours = (statistics.median(peaks[name]) for name in ("pytest", "xdist", "rpytest"))
-        print(f"| {kind} | {pytest:.0f} | {xdist:.0f} | {ours:.0f} | {ours / pytest:.2f} |", flush=True)
+        pytest, xdist, ours = (
+            statistics.median(peaks[name]) for name in ("pytest", "xdist", "rpytest")
+        )
+        print(
+            f"| {kind} | {pytest:.0f} | {xdist:.0f} | {ours:.0f} | {ours / pytest:.2f} |",
+            flush=True,
+        )
         if kind != "objects" and ours / pytest >= 1.5:
             too_much.append(kind)
     if too_much:
@@ -204,7 +233,11 @@ def measure_memory(venv: Venv, n: int, turns: int) -> None:
 def postgres_programs() -> Path:
     """The folder of `initdb` and `postgres`."""
     found = shutil.which("initdb")
-    places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    places = (
+        [Path(found).parent]
+        if found
+        else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    )
     for place in places:
         if (place / "initdb").exists() and (place / "postgres").exists():
             return place
@@ -214,14 +247,18 @@ def postgres_programs() -> Path:
 
 
 def measure_postgres(venv: Venv, n: int, turns: int) -> None:
-    """One server for all, a connection and a schema for each worker: with 1, `n` and 16 workers, cold and warm, twice, and with a crash."""
+    """One server for all, a connection and a schema for each worker: with 1, `n` and 16 workers,
+    cold and warm, twice, and with a crash.
+    """
     ground = Ground(venv, fixture_suites.POSTGRES)
     ground.env["POSTGRES_BIN"] = str(postgres_programs())
     if os.geteuid() == 0:
         try:
             ground.env["POSTGRES_USER"] = pwd.getpwnam("postgres").pw_name
         except KeyError:
-            raise Failed("there is no user `postgres`, and the server does not run as root") from None
+            raise Failed(
+                "there is no user `postgres`, and the server does not run as root"
+            ) from None
     try:
         ground.run("pytest")
         _see(ground, ["up postgres"], "up postgres")
@@ -234,7 +271,10 @@ def measure_postgres(venv: Venv, n: int, turns: int) -> None:
                 _see(ground, ["down postgres 0"], "down postgres")
                 if "shared session fixtures: postgres, done\n" not in output:
                     raise Failed(f"postgres is not shared\n{output}")
-                if "session fixture of each worker: connection (requests worker_id)\n" not in output:
+                if (
+                    "session fixture of each worker: connection (requests worker_id)\n"
+                    not in output
+                ):
                     raise Failed(f"the connection is shared\n{output}")
                 (line,) = ground.noted("done ")
                 names = line.removeprefix("done ").split(",")
@@ -268,8 +308,12 @@ PARTS = {"time": measure_time, "memory": measure_memory, "postgres": measure_pos
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which of them; without: all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], help="which of them; without: all"
+    )
     parser.add_argument("-n", type=int, default=4, help="workers (4)")
     parser.add_argument("--turns", type=int, default=3, help="how often (3)")
     arguments = parser.parse_args()

@@ -25,10 +25,11 @@ SEPARATOR = "\x1f"
 
 
 def interpreter_options(given: Sequence[str]) -> list[str]:
-    """The options in an interpreter's command line that say how it works, as it was given (`sys.orig_argv`, without the program).
+    """The options in an interpreter's command line that say how it works, as it was given
+    (`sys.orig_argv`, without the program).
 
-    They end where the program's name, `-m` or `-c` begins. `-i`, `-x`, `-h` and the like concern the one process that they were given to.
-    The rules are those of CPython's `_PyOS_GetOpt`.
+    They end where the program's name, `-m` or `-c` begins. `-i`, `-x`, `-h` and the like concern
+    the one process that they were given to. The rules are those of CPython's `_PyOS_GetOpt`.
     """
     found: list[str] = []
     tokens = iter(given)

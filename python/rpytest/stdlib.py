@@ -1,14 +1,18 @@
 """The standard library as it was before any code of a project ran.
 
-A test may put something else in the place of `os.write`, `any` or `open`, a fixture may keep it there beyond the call phase, and libraries put fakes
-into the modules that have imported a function or a module (pyfakefs, freezegun, time-machine). What rpytest itself does then is not
-what they mean. So its code for hosts and workers takes modules from here instead of importing them, and begins with
+A test may put something else in the place of `os.write`, `any` or `open`, a fixture may keep it
+there beyond the call phase, and libraries put fakes into the modules that have imported a function
+or a module (pyfakefs, freezegun, time-machine). What rpytest itself does then is not what they
+mean. So its code for hosts and workers takes modules from here instead of importing them, and
+begins with
 
     __builtins__ = stdlib.BUILTINS
 
-which CPython gives to each function that the module defines (`function.__builtins__`) as the place of `any`, `len` and all the others.
+which CPython gives to each function that the module defines (`function.__builtins__`) as the place
+of `any`, `len` and all the others.
 
-These namespaces are no modules, and they hold the functions as attributes: libraries that look for what to replace pass them over.
+These namespaces are no modules, and they hold the functions as attributes: libraries that look for
+what to replace pass them over.
 """
 
 from __future__ import annotations

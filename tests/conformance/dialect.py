@@ -1,7 +1,8 @@
 """What ``rpytest`` prints, in the words of the project whose tests read it.
 
-Two steps, counted apart in the report: labels (``[worker 0]`` is ``[gw0]``, and stands before the outcome), and the two exit statuses in which
-rpytest follows pytest where pytest-xdist does not. Nothing is added that was not said: a test that waits for news still has to get them.
+Two steps, counted apart in the report: labels (``[worker 0]`` is ``[gw0]``, and stands before the
+outcome), and the two exit statuses in which rpytest follows pytest where pytest-xdist does not.
+Nothing is added that was not said: a test that waits for news still has to get them.
 """
 
 from __future__ import annotations

@@ -64,16 +64,24 @@ _ROWS = (
 )
 
 
-def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_version: str) -> None:
+def write(
+    results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_version: str
+) -> None:
     """Write the page; `results` has the outcomes by kind of run and test."""
     table = []
     for kind, name in _ROWS:
         if kind in results:
             outcomes = list(results[kind].values())
-            counts = [str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")]
+            counts = [
+                str(outcomes.count(word)) for word in ("passed", "xfailed", "failed", "skipped")
+            ]
             table.append(f"| {name} | {' | '.join(counts)} |")
     ours = results["labels"]
-    sure = [test for test in sorted(ours) if ours[test] in ("passed", "xfailed") and test not in SOMETIMES]
+    sure = [
+        test
+        for test in sorted(ours)
+        if ours[test] in ("passed", "xfailed") and test not in SOMETIMES
+    ]
     passing = [f"- `{test}`" + _how(test, results) for test in sure]
     text = _HEAD.format(
         xdist=xdist_version,
@@ -81,7 +89,9 @@ def write(results: Mapping[str, Mapping[str, str]], pytest_version: str, xdist_v
         count=len(ours),
         table="\n".join(table),
         reasons="\n".join(f"- `{test}`: {why}" for test, why in REASONS.items() if test in ours),
-        sometimes="\n".join(f"- `{test}`: {why}" for test, why in SOMETIMES.items() if test in ours),
+        sometimes="\n".join(
+            f"- `{test}`: {why}" for test, why in SOMETIMES.items() if test in ours
+        ),
         passing="\n".join(passing),
     )
     PAGE.write_text(text)
@@ -91,12 +101,21 @@ def differing(results: Mapping[str, Mapping[str, str]]) -> list[str]:
     """The tests that pass with pytest and not with rpytest."""
     good = ("passed", "xfailed", "skipped")
     ours = results["rpytest"]
-    return sorted(test for test, outcome in results["pytest"].items() if outcome in good and ours.get(test) not in good)
+    return sorted(
+        test
+        for test, outcome in results["pytest"].items()
+        if outcome in good and ours.get(test) not in good
+    )
 
 
-def write_pytest(results: Mapping[str, Mapping[str, str]], files: Sequence[str], pytest_version: str) -> None:
+def write_pytest(
+    results: Mapping[str, Mapping[str, str]], files: Sequence[str], pytest_version: str
+) -> None:
     """Write the page about pytest's own tests."""
-    lines = [f"- `{test}`: {PYTEST_REASONS.get(test, 'not looked into yet')}" for test in differing(results)]
+    lines = [
+        f"- `{test}`: {PYTEST_REASONS.get(test, 'not looked into yet')}"
+        for test in differing(results)
+    ]
     counts = [list(results[program].values()).count("passed") for program in ("pytest", "rpytest")]
     text = _PYTEST_HEAD.format(
         pytest=pytest_version,

@@ -1,7 +1,9 @@
-"""A pytest plugin for other projects' tests: what they run with `pytester` is run by the ``rpytest`` program.
+"""A pytest plugin for other projects' tests: what they run with `pytester` is run by the
+``rpytest`` program.
 
-``pytest -p route`` with this folder on ``PYTHONPATH``. `pytester` itself is pytest's own; only which command it starts is changed, and what
-the command says is put into the words of the project whose tests these are (`dialect.py`).
+``pytest -p route`` with this folder on ``PYTHONPATH``. `pytester` itself is pytest's own; only
+which command it starts is changed, and what the command says is put into the words of the project
+whose tests these are (`dialect.py`).
 
 Environment: ``CONFORMANCE_RPYTEST`` is the program; ``CONFORMANCE_DIALECT`` what is translated.
 """
@@ -41,7 +43,9 @@ class Recorded:
         assert found == {"passed": passed, "skipped": skipped, "failed": failed}
 
     def __getattr__(self, name: str) -> Any:
-        raise Routed(f"`{name}` of an in-process run's hook recorder can't be had from another process")
+        raise Routed(
+            f"`{name}` of an in-process run's hook recorder can't be had from another process"
+        )
 
 
 def _arguments(_: pytest.Pytester) -> tuple[str, ...]:

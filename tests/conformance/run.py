@@ -1,12 +1,15 @@
 """Run pytest-xdist's acceptance tests against ``rpytest``.
 
-``python tests/conformance/run.py`` downloads pytest-xdist's source distribution (into a cache; nothing of it is part of this project), makes an
-environment with pytest 8.4, and runs those of its tests that start whole commands, with each command routed through the ``rpytest`` program.
-Then the same with pytest-xdist itself, as the reference. `reasons.py` says why a test does not pass; the command fails when a test without a
-reason fails, or one with a reason passes. ``--write`` puts the result into docs/conformance.md.
+``python tests/conformance/run.py`` downloads pytest-xdist's source distribution (into a cache;
+nothing of it is part of this project), makes an environment with pytest 8.4, and runs those of its
+tests that start whole commands, with each command routed through the ``rpytest`` program. Then the
+same with pytest-xdist itself, as the reference. `reasons.py` says why a test does not pass; the
+command fails when a test without a reason fails, or one with a reason passes. ``--write`` puts the
+result into docs/conformance.md.
 
-``--suite pytest`` does the same with some of pytest's own tests: what they start in the process they run in is started as a command, first
-pytest, then ``rpytest`` with one worker; it says which tests pass with the first and not with the second (docs/conformance-pytest.md).
+``--suite pytest`` does the same with some of pytest's own tests: what they start in the process
+they run in is started as a command, first pytest, then ``rpytest`` with one worker; it says which
+tests pass with the first and not with the second (docs/conformance-pytest.md).
 """
 
 from __future__ import annotations
@@ -38,21 +41,34 @@ FILES = [
 NOT_ROUTED = "testing/acceptance_test.py::TestAPI"
 PYTEST_REQUIREMENTS = [*REQUIREMENTS, "attrs", "hypothesis", "xmlschema", "requests", "mock"]
 PYTEST_SOURCE = "pytest==8.4.*"
-PYTEST_FILES = ["testing/acceptance_test.py", "testing/test_cacheprovider.py", "testing/test_junitxml.py"]
+PYTEST_FILES = [
+    "testing/acceptance_test.py",
+    "testing/test_cacheprovider.py",
+    "testing/test_junitxml.py",
+]
 DIALECTS = ("as-is", "labels", "statuses")
 
 
 def main() -> int:
     """Run and compare; 0 when everything is as `reasons.py` has it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=("xdist", "pytest"), default="xdist", help="whose tests (default: xdist)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--suite", choices=("xdist", "pytest"), default="xdist", help="whose tests (default: xdist)"
+    )
     parser.add_argument("-k", dest="expression", help="only tests that match, as in pytest")
     parser.add_argument("--jobs", default="2", help="tests at a time (default: 2)")
     parser.add_argument("--release", action="store_true", help="the release build")
     parser.add_argument(
-        "--dialect", choices=DIALECTS, default="labels", help="how much is translated (default: labels)"
+        "--dialect",
+        choices=DIALECTS,
+        default="labels",
+        help="how much is translated (default: labels)",
     )
-    parser.add_argument("--no-reference", action="store_true", help="do not run pytest-xdist itself")
+    parser.add_argument(
+        "--no-reference", action="store_true", help="do not run pytest-xdist itself"
+    )
     parser.add_argument("--log", type=Path, help="write what failed, with all output, to this file")
     parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
     options = parser.parse_args()
@@ -67,10 +83,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp") as scratch:
         for name in DIALECTS if options.write else [options.dialect]:
             log = options.log if name == options.dialect else None
-            results[name] = _tests(venv, source, Path(scratch), name, [*select, "-n", options.jobs], log)
+            results[name] = _tests(
+                venv, source, Path(scratch), name, [*select, "-n", options.jobs], log
+            )
             print(f"rpytest, {name}: {_counts(results[name])}", flush=True)
         if not options.no_reference:
-            results["xdist"] = _tests(venv, source, Path(scratch), None, [*select, "-n", options.jobs], None)
+            results["xdist"] = _tests(
+                venv, source, Path(scratch), None, [*select, "-n", options.jobs], None
+            )
             print(f"pytest-xdist: {_counts(results['xdist'])}", flush=True)
             print(
                 *(
@@ -82,7 +102,11 @@ def main() -> int:
     surprises = _surprises(results[options.dialect])
     print(*surprises, sep="\n")
     if options.write:
-        page.write(results, environments.version(venv, "pytest"), environments.version(venv, "pytest-xdist"))
+        page.write(
+            results,
+            environments.version(venv, "pytest"),
+            environments.version(venv, "pytest-xdist"),
+        )
     return 1 if surprises else 0
 
 
@@ -96,7 +120,9 @@ def _pytest_suite(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp") as scratch:
         for program in ("pytest", "rpytest"):
             log = options.log if program == "rpytest" else None
-            results[program] = _tests(venv, source, Path(scratch), "as-is", args, log, program, PYTEST_FILES)
+            results[program] = _tests(
+                venv, source, Path(scratch), "as-is", args, log, program, PYTEST_FILES
+            )
             print(f"{program}: {_counts(results[program])}", flush=True)
     differing = page.differing(results)
     print(*differing, sep="\n")
@@ -121,8 +147,22 @@ def _tests(
     runtime.mkdir(mode=0o700, exist_ok=True)
     env = venv.environment()
     env["PATH"] = f"{venv.bin}{os.pathsep}{env['PATH']}"
-    command = [str(venv.python), "-m", "pytest", "-q", "--no-header", "--tb=short", f"--junitxml={file}", *args]
-    command += ["-o", "junit_family=xunit1", f"--deselect={NOT_ROUTED}", f"--basetemp={scratch / 'tmp'}"]
+    command = [
+        str(venv.python),
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        "--tb=short",
+        f"--junitxml={file}",
+        *args,
+    ]
+    command += [
+        "-o",
+        "junit_family=xunit1",
+        f"--deselect={NOT_ROUTED}",
+        f"--basetemp={scratch / 'tmp'}",
+    ]
     if dialect is not None:
         command += ["-p", "route"]
         env.update(
@@ -158,7 +198,10 @@ def _outcome(case: ET.Element) -> str:
 def _counts(outcomes: dict[str, str]) -> str:
     words = ("passed", "xfailed", "failed", "skipped")
     counts = {word: list(outcomes.values()).count(word) for word in words}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) + f" of {len(outcomes)}"
+    return (
+        ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        + f" of {len(outcomes)}"
+    )
 
 
 def _surprises(outcomes: dict[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Kill rpytest's processes with SIGKILL, at random moments of real runs, and check that nothing is lost.
+"""Kill rpytest's processes with SIGKILL, at random moments of real runs, and check that nothing is
+lost.
 
     python tests/kill/kill.py --kills 1000               # workers
     python tests/kill/kill.py --what all --kills 1000    # and a tenth of that of each other process
@@ -74,21 +75,42 @@ def kill_workers(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=1000, metavar="N", help="how many workers to kill (default: 1000)")
-    parser.add_argument(
-        "--other-kills", type=int, metavar="N", help="how many of each other process (default: a tenth)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--what", choices=("worker", *others.TARGETS, "all"), default="worker", help="what to kill (default: worker)"
+        "--kills",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="how many workers to kill (default: 1000)",
     )
-    parser.add_argument("--seed", type=int, help="for the random choices; the moments depend on the machine, too")
     parser.add_argument(
-        "--rpytest", type=Path, metavar="PATH", help="the installed program (default: beside this Python)"
+        "--other-kills",
+        type=int,
+        metavar="N",
+        help="how many of each other process (default: a tenth)",
+    )
+    parser.add_argument(
+        "--what",
+        choices=("worker", *others.TARGETS, "all"),
+        default="worker",
+        help="what to kill (default: worker)",
+    )
+    parser.add_argument(
+        "--seed", type=int, help="for the random choices; the moments depend on the machine, too"
+    )
+    parser.add_argument(
+        "--rpytest",
+        type=Path,
+        metavar="PATH",
+        help="the installed program (default: beside this Python)",
     )
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else int(time.time())
-    other_kills = options.other_kills if options.other_kills is not None else max(1, options.kills // 10)
+    other_kills = (
+        options.other_kills if options.other_kills is not None else max(1, options.kills // 10)
+    )
     print(f"seed {seed}", flush=True)
     report = Report()
     path = Path(tempfile.mkdtemp(prefix="rpytest-kill-"))

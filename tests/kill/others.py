@@ -54,10 +54,20 @@ class Mode:
 
 
 def kill(
-    project: Project, folder: Folder, references: truth.References, target: str, kills: int, seed: int, report: Report
+    project: Project,
+    folder: Folder,
+    references: truth.References,
+    target: str,
+    kills: int,
+    seed: int,
+    report: Report,
 ) -> None:
-    """Kill `target` so many times, each time in another run, which must end; the next run must be complete."""
-    wanted = {nodeid: seen for nodeid, seen in references[False].items() if nodeid.startswith(MODULE)}
+    """Kill `target` so many times, each time in another run, which must end; the next run must be
+    complete.
+    """
+    wanted = {
+        nodeid: seen for nodeid, seen in references[False].items() if nodeid.startswith(MODULE)
+    }
     number = 0
     moments: Counter[str] = Counter()
     while report.total(target) < kills and not report.problems:
@@ -108,7 +118,9 @@ class _Kill:
         return {"KILL_FOLDER": str(self.folder.path), "KILL_WORKERS": str(_WORKERS)}
 
     def _strike(self, running: Running) -> None:
-        """Kill the target at a random moment; a part of the kills waits for the tests to have begun."""
+        """Kill the target at a random moment; a part of the kills waits for the tests to have
+        begun.
+        """
         early = self.random.random() < 0.3
         if early:
             time.sleep(self.random.uniform(0.0, 0.3))
@@ -120,7 +132,11 @@ class _Kill:
         while running.is_running() and time.monotonic() < end:
             tree = witness.tree(self.project.processes(), self.mode.bare)
             pid = running.pid if self.target == "cli" else getattr(tree, self.target)
-            if pid and (self.target != "session" or self.mode.bare or pid not in (tree.host, tree.supervisor)):
+            if pid and (
+                self.target != "session"
+                or self.mode.bare
+                or pid not in (tree.host, tree.supervisor)
+            ):
                 done = self._done()
                 workers = tree.workers
                 try:
@@ -128,7 +144,11 @@ class _Kill:
                 except ProcessLookupError:
                     continue
                 self.moment = (
-                    "tests ran" if done else "workers were there" if workers else "tests were collected, or earlier"
+                    "tests ran"
+                    if done
+                    else "workers were there"
+                    if workers
+                    else "tests were collected, or earlier"
                 )
                 return
             time.sleep(0.002)
@@ -152,7 +172,11 @@ class _Kill:
             "could not be started",
             "the daemon ended before it could start the workers",
         )
-        told = status == _BROKEN and any(word in running.stderr for word in words) and "hint:" in running.stderr
+        told = (
+            status == _BROKEN
+            and any(word in running.stderr for word in words)
+            and "hint:" in running.stderr
+        )
         # Who is not needed any more, or not yet, may go unnoticed.
         fine: Callable[[], bool] = {
             "host": lambda: told or (unharmed and not self._ran(running)),
@@ -162,9 +186,16 @@ class _Kill:
         }[self.target]
         if not self.moment:
             return [] if unharmed else [f"exit status {status} though nothing was killed"]
-        if "INTERNALERROR" in running.stdout + running.stderr or "Traceback" in running.stdout + running.stderr:
+        if (
+            "INTERNALERROR" in running.stdout + running.stderr
+            or "Traceback" in running.stdout + running.stderr
+        ):
             return ["a traceback"]
-        return [] if fine() or (self.target == "host" and unharmed) else [f"no clear end: exit status {status}"]
+        return (
+            []
+            if fine() or (self.target == "host" and unharmed)
+            else [f"no clear end: exit status {status}"]
+        )
 
     def _ran(self, running: Running) -> bool:
         return "short test summary" in running.stdout
@@ -180,17 +211,31 @@ class _Kill:
             status = self.project.rpytest("--daemon-status", junit=False).stdout
             # A session is a child of the daemon, or of the preload that it was forked from.
             sessions = {int(pid) for pid in re.findall(r"^ *session (\d+): ", status, re.M)}
-            # Each may have a base and a checkpoint, which are nobody's children and have none; a checkpoint outlives its session, as
-            # the status says, with its base. A controller would be one orphan more, at the latest when this is looked at again.
+            # Each may have a base and a checkpoint, which are nobody's children and have none; a
+            # checkpoint outlives its session, as the status says, with its base. A controller would
+            # be one orphan more, at the latest when this is looked at again.
             checkpoints = status.count("kept for other arguments: ")
             # Nobody's children are configured processes, too, from which sessions are forked.
             configured = status.count("configured, to collect other tests: ")
             # A session whose preload is gone is nobody's child, too.
             known = {tree.daemon, *sessions}
-            orphans = [pid for pid in self.project.processes() if witness.is_orphan(pid) and pid not in known]
-            # Each session and checkpoint may have forked the process of its next run already: which checkpoints there are is known by it.
-            waiting = {int(pid) for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)}
-            kept = (frozenset(sessions), frozenset(map(witness.parent, waiting)), checkpoints, configured)
+            orphans = [
+                pid
+                for pid in self.project.processes()
+                if witness.is_orphan(pid) and pid not in known
+            ]
+            # Each session and checkpoint may have forked the process of its next run already: which
+            # checkpoints there are is known by it.
+            waiting = {
+                int(pid)
+                for pid in re.findall(r", process (\d+) waits for the next run$", status, re.M)
+            }
+            kept = (
+                frozenset(sessions),
+                frozenset(map(witness.parent, waiting)),
+                checkpoints,
+                configured,
+            )
             most = _orphans.get(kept, len(sessions) + 2 * checkpoints + configured)
             helpers = orphans if len(orphans) <= most else []
             preloads = set(witness.children(tree.daemon)) - sessions
@@ -198,7 +243,8 @@ class _Kill:
             left[:] = [
                 pid
                 for pid in self.project.processes()
-                if pid not in warm or (pid != tree.daemon and not set(witness.children(pid)) <= sessions | waiting)
+                if pid not in warm
+                or (pid != tree.daemon and not set(witness.children(pid)) <= sessions | waiting)
             ]
             if not left:
                 _orphans[kept] = len(orphans)
@@ -206,7 +252,9 @@ class _Kill:
 
         problems = []
         if not processes.wait_until(only_warm):
-            problems += with_evidence([f"process left: {processes.describe(pid)}" for pid in left], status)
+            problems += with_evidence(
+                [f"process left: {processes.describe(pid)}" for pid in left], status
+            )
         problems += [f"shared memory left: {path}" for path in processes.segments_of([running.pid])]
         return problems
 
@@ -215,7 +263,9 @@ class _Kill:
         file = self.project.scratch / "next.xml"
         file.unlink(missing_ok=True)
         self.folder.clear({})
-        running = self.project.spawn("-n", str(_WORKERS), MODULE, f"--junitxml={file}", env=self._env())
+        running = self.project.spawn(
+            "-n", str(_WORKERS), MODULE, f"--junitxml={file}", env=self._env()
+        )
         status = running.wait(WATCHDOG_SECONDS)
         results = truth.read(file) if file.exists() else {}
         problems = truth.check_results(wanted, results, set(), set())

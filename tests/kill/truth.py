@@ -61,7 +61,11 @@ def _seen(elements: list[ElementTree.Element]) -> Seen:
         len(elements),
         tuple(part.tag for part in outcomes),
         tuple(part.get("message", "") for part in outcomes),
-        tuple((part.get("name"), part.get("value")) for element in elements for part in element.iter("property")),
+        tuple(
+            (part.get("name"), part.get("value"))
+            for element in elements
+            for part in element.iter("property")
+        ),
         tuple(_OUTPUT.findall(output)),
     )
 
@@ -70,15 +74,20 @@ def check_reference(reference: dict[str, Seen], fat: bool) -> list[str]:
     """Whether pytest itself gives what the tests' names say; returns what is wrong."""
     problems = []
     for nodeid, seen in reference.items():
-        wanted = tuple(common.lines(nodeid, fat)) * seen.output.count(f"{common.token(nodeid)}:000000")
+        wanted = tuple(common.lines(nodeid, fat)) * seen.output.count(
+            f"{common.token(nodeid)}:000000"
+        )
         if seen.output != wanted or ("token", common.token(nodeid)) not in seen.properties:
             problems.append(f"pytest's own result of {nodeid} is not as expected")
     return problems
 
 
-def check_results(reference: dict[str, Seen], results: dict[str, Seen], must: set[str], may: set[str]) -> list[str]:
-    """Every test exactly once, with its true outcome, properties and output, unless it crashed: all of `must` have, and
-    none outside of `may`. Returns what is wrong."""
+def check_results(
+    reference: dict[str, Seen], results: dict[str, Seen], must: set[str], may: set[str]
+) -> list[str]:
+    """Every test exactly once, with its true outcome, properties and output, unless it crashed: all
+    of `must` have, and none outside of `may`. Returns what is wrong.
+    """
     problems = [f"lost: {nodeid}" for nodeid in reference.keys() - results.keys()]
     problems += [f"from nowhere: {nodeid}" for nodeid in results.keys() - reference.keys()]
     for nodeid in reference.keys() & results.keys():
@@ -87,19 +96,25 @@ def check_results(reference: dict[str, Seen], results: dict[str, Seen], must: se
             if nodeid not in may:
                 problems.append(f"crashed, but was in no dead worker's hands: {nodeid}")
             if seen.elements != 1 or seen.kinds != ("failure",):
-                problems.append(f"crashed and something else: {nodeid}: {seen.elements} × {seen.kinds}")
+                problems.append(
+                    f"crashed and something else: {nodeid}: {seen.elements} × {seen.kinds}"
+                )
         elif nodeid in must:
             problems.append(f"died with its worker, but has a result: {nodeid}: {seen.kinds}")
         elif seen.elements != wanted.elements:
             what = "duplicated" if seen.elements > wanted.elements else "partly lost"
-            problems.append(f"{what}: {nodeid}: {seen.elements} elements instead of {wanted.elements}")
+            problems.append(
+                f"{what}: {nodeid}: {seen.elements} elements instead of {wanted.elements}"
+            )
         elif seen != wanted:
             fields = [
                 name
                 for name in ("kinds", "messages", "properties", "output")
                 if getattr(seen, name) != getattr(wanted, name)
             ]
-            problems.append(f"torn or mixed up: {nodeid}: {', '.join(fields)} differ ({seen.kinds} {seen.messages})")
+            problems.append(
+                f"torn or mixed up: {nodeid}: {', '.join(fields)} differ ({seen.kinds} {seen.messages})"
+            )
     return problems
 
 
@@ -125,7 +140,11 @@ def final_line(results: dict[str, Seen]) -> dict[str, int]:
         counted = _counted(nodeid)
         if seen.crashed:
             # In its teardown it had passed, or been skipped, if it was to.
-            before = [word for word in counted if word not in ("failed", "errors")] if seen.crashed_late else []
+            before = (
+                [word for word in counted if word not in ("failed", "errors")]
+                if seen.crashed_late
+                else []
+            )
             counted = ["failed", *before]
         counts.update(counted)
     return dict(counts)

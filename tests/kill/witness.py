@@ -1,4 +1,6 @@
-"""What the workers of the project in `project/` said of themselves before they died, and who is who in /proc."""
+"""What the workers of the project in `project/` said of themselves before they died, and who is who
+in /proc.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,9 @@ class Folder:
 def children(pid: int) -> list[int]:
     """Pids of the children of a process with one thread; none when it is gone."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     except OSError:
         return []
 
@@ -154,7 +158,8 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
             pythons.add(pid)
     found = Tree()
     for pid in pythons:
-        # It leads a session of its own; under `bare` there is another one without a parent, which answers for worker 0.
+        # It leads a session of its own; under `bare` there is another one without a parent, which
+        # answers for worker 0.
         with contextlib.suppress(ProcessLookupError):
             if parent(pid) not in pythons and os.getsid(pid) == pid:
                 found.daemon = pid
@@ -165,8 +170,9 @@ def tree(pids: Iterable[int], bare: bool) -> Tree:
         else:
             found.session = found.session or session
     if not bare:
-        # The project has a session fixture: the host is a fork of the supervisor's, which is the session's; that may be the daemon's child, a preload's or
-        # nobody's. What else a session forks, for hooks, does not map the run's memory.
+        # The project has a session fixture: the host is a fork of the supervisor's, which is the
+        # session's; that may be the daemon's child, a preload's or nobody's. What else a session
+        # forks, for hooks, does not map the run's memory.
         mapping = set(filter(_maps_segment, pythons))
         for supervisor in mapping:
             if parent(supervisor) in pythons - mapping:

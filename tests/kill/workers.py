@@ -22,7 +22,15 @@ from witness import Folder, Words
 #: A round hangs when it takes longer. Far more than a loaded machine needs.
 WATCHDOG_SECONDS = 180.0
 #: Tickets for kills at chosen places, and how many of each a round has for a hundred kills in all.
-TICKETS = {"setup": 8, "call": 4, "teardown": 10, "commit": 12, "torn": 12, "stealing": 12, "respawn": 14}
+TICKETS = {
+    "setup": 8,
+    "call": 4,
+    "teardown": 10,
+    "commit": 12,
+    "torn": 12,
+    "stealing": 12,
+    "respawn": 14,
+}
 _CRASH_LINE = re.compile(r"^\[worker \d+\] (?:node down: )?killed by (SIG\w+)", re.M)
 _ANY_CRASH = re.compile(r"^\[worker \d+\] (?:node down: .*|.* after its last test)$", re.M)
 
@@ -46,7 +54,8 @@ class Round:
         """Run, kill, check; returns a line about it."""
         reference = references[self.fat]
         share = {
-            kind: max(1, round(self.kills * count / (400 if self.fat else 130))) for kind, count in TICKETS.items()
+            kind: max(1, round(self.kills * count / (400 if self.fat else 130)))
+            for kind, count in TICKETS.items()
         }
         self.folder.clear({} if self.kills == 0 else share)
         file = self.project.scratch / "kill.xml"
@@ -65,7 +74,9 @@ class Round:
         results = truth.read(file) if file.exists() else {}
         problems = self._check(reference, results, words, status, running)
         said = [*map(str, words.values()), f"killed {self.killed}, waiting {self.waiting}"]
-        problems = with_evidence(problems, f"{running}\nexit status {status}", "\n".join(said), file)
+        problems = with_evidence(
+            problems, f"{running}\nexit status {status}", "\n".join(said), file
+        )
         report.add(title, problems)
         report.runs += 1
         report.tests += len(reference)
@@ -86,7 +97,8 @@ class Round:
             if not tree.host or not tree.workers:
                 tree = witness.tree(self.project.processes(), self.bare)
                 if self.bare and not any(words.pushes for words in self.folder.words().values()):
-                    # Before the tests are known the death of a worker rightly ends a run of this kind.
+                    # Before the tests are known the death of a worker rightly ends a run of this
+                    # kind.
                     tree = witness.Tree()
                 continue
             if self.random.random() < (0.5 if self.fat else 0.05):
@@ -147,24 +159,37 @@ class Round:
         may = {said.nodeid for said in dead if said.in_flight}
         problems = truth.check_results(reference, results, must, may)
         for said in dead:
-            # What a worker noted and what the command line read; between the two letters either may be right.
+            # What a worker noted and what the command line read; between the two letters either may
+            # be right.
             late = {"setup": False, "teardown": True}.get(said.phase)
-            if said.in_flight == 1 and late not in (None, said.nodeid in results and results[said.nodeid].crashed_late):
-                problems.append(f"died in its {said.phase}, but is said to have died in another phase: {said.nodeid}")
+            if said.in_flight == 1 and late not in (
+                None,
+                said.nodeid in results and results[said.nodeid].crashed_late,
+            ):
+                problems.append(
+                    f"died in its {said.phase}, but is said to have died in another phase: {said.nodeid}"
+                )
         if status != 1:
             problems.append(f"exit status {status} instead of 1")
-        # One line for each death and no others; a kill that came after the goodbye may have one, too.
+        # One line for each death and no others; a kill that came after the goodbye may have one,
+        # too.
         least = len(self._dead(words))
-        most = least + sum(words[pid].letter == witness.GOODBYE for pid in self.killed if pid in words)
+        most = least + sum(
+            words[pid].letter == witness.GOODBYE for pid in self.killed if pid in words
+        )
         lines = _ANY_CRASH.findall(running.stdout)
         signals = _CRASH_LINE.findall(running.stdout)
         if not least <= len(lines) <= most:
             problems.append(f"{len(lines)} crashes reported for {least} kills (or {most})")
         if len(signals) != len(lines) or set(signals) - {"SIGKILL"}:
-            problems.append(f"crashes that are no kills: {[line for line in lines if 'SIGKILL' not in line]}")
+            problems.append(
+                f"crashes that are no kills: {[line for line in lines if 'SIGKILL' not in line]}"
+            )
         counts = _counts(running.stdout)
         if counts != truth.final_line(results):
-            problems.append(f"the final line says {counts}, the junit file {truth.final_line(results)}")
+            problems.append(
+                f"the final line says {counts}, the junit file {truth.final_line(results)}"
+            )
         if running.stderr:
             problems.append("something on standard error")
         return problems

@@ -1,4 +1,6 @@
-"""What a row of the matrix is: a plugin, a project that uses it, and what its use must leave behind."""
+"""What a row of the matrix is: a plugin, a project that uses it, and what its use must leave
+behind.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,16 @@ class Run:
 
     def files(self, pattern: str) -> dict[str, str]:
         """Text by path of the project's files that match."""
-        return {str(path.relative_to(self.folder)): path.read_text() for path in sorted(self.folder.glob(pattern))}
+        return {
+            str(path.relative_to(self.folder)): path.read_text()
+            for path in sorted(self.folder.glob(pattern))
+        }
 
 
 class Row:
-    """A plugin. Outcomes and exit status are compared for every row; `product` is what else must be the same."""
+    """A plugin. Outcomes and exit status are compared for every row; `product` is what else must be
+    the same.
+    """
 
     plugin: ClassVar[str]
     """Name of the distribution."""
@@ -57,7 +64,9 @@ class Row:
     rpytest_args: ClassVar[tuple[str, ...]] = ()
     workers: ClassVar[tuple[int, ...]] = (2, 4)
     reference: ClassVar[str] = "pytest"
-    """``pytest``, or ``xdist`` where a plugin behaves differently in workers: then pytest-xdist with 2 workers."""
+    """``pytest``, or ``xdist`` where a plugin behaves differently in workers: then pytest-xdist
+    with 2 workers.
+    """
     compared: ClassVar[str] = ""
     """What is compared beside outcomes and exit status, for the table."""
     tty: ClassVar[bool] = False
@@ -78,7 +87,9 @@ class Row:
         return PROJECTS / (self.folder or self.plugin.removeprefix("pytest-"))
 
     def product(self, run: Run) -> dict[str, object]:
-        """What the plugin made, without what may differ (times, order); compared with the reference's."""
+        """What the plugin made, without what may differ (times, order); compared with the
+        reference's.
+        """
         del run
         return {}
 

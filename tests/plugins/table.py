@@ -16,8 +16,16 @@ _SHOWN = 6
 
 def line(row: Row, verdict: Verdict, seconds: float) -> str:
     """What the screen shows of a row: one line, and what is wrong."""
-    word = "red, known" if verdict.problems and row.known else "red" if verdict.problems else "green"
-    reused = "" if verdict.method != "collected" else ", session used again" if verdict.reused else ", collected afresh"
+    word = (
+        "red, known" if verdict.problems and row.known else "red" if verdict.problems else "green"
+    )
+    reused = (
+        ""
+        if verdict.method != "collected"
+        else ", session used again"
+        if verdict.reused
+        else ", collected afresh"
+    )
     text = f"{row.title} {verdict.version}: {word} ({verdict.method}{reused}; {seconds:.0f} s)"
     shown = [f"    {problem[:600]}" for problem in verdict.problems[:_SHOWN]]
     if len(verdict.problems) > _SHOWN:
@@ -34,7 +42,9 @@ def write(rows: Sequence[Row], verdicts: Sequence[Verdict], pytest: str) -> None
     body, end, tail = rest.partition("<!-- end -->\n")
     title, rule, *lines = body.splitlines()
     kept = {found[1]: line for line in lines if (found := _ROW.match(line))}
-    kept.update((row.title, _cells(row, verdict)) for row, verdict in zip(rows, verdicts, strict=True))
+    kept.update(
+        (row.title, _cells(row, verdict)) for row, verdict in zip(rows, verdicts, strict=True)
+    )
     table = [title, rule, *(kept[name] for name in sorted(kept))]
     PAGE.write_text(head + mark + "\n".join(table) + "\n" + end + tail)
 

@@ -1,4 +1,6 @@
-"""A row's trial: its project is run by the reference and by rpytest, cold and again, and what they leave is compared."""
+"""A row's trial: its project is run by the reference and by rpytest, cold and again, and what they
+leave is compared.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def run(row: Row, venv: environments.Venv, keep: Path | None = None) -> Verdict:
                     if workers == 0:
                         references.append(one)
                         continue
-                    verdict.problems += [f"{one.kind}: {text}" for text in _differences(row, one, references[index])]
+                    verdict.problems += [
+                        f"{one.kind}: {text}" for text in _differences(row, one, references[index])
+                    ]
                     method = re.search(r"^start method: (\w+)", one.stdout, re.M)
                     verdict.method = method[1] if method else verdict.method
                 if workers and verdict.method == "collected":

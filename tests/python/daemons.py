@@ -18,7 +18,9 @@ def status(project: Project) -> str:
 def runs(project: Project, root: Path | None = None) -> list[int]:
     """How many runs each warm session in `root` has served, in the order of their age."""
     text = status(project)
-    pattern = rf"session \d+: {re.escape(str(root or project.path))}(?: .*)?\n +\d+ tests?, (\d+) runs?, "
+    pattern = (
+        rf"session \d+: {re.escape(str(root or project.path))}(?: .*)?\n +\d+ tests?, (\d+) runs?, "
+    )
     return [int(count) for count in re.findall(pattern, text)]
 
 

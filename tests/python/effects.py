@@ -1,7 +1,9 @@
-"""What a module may do to others while it is imported: a table of kinds, for tests of selections, of edits and for random projects.
+"""What a module may do to others while it is imported: a table of kinds, for tests of selections,
+of edits and for random projects.
 
-A `Kind` becomes a project of two test modules: the import of ``test_a.py`` has an effect, and ``test_b.py`` prints what it sees of it. Run after
-``test_a.py`` it sees another thing than alone, and nobody but pytest decides which.
+A `Kind` becomes a project of two test modules: the import of ``test_a.py`` has an effect, and
+``test_b.py`` prints what it sees of it. Run after ``test_a.py`` it sees another thing than alone,
+and nobody but pytest decides which.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class Kind:
 
     name: str
     effect: str
-    """Statements that are executed by the import of ``test_a.py``; empty where a file does it in lines that end with `EFFECT`."""
+    """Statements that are executed by the import of ``test_a.py``; empty where a file does it in
+    lines that end with `EFFECT`.
+    """
     see: str
     """An expression: what another module sees of it."""
     helper: str = ""
@@ -60,8 +64,17 @@ class Kind:
         return sys.version_info >= self.since
 
     def project(self, effect: bool = True, comment: str = "") -> dict[str, str]:
-        """The project, with the effect or without it; `comment` stands above it, in the files that have it: it moves their lines."""
-        imports = "\n".join(["import os, sys", "import pytest", self.imports, "import helper" if self.helper else ""])
+        """The project, with the effect or without it; `comment` stands above it, in the files that
+        have it: it moves their lines.
+        """
+        imports = "\n".join(
+            [
+                "import os, sys",
+                "import pytest",
+                self.imports,
+                "import helper" if self.helper else "",
+            ]
+        )
         mine = f"\n{self.effect}\n" if effect else "\n"
         files = {
             "test_a.py": f"{imports}\n{mine}\n{self.own}\ndef test_a(): print('state:', {self.see})\n",
@@ -90,10 +103,26 @@ _HERE = "os.path.join(os.path.dirname(os.path.abspath(__file__)), 'lib')"
 _USES = "def test_uses():\n    import libmod\n    assert libmod.VALUE == 1\n"
 
 PATHS = [
-    Kind("path at top", f"sys.path.insert(0, {_HERE})", _FOUND, imports=_FIND, own=_USES, files=_LIB),
+    Kind(
+        "path at top", f"sys.path.insert(0, {_HERE})", _FOUND, imports=_FIND, own=_USES, files=_LIB
+    ),
     Kind("path appended", "sys.path.append('lib')", _FOUND, imports=_FIND, own=_USES, files=_LIB),
-    Kind("path added to by operator", "sys.path += ['lib']", _FOUND, imports=_FIND, own=_USES, files=_LIB),
-    Kind("path by site", "import site; site.addsitedir('lib')", _FOUND, imports=_FIND, own=_USES, files=_LIB),
+    Kind(
+        "path added to by operator",
+        "sys.path += ['lib']",
+        _FOUND,
+        imports=_FIND,
+        own=_USES,
+        files=_LIB,
+    ),
+    Kind(
+        "path by site",
+        "import site; site.addsitedir('lib')",
+        _FOUND,
+        imports=_FIND,
+        own=_USES,
+        files=_LIB,
+    ),
     Kind(
         "path and import at top",
         f"sys.path.insert(0, {_HERE})\nimport libmod",
@@ -149,7 +178,15 @@ PATHS = [
             "a/test_in.py": _USES,
             "a/deep/test_deep.py": _USES.replace("uses", "deep"),
         },
-        selections=("a", "test_b.py", "a/test_in.py", "a/deep", "test_b.py a", "a/test_in.py test_b.py", "-k test_b"),
+        selections=(
+            "a",
+            "test_b.py",
+            "a/test_in.py",
+            "a/deep",
+            "test_b.py a",
+            "a/test_in.py test_b.py",
+            "-k test_b",
+        ),
     ),
     Kind(
         "path taken away",
@@ -180,7 +217,12 @@ MODULES = [
         "",
         other="def test_b():\n    import gpio\n    print('state:', gpio.__name__)\n",
     ),
-    Kind("stub imported at top", _STUB, "", other="import gpio\ndef test_b(): print('state:', gpio.__name__)\n"),
+    Kind(
+        "stub imported at top",
+        _STUB,
+        "",
+        other="import gpio\ndef test_b(): print('state:', gpio.__name__)\n",
+    ),
     Kind(
         "stub by importorskip",
         _STUB,
@@ -199,7 +241,9 @@ MODULES = [
         "uses_gpio.PIN",
         own="import uses_gpio\n",
         other="import uses_gpio\ndef test_b(): print('state:', uses_gpio.PIN)\n",
-        files={"uses_gpio.py": "try:\n    from gpio import PIN\nexcept ImportError:\n    PIN = 'none'\n"},
+        files={
+            "uses_gpio.py": "try:\n    from gpio import PIN\nexcept ImportError:\n    PIN = 'none'\n"
+        },
     ),
     Kind(
         "stub in the place of a module",
@@ -211,7 +255,9 @@ MODULES = [
         "",
         "'gpio' in sys.modules",
         own="import stubs\n",
-        files={"stubs.py": f"import sys, types\nsys.modules['gpio'] = types.ModuleType('gpio')  {EFFECT}\n"},
+        files={
+            "stubs.py": f"import sys, types\nsys.modules['gpio'] = types.ModuleType('gpio')  {EFFECT}\n"
+        },
     ),
     Kind(
         "module that must not be imported",
@@ -235,8 +281,17 @@ MODULES = [
         files={"pkg/__init__.py": "", "pkg/inner/__init__.py": "", "pkg/inner/part.py": ""},
     ),
     Kind("module of the library", "import colorsys", "'colorsys' in sys.modules"),
-    Kind("module of the project", "import rare", "'rare' in sys.modules", files={"rare.py": "VALUE = 1\n"}),
-    Kind("module by importlib", "import importlib; importlib.import_module('colorsys')", "'colorsys' in sys.modules"),
+    Kind(
+        "module of the project",
+        "import rare",
+        "'rare' in sys.modules",
+        files={"rare.py": "VALUE = 1\n"},
+    ),
+    Kind(
+        "module by importlib",
+        "import importlib; importlib.import_module('colorsys')",
+        "'colorsys' in sys.modules",
+    ),
     Kind(
         "module by __import__",
         "__import__('registers')",
@@ -246,7 +301,9 @@ MODULES = [
     ),
     Kind("module deleted", "del sys.modules['helper']", "helper.NUMBER", _NUMBERED),
     Kind("module popped", "sys.modules.pop('helper', None)", "helper.NUMBER", _NUMBERED),
-    Kind("module reloaded", "import importlib; importlib.reload(helper)", "helper.NUMBER", _NUMBERED),
+    Kind(
+        "module reloaded", "import importlib; importlib.reload(helper)", "helper.NUMBER", _NUMBERED
+    ),
     Kind(
         "package with an effect",
         "",
@@ -256,7 +313,14 @@ MODULES = [
             "a/__init__.py": f"import helper\nhelper.note('a')  {EFFECT}\n",
             "a/test_in.py": "import helper\ndef test_in(): print('state:', helper.NAMES)\n",
         },
-        selections=("test_b.py", "a", "a/test_in.py::test_in", "test_b.py a", "a test_b.py", "-k test_b"),
+        selections=(
+            "test_b.py",
+            "a",
+            "a/test_in.py::test_in",
+            "test_b.py a",
+            "a test_b.py",
+            "-k test_b",
+        ),
     ),
     Kind(
         "star import",
@@ -270,7 +334,9 @@ MODULES = [
         "from lazy import *",
         SEEN,
         NAMES,
-        files={"lazy.py": "import helper\n__all__ = ['thing']\ndef __getattr__(name):\n    return helper.note(name)\n"},
+        files={
+            "lazy.py": "import helper\n__all__ = ['thing']\ndef __getattr__(name):\n    return helper.note(name)\n"
+        },
     ),
     Kind(
         "lazy module",
@@ -308,7 +374,11 @@ MODULES = [
         "1",
         other="NAMES = []\ndef test_b(): print('state:', NAMES)\n",
     ),
-    Kind("itself in another's place", "sys.modules['gpio'] = sys.modules[__name__]", "'gpio' in sys.modules"),
+    Kind(
+        "itself in another's place",
+        "sys.modules['gpio'] = sys.modules[__name__]",
+        "'gpio' in sys.modules",
+    ),
     Kind(
         "rewritten assertions",
         "pytest.register_assert_rewrite('checks')\nimport checks",
@@ -495,5 +565,7 @@ KINDS: Sequence[Kind] = [*PATHS, *MODULES, *REGISTRIES, *PROCESS]
 
 
 def tried(kinds: Sequence[Kind], first: int = 0) -> Sequence[Kind]:
-    """The kinds that a run of the tests tries: every third from ``first`` on, and all with `RPYTEST_ALL_EFFECTS=1`."""
+    """The kinds that a run of the tests tries: every third from ``first`` on, and all with
+    `RPYTEST_ALL_EFFECTS=1`.
+    """
     return kinds if os.environ.get("RPYTEST_ALL_EFFECTS") else kinds[first::3]

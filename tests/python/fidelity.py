@@ -1,7 +1,9 @@
-"""Compare whole command lines: plain ``pytest`` against ``rpytest``, cold and warm, on the same files.
+"""Compare whole command lines: plain ``pytest`` against ``rpytest``, cold and warm, on the same
+files.
 
-A `Case` is a project and the commands that are run in it, one after the other. What must be equal after each of them is a `View`: exit status,
-outcomes, the header, the results that are shown, and every line from the first closing section to the end.
+A `Case` is a project and the commands that are run in it, one after the other. What must be equal
+after each of them is a `View`: exit status, outcomes, the header, the results that are shown, and
+every line from the first closing section to the end.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _TITLE = re.compile(rf"^{_COLOR}= {_COLOR}(?!test session starts).* {_COLOR}={_C
 _COUNTS = re.compile(
     rf"^{_COLOR}(?:= )?(?:{_COLOR}\d+ [a-z]+{_COLOR}(?:, )?{_COLOR}|no tests ran|no tests collected)+.* in TIME"
 )
-_RESULT = re.compile(r"^(?P<worker>\[worker \d+\] )?(?P<result>\S.*? [A-Z]+(?:\[.*?\])?(?: \(.*)?)$")
+_RESULT = re.compile(
+    r"^(?P<worker>\[worker \d+\] )?(?P<result>\S.*? [A-Z]+(?:\[.*?\])?(?: \(.*)?)$"
+)
 _PERCENT = re.compile(r" +\[ *\d+(%|/\d+)\]$| +([\d.]+(ms|us|m)|TIME)$")
 _LETTERS = re.compile(r"^(?P<file>[^ :]\S* )?(?P<letters>[.FEsxXu,]+)$")
 _LETTER = {
@@ -53,7 +57,8 @@ _NORMALISE = (
     # Times and what is padded to make room for them.
     (re.compile(r"\b\d+\.\d+s( \(\d+:\d\d:\d\d\))?"), "TIME"),
     (re.compile(r"([=_!*-])\1{2,}"), r"\1"),
-    # What rpytest adds where a failed test uses what all workers share: `tests/python/session_fixtures/test_suspects.py`.
+    # What rpytest adds where a failed test uses what all workers share:
+    # `tests/python/session_fixtures/test_suspects.py`.
     (re.compile(r"^= shared session fixtures =\n(?:(?!= ).*\n)*", re.M), ""),
     (re.compile(r"\b0x[0-9a-f]+"), "0xADDRESS"),
     # The junit file's.
@@ -62,7 +67,13 @@ _NORMALISE = (
     (re.compile(r"\bat \d+\b"), "at NUMBER"),
     # The outermost frames of a traceback that ends pytest.
     (re.compile(r'^  File ".*/bin/pytest", .*\n(    .*\n)+', re.M), ""),
-    (re.compile(r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+', re.M), ""),
+    (
+        re.compile(
+            r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+',
+            re.M,
+        ),
+        "",
+    ),
     (re.compile(r'^  File ".*/rpytest/(\w+/)*\w+\.py", .*\n(    .*\n)+', re.M), ""),
     # The interpreter, by whichever of its names; base temp directories, one for each worker.
     (re.compile(r"/python[0-9.]*$", re.M), "/python"),
@@ -99,7 +110,8 @@ class Case:
     junit: bool = True
     """Compare outcomes, too; off where the last lines are to be seen without a junit file's."""
     body: bool = True
-    """Compare the results that are shown as far as they can be; off where a test writes in between."""
+    """Compare the results that are shown as far as they can be; off where a test writes in between.
+    """
     env: Mapping[str, str | None] = field(default_factory=dict)
     since: tuple[int, int] = (0, 0)
     """pytest's version that has the option."""
@@ -196,7 +208,10 @@ def _reset(project: Project, folder: Path, files: Mapping[str, str]) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         name = str(path.relative_to(folder))
         if path.is_dir() and not path.is_symlink():
-            if not any(file.startswith(f"{name}/") for file in files) and path.name != "__pycache__":
+            if (
+                not any(file.startswith(f"{name}/") for file in files)
+                and path.name != "__pycache__"
+            ):
                 shutil.rmtree(path)
         elif name not in files and path.suffix != ".pyc":
             path.unlink()
@@ -244,22 +259,34 @@ def _sorted_durations(text: str) -> str:
 
 
 def split_output(text: str, ours: bool) -> tuple[str, list[str], str]:
-    """Header, results as far as they are comparable, and everything from the first closing section on."""
+    """Header, results as far as they are comparable, and everything from the first closing section
+    on.
+    """
     lines = text.split("\n")
     header = []
     if lines and "test session starts" in lines[0]:
         # Letters may follow the header at once.
         end = next(
-            (at for at, line in enumerate(lines) if not line or _LETTERS.match(_PERCENT.sub("", line))), len(lines)
+            (
+                at
+                for at, line in enumerate(lines)
+                if not line or _LETTERS.match(_PERCENT.sub("", line))
+            ),
+            len(lines),
         )
         header, lines = lines[:end], lines[end:]
-    end = next((at for at, line in enumerate(lines) if _TITLE.match(line) or _COUNTS.match(line)), len(lines))
+    end = next(
+        (at for at, line in enumerate(lines) if _TITLE.match(line) or _COUNTS.match(line)),
+        len(lines),
+    )
     body, closing = lines[:end], lines[end:]
     return "\n".join(header), _results(body, ours), "\n".join(closing).strip()
 
 
 def _results(body: list[str], ours: bool) -> list[str]:
-    """Each result as `node id OUTCOME` or, where one of the runners shows letters, as `file letter`; sorted, without percentages and workers."""
+    """Each result as `node id OUTCOME` or, where one of the runners shows letters, as
+    `file letter`; sorted, without percentages and workers.
+    """
     found = []
     for text in body:
         line = _PERCENT.sub("", text)

@@ -141,8 +141,9 @@ class Project:
         self.write({str(folder / name): text for name, text in files.items()})
 
     def put(self, files: Mapping[str, str], /) -> None:
-        """As `write`, but each file appears with all of its text, and a new folder with its first file: for somebody who looks at
-        the project meanwhile."""
+        """As `write`, but each file appears with all of its text, and a new folder with its first
+        file: for somebody who looks at the project meanwhile.
+        """
         for name, text in files.items():
             path = self.path / name
             new = [folder for folder in path.parents if not folder.exists()]
@@ -177,7 +178,9 @@ class Project:
                 variables.pop(name, None)
             else:
                 variables[name] = value
-        running = Running(command, cwd=cwd or self.path, env=variables, tty=tty, tree=self.processes)
+        running = Running(
+            command, cwd=cwd or self.path, env=variables, tty=tty, tree=self.processes
+        )
         self._started.append(running)
         return running
 
@@ -232,7 +235,9 @@ class Project:
             if seen.get(id) != wanted.get(id)
         ]
         if differences:
-            pytest.fail("\n".join(["rpytest and pytest differ:", *differences, str(actual), str(expected)]))
+            pytest.fail(
+                "\n".join(["rpytest and pytest differ:", *differences, str(actual), str(expected)])
+            )
         return actual
 
     def _run(
@@ -265,7 +270,11 @@ class Project:
         found = [f"process left: {processes.describe(pid)}" for pid in self.processes()]
         pids = [running.pid for running in self._started]
         found += [f"shared memory left: {path}" for path in processes.segments_of(pids)]
-        found += [f"socket left: {path}" for path in self.runtime_dir.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)]
+        found += [
+            f"socket left: {path}"
+            for path in self.runtime_dir.rglob("*")
+            if stat.S_ISSOCK(path.lstat().st_mode)
+        ]
         return found
 
     def stop_daemon(self) -> Result:

@@ -49,7 +49,9 @@ def _case(id: str, elements: list[ElementTree.Element]) -> Case:
         elif child.tag in ("system-out", "system-err"):
             output.append(child.text or "")
     properties = [
-        (item.get("name", ""), item.get("value", "")) for element in elements for item in element.iter("property")
+        (item.get("name", ""), item.get("value", ""))
+        for element in elements
+        for item in element.iter("property")
     ]
     return Case(
         id=id,

@@ -9,7 +9,11 @@ from harness import Project, Result
 
 
 def shell(
-    project: Project, script: str, *, env: Mapping[str, str | None] | None = None, cwd: Path | None = None
+    project: Project,
+    script: str,
+    *,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path | None = None,
 ) -> Result:
     """Run a script of the shell to its end."""
     running = project.spawn("-c", script, program="/bin/bash", env=env, cwd=cwd)

@@ -1,4 +1,6 @@
-"""One project, run by rpytest and by pytest again and again: what pytest says of unchanged files is asked once."""
+"""One project, run by rpytest and by pytest again and again: what pytest says of unchanged files is
+asked once.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ class Pair:
 
     def write(self, files: dict[str, str], what: str) -> None:
         """The project is now this; only what differs is written."""
-        self.project.fill(self.folder, {name: text for name, text in files.items() if self._files.get(name) != text})
+        self.project.fill(
+            self.folder,
+            {name: text for name, text in files.items() if self._files.get(name) != text},
+        )
         self._files = files
         self._known.clear()
         self._done.append(what)

@@ -12,7 +12,9 @@ PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
 
 PATIENCE_SECONDS = 300.0
-"""After this, what is waited for never comes. A machine may stop for seconds, at any place: never a measure of speed."""
+"""After this, what is waited for never comes. A machine may stop for seconds, at any place: never a
+measure of speed.
+"""
 
 
 def with_variable(name: str, value: str) -> list[int]:
@@ -92,7 +94,9 @@ def is_alive(pid: int) -> bool:
 
 
 def state(pid: int) -> str:
-    """A letter, as `ps` shows it: `T` stopped, `S` asleep until something happens, `R` at work or kept from it; `X`: gone."""
+    """A letter, as `ps` shows it: `T` stopped, `S` asleep until something happens, `R` at work or
+    kept from it; `X`: gone.
+    """
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:

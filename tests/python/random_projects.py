@@ -1,7 +1,9 @@
 """Random projects and random edits of them, for `random_staleness`.
 
-The same seed gives the same project and the same edits. Beside plain modules, fixtures, data and settings a project has some kinds of `effects.KINDS`:
-its test modules, helpers, conftests and packages may have any of these effects when they are imported, and each test module prints what it sees of some.
+The same seed gives the same project and the same edits. Beside plain modules, fixtures, data and
+settings a project has some kinds of `effects.KINDS`: its test modules, helpers, conftests and
+packages may have any of these effects when they are imported, and each test module prints what it
+sees of some.
 """
 
 from __future__ import annotations
@@ -52,9 +54,7 @@ NAMES = sorted(os.path.basename(name) for name in glob.glob("data/*.txt"))
 @pytest.mark.parametrize("value", VALUES + NAMES)
 def test_p{name}(value): print(value)
 """
-FIXTURE = (
-    "import pytest\nfrom lib import {module}\n@pytest.fixture{options}\ndef value(): return {module}.VALUE + {number}\n"
-)
+FIXTURE = "import pytest\nfrom lib import {module}\n@pytest.fixture{options}\ndef value(): return {module}.VALUE + {number}\n"
 
 
 #: They read what others may have brought.
@@ -93,7 +93,9 @@ class Tree:
         self.count = self.random.randint(3, 6)
         self.kinds: list[Kind] = []
         for kind in self.random.sample([kind for kind in KINDS if usable(kind)], 8):
-            if len(self.kinds) < 5 and all(self.files.get(name, text) == text for name, text in kind.files.items()):
+            if len(self.kinds) < 5 and all(
+                self.files.get(name, text) == text for name, text in kind.files.items()
+            ):
                 self.kinds.append(kind)
                 number = len(self.kinds) - 1
                 self.files |= {name: self.named(text, number) for name, text in kind.files.items()}
@@ -114,7 +116,9 @@ class Tree:
     def value(self) -> int:
         # Some of one size, some not.
         self.number += 1
-        return self.random.choice([self.number, self.number % 10, int(f"1{'0' * self.random.randint(0, 6)}")])
+        return self.random.choice(
+            [self.number, self.number % 10, int(f"1{'0' * self.random.randint(0, 6)}")]
+        )
 
     def any_module(self) -> str:
         return f"m{self.random.randrange(self.count)}"
@@ -126,7 +130,10 @@ class Tree:
     def imports(self, numbers: list[int]) -> str:
         kinds = [(number, self.kinds[number]) for number in numbers]
         return "\n".join(
-            [f"{kind.imports}\nimport h{number}" if kind.helper else kind.imports for number, kind in kinds]
+            [
+                f"{kind.imports}\nimport h{number}" if kind.helper else kind.imports
+                for number, kind in kinds
+            ]
         )
 
     def effect(self) -> str:
@@ -161,7 +168,9 @@ class Tree:
 
     def tests(self) -> str:
         name = self.random.choice("rstuv")
-        extra = self.random.choice(["", "", DATA.format(name=name), "import helper", f"\n# {self.value()}"])
+        extra = self.random.choice(
+            ["", "", DATA.format(name=name), "import helper", f"\n# {self.value()}"]
+        )
         if self.random.random() < 0.1:
             extra += f"\n{self.random.choice(READERS)}"
         numbers = [number for number in range(len(self.kinds)) if self.random.random() < 0.6]
@@ -171,13 +180,20 @@ class Tree:
             extra=extra,
             imports=self.imports(numbers),
             effects=self.effects(0.35),
-            sees=", ".join(f"lambda: {self.named(self.seen(self.kinds[number]), number)}" for number in numbers),
+            sees=", ".join(
+                f"lambda: {self.named(self.seen(self.kinds[number]), number)}" for number in numbers
+            ),
         )
 
     @staticmethod
     def seen(kind: Kind) -> str:
-        # A test may import what is in the folder: only the path itself is the same for all tests of all processes.
-        return "[entry[-3:] for entry in sys.path if entry.endswith('lib')]" if kind in PATHS else kind.see
+        # A test may import what is in the folder: only the path itself is the same for all tests of
+        # all processes.
+        return (
+            "[entry[-3:] for entry in sys.path if entry.endswith('lib')]"
+            if kind in PATHS
+            else kind.see
+        )
 
     def pick(self, start: str) -> str | None:
         names = sorted(name for name in self.files if Path(name).name.startswith(start))
@@ -244,7 +260,9 @@ class Tree:
         return "write pytest.ini"
 
     def data(self) -> str:
-        self.files["data/values.txt"] = " ".join(str(self.value()) for _ in range(self.random.randint(1, 3)))
+        self.files["data/values.txt"] = " ".join(
+            str(self.value()) for _ in range(self.random.randint(1, 3))
+        )
         return "edit data/values.txt"
 
     def listing(self) -> str:
@@ -266,8 +284,13 @@ class Tree:
 
     def add_effect(self) -> str:
         """To any file of Python: a test module, a conftest, a helper, a package."""
-        # Not to `libmod`, which some tests import while they run: what its import leaves for later tests depends on who runs them.
-        names = sorted(name for name in self.files if name.endswith(".py") and not re.match(r"h\d|lib/libmod", name))
+        # Not to `libmod`, which some tests import while they run: what its import leaves for later
+        # tests depends on who runs them.
+        names = sorted(
+            name
+            for name in self.files
+            if name.endswith(".py") and not re.match(r"h\d|lib/libmod", name)
+        )
         name = self.random.choice(names)
         future = "from __future__ import annotations\n"
         text = self.files[name]
@@ -310,7 +333,9 @@ class Tree:
             self.rename_tests, self.conftest, self.init, self.ini, self.data, self.listing, self.helper, self.environment, self.back, self.back,
             self.delete_module, self.add_effect, self.add_effect, self.add_effect, self.drop_effect, self.drop_effect, self.comment, self.comment,
         ]  # fmt: skip
-        return [edit() for edit in self.random.choices(edits, k=self.random.choice([0, 1, 1, 1, 2, 3]))]
+        return [
+            edit() for edit in self.random.choices(edits, k=self.random.choice([0, 1, 1, 1, 2, 3]))
+        ]
 
     def selection(self) -> str:
         """Arguments that choose a part of the tests."""
@@ -318,7 +343,11 @@ class Tree:
         if not files:
             return ""
         some = self.random.sample(files, min(len(files), self.random.choice([1, 1, 1, 2, 3])))
-        ids = [f"{name}::{test}" for name in files for test in re.findall(r"^def (test_\w+)", self.files[name], re.M)]
+        ids = [
+            f"{name}::{test}"
+            for name in files
+            for test in re.findall(r"^def (test_\w+)", self.files[name], re.M)
+        ]
         folders = sorted({str(Path(name).parent) for name in files})
         word = self.random.choice(["1", "2", "4", "test_a", "sub", "deep", "test_s1"])
         return self.random.choice(

@@ -1,9 +1,11 @@
-"""Random edits to a generated project, and random selections of its tests; a warm ``rpytest`` must say each time what a cold ``pytest`` says.
+"""Random edits to a generated project, and random selections of its tests; a warm ``rpytest`` must
+say each time what a cold ``pytest`` says.
 
     python tests/python/random_staleness.py --rounds 500 --seed 1 --jobs 2
 
-The same seed gives the same project, the same edits and the same commands. A difference is shown with its seed and the round's edits, and then with
-the smallest project and the fewest commands that were found to show it (``--shrink 0`` looks for none).
+The same seed gives the same project, the same edits and the same commands. A difference is shown
+with its seed and the round's edits, and then with the smallest project and the fewest commands that
+were found to show it (``--shrink 0`` looks for none).
 """
 
 from __future__ import annotations
@@ -45,7 +47,11 @@ class Difference(Exception):
 
 
 def play(
-    project: Project, folder: Path, seed: int, rounds: int, report: Callable[[int, str], None] | None = None
+    project: Project,
+    folder: Path,
+    seed: int,
+    rounds: int,
+    report: Callable[[int, str], None] | None = None,
 ) -> None:
     """Generate a project, edit it and select from it at random; fails at the first difference."""
     tree = Tree(seed)
@@ -62,7 +68,9 @@ def play(
         if report is not None:
             report(number, what)
         for args in commands:
-            history.append(Command(dict(tree.files), way, tree.variable, args, f"{what}, `rpytest {args}`"))
+            history.append(
+                Command(dict(tree.files), way, tree.variable, args, f"{what}, `rpytest {args}`")
+            )
             run(scene, history, history[-2] if history[1:] else None)
 
 
@@ -94,8 +102,12 @@ def replay(history: list[Command]) -> Difference | None:
     return None
 
 
-def shrink(history: list[Command], seconds: float, fails: Callable[[list[Command]], bool]) -> list[Command]:
-    """Fewer commands, files and lines that still make a difference; what has been found when the time is over."""
+def shrink(
+    history: list[Command], seconds: float, fails: Callable[[list[Command]], bool]
+) -> list[Command]:
+    """Fewer commands, files and lines that still make a difference; what has been found when the
+    time is over.
+    """
     end = time.monotonic() + seconds
 
     def attempt(smaller: list[Command]) -> bool:
@@ -116,12 +128,18 @@ def shrink(history: list[Command], seconds: float, fails: Callable[[list[Command
         for lines in (8, 3, 1):
             at = 0
             while time.monotonic() < end:
-                texts = [command.files[name].splitlines(keepends=True) for command in history if name in command.files]
+                texts = [
+                    command.files[name].splitlines(keepends=True)
+                    for command in history
+                    if name in command.files
+                ]
                 longest = max(texts, key=len, default=[])
                 block = "".join(longest[at : at + lines])
                 if not block:
                     break
-                cut = [replace(command, files=_cut(command.files, name, block)) for command in history]
+                cut = [
+                    replace(command, files=_cut(command.files, name, block)) for command in history
+                ]
                 if not attempt(cut):
                     at += lines
     return history
@@ -140,7 +158,9 @@ def show(history: list[Command]) -> str:
     lines = []
     before: dict[str, str] = {}
     for command in history:
-        lines += [f"---- {name} is deleted" for name in sorted(before.keys() - command.files.keys())]
+        lines += [
+            f"---- {name} is deleted" for name in sorted(before.keys() - command.files.keys())
+        ]
         for name, text in command.files.items():
             if before.get(name) != text:
                 lines += [f"---- {name}, written {command.way}", text.rstrip("\n")]
@@ -158,9 +178,15 @@ def one_project(seed: int, rounds: int, seconds: float) -> str | None:
     except Difference as difference:
         report = [f"seed {seed} differs\n{difference}"]
         if seconds:
-            smallest = shrink(difference.history, seconds, lambda history: replay(history) is not None)
+            smallest = shrink(
+                difference.history, seconds, lambda history: replay(history) is not None
+            )
             again = replay(smallest)
-            shown = f"{show(smallest)}\n\n{again}" if again else "it could not be repeated in a new folder"
+            shown = (
+                f"{show(smallest)}\n\n{again}"
+                if again
+                else "it could not be repeated in a new folder"
+            )
             report.append(f"the smallest that was found:\n{shown}")
         report.append(f"again: random_staleness.py --seed {seed} --rounds {rounds} --each {rounds}")
         return "\n\n".join(report)
@@ -172,15 +198,30 @@ def one_project(seed: int, rounds: int, seconds: float) -> str | None:
 
 def main() -> int:
     """Many rounds, as many projects as it takes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=300, help="in all (default: 300)")
-    parser.add_argument("--each", type=int, default=12, help="rounds of a project before the next one (default: 12)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first project (default: the time)")
+    parser.add_argument(
+        "--each", type=int, default=12, help="rounds of a project before the next one (default: 12)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=int(time.time()),
+        help="of the first project (default: the time)",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="projects at a time (default: 1)")
     parser.add_argument(
-        "--shrink", type=float, default=120, metavar="SECONDS", help="look for a smaller one (default: 120)"
+        "--shrink",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="look for a smaller one (default: 120)",
     )
-    parser.add_argument("--go-on", action="store_true", help="do not stop at the first project that differs")
+    parser.add_argument(
+        "--go-on", action="store_true", help="do not stop at the first project that differs"
+    )
     options = parser.parse_args()
     seeds = range(options.seed, options.seed + -(-options.rounds // options.each))
     done = bad = 0
@@ -200,7 +241,10 @@ def main() -> int:
                 stop = not options.go_on
             elif rounds:
                 done += rounds
-                print(f"seed {seed}: {rounds} rounds without a difference, {seconds:.0f} s; {done} in all", flush=True)
+                print(
+                    f"seed {seed}: {rounds} rounds without a difference, {seconds:.0f} s; {done} in all",
+                    flush=True,
+                )
     if bad:
         print(f"{bad} of {len(seeds)} projects differ")
     return 1 if bad else 0

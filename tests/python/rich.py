@@ -1,7 +1,7 @@
 """A project that has everything a report can be about, for comparisons with plain pytest.
 
-Nothing in it depends on which worker runs a test, on time, or on addresses; what does (temporary paths, durations) is
-evened out by `normalised`.
+Nothing in it depends on which worker runs a test, on time, or on addresses; what does (temporary
+paths, durations) is evened out by `normalised`.
 """
 
 from __future__ import annotations
@@ -321,7 +321,8 @@ WORKER_LINE = re.compile(r"\[worker \d+\] \w+ -- Python \d")
 
 
 def sections(output: str) -> str:
-    """What stands below the results: from the first line with a title in a rule on; without one, the last line.
+    """What stands below the results: from the first line with a title in a rule on; without one,
+    the last line.
 
     Without the line that says under `-v` which worker a failure was in.
     """
@@ -329,13 +330,17 @@ def sections(output: str) -> str:
     plain = [uncolored(line) for line in lines]
     start = next((at for at, line in enumerate(plain) if _SECTION.match(line)), None)
     if start is None:
-        start = max((at for at, line in enumerate(plain) if re.search(r" in \d+(\.\d+)?s", line)), default=len(lines))
+        start = max(
+            (at for at, line in enumerate(plain) if re.search(r" in \d+(\.\d+)?s", line)),
+            default=len(lines),
+        )
     return "\n".join(lines[start:])
 
 
 def header(output: str) -> list[str]:
     """What stands above the results, without the lines that are one runner's own."""
-    # An installed pytest-xdist is left out by rpytest; the path of Python may be another name of the same program.
+    # An installed pytest-xdist is left out by rpytest; the path of Python may be another name of
+    # the same program.
     own = re.compile(
         r"plugins: |created: |bringing up nodes|\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |collection: |[-.FEsxXu]+( +\[ *\d+%\])?$"
     )
@@ -355,7 +360,9 @@ def uncolored(text: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Without what differs between two runs of the same pytest; the fill of lines whose length depends on it goes too."""
+    """Without what differs between two runs of the same pytest; the fill of lines whose length
+    depends on it goes too.
+    """
     text = re.sub(r"\bpopen-gw\d+(-\d+)?/", "", text)
     text = re.sub(r"pytest-of-[^/\s]+/pytest-\d+", "TMP", text)
     # Descriptors are numbered differently.

@@ -22,9 +22,7 @@ WATCHDOG_SECONDS = processes.PATIENCE_SECONDS
 """After this a command hangs. Far more than a loaded machine needs: never a measure of speed."""
 
 # Makes the terminal on descriptor 0 the controlling one, so that ^C in it is a SIGINT.
-_WITH_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
+_WITH_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Hang(AssertionError):
@@ -88,7 +86,9 @@ class Running:
             }
         self.pid = self._process.pid
         self._sources = sources
-        self._readers = [threading.Thread(target=self._read, args=item, daemon=True) for item in sources.items()]
+        self._readers = [
+            threading.Thread(target=self._read, args=item, daemon=True) for item in sources.items()
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -102,7 +102,9 @@ class Running:
 
     @property
     def first_modes(self) -> list[object]:
-        """The terminal's settings before the command was started; it may have others by the time that somebody asks."""
+        """The terminal's settings before the command was started; it may have others by the time
+        that somebody asks.
+        """
         assert self._tty
         return self._first_modes
 

@@ -8,7 +8,9 @@ _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[\r\n\b\x07]|[^\x1b\r\n\b
 
 
 def shown(output: str) -> list[str]:
-    """The lines on an endless screen that is wide enough, without trailing spaces and empty lines at the end."""
+    """The lines on an endless screen that is wide enough, without trailing spaces and empty lines
+    at the end.
+    """
     lines = [""]
     row = column = 0
     for match in _TOKEN.finditer(output):

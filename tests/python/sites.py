@@ -39,11 +39,15 @@ class Site:
         """A run, which has to be as pytest's."""
         expected = self.project.pytest("-p", "no:cacheprovider", *args, junit=False)
         actual = self.project.rpytest("-p", "no:cacheprovider", *args, junit=False)
-        assert (actual.status, actual.counts) == (expected.status, expected.counts), f"{actual}\n{expected}"
+        assert (actual.status, actual.counts) == (expected.status, expected.counts), (
+            f"{actual}\n{expected}"
+        )
         return actual
 
     def edit(self, name: str = "conftest.py") -> None:
-        """An edit, of a conftest unless there is a name, that changes nothing but the file: its session is of no use any more."""
+        """An edit, of a conftest unless there is a name, that changes nothing but the file: its
+        session is of no use any more.
+        """
         self.edits += 1
         with (self.project.path / name).open("a") as file:
             file.write(f"# {self.edits}\n" + "\n" * self.edits)

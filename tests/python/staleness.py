@@ -1,7 +1,8 @@
 """Compare a warm ``rpytest`` with a cold ``pytest`` after every change of a little project.
 
-A `Scenario` is a project and what happens to it. After each step the same command is run by rpytest, twice, and by plain pytest, which starts
-from nothing and sees the same files and byte code. All three must agree in everything that `fidelity` can compare.
+A `Scenario` is a project and what happens to it. After each step the same command is run by
+rpytest, twice, and by plain pytest, which starts from nothing and sees the same files and byte
+code. All three must agree in everything that `fidelity` can compare.
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ class Scene:
     def settle(self) -> None:
         """Wait for another second than that of the last change.
 
-        Python knows byte code by its source's size and *second*: an edit that keeps the size in the second of the edit before makes no difference
-        to it, and byte code of that second may be either's.
+        Python knows byte code by its source's size and *second*: an edit that keeps the size in the
+        second of the edit before makes no difference to it, and byte code of that second may be
+        either's.
         """
         wait_for_next_second(self.changed)
 
@@ -92,15 +94,18 @@ Step = Files | Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Same:
-    """A step that changes nothing for pytest, and after which the session must be used again. It comes in a second of its own, as a plain one does."""
+    """A step that changes nothing for pytest, and after which the session must be used again. It
+    comes in a second of its own, as a plain one does.
+    """
 
     step: Step
 
 
 @dataclass(frozen=True)
 class Perhaps:
-    """A step of which pytest itself decides whether it makes a difference; it must be the same one. It comes at once: in the second of the step before, if
-    the machine is fast."""
+    """A step of which pytest itself decides whether it makes a difference; it must be the same one.
+    It comes at once: in the second of the step before, if the machine is fast.
+    """
 
     step: Step
 
@@ -114,9 +119,11 @@ class Select:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens to a project. A plain step must make a difference to pytest's own output: a scenario without effect tests nothing.
+    """What happens to a project. A plain step must make a difference to pytest's own output: a
+    scenario without effect tests nothing.
 
-    Plain steps wait for another second than that of the step before, without which pytest itself might not notice them.
+    Plain steps wait for another second than that of the step before, without which pytest itself
+    might not notice them.
     """
 
     name: str
@@ -143,7 +150,13 @@ class Seen:
 
     def text(self) -> list[str]:
         """One line for each fact."""
-        parts = [f"exit status {self.status}", self.header, *self.results, self.closing, self.stderr]
+        parts = [
+            f"exit status {self.status}",
+            self.header,
+            *self.results,
+            self.closing,
+            self.stderr,
+        ]
         return "\n".join(parts).splitlines()
 
 
@@ -167,7 +180,9 @@ def check(project: Project, folder: Path, scenario: Scenario, scene: Scene | Non
         now = agree(scene, where)
         if isinstance(step, Same):
             after = runs(project, scene.cwd)
-            assert sum(after) == sum(served) + 2, f"{where}: not used again ({served} → {after})\n{status(project)}"
+            assert sum(after) == sum(served) + 2, (
+                f"{where}: not used again ({served} → {after})\n{status(project)}"
+            )
             assert now == before, f"{where}: it makes a difference"
         elif not isinstance(step, Perhaps):
             assert now != before, f"{where}: it makes no difference\n" + "\n".join(now.text())
@@ -215,11 +230,16 @@ def look(result: Result, ours: bool) -> Seen:
     return Seen(result.status, header, tuple(results), closing, fidelity.normalise(result.stderr))
 
 
-def must_be(wanted: Seen, view: Seen, what: str, result: Result, reference: Result, project: Project) -> None:
+def must_be(
+    wanted: Seen, view: Seen, what: str, result: Result, reference: Result, project: Project
+) -> None:
     """Fail, and show both, if rpytest's view is not pytest's."""
     if view != wanted:
         lines = unified_diff(wanted.text(), view.text(), "pytest", "rpytest", lineterm="")
-        pytest.fail("\n".join([what, *lines, "", str(result), str(reference), status(project)]), pytrace=False)
+        pytest.fail(
+            "\n".join([what, *lines, "", str(result), str(reference), status(project)]),
+            pytrace=False,
+        )
 
 
 def _start(scene: Scene, who: str, words: list[str]) -> tuple[tuple[str, ...], Running]:
@@ -273,7 +293,11 @@ def keep_time(step: Step) -> Callable[[Scene], None]:
     """The same, but every file has the modification time that it had before."""
 
     def change(scene: Scene) -> None:
-        times = {path: path.stat() for path in scene.folder.rglob("*.*") if path.is_file() and path.suffix != ".pyc"}
+        times = {
+            path: path.stat()
+            for path in scene.folder.rglob("*.*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
         scene.apply(step)
         for path, found in times.items():
             if path.exists():

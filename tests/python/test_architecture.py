@@ -42,7 +42,9 @@ MOST_LINES = 600
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """The files of the package by their names below `rpytest`: `process.lifecycle`, `ipc`, `stdlib`."""
+    """The files of the package by their names below `rpytest`: `process.lifecycle`, `ipc`,
+    `stdlib`.
+    """
     found = {}
     for path in sorted([*root.rglob("*.py"), *root.rglob("*.pyi")]):
         parts = list(path.relative_to(root).with_suffix("").parts)
@@ -54,7 +56,9 @@ def modules(root: Path) -> dict[str, Path]:
 
 @functools.cache
 def imported_names(source: str) -> tuple[tuple[int, str], ...]:
-    """Lines with an import of something of `rpytest`, and its full name, wherever in the file they are."""
+    """Lines with an import of something of `rpytest`, and its full name, wherever in the file they
+    are.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
@@ -91,7 +95,9 @@ def replaceable(root: Path) -> frozenset[str]:
 
 @functools.cache
 def plain_imports(source: str) -> frozenset[str]:
-    """Modules that stand by their names at the top of a file; a name that is taken out of one is bound before anybody replaces it."""
+    """Modules that stand by their names at the top of a file; a name that is taken out of one is
+    bound before anybody replaces it.
+    """
     nodes = [node for node in ast.parse(source).body if isinstance(node, ast.Import)]
     return frozenset(alias.name for node in nodes for alias in node.names)
 
@@ -110,7 +116,9 @@ def problems(root: Path) -> list[str]:
         here = path.relative_to(root)
         package = name.partition(".")[0]
         if not (path.parent / "__init__.py").exists():
-            found.append(f"{path.parent.relative_to(root)} has no __init__.py: it would not be installed")
+            found.append(
+                f"{path.parent.relative_to(root)} has no __init__.py: it would not be installed"
+            )
         lines = source.count("\n")
         if lines > MOST_LINES:
             found.append(f"{here} has {lines} lines, more than {MOST_LINES}")
@@ -122,7 +130,10 @@ def problems(root: Path) -> list[str]:
                 found.append(f"{here} has something else than a docstring")
         if "\n__builtins__ = stdlib.BUILTINS\n" in source:
             taken = plain_imports(source) & replaceable(root)
-            found += [f"{here} imports `{each}` itself, and not from `rpytest.stdlib`" for each in sorted(taken)]
+            found += [
+                f"{here} imports `{each}` itself, and not from `rpytest.stdlib`"
+                for each in sorted(taken)
+            ]
         for line, target in imports(source, known):
             other = target.partition(".")[0]
             if target not in known:
@@ -130,7 +141,9 @@ def problems(root: Path) -> list[str]:
             elif other == package:
                 inside.setdefault(package, {}).setdefault(name, set()).add(target)
             elif row.get(other, -1) <= row.get(package, -1):
-                found.append(f"{here}:{line} imports `{target}`: `{package}` may not name `{other}`")
+                found.append(
+                    f"{here}:{line} imports `{target}`: `{package}` may not name `{other}`"
+                )
     for package, graph in sorted(inside.items()):
         try:
             graphlib.TopologicalSorter(graph).prepare()

@@ -25,7 +25,10 @@ class TestCache:
     def test_last_failed(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(folder, self.FILES)
         assert self.both(shared_project, folder).counts == {"failed": 2, "passed": 4}
-        assert set(self.both(shared_project, folder, "--lf").outcomes) == {"test_a::test_1[2]", "test_b::test_c"}
+        assert set(self.both(shared_project, folder, "--lf").outcomes) == {
+            "test_a::test_1[2]",
+            "test_b::test_c",
+        }
         assert (folder / "cache-rpytest/v/cache/lastfailed").read_text() == (
             folder / "cache-pytest/v/cache/lastfailed"
         ).read_text()
@@ -37,11 +40,15 @@ class TestCache:
         assert self.both(shared_project, folder, "--lf", "--lfnf=none").status == 5
 
     def test_a_module_that_can_not_be_imported(self, shared_project: Project, folder: Path) -> None:
-        shared_project.fill(folder, {**self.FILES, "test_c.py": "import nothing_such\ndef test_d(): pass\n"})
+        shared_project.fill(
+            folder, {**self.FILES, "test_c.py": "import nothing_such\ndef test_d(): pass\n"}
+        )
         assert self.both(shared_project, folder).status == 2
         for name in ("lastfailed", "nodeids"):
             file = f"v/cache/{name}"
-            assert (folder / "cache-rpytest" / file).read_text() == (folder / "cache-pytest" / file).read_text()
+            assert (folder / "cache-rpytest" / file).read_text() == (
+                folder / "cache-pytest" / file
+            ).read_text()
         shared_project.fill(folder, {"test_c.py": "def test_d(): pass\n"})
         assert set(self.both(shared_project, folder, "--lf").outcomes) == {"test_c::test_d"}
 
@@ -68,7 +75,9 @@ class TestCache:
         self.both(shared_project, folder)
         shared_project.fill(folder, {"test_e.py": "def test_e(): pass"})
         assert self.both(shared_project, folder, "--nf").counts == {"failed": 2, "passed": 5}
-        ids = [(folder / f"cache-{name}/v/cache/nodeids").read_text() for name in ("pytest", "rpytest")]
+        ids = [
+            (folder / f"cache-{name}/v/cache/nodeids").read_text() for name in ("pytest", "rpytest")
+        ]
         assert ids[0] == ids[1]
 
     def test_stepwise(self, shared_project: Project, folder: Path) -> None:
@@ -77,8 +86,12 @@ class TestCache:
 
         def both(*args: str) -> Result:
             expected = shared_project.pytest(*args, "-o", "cache_dir=cache-pytest", cwd=folder)
-            actual = shared_project.rpytest("-n1", *args, "-o", "cache_dir=cache-rpytest", cwd=folder)
-            assert (actual.status, actual.outcomes) == (expected.status, expected.outcomes), f"{actual}\n{expected}"
+            actual = shared_project.rpytest(
+                "-n1", *args, "-o", "cache_dir=cache-rpytest", cwd=folder
+            )
+            assert (actual.status, actual.outcomes) == (expected.status, expected.outcomes), (
+                f"{actual}\n{expected}"
+            )
             return actual
 
         assert both("--sw").counts == {"failed": 1, "passed": 2}
@@ -93,6 +106,11 @@ class TestCache:
         self.both(shared_project, folder)
         assert (
             "test_b.py::test_c"
-            in shared_project.rpytest("--cache-show", "-o", "cache_dir=cache-rpytest", junit=False, cwd=folder).stdout
+            in shared_project.rpytest(
+                "--cache-show", "-o", "cache_dir=cache-rpytest", junit=False, cwd=folder
+            ).stdout
         )
-        assert self.both(shared_project, folder, "--cache-clear", "--lf").counts == {"failed": 2, "passed": 4}
+        assert self.both(shared_project, folder, "--cache-clear", "--lf").counts == {
+            "failed": 2,
+            "passed": 4,
+        }

@@ -1,4 +1,6 @@
-"""Whatever lies in the cache folder costs its benefit at worst: no error, no wait, and the next run puts right what it can."""
+"""Whatever lies in the cache folder costs its benefit at worst: no error, no wait, and the next run
+puts right what it can.
+"""
 
 from __future__ import annotations
 

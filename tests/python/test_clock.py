@@ -1,4 +1,6 @@
-"""A clock that stands still or jumps, as `libfaketime` or a conftest makes it, keeps nobody: neither a run, nor its end, nor the daemon."""
+"""A clock that stands still or jumps, as `libfaketime` or a conftest makes it, keeps nobody:
+neither a run, nor its end, nor the daemon.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,12 @@ FILES = {
     "test_b.py": "import pytest\n@pytest.fixture(scope='session')\ndef shared(): yield 1\ndef test_3(shared): pass\ndef test_4(shared): pass\n",
 }
 
-needs_libfaketime = pytest.mark.skipif(not LIBRARIES, reason="needs libfaketime (Debian's `faketime`)")
-clocks = pytest.mark.parametrize("clock", ["2020-01-01 00:00:00", "+0 i2.0"], ids=["stands still", "jumps"])
+needs_libfaketime = pytest.mark.skipif(
+    not LIBRARIES, reason="needs libfaketime (Debian's `faketime`)"
+)
+clocks = pytest.mark.parametrize(
+    "clock", ["2020-01-01 00:00:00", "+0 i2.0"], ids=["stands still", "jumps"]
+)
 
 
 def faked(clock: str) -> dict[str, str]:
@@ -68,8 +74,12 @@ time.sleep = sleep
 """
 
 
-@pytest.mark.parametrize("conftest", [STANDS_STILL, NOBODY_SLEEPS], ids=["stands still", "nobody sleeps"])
-@pytest.mark.parametrize("args", [(), ("--start-method", "imported"), ("--start-method", "bare")], ids=" ".join)
+@pytest.mark.parametrize(
+    "conftest", [STANDS_STILL, NOBODY_SLEEPS], ids=["stands still", "nobody sleeps"]
+)
+@pytest.mark.parametrize(
+    "args", [(), ("--start-method", "imported"), ("--start-method", "bare")], ids=" ".join
+)
 def test_of_a_conftest(project: Project, conftest: str, args: tuple[str, ...]) -> None:
     project.write({**FILES, "conftest.py": conftest})
     for _ in range(2):

@@ -1,4 +1,6 @@
-"""Hooks that act outside of workers: run once, with every report, as in pytest's own process or pytest-xdist's controller."""
+"""Hooks that act outside of workers: run once, with every report, as in pytest's own process or
+pytest-xdist's controller.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +89,13 @@ def test_1(i, gift, worker_id, testrun_uid, request):
             lines = told(folder)
             assert {line["who"] for line in lines} == {"controller"}
             by_hook = {
-                name: [line for line in lines if line["hook"] == name] for name in ("ready", "collected", "down")
+                name: [line for line in lines if line["hook"] == name]
+                for name in ("ready", "collected", "down")
             }
-            assert next(line for line in lines if line["hook"] == "setupnodes")["specs"] == ["gw0", "gw1"]
+            assert next(line for line in lines if line["hook"] == "setupnodes")["specs"] == [
+                "gw0",
+                "gw1",
+            ]
             for name in by_hook:
                 assert sorted(line["id"] for line in by_hook[name]) == ["gw0", "gw1"], (name, lines)
             assert by_hook["collected"][0]["ids"] == [f"test_a.py::test_1[{i}]" for i in range(8)]
@@ -97,14 +103,24 @@ def test_1(i, gift, worker_id, testrun_uid, request):
                 assert line["error"] is None
                 assert line["output"] == repr({"mine": {"from": line["id"], "bytes": b"\xff"}})
 
-    def test_what_differs_between_workers_is_not_collected_once(self, shared_project: Project, folder: Path) -> None:
-        conftest = self.CONFTEST + "\ndef pytest_collection_modifyitems(config, items): config.workerinput['gift']\n"
+    def test_what_differs_between_workers_is_not_collected_once(
+        self, shared_project: Project, folder: Path
+    ) -> None:
+        conftest = (
+            self.CONFTEST
+            + "\ndef pytest_collection_modifyitems(config, items): config.workerinput['gift']\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": self.TESTS})
         result = run(shared_project, folder, "-v")
         assert result.status == 0, result
-        assert "start method: bare (`config.workerinput['gift']` was read and is another value in gw1)" in result.stdout
+        assert (
+            "start method: bare (`config.workerinput['gift']` was read and is another value in gw1)"
+            in result.stdout
+        )
 
-    def test_what_differs_between_runs_is_collected_again(self, shared_project: Project, folder: Path) -> None:
+    def test_what_differs_between_runs_is_collected_again(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         conftest = """
             import os
             def pytest_configure_node(node): node.workerinput["seed"] = open(os.path.join(os.path.dirname(__file__), "seed")).read()
@@ -174,16 +190,28 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
             assert result.status == 1, result
             assert result.stdout.count("= mine =") == 1
             assert "{'skipped': 1, 'passed': 6, 'failed': 1} 1 []" in result.stdout or (
-                "'passed': 6" in result.stdout and "'skipped': 1" in result.stdout and "'failed': 1" in result.stdout
+                "'passed': 6" in result.stdout
+                and "'skipped': 1" in result.stdout
+                and "'failed': 1" in result.stdout
             )
             lines = [line for line in told(folder) if line["who"] == "controller"]
             ids = {line["id"] for line in lines if line["hook"] == "start"}
             assert len(ids) == 8
             for nodeid in ids:
-                story = [(line["hook"], line.get("when")) for line in lines if line.get("id") == nodeid]
-                phases = ("setup", "teardown") if "skipped" in nodeid else ("setup", "call", "teardown")
-                assert story == [("start", None), *(("report", when) for when in phases), ("finish", None)]
-            outputs = [line["out"] for line in lines if line["hook"] == "report" and line["when"] == "call"]
+                story = [
+                    (line["hook"], line.get("when")) for line in lines if line.get("id") == nodeid
+                ]
+                phases = (
+                    ("setup", "teardown") if "skipped" in nodeid else ("setup", "call", "teardown")
+                )
+                assert story == [
+                    ("start", None),
+                    *(("report", when) for when in phases),
+                    ("finish", None),
+                ]
+            outputs = [
+                line["out"] for line in lines if line["hook"] == "report" and line["when"] == "call"
+            ]
             assert sorted(filter(None, outputs)) == [f"out {i}\n" for i in range(6)]
             assert [line["status"] for line in lines if line["hook"] == "sessionfinish"] == [1]
             assert [line["failed"] for line in lines if line["hook"] == "sessionfinish"] == [1]
@@ -202,7 +230,8 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
         conftest = TELLING + "def pytest_configure(config): tell(config, 'configure')\n"
         # The name is not asked for, or the worker would have to be there first.
         conftest = conftest.replace(
-            'config.workerinput["workerid"] if hasattr(config, "workerinput") else "controller"', '""'
+            'config.workerinput["workerid"] if hasattr(config, "workerinput") else "controller"',
+            '""',
         )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TESTS})
         run(shared_project, folder)
@@ -234,7 +263,9 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
         assert '<property name="mine" value="yes" />' in file.read_text()
         assert file.read_text().count("<testcase") == 8
 
-    def test_sections_are_in_the_order_of_collection(self, shared_project: Project, folder: Path) -> None:
+    def test_sections_are_in_the_order_of_collection(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         conftest = "def pytest_runtest_logreport(report): pass\n"
         test = "import pytest, time\n@pytest.mark.parametrize('i', range(6))\ndef test_1(i):\n    time.sleep((6 - i) / 50)\n    assert 0\n"
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
@@ -245,7 +276,10 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
     def test_a_scheduler_is_refused(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(
             folder,
-            {"conftest.py": "def pytest_xdist_make_scheduler(config, log): return object()\n", "test_a.py": TESTS},
+            {
+                "conftest.py": "def pytest_xdist_make_scheduler(config, log): return object()\n",
+                "test_a.py": TESTS,
+            },
         )
         result = run(shared_project, folder)
         assert result.status == 4
@@ -284,7 +318,9 @@ class TestTerminal:
 class TestEnds:
     """Whatever happens in the controller's hooks: a status that says so, and never a hang."""
 
-    def both(self, project: Project, folder: Path, conftest: str, *args: str, tests: str = TESTS) -> Result:
+    def both(
+        self, project: Project, folder: Path, conftest: str, *args: str, tests: str = TESTS
+    ) -> Result:
         """The exit status is pytest's, twice."""
         project.fill(folder, {"conftest.py": conftest, "test_a.py": tests})
         expected = project.pytest(*args, cwd=folder)
@@ -294,9 +330,7 @@ class TestEnds:
         return actual
 
     PASSING = "def test_1(): pass\ndef test_2(): pass\n"
-    ONLY_CONTROLLER = (
-        "import os, pytest\nCONFIG = None\ndef pytest_configure(config):\n    global CONFIG\n    CONFIG = config\n"
-    )
+    ONLY_CONTROLLER = "import os, pytest\nCONFIG = None\ndef pytest_configure(config):\n    global CONFIG\n    CONFIG = config\n"
 
     def test_status_of_a_hook(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_sessionfinish(session): session.exitstatus = 9\n"
@@ -314,11 +348,14 @@ class TestEnds:
         """
         assert self.both(shared_project, folder, conftest, tests=self.PASSING).status == 1
 
-    @pytest.mark.parametrize("hook", ["logreport(report)", "logstart(nodeid, location)", "logfinish(nodeid, location)"])
+    @pytest.mark.parametrize(
+        "hook", ["logreport(report)", "logstart(nodeid, location)", "logfinish(nodeid, location)"]
+    )
     def test_exception_in_a_hook(self, shared_project: Project, folder: Path, hook: str) -> None:
         name = f"pytest_runtest_{hook}"
         conftest = (
-            self.ONLY_CONTROLLER + f"def {name}:\n    if not hasattr(CONFIG, 'workerinput'): raise ValueError('mine')\n"
+            self.ONLY_CONTROLLER
+            + f"def {name}:\n    if not hasattr(CONFIG, 'workerinput'): raise ValueError('mine')\n"
         )
         result = self.both(shared_project, folder, conftest, tests=self.PASSING)
         assert result.status == 3
@@ -332,14 +369,23 @@ class TestEnds:
         for _ in range(2):
             result = run(shared_project, folder)
             assert result.status == 3, result
-            assert "the process that runs the reporting hooks died; hint: " in result.stdout + result.stderr
+            assert (
+                "the process that runs the reporting hooks died; hint: "
+                in result.stdout + result.stderr
+            )
 
     @pytest.mark.parametrize(
         "code",
-        ["raise pytest.UsageError('mine')", "pytest.exit('mine', returncode=7)", "raise ValueError('mine')"],
+        [
+            "raise pytest.UsageError('mine')",
+            "pytest.exit('mine', returncode=7)",
+            "raise ValueError('mine')",
+        ],
     )
     @pytest.mark.parametrize("hook", ["configure(config)", "sessionstart(session)"])
-    def test_it_does_not_come_up(self, shared_project: Project, folder: Path, hook: str, code: str) -> None:
+    def test_it_does_not_come_up(
+        self, shared_project: Project, folder: Path, hook: str, code: str
+    ) -> None:
         config = "config" if "config" in hook else "session.config"
         conftest = f"import pytest\ndef pytest_{hook}:\n    if not hasattr({config}, 'workerinput'): {code}\n"
         result = self.both(shared_project, folder, conftest, tests=self.PASSING)
@@ -368,7 +414,9 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
     def test_collection_errors_and_tests(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_sessionfinish(session): pass\n"
         shared_project.fill(folder, {"test_b.py": "import nothing_such\n"})
-        result = self.both(shared_project, folder, conftest, "--continue-on-collection-errors", tests=self.PASSING)
+        result = self.both(
+            shared_project, folder, conftest, "--continue-on-collection-errors", tests=self.PASSING
+        )
         assert result.counts == {"passed": 2, "errors": 1}
 
     def test_no_tests(self, shared_project: Project, folder: Path) -> None:
@@ -377,11 +425,14 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
 
     def test_first_failure(self, shared_project: Project, folder: Path) -> None:
         conftest = (
-            TELLING + "def pytest_sessionfinish(session): tell(session.config, 'finish', why=str(session.shouldfail))\n"
+            TELLING
+            + "def pytest_sessionfinish(session): tell(session.config, 'finish', why=str(session.shouldfail))\n"
         )
         result = self.both(shared_project, folder, conftest, "-x", tests="def test_1(): assert 0\n")
         assert "stopping after 1 failures" in result.stdout
-        assert {line["why"] for line in told(folder) if line["who"] == "controller"} == {"stopping after 1 failures"}
+        assert {line["why"] for line in told(folder) if line["who"] == "controller"} == {
+            "stopping after 1 failures"
+        }
 
     def test_interrupt(self, project: Project) -> None:
         conftest = (
@@ -423,11 +474,15 @@ def pytest_report_teststatus(report):
         result = run(shared_project, folder)
         assert result.status == 0, result
         assert result.counts == {"passed": 2, "rerun": 1}
-        assert [(line["id"], line["outcome"]) for line in told(folder)] == [("test_a.py::test_1", "failed")]
+        assert [(line["id"], line["outcome"]) for line in told(folder)] == [
+            ("test_a.py::test_1", "failed")
+        ]
 
 
 class TestImportXdist:
-    """`import xdist` works whether pytest-xdist is installed or not (in CI it is in one of two environments)."""
+    """`import xdist` works whether pytest-xdist is installed or not (in CI it is in one of two
+    environments).
+    """
 
     CONFTEST = """
         import os
@@ -466,7 +521,9 @@ def _sections(result: Result, start: str) -> str:
 
 
 def test_passed_tests_in_the_summary_of_bare_workers(project: Project) -> None:
-    """The controller, which is there in any case, then needs their reports although no hook wants them."""
+    """The controller, which is there in any case, then needs their reports although no hook wants
+    them.
+    """
     project.write(
         test_a="def test_1(): print('said')\ndef test_2(): pass\ndef test_3(record_property): record_property('a', 1)"
     )

@@ -95,7 +95,9 @@ class TestSame:
 
     def test_internal_errors_are_shown_once(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_sessionfinish(): pass\ndef pytest_runtest_logfinish(): raise LookupError('mine')\n"
-        result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\n"})
+        result = self.both(
+            shared_project, folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\n"}
+        )
         text = result.stdout + result.stderr
         assert result.status == 3
         assert "LookupError: mine" in text
@@ -121,7 +123,9 @@ class TestSame:
             def pytest_terminal_summary(terminalreporter): terminalreporter.line(f"seen {SEEN}")
         """
         result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
-        assert (result.status, """seen {"array('d', [1.5])"}""" in result.stdout) == (0, True), result
+        assert (result.status, """seen {"array('d', [1.5])"}""" in result.stdout) == (0, True), (
+            result
+        )
 
     def test_the_hook_asks_for_the_end(self, shared_project: Project, folder: Path) -> None:
         conftest = """
@@ -186,8 +190,12 @@ class TestNodes:
         for _ in range(2):
             assert run(shared_project, folder).counts == {"passed": 8}
 
-    def test_crashes_with_every_worker_running_all(self, shared_project: Project, folder: Path) -> None:
-        conftest = "def pytest_handlecrashitem(crashitem, report, sched): print('CRASH', crashitem)\n"
+    def test_crashes_with_every_worker_running_all(
+        self, shared_project: Project, folder: Path
+    ) -> None:
+        conftest = (
+            "def pytest_handlecrashitem(crashitem, report, sched): print('CRASH', crashitem)\n"
+        )
         test = "import os\ndef test_1(worker_id):\n    if worker_id == 'gw1': os._exit(3)\ndef test_2(): pass\n"
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         result = run(shared_project, folder, "--dist=each")
@@ -229,7 +237,9 @@ class TestHangs:
                 [time.sleep(0.1) for _ in range(6000)]
     """
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+    @pytest.mark.parametrize(
+        "number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name
+    )
     def test_a_hook_that_never_ends(self, project: Project, number: signal.Signals) -> None:
         test = "import pytest\n@pytest.mark.parametrize('i', range(3000))\ndef test_1(i): pass\n"
         project.write({"conftest.py": self.SLOW, "test_a.py": test})
@@ -237,7 +247,8 @@ class TestHangs:
         assert processes.wait_until((project.path / "slow").exists)
         running.send_signal(number)
         if number == signal.SIGINT:
-            # The first asks, and what is asked for never comes; a signal that is still pending is not sent twice.
+            # The first asks, and what is asked for never comes; a signal that is still pending is
+            # not sent twice.
             assert not processes.wait_until(lambda: not running.is_running(), seconds=2)
 
             def insist() -> bool:
@@ -251,14 +262,19 @@ class TestHangs:
 
     @pytest.mark.parametrize("which", HELPERS)
     def test_a_forked_helper_that_was_killed(self, project: Project, which: str) -> None:
-        """What controllers or runs with other arguments are forked from: the next run does without it, or makes another one."""
+        """What controllers or runs with other arguments are forked from: the next run does without
+        it, or makes another one.
+        """
         project.write({"conftest.py": "def pytest_sessionfinish(): pass\n", "test_a.py": PASSING})
         assert project.rpytest("-n2").status == 0
 
         def helpers() -> list[int]:
-            # The daemon leads a session of its own; these, which are no children of any of its processes, do not.
+            # The daemon leads a session of its own; these, which are no children of any of its
+            # processes, do not.
             tree = {pid: stat for pid in project.processes() if (stat := _stat(pid)) is not None}
-            found = [pid for pid, stat in tree.items() if stat.parent not in tree and stat.session != pid]
+            found = [
+                pid for pid, stat in tree.items() if stat.parent not in tree and stat.session != pid
+            ]
             return sorted(found, key=lambda pid: tree[pid].start)
 
         # What belongs to the run may still be on its way out.

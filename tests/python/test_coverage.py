@@ -1,4 +1,6 @@
-"""coverage.py around a run, without pytest-cov: what was executed is what pytest would have executed, in whatever process it was."""
+"""coverage.py around a run, without pytest-cov: what was executed is what pytest would have
+executed, in whatever process it was.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ FILES = {
 CONFIG = "[run]\nsource = .\nbranch = true\n"
 
 
-def lines(project: Project, *, combine: bool = False) -> dict[str, tuple[list[int], list[list[int]]]]:
+def lines(
+    project: Project, *, combine: bool = False
+) -> dict[str, tuple[list[int], list[list[int]]]]:
     """The lines and branches that were executed, by file; forgets them."""
     if combine:
         run(project, "combine", "-q")
@@ -73,7 +77,9 @@ def of_pytest(args: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("args", WAYS, ids=" ".join)
 def test_coverage_run(project: Project, args: list[str]) -> None:
-    """`coverage run -m`, after a run that leaves a warm session behind; its data are those of the run alone."""
+    """`coverage run -m`, after a run that leaves a warm session behind; its data are those of the
+    run alone.
+    """
     project.write({**FILES, ".coveragerc": CONFIG})
     run(project, "run", "-m", "pytest", "-p", "no:xdist", *of_pytest(args))
     expected = lines(project)
@@ -118,7 +124,9 @@ def by_patch(project: Project) -> None:
 
 
 def by_patches(project: Project) -> None:
-    configured(project, "patch =\n    subprocess\n    fork\n    _exit\n    execv\nparallel = true\n")
+    configured(
+        project, "patch =\n    subprocess\n    fork\n    _exit\n    execv\nparallel = true\n"
+    )
 
 
 def by_multiprocessing(project: Project) -> None:
@@ -127,7 +135,9 @@ def by_multiprocessing(project: Project) -> None:
 
 @pytest.mark.parametrize("args", [["-n2"], ["-n0"], ["-n2", "--start-method=bare"]], ids=" ".join)
 @pytest.mark.parametrize("prepare", [by_variable, by_patch, by_patches, by_multiprocessing])
-def test_every_process(project: Project, prepare: Callable[[Project], None], args: list[str]) -> None:
+def test_every_process(
+    project: Project, prepare: Callable[[Project], None], args: list[str]
+) -> None:
     """Those that tests start, too; then `coverage combine`."""
     prepare(project)
     multiprocessing = prepare is by_multiprocessing

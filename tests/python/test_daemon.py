@@ -1,4 +1,6 @@
-"""The daemon's life: it starts by itself, keeps sessions warm, serves several runs at once, and leaves nothing behind."""
+"""The daemon's life: it starts by itself, keeps sessions warm, serves several runs at once, and
+leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def test_starts_by_itself_and_says_what_it_keeps(project: Project) -> None:
     assert project.rpytest("-n2", "-k", "test_1", junit=False).status == 0
     text = status(project)
     assert re.match(
-        r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n", text
+        r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n",
+        text,
     )
     assert "ends when unused for 15 min" in text
     assert f": {project.path} with `-n2 -k test_1`\n" in text
@@ -57,10 +60,12 @@ def test_second_run_is_warm(shared_project: Project, folder: Path) -> None:
 
 
 def header(result: Result) -> str:
-    """What is above the tests; durations are known from the second run on, and how tests are given to workers then, and the
-    collection is kept from the first one.
+    """What is above the tests; durations are known from the second run on, and how tests are given
+    to workers then, and the collection is kept from the first one.
     """
-    return re.sub(r"(?m)^(scheduling tests|collection): .*\n?", "", result.stdout.partition("\n\n")[0]).rstrip()
+    return re.sub(
+        r"(?m)^(scheduling tests|collection): .*\n?", "", result.stdout.partition("\n\n")[0]
+    ).rstrip()
 
 
 def test_idle_timeout_ends_it(project: Project) -> None:
@@ -76,7 +81,9 @@ def test_idle_timeout_does_not_end_a_run(project: Project) -> None:
     assert processes.wait_until(lambda: not project.processes())
 
 
-@pytest.mark.parametrize("how", [["--no-daemon"], ["CI"], ["RPYTEST_NO_DAEMON"]], ids=lambda how: how[0])
+@pytest.mark.parametrize(
+    "how", [["--no-daemon"], ["CI"], ["RPYTEST_NO_DAEMON"]], ids=lambda how: how[0]
+)
 @pytest.mark.parametrize("method", ["collected", "bare"])
 def test_without_daemon_nothing_is_left(project: Project, how: list[str], method: str) -> None:
     """Not even for a moment: CI kills what is still there."""
@@ -101,7 +108,9 @@ def test_without_daemon_nothing_is_left(project: Project, how: list[str], method
 def test_ci_false_keeps_the_daemon(shared_project: Project, folder: Path) -> None:
     shared_project.fill(folder, PASSING)
     for _ in range(2):
-        assert shared_project.rpytest("-n2", junit=False, cwd=folder, env={"CI": "false"}).status == 0
+        assert (
+            shared_project.rpytest("-n2", junit=False, cwd=folder, env={"CI": "false"}).status == 0
+        )
     assert runs(shared_project, folder) == [2]
 
 
@@ -109,7 +118,9 @@ def test_another_environment_has_another_daemon(project: Project) -> None:
     """What an interpreter reads once, when it starts, can't be changed by a fork."""
     project.write(test_a="def test_1(): print(hash('x')); assert 0")
     text = {
-        seed: project.rpytest("-n2", junit=False, env={"PYTHONHASHSEED": seed}).stdout.partition("Captured stdout")[2]
+        seed: project.rpytest("-n2", junit=False, env={"PYTHONHASHSEED": seed}).stdout.partition(
+            "Captured stdout"
+        )[2]
         for seed in ("1", "2", "1")
     }
     assert text["1"] != text["2"]
@@ -158,10 +169,14 @@ def test_a_collection_survives_its_daemon(project: Project, end: str) -> None:
 
 
 def test_holds_nothing_of_a_run(project: Project) -> None:
-    """A pipeline ends when the run does, and a daemon in the background keeps no terminal and no file of it."""
+    """A pipeline ends when the run does, and a daemon in the background keeps no terminal and no
+    file of it.
+    """
     project.write({**PASSING, "conftest.py": "import logging"})
     args = ("-n2", "-o", f"log_file={project.path}/log.txt")
-    running = project.spawn("-c", f"rpytest {' '.join(args)} 9<conftest.py | cat", program="/bin/bash", tty=True)
+    running = project.spawn(
+        "-c", f"rpytest {' '.join(args)} 9<conftest.py | cat", program="/bin/bash", tty=True
+    )
     assert running.wait() == 0
     assert project.rpytest(*args).status == 0
     tree = project.processes()
@@ -282,18 +297,22 @@ def test_sessions_are_bounded(project: Project) -> None:
     assert "suite_name=1`" not in text
     assert "suite_name=0`" in text
     assert "suite_name=8`" in text
-    # Its processes are gone, too: the daemon, eight sessions, four checkpoints, what waits for the next run of each of these, three
-    # configured processes, and the preload that the sessions are forked from.
+    # Its processes are gone, too: the daemon, eight sessions, four checkpoints, what waits for the
+    # next run of each of these, three configured processes, and the preload that the sessions are
+    # forked from.
     assert processes.wait_until(lambda: len(project.processes()) == 29)
 
 
 def test_memory_is_bounded(project: Project) -> None:
     """What was used least recently goes, and the status says so; the run that is at work ends well."""
-    project.write({"pyproject.toml": "[tool.rpytest]\nmemory_limit = 1\n", "test_a.py": PASSING["test_a.py"]})
+    project.write(
+        {"pyproject.toml": "[tool.rpytest]\nmemory_limit = 1\n", "test_a.py": PASSING["test_a.py"]}
+    )
     assert "at most 1 are kept" in (project.rpytest("-n2", junit=False), status(project))[1]
     assert processes.wait_until(lambda: runs(project) == [] and "  preload " not in status(project))
-    assert "the last session was not reused: it was let go, as more than 1 MiB are in use (`memory_limit`)" in status(
-        project
+    assert (
+        "the last session was not reused: it was let go, as more than 1 MiB are in use (`memory_limit`)"
+        in status(project)
     )
     assert project.rpytest("-n2", junit=False).counts == {"passed": 2}
 
@@ -312,36 +331,44 @@ def test_its_log_is_bounded(project: Project) -> None:
 
 
 def test_many_runs_cost_a_session_nothing(project: Project) -> None:
-    project.write(test_a="import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n")
+    project.write(
+        test_a="import pytest\n@pytest.mark.parametrize('i', range(50))\ndef test_1(i): pass\n"
+    )
 
     def measure() -> tuple[int, int, int]:
-        found = re.search(rf"session (\d+): {re.escape(str(project.path))}.*\n.* (\d+) MiB", status(project))
+        found = re.search(
+            rf"session (\d+): {re.escape(str(project.path))}.*\n.* (\d+) MiB", status(project)
+        )
         assert found
         pids = [int(found[1]), daemon_pid(project)]
         session, daemon = (len(list((processes.PROC / str(pid) / "fd").iterdir())) for pid in pids)
         return session, daemon, int(found[2])
 
     def waits() -> bool:
-        """Whether there is a process for the next run, of the session and of the checkpoint, and has what it needs."""
+        """Whether there is a process for the next run, of the session and of the checkpoint, and
+        has what it needs.
+        """
         ahead = re.findall(r", process (\d+) waits for the next run", status(project))
         return len(ahead) == 2 and all(processes.state(int(pid)) == "S" for pid in ahead)
 
-    # The process of the next run is forked ahead, with the memory that the last one has needed: from the third one on that is the same.
+    # The process of the next run is forked ahead, with the memory that the last one has needed:
+    # from the third one on that is the same.
     for _ in range(4):
         assert project.rpytest("-n2", junit=False).status == 0
         assert processes.wait_until(waits)
-    # The daemon, the session, its checkpoint, what waits for the next run of both, the configured process that a session for other
-    # arguments would be forked from, and the preload.
+    # The daemon, the session, its checkpoint, what waits for the next run of both, the configured
+    # process that a session for other arguments would be forked from, and the preload.
     assert processes.wait_until(lambda: len(project.processes()) == 7)
     before = measure()
     for _ in range(10):
         assert project.rpytest("-n2", junit=False).status == 0
     assert runs(project) == [14]
     assert processes.wait_until(waits)
-    # The daemon closes a run's descriptors when it hears that it was taken, which may be after its end: of the one before, too.
-    assert processes.wait_until(lambda: all(now <= was for now, was in zip(measure()[:2], before[:2], strict=True))), (
-        "descriptors of session and daemon"
-    )
+    # The daemon closes a run's descriptors when it hears that it was taken, which may be after its
+    # end: of the one before, too.
+    assert processes.wait_until(
+        lambda: all(now <= was for now, was in zip(measure()[:2], before[:2], strict=True))
+    ), "descriptors of session and daemon"
     assert processes.wait_until(lambda: len(project.processes()) == 7)
     assert measure()[2] <= before[2] + 2, "MiB of the session"
 
@@ -361,8 +388,12 @@ SLOW = "import time\ndef test_1(): time.sleep(0.5)\ndef test_2(): pass\n"
 
 
 class TestAtOnce:
-    @pytest.mark.parametrize("args", [("-n2",), ("-n0",), ("-n2", "--start-method=bare")], ids=" ".join)
-    def test_the_same_command(self, shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        "args", [("-n2",), ("-n0",), ("-n2", "--start-method=bare")], ids=" ".join
+    )
+    def test_the_same_command(
+        self, shared_project: Project, folder: Path, args: tuple[str, ...]
+    ) -> None:
         shared_project.fill(folder, {"test_a.py": SLOW})
         for running in together(shared_project, *[(folder, args)] * 3):
             assert running.wait() == 0, running
@@ -372,7 +403,10 @@ class TestAtOnce:
     def test_other_arguments(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(folder, {"test_a.py": SLOW})
         one, two, three = together(
-            shared_project, (folder, ("-n2",)), (folder, ("-n2", "-k", "test_1")), (folder, ("-n1", "-q"))
+            shared_project,
+            (folder, ("-n2",)),
+            (folder, ("-n2", "-k", "test_1")),
+            (folder, ("-n1", "-q")),
         )
         assert "2 passed" in one.stdout
         assert "1 passed, 1 deselected" in two.stdout
@@ -383,9 +417,13 @@ class TestAtOnce:
         for number, folder in enumerate(folders):
             shared_project.fill(
                 folder,
-                {"test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"},
+                {
+                    "test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"
+                },
             )
-        for number, running in enumerate(together(shared_project, *[(folder, ("-n2",)) for folder in folders])):
+        for number, running in enumerate(
+            together(shared_project, *[(folder, ("-n2",)) for folder in folders])
+        ):
             assert f"test_a.py::test_{number} PASSED" in running.stdout
 
     def test_first_runs_start_one_daemon(self, project: Project) -> None:
@@ -397,7 +435,10 @@ class TestAtOnce:
 
     def test_collection_errors(self, shared_project: Project, folder: Path) -> None:
         """The second run waits for the first one's session, which ends without having served a run."""
-        shared_project.fill(folder, {"conftest.py": "import time\ntime.sleep(0.5)", "test_a.py": "import nothing_such"})
+        shared_project.fill(
+            folder,
+            {"conftest.py": "import time\ntime.sleep(0.5)", "test_a.py": "import nothing_such"},
+        )
         for running in together(shared_project, *[(folder, ("-n2",))] * 3):
             assert running.wait() == 2, running
             assert "nothing_such" in running.stdout
@@ -428,7 +469,12 @@ class TestAtOnce:
 
 
 def test_from_a_subdirectory(shared_project: Project, folder: Path) -> None:
-    files = {"pytest.ini": "[pytest]\n", "conftest.py": "TOP = 1", "sub/test_b.py": "def test_b(): pass", **PASSING}
+    files = {
+        "pytest.ini": "[pytest]\n",
+        "conftest.py": "TOP = 1",
+        "sub/test_b.py": "def test_b(): pass",
+        **PASSING,
+    }
     shared_project.fill(folder, files)
     assert shared_project.compare(cwd=folder).counts == {"passed": 3}
     assert shared_project.compare(cwd=folder / "sub").counts == {"passed": 1}
@@ -447,8 +493,13 @@ class TestChildren:
         return not processes.is_alive(pid)
 
     def test_forked_at_import(self, shared_project: Project, folder: Path) -> None:
-        """A child that inherits the connections must not keep the run open; daemonic, it ends with its worker, of which each has its own."""
-        shared_project.fill(folder, {**PASSING, "conftest.py": self.CHILD + "child.start()\nprint('child', child.pid)"})
+        """A child that inherits the connections must not keep the run open; daemonic, it ends with
+        its worker, of which each has its own.
+        """
+        shared_project.fill(
+            folder,
+            {**PASSING, "conftest.py": self.CHILD + "child.start()\nprint('child', child.pid)"},
+        )
         for _ in range(2):
             result = shared_project.rpytest("-n2", "-s", "-v", junit=False, cwd=folder)
             assert result.counts == {"passed": 2}
@@ -459,7 +510,10 @@ class TestChildren:
                 assert processes.wait_until(partial(self.is_gone, child))
 
     def test_forked_in_a_test(self, shared_project: Project, folder: Path) -> None:
-        lines = "".join(f"    {line}\n" for line in [*self.CHILD.splitlines(), "child.start()", "child.join(0.01)"])
+        lines = "".join(
+            f"    {line}\n"
+            for line in [*self.CHILD.splitlines(), "child.start()", "child.join(0.01)"]
+        )
         shared_project.fill(folder, {"test_a.py": f"def test_1():\n{lines}\ndef test_2(): pass\n"})
         assert shared_project.rpytest("-n1", cwd=folder).counts == {"passed": 2}
 

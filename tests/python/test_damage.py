@@ -79,8 +79,9 @@ def test_scribbling_over_the_segment(project: Project, how: str, seed: int) -> N
     assert project.rpytest("-n", "2", "--collect-only", "-q").status == 0
 
 
-# Writes over the conditions on which workers wait for room: as if the waiters held locks that nobody will let go of. The
-# offsets are those of `src/shm/segment/layout.rs`; the values mean that to glibc, to another C library perhaps nothing.
+# Writes over the conditions on which workers wait for room: as if the waiters held locks that
+# nobody will let go of. The offsets are those of `src/shm/segment/layout.rs`; the values mean that
+# to glibc, to another C library perhaps nothing.
 CONDITIONS = """
     def up(offset):
         return (offset + 127) // 128 * 128
@@ -118,4 +119,6 @@ def test_worker_that_waits_in_overwritten_memory(project: Project) -> None:
     status = running.wait()
     assert "panicked" not in running.stdout + running.stderr, running
     assert len(junit_files.read(junit)) == 100
-    assert status == (1 if "node down: killed by SIGABRT while running" in running.stdout else 0), running
+    assert status == (1 if "node down: killed by SIGABRT while running" in running.stdout else 0), (
+        running
+    )

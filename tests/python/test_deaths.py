@@ -42,10 +42,14 @@ def let_go_on(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("-n2",), ("-n0",), ("-n2", "--no-daemon"), ("-n1", "--start-method=bare")], ids=" ".join
+    "args",
+    [("-n2",), ("-n0",), ("-n2", "--no-daemon"), ("-n1", "--start-method=bare")],
+    ids=" ".join,
 )
 def test_command_killed_while_tests_are_collected(project: Project, args: tuple[str, ...]) -> None:
-    """Nothing goes on collecting for nobody, however long it takes, and the next run does not wait for it."""
+    """Nothing goes on collecting for nobody, however long it takes, and the next run does not wait
+    for it.
+    """
     running, collector = collecting(project, *args)
     running.kill()
     assert processes.wait_until(lambda: not processes.is_alive(collector))
@@ -102,7 +106,10 @@ def test_host_killed_by_a_test(project: Project) -> None:
     )
     result = project.rpytest("-n2")
     assert result.status == 3
-    assert "error: the run's host process went away while the tests were running\nhint: " in result.stderr
+    assert (
+        "error: the run's host process went away while the tests were running\nhint: "
+        in result.stderr
+    )
     # Whatever has no result is an error, by name.
     assert len(result.outcomes) == 10
     assert set(result.outcomes.values()) == {"passed", "error"}
@@ -125,7 +132,9 @@ LIVE = """
 
 @pytest.mark.parametrize("terminal", ["plain", "live"])
 @pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
-def test_host_killed_while_a_controller_reports(project: Project, args: tuple[str, ...], terminal: str) -> None:
+def test_host_killed_while_a_controller_reports(
+    project: Project, args: tuple[str, ...], terminal: str
+) -> None:
     """Its hooks are behind when the command line gives it up: it ends without a word."""
     project.write(
         conftest="""
@@ -187,8 +196,12 @@ def test_fixture_that_ends_the_process(project: Project, scope: str, place: str)
 
 
 @pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=bare")], ids=" ".join)
-def test_result_of_a_test_whose_teardown_ends_the_process(project: Project, args: tuple[str, ...]) -> None:
-    """Passed, skipped or failed, it was: what is said of its call is not lost with the worker, and the death is a failure."""
+def test_result_of_a_test_whose_teardown_ends_the_process(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    """Passed, skipped or failed, it was: what is said of its call is not lost with the worker, and
+    the death is a failure.
+    """
     project.write(
         conftest="""
         import os
@@ -217,19 +230,23 @@ def test_result_of_a_test_whose_teardown_ends_the_process(project: Project, args
     file = project.scratch / "deaths.xml"
     result = project.rpytest(*args, "-rfsxXp", f"--junitxml={file}", junit=False)
     assert result.status == 1
-    # What had passed or been skipped counts as that, too, as under pytest with an error in the teardown.
+    # What had passed or been skipped counts as that, too, as under pytest with an error in the
+    # teardown.
     assert result.counts == {"passed": 2, "failed": 5, "skipped": 1, "xfailed": 1, "xpassed": 1}
     assert "assert 1 == 2" in result.stdout and "what it wrote" in result.stdout
     assert "not today" in result.stdout and "as expected" in result.stdout
     # It is the last that is known of them, too.
-    known = json.loads(project.rpytest("--inventory-status", "--inventory-format=json", junit=False).stdout)
+    known = json.loads(
+        project.rpytest("--inventory-status", "--inventory-format=json", junit=False).stdout
+    )
     assert (known["tests"], known["failed"]) == (6, 5)
     # One test, one outcome, in the junit file.
     assert ElementTree.parse(file).getroot()[0].get("tests") == "6"
     outcomes = {case.id.partition("::")[2]: case.outcome for case in junit_files.read(file)}
     for name in ("passes", "fails", "skips", "xfails", "xpasses"):
         assert re.search(
-            rf"crashed while running 'test_a.py::test_{name}': exit status 3 \(in its teardown\)", result.stdout
+            rf"crashed while running 'test_a.py::test_{name}': exit status 3 \(in its teardown\)",
+            result.stdout,
         )
         assert outcomes[f"test_{name}"] == "failed"
 
@@ -275,7 +292,9 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
 
 def test_too_many_deaths(project: Project) -> None:
     """What can't run any more is an error, by name."""
-    project.write(test_a="import os, pytest\n@pytest.mark.parametrize('i', range(30))\ndef test_1(i): os._exit(0)")
+    project.write(
+        test_a="import os, pytest\n@pytest.mark.parametrize('i', range(30))\ndef test_1(i): os._exit(0)"
+    )
     result = project.rpytest("-n2", "--max-worker-restart=3")
     assert result.status == 1
     assert len(result.outcomes) == 30
@@ -284,7 +303,10 @@ def test_too_many_deaths(project: Project) -> None:
     messages = [case.message for case in result.cases or ()]
     assert sum("crashed while running" in message for message in messages) == 5
     assert (
-        sum("did not run: more than 3 workers crashed (`--max-worker-restart`)" in message for message in messages)
+        sum(
+            "did not run: more than 3 workers crashed (`--max-worker-restart`)" in message
+            for message in messages
+        )
         == 25
     )
 
@@ -321,7 +343,9 @@ def test_command_stopped_for_a_while(project: Project, tmp_path: Path) -> None:
 
 
 def test_modules_that_a_test_breaks(project: Project) -> None:
-    """What a test leaves behind in Python's own modules breaks nothing of ours: pytest does not use them then, either."""
+    """What a test leaves behind in Python's own modules breaks nothing of ours: pytest does not use
+    them then, either.
+    """
     project.write(
         test_a="""
         import json, os, socket, time

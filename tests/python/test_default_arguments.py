@@ -1,4 +1,6 @@
-"""`def main(args=sys.argv[1:])`: a part of the command line that is kept, and not read, is what it would be in each run."""
+"""`def main(args=sys.argv[1:])`: a part of the command line that is kept, and not read, is what it
+would be in each run.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def test_c(): test_a()
 def test_what_is_kept_is_put_back(project: Project) -> None:
     """In the session's run, in runs of other tests from the same session, in the controller."""
     project.write({"tool.py": TOOL, "test_a.py": TEST})
-    for hook in ("", "import tool, sys\ndef pytest_sessionfinish(): assert tool.main() == sys.argv[1:]\n"):
+    for hook in (
+        "",
+        "import tool, sys\ndef pytest_sessionfinish(): assert tool.main() == sys.argv[1:]\n",
+    ):
         project.write({"conftest.py": hook})
         assert project.rpytest("-n2").counts == {"passed": 3}
         session = runs(project)
@@ -73,7 +78,10 @@ def test_what_is_kept_is_put_back(project: Project) -> None:
 def test_what_is_read_or_kept_elsewhere(project: Project, tool: str) -> None:
     """Then the tests are collected afresh for other arguments."""
     project.write(
-        {"tool.py": tool, "test_a.py": "import sys, tool\ndef test_a(): assert tool.value() == sys.argv[1:]\n"}
+        {
+            "tool.py": tool,
+            "test_a.py": "import sys, tool\ndef test_a(): assert tool.value() == sys.argv[1:]\n",
+        }
     )
     for args in ([], ["-k", "test_a"], ["test_a.py::test_a"], ["-v", "-k", "a"]):
         assert project.rpytest(*args).counts == {"passed": 1}, args
@@ -81,7 +89,9 @@ def test_what_is_read_or_kept_elsewhere(project: Project, tool: str) -> None:
 
 def test_the_time_of_a_run_that_selects_nothing(project: Project) -> None:
     """It is that of the run, and not since the session was collected."""
-    project.write({"conftest.py": "import time\ntime.sleep(3)\n", "test_a.py": "def test_a(): pass\n"})
+    project.write(
+        {"conftest.py": "import time\ntime.sleep(3)\n", "test_a.py": "def test_a(): pass\n"}
+    )
     assert project.rpytest().counts == {"passed": 1}
     cold = project.rpytest("-k", "nothing")
     assert cold.status == 5

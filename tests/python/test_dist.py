@@ -1,4 +1,6 @@
-"""Where tests run: `--dist`, marks, orders, recorded plans. Tests write down who ran them, when and in which process."""
+"""Where tests run: `--dist`, marks, orders, recorded plans. Tests write down who ran them, when and
+in which process.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ def workers_by(tests: list[Ran], key: str) -> dict[str, set[int]]:
 def module(tests: int, classes: int = 0) -> str:
     functions = "".join(f"def test_{number}(): pass\n" for number in range(tests))
     methods = "".join(
-        f"class Test{number}:\n    def test_x(self): pass\n    def test_y(self): pass\n" for number in range(classes)
+        f"class Test{number}:\n    def test_x(self): pass\n    def test_y(self): pass\n"
+        for number in range(classes)
     )
     return functions + methods
 
@@ -95,7 +98,10 @@ def suite(project: Project) -> Project:
     project.write(
         conftest=ALL_MEET,
         meeting=MEETING,
-        **{f"test_{name}": module(2 + 3 * number, number % 3) for number, name in enumerate("abcdef")},
+        **{
+            f"test_{name}": module(2 + 3 * number, number % 3)
+            for number, name in enumerate("abcdef")
+        },
     )
     return project
 
@@ -188,8 +194,12 @@ def test_loadgroup_keeps_groups_together_and_leaves_ids_alone(project: Project) 
 
 
 @METHODS
-def test_the_rest_of_a_crashed_workers_file_goes_to_one_other(project: Project, method: str) -> None:
-    crash = "import os\n" + module(15).replace("def test_2(): pass", "def test_2(): os.kill(os.getpid(), 9)")
+def test_the_rest_of_a_crashed_workers_file_goes_to_one_other(
+    project: Project, method: str
+) -> None:
+    crash = "import os\n" + module(15).replace(
+        "def test_2(): pass", "def test_2(): os.kill(os.getpid(), 9)"
+    )
     files = {"test_a": crash, "test_b": crash}
     project.write(conftest=CONFTEST, test_c=module(30), test_d=module(30), **files)
     result = project.rpytest("-n", "3", "--dist", "loadfile", "--start-method", method)
@@ -272,7 +282,9 @@ def test_serial_tests_run_while_nothing_else_does(project: Project, method: str)
     assert len({test.pid for test in alone}) == 1
     for test in alone:
         overlapping = [
-            other.id for other in tests if other is not test and other.began < test.ended and test.began < other.ended
+            other.id
+            for other in tests
+            if other is not test and other.began < test.ended and test.began < other.ended
         ]
         assert not overlapping, (test, overlapping)
     assert len({test.pid for test in tests if test not in alone}) > 1
@@ -284,12 +296,16 @@ def test_serial_without_workers_and_strict_markers(project: Project) -> None:
     project.write(conftest=CONFTEST, meeting=MEETING, test_a=SERIAL)
     result = project.rpytest("-n", "1", "--strict-markers")
     assert (result.status, result.counts) == (0, {"passed": 5})
-    assert [test.id for test in ran(project)][1] == "test_a.py::test_alone", "in the order of collection"
+    assert [test.id for test in ran(project)][1] == "test_a.py::test_alone", (
+        "in the order of collection"
+    )
 
 
 def test_a_group_with_a_serial_test_is_serial_as_a_whole(project: Project) -> None:
     alone = SERIAL.replace("meeting.meet", "(lambda count: time.sleep(0.05))")
-    project.write(conftest=CONFTEST, meeting=MEETING, test_a=alone, test_b=module(20), test_c=module(20))
+    project.write(
+        conftest=CONFTEST, meeting=MEETING, test_a=alone, test_b=module(20), test_c=module(20)
+    )
     assert project.rpytest("-n", "3", "--dist", "loadfile").status == 0
     tests = ran(project)
     files = workers_by(tests, "file")
@@ -339,12 +355,15 @@ def test_the_collected_order_is_the_same_every_time(suite: Project) -> None:
         seen.append(sequences(ran(suite)))
     assert seen[0] == seen[1] == seen[2]
     assert seen[0].keys() == {"gw0", "gw1", "gw2"}
-    collected = [line for line in suite.pytest("--collect-only", "-q", junit=False).lines if "::" in line]
+    collected = [
+        line for line in suite.pytest("--collect-only", "-q", junit=False).lines if "::" in line
+    ]
     assert [id for worker in sorted(seen[0]) for id in seen[0][worker]] == collected
 
 
 def test_no_loadscope_reorder_goes_through_the_files_in_order(suite: Project) -> None:
-    # The first module waits for the second, whichever worker is late; which of two claims is logged first is chance.
+    # The first module waits for the second, whichever worker is late; which of two claims is logged
+    # first is chance.
     assert suite.rpytest("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder").status == 0
     files = [[id.partition("::")[0] for id in ids] for ids in sequences(ran(suite)).values()]
     assert sorted(of_one[0] for of_one in files) == ["test_a.py", "test_b.py"]
@@ -376,7 +395,9 @@ def test_a_recorded_plan_is_replayed(suite: Project) -> None:
 
 
 def test_a_replay_crashes_where_the_run_did(project: Project) -> None:
-    crash = "import os\ndef test_0(): pass\ndef test_1(): os.kill(os.getpid(), 9)\ndef test_2(): pass\n"
+    crash = (
+        "import os\ndef test_0(): pass\ndef test_1(): os.kill(os.getpid(), 9)\ndef test_2(): pass\n"
+    )
     serial = "import pytest\n@pytest.mark.serial\ndef test_alone(): pass\n"
     project.write(conftest=CONFTEST, test_a=crash, test_b=module(8), test_c=serial)
     first = project.rpytest("-n", "2", "--record-plan", "plan.json")
@@ -404,7 +425,9 @@ def test_a_plan_for_other_tests_is_refused(suite: Project) -> None:
     assert not [test for test in ran(suite) if test.file == "test_new.py"]
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", '{"workers": []}', '{"version": 9, "workers": [["x"]]}'])
+@pytest.mark.parametrize(
+    "text", [None, "", "[]", '{"workers": []}', '{"version": 9, "workers": [["x"]]}']
+)
 def test_what_is_no_plan_is_a_usage_error(project: Project, text: str | None) -> None:
     project.write(test_a=module(2))
     if text is not None:
@@ -423,7 +446,10 @@ def test_options_of_xdist(suite: Project) -> None:
     assert workers("--tx", "3*popen") == 3
     assert workers("--tx", "popen", "--tx", "popen", "-d") == 2
     assert workers("--dist", "load", "-n", "2") == 2
-    assert workers("-n", "auto", "--maxprocesses", "2", env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "5"}) == 2
+    assert (
+        workers("-n", "auto", "--maxprocesses", "2", env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "5"})
+        == 2
+    )
     # As under pytest-xdist the number that is asked for is limited as well; that of `--tx` is not.
     assert workers("-n", "5", "--maxprocesses", "2") == 2
     assert workers("-n", "2", "--maxprocesses", "5") == 2
@@ -464,13 +490,16 @@ def test_module_fixtures_are_set_up_once_when_their_cost_is_known(project: Proje
         assert project.rpytest("-n", "4").status == 0
         counts.append(len((project.path / "setups").read_text().splitlines()))
         (project.path / "setups").unlink()
-    # Nothing is known in the first run; on a busy machine a worker may be held up so long that taking over pays.
+    # Nothing is known in the first run; on a busy machine a worker may be held up so long that
+    # taking over pays.
     assert counts[0] >= 8
     assert counts[-1] == 8, counts
 
 
 def test_tests_of_one_parameter_are_planned_together(project: Project) -> None:
-    """A session fixture with two values exists with one at a time: to go on with the other costs what entering a class does."""
+    """A session fixture with two values exists with one at a time: to go on with the other costs
+    what entering a class does.
+    """
     project.write(
         test_a="""
         import pytest
@@ -492,5 +521,7 @@ def test_tests_of_one_parameter_are_planned_together(project: Project) -> None:
         sys.exit(pytest.main(["--collect-only", "-q"], plugins=[Plugin()]))
         """,
     )
-    subprocess.run([sys.executable, "ask.py"], cwd=project.path, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "ask.py"], cwd=project.path, check=True, stdout=subprocess.DEVNULL
+    )
     assert json.loads((project.path / "classes").read_text()) == [0, 0, 0, 1, 1, 1]

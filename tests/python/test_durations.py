@@ -76,7 +76,12 @@ def test_one_worker_runs_in_the_order_of_collection(project: Project) -> None:
         test_a="import time\ndef test_short(): pass\ndef test_long(): time.sleep(0.5)\ndef test_last(): pass\n",
         test_b="import time\ndef test_longest(): time.sleep(1)\n",
     )
-    expected = ["test_a.py::test_short", "test_a.py::test_long", "test_a.py::test_last", "test_b.py::test_longest"]
+    expected = [
+        "test_a.py::test_short",
+        "test_a.py::test_long",
+        "test_a.py::test_last",
+        "test_b.py::test_longest",
+    ]
     for n in (1, 2, 1):
         result = project.rpytest(f"-n{n}", junit=False)
         assert result.status == 0

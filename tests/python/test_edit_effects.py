@@ -1,7 +1,8 @@
-"""Modules have effects on others while they are imported, and are edited: rpytest says what a cold pytest says of the project as it is now.
+"""Modules have effects on others while they are imported, and are edited: rpytest says what a cold
+pytest says of the project as it is now.
 
-The kinds of effects are in `effects.KINDS`. Of each, the module with the effect is edited so that it has the effect as before, on other lines; then no
-longer; then again.
+The kinds of effects are in `effects.KINDS`. Of each, the module with the effect is edited so that
+it has the effect as before, on other lines; then no longer; then again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from harness import Project
 from pairs import Pair
 
 
-@pytest.mark.parametrize("kind", [kind for kind in tried(KINDS, 1) if kind.edits and kind.runs_here], ids=str)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in tried(KINDS, 1) if kind.edits and kind.runs_here], ids=str
+)
 def test_edits(shared_project: Project, folder: Path, kind: Kind) -> None:
     pair = Pair(shared_project, folder)
     pair.write(kind.project(), "written")

@@ -1,4 +1,6 @@
-"""After an edit of test modules only these are imported again, where nobody can tell; the run is what a cold one would be."""
+"""After an edit of test modules only these are imported again, where nobody can tell; the run is
+what a cold one would be.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ FILES: Mapping[str, str] = {
 
 _IMPORTS = "import os, sys, unittest\nimport pytest\nimport helper\n"
 _PLAIN = _IMPORTS + "def test_1(): pass\ndef test_2(value): assert value == 1\n"
-_FIXTURE = _IMPORTS + "@pytest.fixture\ndef mine(): return 1\ndef test_mine(mine): assert mine == 1\n"
+_FIXTURE = (
+    _IMPORTS + "@pytest.fixture\ndef mine(): return 1\ndef test_mine(mine): assert mine == 1\n"
+)
 
 #: What `test_m.py` is before, and after the edit that only imports it again.
 SERVED: Mapping[str, tuple[str, str]] = {
@@ -51,21 +55,32 @@ SERVED: Mapping[str, tuple[str, str]] = {
     ),
     "mixin": (
         _PLAIN + "class TestX(helper.Mixin): number = 1\n",
-        _PLAIN + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
+        _PLAIN
+        + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
     ),
     "own helper": (
-        _IMPORTS + "def sizes(): return [1]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
-        _IMPORTS + "def sizes(): return [1, 2]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
+        _IMPORTS
+        + "def sizes(): return [1]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
+        _IMPORTS
+        + "def sizes(): return [1, 2]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
     ),
     "fixture": (_FIXTURE, _FIXTURE.replace("return 1", "return 2")),
     "fixture gone": (_FIXTURE, _FIXTURE.replace("@pytest.fixture\n", "")),
     "fixture new": (_PLAIN, _PLAIN + "@pytest.fixture\ndef value(value): return value + 1\n"),
-    "fixture that hides another one gone": (_PLAIN + "@pytest.fixture\ndef value(value): return value + 1\n", _PLAIN),
+    "fixture that hides another one gone": (
+        _PLAIN + "@pytest.fixture\ndef value(value): return value + 1\n",
+        _PLAIN,
+    ),
     "autouse gone": (
-        _FIXTURE.replace("fixture", "fixture(autouse=True)").replace("return 1", "raise ValueError"),
+        _FIXTURE.replace("fixture", "fixture(autouse=True)").replace(
+            "return 1", "raise ValueError"
+        ),
         _FIXTURE.replace("return 1", "return 1"),
     ),
-    "autouse new": (_PLAIN, _PLAIN + "@pytest.fixture(autouse=True)\ndef fails(): raise ValueError\n"),
+    "autouse new": (
+        _PLAIN,
+        _PLAIN + "@pytest.fixture(autouse=True)\ndef fails(): raise ValueError\n",
+    ),
     "setup_module new": (_PLAIN, _PLAIN + "def setup_module(): raise ValueError\n"),
     "setup_module gone": (_PLAIN + "def setup_module(): raise ValueError\n", _PLAIN),
     "setup_function gone": (_PLAIN + "def setup_function(): raise ValueError\n", _PLAIN),
@@ -129,23 +144,34 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     "told to an object": (_IMPORTS + "helper.LOG.seen.append('m')\n" + _PLAIN, _PLAIN),
     "told something else": (
         _IMPORTS + "helper.LOG.seen.append('m')\n" + _PLAIN,
-        _IMPORTS + "helper.LOG.seen.append('n')\n" + _PLAIN + "def test_log(): assert helper.LOG.seen == ['n']\n",
+        _IMPORTS
+        + "helper.LOG.seen.append('n')\n"
+        + _PLAIN
+        + "def test_log(): assert helper.LOG.seen == ['n']\n",
     ),
     "told another number": (
         _IMPORTS + "helper.LOG.seen.append(1)\n" + _PLAIN,
-        _IMPORTS + "helper.LOG.seen.append(2)\n" + _PLAIN + "def test_log(): assert helper.LOG.seen == [2]\n",
+        _IMPORTS
+        + "helper.LOG.seen.append(2)\n"
+        + _PLAIN
+        + "def test_log(): assert helper.LOG.seen == [2]\n",
     ),
     "parameters from another module, which a later one may have changed": (
         _IMPORTS + "@pytest.mark.parametrize('n', [1, 2])\ndef test_n(n): assert n < 3\n",
-        _IMPORTS + "@pytest.mark.parametrize('n', [1, 3, helper.VALUE])\ndef test_n(n): assert n < 3\n",
+        _IMPORTS
+        + "@pytest.mark.parametrize('n', [1, 3, helper.VALUE])\ndef test_n(n): assert n < 3\n",
     ),
     "state set as before": (
-        _IMPORTS + "sys.setrecursionlimit(2222)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
-        _IMPORTS + "sys.setrecursionlimit(3333)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
+        _IMPORTS
+        + "sys.setrecursionlimit(2222)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
+        _IMPORTS
+        + "sys.setrecursionlimit(3333)\ndef test_1(): assert sys.getrecursionlimit() == 2222\n",
     ),
     "less to construct an object of the project from": (
-        _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\ndef test_n(n): assert n == 6\n",
-        _IMPORTS + "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\ndef test_n(n): assert n == 6\n",
+        _IMPORTS
+        + "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\ndef test_n(n): assert n == 6\n",
+        _IMPORTS
+        + "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\ndef test_n(n): assert n == 6\n",
     ),
     "entry of a dictionary": (
         "from helper import CONFIG\nCONFIG['debug'] = True\n" + _PLAIN,
@@ -153,11 +179,14 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "told twice by an edit that changes nothing": (
         _IMPORTS + "helper.LOG.seen.append('m')\ndef test_log(): assert helper.LOG.seen == ['m']\n",
-        _IMPORTS + "helper.LOG.seen.append('m')\ndef test_log(): assert helper.LOG.seen == ['m']  # so\n",
+        _IMPORTS
+        + "helper.LOG.seen.append('m')\ndef test_log(): assert helper.LOG.seen == ['m']  # so\n",
     ),
     "the first one counts": (
-        _IMPORTS + "@helper.route('x')\ndef handler(): return 1\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
-        _IMPORTS + "@helper.route('x')\ndef handler(): return 2\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+        _IMPORTS
+        + "@helper.route('x')\ndef handler(): return 1\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+        _IMPORTS
+        + "@helper.route('x')\ndef handler(): return 2\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
     ),
     "counter": (
         _IMPORTS + "@pytest.mark.parametrize('n', [next(helper.COUNT)])\ndef test_n(n): pass\n",
@@ -173,19 +202,23 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "environment by another name": (
         "from os import environ as e\ne['M'] = '1'\n" + _PLAIN,
-        "from os import environ as e\nX = e['PATH']\n" + _PLAIN + "def test_env(): assert 'M' not in e\n",
+        "from os import environ as e\nX = e['PATH']\n"
+        + _PLAIN
+        + "def test_env(): assert 'M' not in e\n",
     ),
     "state of Python's own": (
         "import calendar\ncalendar.setfirstweekday(6)\n" + _PLAIN,
         "import calendar\n" + _PLAIN + "def test_day(): assert calendar.firstweekday() == 0\n",
     ),
     "import in a function": (
-        "def quiet():\n    import warnings\n    warnings.filterwarnings('ignore', message='so')\nquiet()\n" + _PLAIN,
+        "def quiet():\n    import warnings\n    warnings.filterwarnings('ignore', message='so')\nquiet()\n"
+        + _PLAIN,
         _PLAIN + "def test_w():\n    import warnings\n    warnings.warn('so')\n",
     ),
     "name that is deleted": (
         "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\ndel signal\n" + _PLAIN,
-        _PLAIN + "def test_s():\n    import signal\n    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL\n",
+        _PLAIN
+        + "def test_s():\n    import signal\n    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL\n",
     ),
     "mark on something imported": (
         _IMPORTS + "test_s = pytest.mark.xfail(helper.double)\n" + _PLAIN,
@@ -202,10 +235,16 @@ AFRESH: Mapping[str, tuple[str, str]] = {
         _IMPORTS + "class A(unittest.TestCase):\n    def test_b(self):\n"
         "        assert len([c for c in unittest.TestCase.__subclasses__() if c.__module__ == 'test_m']) == 1\n",
     ),
-    "patched": (_IMPORTS + "helper.VALUE = 2\n" + _PLAIN, _PLAIN + "def test_helper(): assert helper.VALUE == 1\n"),
+    "patched": (
+        _IMPORTS + "helper.VALUE = 2\n" + _PLAIN,
+        _PLAIN + "def test_helper(): assert helper.VALUE == 1\n",
+    ),
     "environment": (
         _IMPORTS + "os.environ['M'] = '1'\n" + _PLAIN,
-        _IMPORTS + "os.environ['N'] = '1'\n" + _PLAIN + "def test_env(): assert 'M' not in os.environ\n",
+        _IMPORTS
+        + "os.environ['N'] = '1'\n"
+        + _PLAIN
+        + "def test_env(): assert 'M' not in os.environ\n",
     ),
     "new in the environment": (_PLAIN, "import os\nos.environ['M'] = '1'\n" + _PLAIN),
     "path": (
@@ -217,8 +256,10 @@ AFRESH: Mapping[str, tuple[str, str]] = {
         _PLAIN + "def test_put(): assert 'put' not in sys.modules\n",
     ),
     "sub-class": (
-        _PLAIN + "class Own(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
-        _PLAIN + "class New(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
+        _PLAIN
+        + "class Own(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
+        _PLAIN
+        + "class New(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
     ),
     "plugin": (_PLAIN, _PLAIN + "pytest_plugins = ['helper']\n"),
     "handler at exit": (
@@ -235,7 +276,9 @@ AFRESH: Mapping[str, tuple[str, str]] = {
 class Edited:
     """A project with a warm session, whose test modules are edited."""
 
-    def __init__(self, project: Project, folder: Path, files: Mapping[str, str], args: str = "") -> None:
+    def __init__(
+        self, project: Project, folder: Path, files: Mapping[str, str], args: str = ""
+    ) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}-imported"
         scenario = Scenario("an edit", {**FILES, **files}, [], args, {"IMPORTED": str(self.log)})
@@ -244,15 +287,24 @@ class Edited:
         assert self.imported_by("at the beginning") == ["rpytest", "pytest"]
 
     def edit(self, **texts: str) -> None:
-        """Write modules, in a second of their own, and when rpytest has had the time to look at what they are now."""
-        pattern = re.compile(rf"kept for other arguments: {re.escape(str(self.folder))}, .* waits for the next run")
-        # As a rule it comes at once. It does not come at all when the checkpoint has looked at the project while pytest was at work in it.
-        processes.wait_until(lambda: pattern.search(status(self.scene.project)) is not None, seconds=30)
+        """Write modules, in a second of their own, and when rpytest has had the time to look at
+        what they are now.
+        """
+        pattern = re.compile(
+            rf"kept for other arguments: {re.escape(str(self.folder))}, .* waits for the next run"
+        )
+        # As a rule it comes at once. It does not come at all when the checkpoint has looked at the
+        # project while pytest was at work in it.
+        processes.wait_until(
+            lambda: pattern.search(status(self.scene.project)) is not None, seconds=30
+        )
         self.scene.settle()
         self.scene.write({f"{name}.py": text for name, text in texts.items()})
 
     def imported_by(self, where: str, args: str | None = None) -> list[str]:
-        """Run the command by rpytest, twice, and by pytest, which must agree; returns who has imported the module that is never edited."""
+        """Run the command by rpytest, twice, and by pytest, which must agree; returns who has
+        imported the module that is never edited.
+        """
         # Not removed: that a file is there, to which a module has appended, is noticed.
         self.log.write_text("")
         agree(self.scene, where, args)
@@ -285,14 +337,23 @@ def test_two_modules_and_other_arguments(shared_project: Project, folder: Path) 
     assert edited.imported_by("after an edit") == ["pytest"]
     edited.edit(**{"sub/test_n": _PLAIN.replace("test_1", "test_new")})
     assert edited.imported_by("after two") == ["pytest"]
-    for args in ("-k new", "test_m.py", "sub/test_n.py::test_new", "-v --tb=line", "sub test_m.py::test_1", "--lf"):
+    for args in (
+        "-k new",
+        "test_m.py",
+        "sub/test_n.py::test_new",
+        "-v --tb=line",
+        "sub test_m.py::test_1",
+        "--lf",
+    ):
         # The last module is not among some of them.
         assert set(edited.imported_by(args, args)) <= {"pytest"}, args
 
 
 def test_a_module_that_another_one_imports(shared_project: Project, folder: Path) -> None:
     other = "from test_m import VALUE\ndef test_value(): assert VALUE == 1\n"
-    edited = Edited(shared_project, folder, {"test_m.py": "VALUE = 1\ndef test_m(): pass\n", "test_o.py": other})
+    edited = Edited(
+        shared_project, folder, {"test_m.py": "VALUE = 1\ndef test_m(): pass\n", "test_o.py": other}
+    )
     edited.edit(test_m="VALUE = 2\ndef test_m(): pass\n")
     assert "rpytest" in edited.imported_by("after the edit")
 
@@ -309,7 +370,9 @@ def test_a_module_that_a_conftest_reads(shared_project: Project, folder: Path) -
 
 
 def test_items_that_a_conftest_counts(shared_project: Project, folder: Path) -> None:
-    conftest = FILES["conftest.py"] + "SEEN = []\ndef pytest_itemcollected(item): SEEN.append(item.name)\n"
+    conftest = (
+        FILES["conftest.py"] + "SEEN = []\ndef pytest_itemcollected(item): SEEN.append(item.name)\n"
+    )
     conftest += "def pytest_report_collectionfinish(): return f'seen: {SEEN}'\n"
     edited = Edited(shared_project, folder, {"test_m.py": _PLAIN, "conftest.py": conftest})
     edited.edit(test_m=_PLAIN.replace("test_1", "test_other"))
@@ -317,7 +380,9 @@ def test_items_that_a_conftest_counts(shared_project: Project, folder: Path) -> 
 
 
 def test_folders_with_modules_of_equal_names(shared_project: Project, folder: Path) -> None:
-    """Each folder of tests is on `sys.path` from the moment on that pytest imports its first module."""
+    """Each folder of tests is on `sys.path` from the moment on that pytest imports its first
+    module.
+    """
     files = {
         "a/test_a.py": _PLAIN,
         "a/own.py": "VALUE = 'a'\n",
@@ -325,7 +390,12 @@ def test_folders_with_modules_of_equal_names(shared_project: Project, folder: Pa
         "b/own_b.py": "",
     }
     edited = Edited(shared_project, folder, files)
-    edited.edit(**{"a/test_a": _PLAIN + "def test_path(): print(len(sys.path), [p[-2:] for p in sys.path[:3]])\n"})
+    edited.edit(
+        **{
+            "a/test_a": _PLAIN
+            + "def test_path(): print(len(sys.path), [p[-2:] for p in sys.path[:3]])\n"
+        }
+    )
     assert edited.imported_by("after the edit") == ["pytest"]
     # It is not found by a fresh pytest: its folder comes later.
     edited.edit(**{"a/test_a": "import own_b\n" + _PLAIN})
@@ -339,15 +409,30 @@ def test_a_package_of_tests(shared_project: Project, folder: Path) -> None:
         "tests/test_p.py": "from .common import VALUE\n" + _PLAIN,
     }
     edited = Edited(shared_project, folder, files)
-    edited.edit(**{"tests/test_p": "from .common import VALUE\n" + _PLAIN + "def test_value(): assert VALUE == 2\n"})
+    edited.edit(
+        **{
+            "tests/test_p": "from .common import VALUE\n"
+            + _PLAIN
+            + "def test_value(): assert VALUE == 2\n"
+        }
+    )
     assert edited.imported_by("after the edit") == ["pytest"]
-    edited.edit(**{"tests/test_p": "from . import common\n" + _PLAIN + "def test_value(): assert common.VALUE == 2\n"})
+    edited.edit(
+        **{
+            "tests/test_p": "from . import common\n"
+            + _PLAIN
+            + "def test_value(): assert common.VALUE == 2\n"
+        }
+    )
     assert "rpytest" in edited.imported_by("after another import")
 
 
 @pytest.mark.parametrize("mode", ["append", "importlib"])
 def test_import_modes(shared_project: Project, folder: Path, mode: str) -> None:
-    files = {"sub/test_m.py": "import pytest\ndef test_m(): pass\n", "test_b.py": "def test_b(): pass\n"}
+    files = {
+        "sub/test_m.py": "import pytest\ndef test_m(): pass\n",
+        "test_b.py": "def test_b(): pass\n",
+    }
     edited = Edited(shared_project, folder, files, f"--import-mode={mode}")
     edited.edit(**{"sub/test_m": "import pytest\ndef test_m(): assert 0\n"})
     assert edited.imported_by("after the edit") == ["pytest"]
@@ -360,9 +445,14 @@ def test_doctests_of_the_module(shared_project: Project, folder: Path) -> None:
     assert "rpytest" in edited.imported_by("after the edit")
 
 
-def test_a_module_that_changes_how_warnings_are_shown(shared_project: Project, folder: Path) -> None:
+def test_a_module_that_changes_how_warnings_are_shown(
+    shared_project: Project, folder: Path
+) -> None:
     """What is collected anew comes after it, as nothing else does."""
-    files = {"test_m.py": _PLAIN, "test_n.py": "import warnings\nwarnings.simplefilter('ignore')\ndef test_n(): pass\n"}
+    files = {
+        "test_m.py": _PLAIN,
+        "test_n.py": "import warnings\nwarnings.simplefilter('ignore')\ndef test_n(): pass\n",
+    }
     edited = Edited(shared_project, folder, files)
     edited.edit(test_m=_PLAIN + "def test_3(): pass\n")
     assert edited.imported_by("after an edit without warnings") == ["pytest"]

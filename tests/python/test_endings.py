@@ -32,7 +32,9 @@ class TestStopsAtFailures:
         shared_project.compare("--maxfail=3", n=1, cwd=folder)
 
     @pytest.mark.parametrize(("option", "limit"), [("-x", 1), ("--maxfail=3", 3)])
-    def test_several_workers(self, shared_project: Project, folder: Path, option: str, limit: int) -> None:
+    def test_several_workers(
+        self, shared_project: Project, folder: Path, option: str, limit: int
+    ) -> None:
         """No test begins once enough have failed; those in flight finish and are reported."""
         test = f"""
         import time
@@ -134,14 +136,26 @@ class TestSignals:
         assert "KeyboardInterrupt" in running.stdout or "SIGTERM" in running.stdout
         assert re.search(r"= \d passed in ", running.stdout), running.stdout
         assert re.search(r"[123] of 6 tests did not run", running.stdout), running.stdout
-        assert len(re.findall(r"^Interrupted: test_a.py::\S+ was running \(\d+\.\ds\)$", running.stdout, re.M)) == 2
+        assert (
+            len(
+                re.findall(
+                    r"^Interrupted: test_a.py::\S+ was running \(\d+\.\ds\)$", running.stdout, re.M
+                )
+            )
+            == 2
+        )
         assert "crashed" not in running.stdout
         assert running.stderr == ""
         assert_torn_down(folder)
-        assert "test_long" not in running.stdout.replace("test_a.py::test_long", "") or "FAILED" not in running.stdout
+        assert (
+            "test_long" not in running.stdout.replace("test_a.py::test_long", "")
+            or "FAILED" not in running.stdout
+        )
         assert (folder / "j.xml").exists()
 
-    def test_ctrl_c_in_a_terminal_reaches_the_group(self, shared_project: Project, folder: Path) -> None:
+    def test_ctrl_c_in_a_terminal_reaches_the_group(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         running = self.start(shared_project, folder)
         running.send_group_signal(signal.SIGINT)
         assert running.wait() == 2
@@ -172,7 +186,8 @@ class TestSignals:
 
     @pytest.mark.parametrize("n", ["-n2", "-n0"])
     def test_during_collection(self, shared_project: Project, folder: Path, n: str) -> None:
-        # One line, and in it no call of Python's: that is where it is interrupted, at whatever moment.
+        # One line, and in it no call of Python's: that is where it is interrupted, at whatever
+        # moment.
         module = "import os, time\n\nos.mkdir('begun'); [time.sleep(0.1) for _ in range(3000)]\n"
         shared_project.fill(folder, {"test_b.py": module, "test_a.py": "def test_1(): pass"})
         running = shared_project.spawn(n, cwd=folder)
@@ -214,11 +229,15 @@ class TestSignals:
 
 
 @pytest.mark.parametrize("body", ["pass", "assert 0"])
-@pytest.mark.parametrize("action", ["raise KeyboardInterrupt", "pytest.exit('enough')", "pytest.exit('enough', 7)"])
+@pytest.mark.parametrize(
+    "action", ["raise KeyboardInterrupt", "pytest.exit('enough')", "pytest.exit('enough', 7)"]
+)
 def test_finalizer_of_a_session_fixture_ends_the_run(
     shared_project: Project, folder: Path, action: str, body: str
 ) -> None:
-    """The same exit status as pytest's, with and without a controller, which has been told that all tests passed."""
+    """The same exit status as pytest's, with and without a controller, which has been told that all
+    tests passed.
+    """
     shared_project.fill(
         folder,
         {
@@ -237,7 +256,9 @@ def test_finalizer_of_a_session_fixture_ends_the_run(
     expected = shared_project.pytest(junit=False, cwd=folder)
     assert expected.status in (2, 7)
     for options in ([], ["-p", "hooks"], ["-rA"]):
-        result = shared_project.rpytest("-n2", *options, junit=False, cwd=folder, env={"PYTHONPATH": str(folder)})
+        result = shared_project.rpytest(
+            "-n2", *options, junit=False, cwd=folder, env={"PYTHONPATH": str(folder)}
+        )
         assert (result.status, result.counts) == (expected.status, expected.counts), result
 
 
@@ -259,4 +280,7 @@ def test_an_interrupt_where_python_knows_no_line(project: Project) -> None:
         project.write(test_a=source.replace("SHARED", text))
         result = project.rpytest("-n", "2")
         assert result.status == 2, result
-        assert "KeyboardInterrupt" in result.stdout and "Traceback" not in result.stdout + result.stderr, result
+        assert (
+            "KeyboardInterrupt" in result.stdout
+            and "Traceback" not in result.stdout + result.stderr
+        ), result

@@ -36,8 +36,12 @@ def _run(project: Project, *args: str, **env: str | None) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("options", [(), ("--no-daemon",), ("-n", "0")], ids=["daemon", "once", "plain"])
-def test_nothing_of_the_shell_that_started_the_daemon(project: Project, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--no-daemon",), ("-n", "0")], ids=["daemon", "once", "plain"]
+)
+def test_nothing_of_the_shell_that_started_the_daemon(
+    project: Project, options: tuple[str, ...]
+) -> None:
     project.write(test_a=_TEST)
     first = _run(project, *options, TOKEN=_SECRET, MINE="1", TZ="UTC")
     assert first["getenv"] == {"MINE": "1", "TOKEN": _SECRET, "TZ": "UTC"}
@@ -56,8 +60,14 @@ def test_the_environment_is_pytests(project: Project) -> None:
     for _ in range(2):
         found = _run(project)["environ"]
         assert isinstance(found, dict)
-        ours = {name: value for name, value in found.items() if not name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT"))}
-        assert ours == {name: value for name, value in expected.items() if not name.startswith("PYTEST_CURRENT")}
+        ours = {
+            name: value
+            for name, value in found.items()
+            if not name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT"))
+        }
+        assert ours == {
+            name: value for name, value in expected.items() if not name.startswith("PYTEST_CURRENT")
+        }
 
 
 @pytest.mark.parametrize(
@@ -75,7 +85,9 @@ def test_the_environment_is_pytests(project: Project) -> None:
         ("HOME", "/nonexistent"),
     ],
 )
-def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(project: Project, name: str, value: str) -> None:
+def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(
+    project: Project, name: str, value: str
+) -> None:
     project.write(
         test_a="import os, pathlib, sys\n\ndef test_1():\n"
         "    fields = dict(item.split(b'=', 1) for item in pathlib.Path('/proc/self/environ').read_bytes().split(b'\\0') if b'=' in item)\n"
@@ -95,9 +107,15 @@ def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(project: 
     assert len(sockets(project)) == 2
 
 
-@pytest.mark.parametrize("packages", ["", "import sqlite3, xml.dom.minidom"], ids=["plain", "preloaded"])
-def test_no_variable_of_another_project_is_in_memory(project: Project, tmp_path: Path, packages: str) -> None:
-    """A run may look at all of its memory, and at what it has open: what another project's run had in its environment was never there."""
+@pytest.mark.parametrize(
+    "packages", ["", "import sqlite3, xml.dom.minidom"], ids=["plain", "preloaded"]
+)
+def test_no_variable_of_another_project_is_in_memory(
+    project: Project, tmp_path: Path, packages: str
+) -> None:
+    """A run may look at all of its memory, and at what it has open: what another project's run had
+    in its environment was never there.
+    """
     other, mine = tmp_path / "other", tmp_path / "mine"
     # The two halves of the secret never stand side by side in what looks for it.
     middle = len(_SECRET) // 2
@@ -131,7 +149,10 @@ def test_no_variable_of_another_project_is_in_memory(project: Project, tmp_path:
                 # Its own: the search finds what is there.
                 assert 0
     """
-    project.fill(other, {"test_o.py": f"{packages}\ndef test_1(): pass\n", "test_p.py": "def test_2(): pass\n"})
+    project.fill(
+        other,
+        {"test_o.py": f"{packages}\ndef test_1(): pass\n", "test_p.py": "def test_2(): pass\n"},
+    )
     project.fill(mine, {"test_m.py": look})
     for args in ((), (), ("test_p.py",), ("-q",)):
         result = project.rpytest(*args, junit=False, cwd=other, env={"TOKEN": _SECRET})

@@ -34,13 +34,33 @@ class Case:
 CASES = [
     # The project's files
     Case(
-        "broken_conftest", 4, ("conftest.py", "No module named 'nothing_such'"), {"conftest.py": "import nothing_such"}
+        "broken_conftest",
+        4,
+        ("conftest.py", "No module named 'nothing_such'"),
+        {"conftest.py": "import nothing_such"},
     ),
     Case("syntax_error_in_conftest", 4, ("conftest.py", "SyntaxError"), {"conftest.py": "def x(:"}),
-    Case("syntax_error_in_test", 2, ("test_b.py", "SyntaxError", "1 error"), {"test_b.py": "def test_x(:"}),
-    Case("import_error_in_test", 2, ("test_b.py", "nothing_such", "1 error"), {"test_b.py": "import nothing_such"}),
-    Case("no_toml", 4, ("pyproject.toml", "line 1"), {"pyproject.toml": "[tool.pytest.ini_options\n"}),
-    Case("unknown_fixture", 1, ("fixture 'nofix' not found",), {"test_b.py": "def test_b(nofix): pass"}),
+    Case(
+        "syntax_error_in_test",
+        2,
+        ("test_b.py", "SyntaxError", "1 error"),
+        {"test_b.py": "def test_x(:"},
+    ),
+    Case(
+        "import_error_in_test",
+        2,
+        ("test_b.py", "nothing_such", "1 error"),
+        {"test_b.py": "import nothing_such"},
+    ),
+    Case(
+        "no_toml", 4, ("pyproject.toml", "line 1"), {"pyproject.toml": "[tool.pytest.ini_options\n"}
+    ),
+    Case(
+        "unknown_fixture",
+        1,
+        ("fixture 'nofix' not found",),
+        {"test_b.py": "def test_b(nofix): pass"},
+    ),
     Case(
         "unknown_mark",
         2,
@@ -49,12 +69,22 @@ CASES = [
         ("--strict-markers",),
     ),
     # Arguments
-    Case("unknown_option", 4, ("unrecognized arguments: --no-such-option",), args=("--no-such-option",)),
+    Case(
+        "unknown_option",
+        4,
+        ("unrecognized arguments: --no-such-option",),
+        args=("--no-such-option",),
+    ),
     Case("missing_path", 4, ("file or directory not found: nope.py",), args=("nope.py",)),
     Case("missing_test", 4, ("test_a.py::nope",), args=("test_a.py::nope",)),
     Case("nothing_selected", 5, ("2 deselected",), args=("-k", "nothing")),
     Case("bad_expression", 4, ("Wrong expression passed to '-k'",), args=("-k", "a b (")),
-    Case("missing_plugin", 4, ('Error importing plugin "no_such_plugin"',), args=("-p", "no_such_plugin")),
+    Case(
+        "missing_plugin",
+        4,
+        ('Error importing plugin "no_such_plugin"',),
+        args=("-p", "no_such_plugin"),
+    ),
     Case("missing_arguments_file", 4, ("nofile",), args=("@nofile",)),
     Case("bad_value", 4, ("--maxfail",), args=("--maxfail=many",)),
     # Hooks
@@ -68,7 +98,9 @@ CASES = [
         "usage_error_in_configure",
         4,
         ("ERROR: use it well",),
-        {"conftest.py": "import pytest\ndef pytest_configure(): raise pytest.UsageError('use it well')"},
+        {
+            "conftest.py": "import pytest\ndef pytest_configure(): raise pytest.UsageError('use it well')"
+        },
     ),
     Case(
         "sessionstart_raises",
@@ -115,12 +147,19 @@ CASES = [
         ("Exit: enough",),
         {"test_b.py": "import pytest\ndef test_x(): pytest.exit('enough', returncode=7)"},
     ),
-    Case("exit", 2, ("Exit: enough",), {"test_b.py": "import pytest\ndef test_x(): pytest.exit('enough')"}),
+    Case(
+        "exit",
+        2,
+        ("Exit: enough",),
+        {"test_b.py": "import pytest\ndef test_x(): pytest.exit('enough')"},
+    ),
     Case(
         "exit_in_configure",
         9,
         ("Exit: enough",),
-        {"conftest.py": "import pytest\ndef pytest_configure(): pytest.exit('enough', returncode=9)"},
+        {
+            "conftest.py": "import pytest\ndef pytest_configure(): pytest.exit('enough', returncode=9)"
+        },
     ),
     Case(
         "keyboard_interrupt",
@@ -140,7 +179,12 @@ CASES = [
         ("SystemExit: 3", "1 failed, 2 passed"),
         {"test_b.py": "def test_x(): raise SystemExit(3)"},
     ),
-    Case("system_exit_at_import", 3, ("INTERNALERROR> SystemExit: 3",), {"test_b.py": "raise SystemExit(3)"}),
+    Case(
+        "system_exit_at_import",
+        3,
+        ("INTERNALERROR> SystemExit: 3",),
+        {"test_b.py": "raise SystemExit(3)"},
+    ),
 ]
 
 
@@ -260,8 +304,12 @@ class TestSettings:
 
 
 class TestArguments:
-    @pytest.mark.parametrize("args", [("--", "test_a.py"), ("--", "-x"), ("-q", "--", "--daemon-stop")])
-    def test_double_dash(self, shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        "args", [("--", "test_a.py"), ("--", "-x"), ("-q", "--", "--daemon-stop")]
+    )
+    def test_double_dash(
+        self, shared_project: Project, folder: Path, args: tuple[str, ...]
+    ) -> None:
         shared_project.fill(folder, PASSING)
         actual = shared_project.rpytest("-n2", *args, junit=False, cwd=folder)
         expected = shared_project.pytest(*args, junit=False, cwd=folder)
@@ -277,9 +325,15 @@ class TestArguments:
     def test_line_break_in_an_argument(self, shared_project: Project, folder: Path) -> None:
         """Two command lines that look the same when they are joined are not the same session."""
         shared_project.fill(folder, PASSING)
-        assert shared_project.rpytest("-n2", "-k", "test_1", "-q", junit=False, cwd=folder).status == 0
+        assert (
+            shared_project.rpytest("-n2", "-k", "test_1", "-q", junit=False, cwd=folder).status == 0
+        )
         result = shared_project.rpytest("-n2", "-k", "test_1\n-q", junit=False, cwd=folder)
-        assert result.status == shared_project.pytest("-k", "test_1\n-q", junit=False, cwd=folder).status != 0
+        assert (
+            result.status
+            == shared_project.pytest("-k", "test_1\n-q", junit=False, cwd=folder).status
+            != 0
+        )
 
     @pytest.mark.parametrize("option", ["--daemon-stop", "--no-daemon"])
     def test_ours_in_addopts(self, shared_project: Project, folder: Path, option: str) -> None:
@@ -327,7 +381,9 @@ class TestCollectionThatDies:
             ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL"),
         ],
     )
-    def test_process_ends(self, shared_project: Project, folder: Path, file: str, code: str, says: str) -> None:
+    def test_process_ends(
+        self, shared_project: Project, folder: Path, file: str, code: str, says: str
+    ) -> None:
         shared_project.fill(folder, {**PASSING, file: code})
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
         assert result.status == 3

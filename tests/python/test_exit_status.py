@@ -13,7 +13,9 @@ from harness import Project
 
 TWO = {"test_a.py": "def test_1(): pass\ndef test_2(): pass"}
 #: Two of four tests fail; with several workers in any order.
-MIXED = {"test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i % 2"}
+MIXED = {
+    "test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i % 2"
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +75,11 @@ ROWS = [
             {**TWO, "test_b.py": "def test_x(request): request.session.shouldfail = 'enough'"},
         ),
     ),
-    Row(2, "shouldstop", {**TWO, "test_b.py": "def test_x(request): request.session.shouldstop = 'enough'"}),
+    Row(
+        2,
+        "shouldstop",
+        {**TWO, "test_b.py": "def test_x(request): request.session.shouldstop = 'enough'"},
+    ),
     # Collection
     Row(2, "import error", {**TWO, "test_b.py": "import nothing_such"}),
     Row(2, "syntax error", {**TWO, "test_b.py": "def test_x(:"}),
@@ -89,7 +95,12 @@ ROWS = [
         {"test_b.py": "import nothing_such"},
         ("--continue-on-collection-errors",),
     ),
-    Row(2, "import error, --collect-only", {**TWO, "test_b.py": "import nothing_such"}, ("--collect-only",)),
+    Row(
+        2,
+        "import error, --collect-only",
+        {**TWO, "test_b.py": "import nothing_such"},
+        ("--collect-only",),
+    ),
     Row(5, "no tests", {"test_a.py": ""}),
     Row(5, "nothing selected", TWO, ("-k", "nothing")),
     Row(5, "all deselected", TWO, ("--deselect", "test_a.py")),
@@ -103,7 +114,11 @@ ROWS = [
     Row(4, "bad setting", TWO, ("-o", "nope")),
     Row(4, "broken conftest", hook("nothing()", "pass\n1 / 0")),
     Row(4, "UsageError of a hook", hook("pytest_configure()", "raise pytest.UsageError('no')")),
-    Row(4, "UsageError while collecting", hook("pytest_collection_modifyitems()", "raise pytest.UsageError('no')")),
+    Row(
+        4,
+        "UsageError while collecting",
+        hook("pytest_collection_modifyitems()", "raise pytest.UsageError('no')"),
+    ),
     # Internal errors
     Row(3, "exception in pytest_configure", hook("pytest_configure()", "1 / 0")),
     Row(3, "exception in pytest_collection", hook("pytest_collection()", "1 / 0")),
@@ -112,32 +127,74 @@ ROWS = [
     Row(3, "SystemExit at import", beside("pass", "sys.exit(0)")),
     # pytest.exit
     Row(7, "exit in a test", beside("pytest.exit('enough', returncode=7)")),
-    Row(7, "exit in a fixture", beside("pass", FIXTURE.format("pytest.exit('enough', returncode=7)"))),
-    Row(7, "exit in a finalizer", beside("pass", FINALIZER.format("pytest.exit('enough', returncode=7)"))),
+    Row(
+        7,
+        "exit in a fixture",
+        beside("pass", FIXTURE.format("pytest.exit('enough', returncode=7)")),
+    ),
+    Row(
+        7,
+        "exit in a finalizer",
+        beside("pass", FINALIZER.format("pytest.exit('enough', returncode=7)")),
+    ),
     Row(None, "exit at import", beside("pass", "pytest.exit('enough', returncode=7)")),
-    Row(7, "exit in pytest_configure", hook("pytest_configure()", "pytest.exit('enough', returncode=7)")),
-    Row(7, "exit in pytest_sessionstart", hook("pytest_sessionstart()", "pytest.exit('enough', returncode=7)")),
+    Row(
+        7,
+        "exit in pytest_configure",
+        hook("pytest_configure()", "pytest.exit('enough', returncode=7)"),
+    ),
+    Row(
+        7,
+        "exit in pytest_sessionstart",
+        hook("pytest_sessionstart()", "pytest.exit('enough', returncode=7)"),
+    ),
     Row(
         7,
         "exit in pytest_collection_modifyitems",
         hook("pytest_collection_modifyitems()", "pytest.exit('enough', returncode=7)"),
     ),
     Row(2, "exit without a status", beside("pytest.exit('enough')")),
-    Row(0, "exit with success", {"test_b.py": beside("pytest.exit('enough', returncode=0)")["test_b.py"]}),
+    Row(
+        0,
+        "exit with success",
+        {"test_b.py": beside("pytest.exit('enough', returncode=0)")["test_b.py"]},
+    ),
     # Interrupts
     Row(2, "KeyboardInterrupt in a test", beside("raise KeyboardInterrupt")),
-    Row(2, "KeyboardInterrupt in a fixture", beside("pass", FIXTURE.format("raise KeyboardInterrupt"))),
-    Row(2, "KeyboardInterrupt in a finalizer", beside("pass", FINALIZER.format("raise KeyboardInterrupt"))),
+    Row(
+        2,
+        "KeyboardInterrupt in a fixture",
+        beside("pass", FIXTURE.format("raise KeyboardInterrupt")),
+    ),
+    Row(
+        2,
+        "KeyboardInterrupt in a finalizer",
+        beside("pass", FINALIZER.format("raise KeyboardInterrupt")),
+    ),
     Row(2, "KeyboardInterrupt at import", beside("pass", "raise KeyboardInterrupt")),
-    Row(2, "KeyboardInterrupt in a hook", hook("pytest_runtest_setup()", "raise KeyboardInterrupt")),
+    Row(
+        2, "KeyboardInterrupt in a hook", hook("pytest_runtest_setup()", "raise KeyboardInterrupt")
+    ),
     # Changed by a hook
     Row(9, "exitstatus set", hook("pytest_sessionfinish(session)", "session.exitstatus = 9")),
-    Row(9, "exitstatus of failures set", hook("pytest_sessionfinish(session)", "session.exitstatus = 9", MIXED)),
+    Row(
+        9,
+        "exitstatus of failures set",
+        hook("pytest_sessionfinish(session)", "session.exitstatus = 9", MIXED),
+    ),
     # Warnings
     Row(0, "warnings", beside("warnings.warn('w')")),
     Row(6, "--max-warnings", beside("warnings.warn('w')"), ("--max-warnings=0",), (9, 2)),
-    Row(0, "--max-warnings not reached", beside("warnings.warn('w')"), ("--max-warnings=1",), (9, 2)),
-    Row(1, "--max-warnings and a failure", beside("warnings.warn('w'); assert 0"), ("--max-warnings=0",), (9, 2)),
+    Row(
+        0, "--max-warnings not reached", beside("warnings.warn('w')"), ("--max-warnings=1",), (9, 2)
+    ),
+    Row(
+        1,
+        "--max-warnings and a failure",
+        beside("warnings.warn('w'); assert 0"),
+        ("--max-warnings=0",),
+        (9, 2),
+    ),
 ]
 
 

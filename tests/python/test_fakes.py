@@ -1,4 +1,6 @@
-"""What a test, a fixture or a conftest puts in the place of the standard library's functions reaches pytest and the project, never rpytest itself."""
+"""What a test, a fixture or a conftest puts in the place of the standard library's functions
+reaches pytest and the project, never rpytest itself.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,11 @@ _TESTS = """
 
 
 def _called(result: Result) -> list[str]:
-    return [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("rpytest called")]
+    return [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if line.startswith("rpytest called")
+    ]
 
 
 def _project(project: Project, scope: str, is_bare: bool) -> None:
@@ -110,7 +116,9 @@ def _project(project: Project, scope: str, is_bare: bool) -> None:
 
 @pytest.mark.parametrize("is_bare", [False, True], ids=["collected", "bare"])
 @pytest.mark.parametrize("scope", ["function", "module", "session"])
-def test_no_code_of_ours_calls_what_a_fixture_has_replaced(project: Project, scope: str, is_bare: bool) -> None:
+def test_no_code_of_ours_calls_what_a_fixture_has_replaced(
+    project: Project, scope: str, is_bare: bool
+) -> None:
     _project(project, scope, is_bare)
     for _ in range(2):
         result = project.compare("-rA", n=2)
@@ -121,7 +129,9 @@ def test_no_code_of_ours_calls_what_a_fixture_has_replaced(project: Project, sco
 @pytest.mark.parametrize("n", [1, 2])
 def test_what_is_never_put_back(project: Project, n: int) -> None:
     """A test leaves its fakes behind, and its worker goes on to its end."""
-    project.write(fakes=_FAKES, test_a="import fakes\ndef test_first(): fakes.replace()\n", test_b=_TESTS)
+    project.write(
+        fakes=_FAKES, test_a="import fakes\ndef test_first(): fakes.replace()\n", test_b=_TESTS
+    )
     for _ in range(2):
         result = project.compare(n=n)
         assert _called(result) == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# The handler is run before the parent comes to waiting for its child: after that there is nothing to wait for.
+# The handler is run before the parent comes to waiting for its child: after that there is nothing
+# to wait for.
 SCRIPT = """
 import os, signal, time
 from rpytest.process import lifecycle
@@ -41,5 +42,7 @@ os._exit(0) if not pid else None
 
 
 def test_a_handler_that_waits_for_any_child_may_be_first() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "parent\n", "")

@@ -1,4 +1,6 @@
-"""What tests learn from the garbage collector: in forks it does not look at what was there before them, and must not tell."""
+"""What tests learn from the garbage collector: in forks it does not look at what was there before
+them, and must not tell.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_what_is_alive_is_found(shared_project: Project, folder: Path, method: s
     expected = shared_project.pytest(cwd=folder).outcomes
     assert set(expected.values()) == {"passed"}
     for _ in range(2):
-        assert shared_project.rpytest("-n2", "--start-method", method, cwd=folder).outcomes == expected
+        assert (
+            shared_project.rpytest("-n2", "--start-method", method, cwd=folder).outcomes == expected
+        )
 
 
 _BUFFERED = """
@@ -82,7 +86,10 @@ def test_buffered_files_are_written_once(project: Project, method: str, asks: bo
 
 @pytest.mark.parametrize(
     "made",
-    ["import multiprocessing\nMADE = multiprocessing.RLock()", "import sqlite3\nMADE = sqlite3.connect(':memory:')"],
+    [
+        "import multiprocessing\nMADE = multiprocessing.RLock()",
+        "import sqlite3\nMADE = sqlite3.connect(':memory:')",
+    ],
     ids=["lock", "sqlite"],
 )
 def test_a_set_up_that_asks_is_shared(project: Project, made: str) -> None:
@@ -106,4 +113,7 @@ def test_it(shared, number): pass
 
 def test_in_one_process(shared_project: Project, folder: Path) -> None:
     shared_project.fill(folder, {"test_a.py": _TEST})
-    assert shared_project.rpytest("-n0", cwd=folder).outcomes == shared_project.pytest(cwd=folder).outcomes
+    assert (
+        shared_project.rpytest("-n0", cwd=folder).outcomes
+        == shared_project.pytest(cwd=folder).outcomes
+    )

@@ -1,4 +1,6 @@
-"""Generators of random numbers that are objects made at import: each worker and each run draws other numbers, unless somebody has seeded them."""
+"""Generators of random numbers that are objects made at import: each worker and each run draws
+other numbers, unless somebody has seeded them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ def drawn(project: Project, *args: str, n: int = 2) -> list[str]:
         (project.path / name).unlink(missing_ok=True)
     result: Result = project.rpytest(f"-n{n}", "-p", "no:randomly", *args)
     assert result.status == 0, result
-    return [str(value) for case in result.cases or () for name, value in case.properties if name == "drawn"]
+    return [
+        str(value)
+        for case in result.cases or ()
+        for name, value in case.properties
+        if name == "drawn"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def test_verbose_names_it_where_there_is_no_status_line(project: Project) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("n", [1, 2])
-def test_what_was_running_is_told_from_what_did_not_run(project: Project, number: signal.Signals, n: int) -> None:
+def test_what_was_running_is_told_from_what_did_not_run(
+    project: Project, number: signal.Signals, n: int
+) -> None:
     project.write(test_a=HANGS + "\n    def test_never(): pass\n")
     running = project.spawn("-n", str(n), "-p", "no:randomly")
     assert processes.wait_until((project.path / "begun").exists)
@@ -83,6 +85,8 @@ def test_what_was_running_is_told_from_what_did_not_run(project: Project, number
     running.wait_for(r"test_quick PASSED")
     running.send_signal(number)
     assert running.wait() == 2
-    assert re.search(r"^Interrupted: test_a.py::test_hangs\[it\] was running \(\d+\.\ds\)$", running.stdout, re.M)
+    assert re.search(
+        r"^Interrupted: test_a.py::test_hangs\[it\] was running \(\d+\.\ds\)$", running.stdout, re.M
+    )
     did_not_run = re.findall(r"^Interrupted: (\d) of 3 tests did not run$", running.stdout, re.M)
     assert did_not_run == (["1"] if n == 1 else [])

@@ -67,7 +67,10 @@ print(child.pid)
     assert running.wait() == 0
     left = int(running.stdout)
     segment = processes.SHARED_MEMORY / f"rpytest-{running.pid}-test"
-    with segment.with_name(f"harness-{running.pid}").open("w") as file, socket.socket(socket.AF_UNIX) as server:
+    with (
+        segment.with_name(f"harness-{running.pid}").open("w") as file,
+        socket.socket(socket.AF_UNIX) as server,
+    ):
         # Whoever starts rpytest now removes what a dead process has left, unless it is locked.
         fcntl.flock(file, fcntl.LOCK_EX)
         Path(file.name).rename(segment)
@@ -126,7 +129,9 @@ def test_environment_is_isolated(project: Project, monkeypatch: pytest.MonkeyPat
 def test_processes_with_a_variable_ignores_others() -> None:
     child = subprocess.Popen([sys.executable, "-c", SLEEP], env={"RPYTEST_TEST_MARK": "ab"})
     try:
-        assert processes.wait_until(lambda: processes.with_variable("RPYTEST_TEST_MARK", "ab") == [child.pid])
+        assert processes.wait_until(
+            lambda: processes.with_variable("RPYTEST_TEST_MARK", "ab") == [child.pid]
+        )
         assert processes.with_variable("RPYTEST_TEST_MARK", "a") == []
     finally:
         child.kill()

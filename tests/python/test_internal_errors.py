@@ -1,4 +1,6 @@
-"""A hook that raises ends the run as under pytest: status 3, its traceback, and a junit file with what had a result and with the error."""
+"""A hook that raises ends the run as under pytest: status 3, its traceback, and a junit file with
+what had a result and with the error.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def pytest_configure(config):
 """
 
 
-def _internal(project: Project, tool: str) -> tuple[int, list[tuple[str | None, str | None]], str, dict[str, str]]:
+def _internal(
+    project: Project, tool: str
+) -> tuple[int, list[tuple[str | None, str | None]], str, dict[str, str]]:
     """Exit status, the cases, the internal error's last line, the suite's counts."""
     path = project.scratch / f"{tool}.xml"
     path.unlink(missing_ok=True)
@@ -44,7 +48,8 @@ def _internal(project: Project, tool: str) -> tuple[int, list[tuple[str | None, 
     cases, last = [], ""
     for case in suite.iter("testcase"):
         if case.get("name") is None:
-            # pytest leaves an element without a name for a test of which it knows no more than the set-up.
+            # pytest leaves an element without a name for a test of which it knows no more than the
+            # set-up.
             continue
         cases.append((case.get("classname"), case.get("name")))
         for error in case.iter("error"):

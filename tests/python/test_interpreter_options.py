@@ -1,4 +1,6 @@
-"""`python OPTIONS -m rpytest`: the tests run in an interpreter with the same options, as under `python OPTIONS -m pytest`."""
+"""`python OPTIONS -m rpytest`: the tests run in an interpreter with the same options, as under
+`python OPTIONS -m pytest`.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,13 @@ def test_options(project: Project, options: list[str]) -> None:
 
     def run(program: str, *more: str) -> object:
         state.unlink(missing_ok=True)
-        running = project.spawn(*options, "-m", program, "-p", "no:cacheprovider", "-rA", *more, program="python")
+        running = project.spawn(
+            *options, "-m", program, "-p", "no:cacheprovider", "-rA", *more, program="python"
+        )
         status = running.wait()
-        lines = [line for line in running.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
+        lines = [
+            line for line in running.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))
+        ]
         return status, sorted(lines), json.loads(state.read_text())
 
     expected = run("pytest", "-p", "no:xdist")
@@ -70,7 +76,11 @@ def test_options(project: Project, options: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"PYTHONWARNINGS": "error::DeprecationWarning"}, {"PYTHONOPTIMIZE": "1"}, {"PYTHONDEVMODE": "1"}],
+    [
+        {"PYTHONWARNINGS": "error::DeprecationWarning"},
+        {"PYTHONOPTIMIZE": "1"},
+        {"PYTHONDEVMODE": "1"},
+    ],
     ids=str,
 )
 def test_variables(project: Project, variables: dict[str, str]) -> None:
@@ -90,9 +100,15 @@ def test_variables(project: Project, variables: dict[str, str]) -> None:
         (["-W", "error", "-m", "rpytest", "-W", "ignore"], ["-W", "error"]),
         (["-Werror", "-mrpytest", "-O"], ["-W", "error"]),
         (["-BOOm", "rpytest"], ["-B", "-O", "-O"]),
-        (["-Ebb", "-IX", "dev", "-Xa=b c", "-m", "rpytest"], ["-E", "-b", "-b", "-I", "-X", "dev", "-X", "a=b c"]),
+        (
+            ["-Ebb", "-IX", "dev", "-Xa=b c", "-m", "rpytest"],
+            ["-E", "-b", "-b", "-I", "-X", "dev", "-X", "a=b c"],
+        ),
         (["-ixh", "-m", "rpytest"], []),
-        (["--check-hash-based-pycs", "always", "-m", "rpytest"], ["--check-hash-based-pycs", "always"]),
+        (
+            ["--check-hash-based-pycs", "always", "-m", "rpytest"],
+            ["--check-hash-based-pycs", "always"],
+        ),
         (["-O", "/bin/coverage", "run", "-B", "-m", "rpytest"], ["-O"]),
         (["-O", "-", "-B"], ["-O"]),
         (["-O", "--", "x", "-B"], ["-O"]),

@@ -1,4 +1,6 @@
-"""Ctrl-C and other ends at any moment of a command's start: status 2, and nothing is said that is no answer to it."""
+"""Ctrl-C and other ends at any moment of a command's start: status 2, and nothing is said that is
+no answer to it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def _check(running: Running) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 @pytest.mark.parametrize("options", [(), ("--no-daemon",)], ids=["daemon", "once"])
-def test_at_many_moments_of_a_cold_start(project: Project, number: signal.Signals, options: tuple[str, ...]) -> None:
+def test_at_many_moments_of_a_cold_start(
+    project: Project, number: signal.Signals, options: tuple[str, ...]
+) -> None:
     project.write(
         conftest="import time\ntime.sleep(0.05)\n",
         test_a="import time\ntime.sleep(0.05)\ndef test_1(): time.sleep(1000)\n",
@@ -47,7 +51,9 @@ def _handles(pid: int, number: signal.Signals) -> bool:
 
 @pytest.mark.parametrize("where", ["conftest", "test_a", "hook"])
 def test_while_project_code_runs(project: Project, where: str) -> None:
-    """What pytest says of it then is pytest's affair; the status and the quiet on standard error are the same."""
+    """What pytest says of it then is pytest's affair; the status and the quiet on standard error
+    are the same.
+    """
     code = waiting_code("started", "never")
     hook = "def pytest_configure():\n" + "".join(f"    {line}\n" for line in code.splitlines())
     project.write(

@@ -21,7 +21,9 @@ def project(shared_project: Project) -> Project:
 
 
 def _document(project: Project, program: str, args: tuple[str, ...]) -> tuple[int, list[str]]:
-    """Exit status, and the elements of the file as texts: the attributes of the suite, then its children."""
+    """Exit status, and the elements of the file as texts: the attributes of the suite, then its
+    children.
+    """
     file = project.scratch / f"{program}.xml"
     file.unlink(missing_ok=True)
     run = getattr(project, program)
@@ -44,7 +46,9 @@ def _compare(project: Project, *args: str, n: int = 2) -> list[str]:
     expected = _document(project, "pytest", args)
     actual = _document(project, "rpytest", ("-n", str(n), *args))
     assert actual[0] == expected[0]
-    differences = difflib.unified_diff(expected[1], actual[1], "pytest", "rpytest", n=0, lineterm="")
+    differences = difflib.unified_diff(
+        expected[1], actual[1], "pytest", "rpytest", n=0, lineterm=""
+    )
     assert not list(differences)
     return actual[1]
 
@@ -73,7 +77,8 @@ def test_families(project: Project, family: str, n: int) -> None:
 )
 def test_ini_options(project: Project, options: list[str]) -> None:
     args = [word for option in options for word in ("-o", option)]
-    # While pytest 9 reports a subtest of unittest, the letter that it prints is captured as the test's own output.
+    # While pytest 9 reports a subtest of unittest, the letter that it prints is captured as the
+    # test's own output.
     _compare(project, NO_BROKEN, "--deselect=test_classes.py::Case::test_sub", *args)
 
 
@@ -118,5 +123,6 @@ def test_a_crash_is_a_failure(project: Project) -> None:
     }
     case = result.case("test_dies")
     assert re.search(
-        r"worker 'gw\d' crashed while running 'crashes/test_crash.py::test_dies': exit status 3", case.text
+        r"worker 'gw\d' crashed while running 'crashes/test_crash.py::test_dies': exit status 3",
+        case.text,
     )

@@ -37,25 +37,32 @@ def test_counted_bad(): assert 0
 """
 
 
-def test_hypothesis_needs_no_controller_and_shows_what_it_has_put_into_passed_reports(project: Project) -> None:
+def test_hypothesis_needs_no_controller_and_shows_what_it_has_put_into_passed_reports(
+    project: Project,
+) -> None:
     folder = project.path
     project.write(_hypothesis_pytestplugin=HYPOTHESIS, test_a=TESTS)
     plain = project.pytest("-p", "_hypothesis_pytestplugin", env={"PYTHONPATH": str(folder)})
     said = [line for line in plain.lines if line.startswith("100 examples")]
     assert len(said) == 2
     for _ in range(2):
-        result = project.rpytest("-v", "-n2", "-p", "_hypothesis_pytestplugin", env={"PYTHONPATH": str(folder)})
+        result = project.rpytest(
+            "-v", "-n2", "-p", "_hypothesis_pytestplugin", env={"PYTHONPATH": str(folder)}
+        )
         assert result.status == 1
         assert [line for line in result.lines if line.startswith("100 examples")] == said, result
         assert result.counts == plain.counts
-        # With a controller the workers would be as in pytest-xdist, in warm runs, too: see the next test.
+        # With a controller the workers would be as in pytest-xdist, in warm runs, too: see the next
+        # test.
         assert not [line for line in result.lines if line.startswith("start method:")], result
     assert "collection: kept from an earlier run" in result.lines
 
 
 def test_the_same_hooks_of_an_unknown_plugin_need_a_controller(project: Project) -> None:
     project.write(unknown_plugin=HYPOTHESIS, test_a=TESTS)
-    result = project.rpytest("-v", "-n2", "-p", "unknown_plugin", env={"PYTHONPATH": str(project.path)})
+    result = project.rpytest(
+        "-v", "-n2", "-p", "unknown_plugin", env={"PYTHONPATH": str(project.path)}
+    )
     [line] = [line for line in result.lines if line.startswith("start method:")]
     assert "`pytest_sessionstart` of unknown_plugin" in line
 
@@ -99,7 +106,9 @@ passed = []
         ("", ("-o", "automark_dependency=true")),
     ],
 )
-def test_files_with_dependencies_stay_together(project: Project, mark: str, option: tuple[str, ...]) -> None:
+def test_files_with_dependencies_stay_together(
+    project: Project, mark: str, option: tuple[str, ...]
+) -> None:
     project.write(
         pytest_dependency=DEPENDENCY,
         test_a=f"import pytest\nfrom pytest_dependency import passed\n{mark}\n"

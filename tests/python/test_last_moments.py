@@ -1,4 +1,6 @@
-"""What does not end by itself, or stands still: the user hears who is waited for, and the first Ctrl-C ends it."""
+"""What does not end by itself, or stands still: the user hears who is waited for, and the first
+Ctrl-C ends it.
+"""
 
 from __future__ import annotations
 
@@ -52,17 +54,23 @@ _HANGS = {
 
 
 @pytest.mark.parametrize("kind", _HANGS)
-def test_the_user_hears_who_is_waited_for_and_an_interrupt_ends_it(project: Project, kind: str) -> None:
+def test_the_user_hears_who_is_waited_for_and_an_interrupt_ends_it(
+    project: Project, kind: str
+) -> None:
     text, expected = _HANGS[kind]
     hook = "import time\n\ndef pytest_sessionfinish(session):\n    if hasattr(session.config, 'workerinput'): time.sleep(1000)\n"
-    project.write(conftest=hook if kind == "hook" else "", test_a=text, test_b="def test_2(): pass\n")
+    project.write(
+        conftest=hook if kind == "hook" else "", test_a=text, test_b="def test_2(): pass\n"
+    )
     running = project.spawn("-n", "2", "-v")
     running.wait_for(expected)
     running.wait_for("hint: Ctrl-C ends it")
     running.send_signal(signal.SIGINT)
     assert running.wait() == 2, running
     assert "2 passed" in running.stdout, running
-    assert "KeyboardInterrupt !!!" in running.stdout or "KeyboardInterrupt at" in running.stdout, running
+    assert "KeyboardInterrupt !!!" in running.stdout or "KeyboardInterrupt at" in running.stdout, (
+        running
+    )
     # Each is spoken of once.
     assert len(re.findall("hint: Ctrl-C", running.stdout)) == (2 if kind == "hook" else 1), running
 
@@ -79,9 +87,13 @@ def test_what_ends_in_time_is_not_spoken_of(project: Project) -> None:
 
 @pytest.mark.parametrize("who", ["worker", "host", "session"])
 def test_a_process_that_stands_still_is_named(project: Project, who: str) -> None:
-    held = "import os, pathlib, time\n{who}\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    held = (
+        "import os, pathlib, time\n{who}\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    )
     pid = {"worker": "os.getpid()", "host": "os.getppid()", "session": "os.getpid()"}[who]
-    code = held.format(who=f"pathlib.Path('pid.new').write_text(str({pid})); os.replace('pid.new', 'pid')")
+    code = held.format(
+        who=f"pathlib.Path('pid.new').write_text(str({pid})); os.replace('pid.new', 'pid')"
+    )
     if who == "session":
         text = code + "\ndef test_1(): pass\n"
     else:
@@ -147,7 +159,9 @@ def test_a_limit_for_the_size_of_files(project: Project) -> None:
     """What does not fit is an error with a name, and nobody is killed in silence."""
     project.write(test_a="def test_1(): pass\n")
     (project.path / "limited").write_text(f"ulimit -f 8; exec {project.bin}/rpytest --no-daemon\n")
-    running = project.spawn("-c", "import os; os.execv('/bin/sh', ['sh', 'limited'])", program="python")
+    running = project.spawn(
+        "-c", "import os; os.execv('/bin/sh', ['sh', 'limited'])", program="python"
+    )
     status = running.wait()
     assert status in (0, 3), running
     if status:

@@ -65,7 +65,9 @@ class TestUpgrade:
         pids = [environment.daemon().split()[1]]
         package = environment.site / "rpytest"
         package.rename(environment.path / "old")
-        shutil.copytree(environment.path / "old", package, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        shutil.copytree(
+            environment.path / "old", package, copy_function=shutil.copyfile, dirs_exist_ok=True
+        )
         # A copy of the same text would be no reason for a new session, as a touch is none.
         with (package / "host/host.py").open("a") as file:
             file.write("# of another version\n")
@@ -134,7 +136,9 @@ class TestEnvironment:
 class TestProject:
     def test_deleted(self, shared_project: Project, folder: Path) -> None:
         """Its session goes as soon as another one is to be made."""
-        shared_project.fill(folder, {f"{name}/{file}": text for name in "ab" for file, text in PASSING.items()})
+        shared_project.fill(
+            folder, {f"{name}/{file}": text for name in "ab" for file, text in PASSING.items()}
+        )
         assert shared_project.rpytest("-n2", junit=False, cwd=folder / "a").status == 0
         assert runs(shared_project, folder / "a") == [1]
         shutil.rmtree(folder / "a")
@@ -180,10 +184,14 @@ class TestRuntimeDirectory:
             (socket,) = listening
             assert socket.parent == runtime
             assert socket.is_socket()
-            assert "2 tests, 2 runs" in project.rpytest("--daemon-status", junit=False, env=env).stdout
+            assert (
+                "2 tests, 2 runs" in project.rpytest("--daemon-status", junit=False, env=env).stdout
+            )
         finally:
             processes.send(processes.with_variable(mark, str(project.scratch)), signal.SIGTERM)
-            assert processes.wait_until(lambda: not processes.with_variable(mark, str(project.scratch)))
+            assert processes.wait_until(
+                lambda: not processes.with_variable(mark, str(project.scratch))
+            )
             for socket in listening:
                 for suffix in (".sock", ".log", ".lock"):
                     socket.with_suffix(suffix).unlink(missing_ok=True)
@@ -216,14 +224,19 @@ class TestUsers:
             "HOME": str(home),
             "PYTEST_DEBUG_TEMPROOT": "/tmp",
         }
-        # They may read all there is, as Python may be in a folder of ours, but write no more than others.
+        # They may read all there is, as Python may be in a folder of ours, but write no more than
+        # others.
         become = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --securebits +no_setuid_fixup"
-        setpriv, *options = f"{become} --inh-caps +dac_read_search --ambient-caps +dac_read_search".split()
+        setpriv, *options = (
+            f"{become} --inh-caps +dac_read_search --ambient-caps +dac_read_search".split()
+        )
         program = shutil.which(setpriv)
         assert program
 
         def run(*args: str) -> tuple[int, str, str]:
-            running = project.spawn(*options, str(project.bin / "rpytest"), *args, program=program, env=env)
+            running = project.spawn(
+                *options, str(project.bin / "rpytest"), *args, program=program, env=env
+            )
             return running.wait(), running.stdout, running.stderr
 
         known = set(theirs.glob("*"))

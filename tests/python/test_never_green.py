@@ -1,4 +1,6 @@
-"""Whatever goes wrong: the exit status is pytest's, and never 0 when something has failed, died or got lost."""
+"""Whatever goes wrong: the exit status is pytest's, and never 0 when something has failed, died or
+got lost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from _pytest import hookspec
 
 from harness import Project, Result
 
-HOOKS = sorted(name for name, _ in inspect.getmembers(hookspec, inspect.isfunction) if name.startswith("pytest_"))
+HOOKS = sorted(
+    name
+    for name, _ in inspect.getmembers(hookspec, inspect.isfunction)
+    if name.startswith("pytest_")
+)
 
 #: All hooks that can be called without a failure are; every test passes.
 GREEN = {
@@ -81,7 +87,9 @@ def test_exception_in_a_hook(shared_project: Project, folder: Path, hook: str) -
     }, expected
     for _ in range(2):
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
-        assert result.status == (3 if hook in SERIALIZING else expected.status), f"{result}\n{expected}"
+        assert result.status == (3 if hook in SERIALIZING else expected.status), (
+            f"{result}\n{expected}"
+        )
         if expected.status:
             assert "kaboom" in result.stdout + result.stderr, result
         assert "panicked" not in result.stderr, result
@@ -90,7 +98,9 @@ def test_exception_in_a_hook(shared_project: Project, folder: Path, hook: str) -
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("action", ["sys.exit", "os._exit", "pytest.exit"])
 def test_ending_in_a_hook(shared_project: Project, folder: Path, hook: str, action: str) -> None:
-    """A test fails, and a hook of the conftest ends the process that it is called in, with success where it can."""
+    """A test fails, and a hook of the conftest ends the process that it is called in, with success
+    where it can.
+    """
     witness = shared_project.scratch / folder.name
     shared_project.fill(folder, {**RED, "conftest.py": _conftest(hook, RUNS[action], witness)})
     result = shared_project.rpytest("-n2", junit=False, cwd=folder)
@@ -98,11 +108,18 @@ def test_ending_in_a_hook(shared_project: Project, folder: Path, hook: str, acti
     assert "panicked" not in result.stderr, result
 
 
-@pytest.mark.parametrize("hook", ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"])
+@pytest.mark.parametrize(
+    "hook", ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"]
+)
 @pytest.mark.parametrize("action", ["sys.exit", "os._exit"])
-def test_ending_in_a_hook_of_one_process(shared_project: Project, folder: Path, hook: str, action: str) -> None:
+def test_ending_in_a_hook_of_one_process(
+    shared_project: Project, folder: Path, hook: str, action: str
+) -> None:
     """As above with `-n0`, where pytest itself runs."""
-    files = {"test_a.py": "def test_1(): assert 0", "conftest.py": f"import os, sys\ndef {hook}(): {RUNS[action]}\n"}
+    files = {
+        "test_a.py": "def test_1(): assert 0",
+        "conftest.py": f"import os, sys\ndef {hook}(): {RUNS[action]}\n",
+    }
     shared_project.fill(folder, files)
     result = shared_project.rpytest("-n0", junit=False, cwd=folder)
     assert result.status not in (0, 5), result
@@ -111,7 +128,10 @@ def test_ending_in_a_hook_of_one_process(shared_project: Project, folder: Path, 
 @pytest.mark.parametrize("method", ["collected", "bare"])
 def test_interrupt_in_the_header(shared_project: Project, folder: Path, method: str) -> None:
     """The controller has told that it is there when it ends."""
-    files = {"test_a.py": "def test_1(): pass", "conftest.py": "def pytest_report_header(): raise KeyboardInterrupt"}
+    files = {
+        "test_a.py": "def test_1(): pass",
+        "conftest.py": "def pytest_report_header(): raise KeyboardInterrupt",
+    }
     shared_project.fill(folder, files)
     assert shared_project.pytest(junit=False, cwd=folder).status == 2
     result = shared_project.rpytest("-n2", "--start-method", method, junit=False, cwd=folder)
@@ -130,15 +150,25 @@ DISASTERS = {
     },
     "os._exit(0) at import": {"test_x.py": "import os\nos._exit(0)"},
     "os._exit(0) in conftest": {"conftest.py": "import os\nos._exit(0)"},
-    "os._exit(0) at the end": {"test_x.py": "import atexit, os\ndef test_x(): atexit.register(os._exit, 0); assert 0"},
+    "os._exit(0) at the end": {
+        "test_x.py": "import atexit, os\ndef test_x(): atexit.register(os._exit, 0); assert 0"
+    },
     "os._exit(0) in a thread": {
         "test_x.py": "import os, threading, time\ndef test_x():\n    threading.Timer(0.1, os._exit, [0]).start()\n    time.sleep(60)"
     },
-    "SIGSEGV in a test": {"test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGSEGV)"},
+    "SIGSEGV in a test": {
+        "test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGSEGV)"
+    },
     "SIGSEGV at import": {"test_x.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"},
-    "SIGKILL in a test": {"test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGKILL)"},
-    "SIGKILL in conftest": {"conftest.py": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"},
-    "SIGTERM in a test": {"test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGTERM)"},
+    "SIGKILL in a test": {
+        "test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGKILL)"
+    },
+    "SIGKILL in conftest": {
+        "conftest.py": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    },
+    "SIGTERM in a test": {
+        "test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGTERM)"
+    },
     "sys.exit(0) in a test": {"test_x.py": "import sys\ndef test_x(): sys.exit(0)"},
     "sys.exit(0) in a fixture": {
         "test_x.py": "import sys, pytest\n@pytest.fixture\ndef f(): sys.exit(0)\ndef test_x(f): pass"
@@ -149,14 +179,19 @@ DISASTERS = {
     "sys.exit(0) at import": {"test_x.py": "import sys\nsys.exit(0)"},
     "sys.exit(0) in conftest": {"conftest.py": "import sys\nsys.exit(0)"},
     "sys.exit(0) in a folder's conftest": {"folder/conftest.py": "import sys\nsys.exit(0)"},
-    "sys.exit(0) in a plugin": {"plug.py": "import sys\nsys.exit(0)", "pytest.ini": "[pytest]\naddopts = -p plug\n"},
+    "sys.exit(0) in a plugin": {
+        "plug.py": "import sys\nsys.exit(0)",
+        "pytest.ini": "[pytest]\naddopts = -p plug\n",
+    },
     "syntax error in a test": {"test_x.py": "def test_x(:"},
     "syntax error in conftest": {"conftest.py": "def x(:"},
     "import error in a test": {"test_x.py": "import nothing_such"},
     "import error in conftest": {"conftest.py": "import nothing_such"},
     "import error in a plugin": {"pytest.ini": "[pytest]\naddopts = -p nothing_such\n"},
     "recursion without end": {"test_x.py": "def f(): return f()\ndef test_x(): f()"},
-    "an exception of its own kind": {"test_x.py": "class Odd(BaseException): pass\ndef test_x(): raise Odd"},
+    "an exception of its own kind": {
+        "test_x.py": "class Odd(BaseException): pass\ndef test_x(): raise Odd"
+    },
     "KeyboardInterrupt in a test": {"test_x.py": "def test_x(): raise KeyboardInterrupt"},
     "GeneratorExit in a test": {"test_x.py": "def test_x(): raise GeneratorExit"},
     "all streams closed": {
@@ -171,7 +206,9 @@ DISASTERS = {
     "os._exit(0) in a destructor": {
         "test_x.py": "import os\nclass Thing:\n    def __del__(self): os._exit(0)\ndef test_x(): Thing()"
     },
-    "another program in a test": {"test_x.py": "import os\ndef test_x(): os.execv('/bin/true', ['true'])"},
+    "another program in a test": {
+        "test_x.py": "import os\ndef test_x(): os.execv('/bin/true', ['true'])"
+    },
     "another program at import": {"test_x.py": "import os\nos.execv('/bin/true', ['true'])"},
     "a child that goes on when its parent has ended": {
         "test_x.py": "import os\ndef test_x():\n    if os.fork(): os._exit(0)"
@@ -244,7 +281,10 @@ DISASTERS = {
 @pytest.mark.parametrize("disaster", DISASTERS)
 def test_disaster(shared_project: Project, folder: Path, disaster: str, method: str) -> None:
     """Neither success nor "no tests", and what ended badly is said."""
-    files = {"test_a.py": "def test_1(): pass\ndef test_2(): pass", "folder/test_b.py": "def test_3(): pass"}
+    files = {
+        "test_a.py": "def test_1(): pass\ndef test_2(): pass",
+        "folder/test_b.py": "def test_3(): pass",
+    }
     shared_project.fill(folder, {**files, **DISASTERS[disaster]})
     result = shared_project.rpytest("-n2", "--start-method", method, junit=False, cwd=folder)
     assert result.status not in (0, 5), result

@@ -1,7 +1,8 @@
-"""What a project does at the beginning and at the end of a session happens as often as under pytest-xdist: once in the controller, once in each worker.
+"""What a project does at the beginning and at the end of a session happens as often as under
+pytest-xdist: once in the controller, once in each worker.
 
-Every beginning has its end, in the same process, whatever way a run goes: cold, warm, without a daemon, or when it turns out late that workers have to be started
-in another way.
+Every beginning has its end, in the same process, whatever way a run goes: cold, warm, without a
+daemon, or when it turns out late that workers have to be started in another way.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ def pytest_configure(config):
 def pytest_unconfigure(): pass
 """
 
-WAYS = [["-n1"], ["-n2"], ["-n2", "--no-daemon"], ["-n2", "--start-method=imported"], ["-n2", "--start-method=bare"]]
+WAYS = [
+    ["-n1"],
+    ["-n2"],
+    ["-n2", "--no-daemon"],
+    ["-n2", "--start-method=imported"],
+    ["-n2", "--start-method=bare"],
+]
 
 TESTS = "import pytest\n@pytest.mark.parametrize('i', range(6))\ndef test_a(i): pass\n"
 
@@ -88,7 +95,14 @@ def run(project: Project, *args: str) -> list[tuple[str, dict[str, int]]]:
 @pytest.mark.parametrize("args", WAYS, ids=" ".join)
 @pytest.mark.parametrize(
     "hooks",
-    [START + FINISH, CONFIGURE + UNCONFIGURE, CONFIGURE + UNCONFIGURE + START + FINISH, HIDDEN, PROCESS, CLEANUP],
+    [
+        START + FINISH,
+        CONFIGURE + UNCONFIGURE,
+        CONFIGURE + UNCONFIGURE + START + FINISH,
+        HIDDEN,
+        PROCESS,
+        CLEANUP,
+    ],
     ids=["session", "configuration", "all", "hidden", "process", "cleanup"],
 )
 def test_each_beginning_has_its_end(project: Project, hooks: str, args: list[str]) -> None:
@@ -109,14 +123,22 @@ def test_each_beginning_has_its_end(project: Project, hooks: str, args: list[str
 @pytest.mark.parametrize(
     "files",
     [
-        {"conftest.py": "def pytest_configure(config): config.name = os.environ.get('PYTEST_XDIST_WORKER')\n"},
+        {
+            "conftest.py": "def pytest_configure(config): config.name = os.environ.get('PYTEST_XDIST_WORKER')\n"
+        },
         {
             "conftest.py": "def pytest_sessionstart(session): getattr(session.config, 'workerinput', {}).get('workerid')\n"
         },
-        {"conftest.py": "def pytest_collection_modifyitems(config): config.workerinput['workerid']\n"},
+        {
+            "conftest.py": "def pytest_collection_modifyitems(config): config.workerinput['workerid']\n"
+        },
         {"conftest.py": "NAME = os.environ.get('PYTEST_XDIST_WORKER')\n"},
-        {"test_b.py": "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\ndef test_b(): pass\n"},
-        {"test_b.py": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"},
+        {
+            "test_b.py": "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\ndef test_b(): pass\n"
+        },
+        {
+            "test_b.py": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        },
         {"test_b.py": "import socket\nSOCKET = socket.socket()\ndef test_b(): pass\n"},
         {"test_b.py": "import signal\nsignal.alarm(1000)\ndef test_b(): pass\n"},
         {
@@ -135,8 +157,12 @@ def test_each_beginning_has_its_end(project: Project, hooks: str, args: list[str
         *("thread", "socket", "timer", "input of each worker"),
     ],
 )
-def test_the_controller_begins_once(project: Project, files: dict[str, str], args: list[str]) -> None:
-    """When it turns out that workers can't be forked from the session, the controller that is there goes on."""
+def test_the_controller_begins_once(
+    project: Project, files: dict[str, str], args: list[str]
+) -> None:
+    """When it turns out that workers can't be forked from the session, the controller that is there
+    goes on.
+    """
     guarded = (
         "import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_sessionstart(session):\n"
         "    if not hasattr(session.config, 'workerinput'):\n"
@@ -146,8 +172,12 @@ def test_the_controller_begins_once(project: Project, files: dict[str, str], arg
         "        os.rmdir(os.environ['MADE'])\n        note('finish', session.config)\n"
     )
     project.env["MADE"] = str(project.scratch / "made")
-    other = files.get("conftest.py", "").replace("def pytest_sessionstart", "def pytest_report_header")
-    other = other.replace("report_header(session): getattr(session.config", "report_header(config): getattr(config")
+    other = files.get("conftest.py", "").replace(
+        "def pytest_sessionstart", "def pytest_report_header"
+    )
+    other = other.replace(
+        "report_header(session): getattr(session.config", "report_header(config): getattr(config"
+    )
     project.write({**files, "conftest.py": NOTE + guarded + other, "test_a.py": TESTS})
     for _ in range(2):
         assert run(project, *args) == [("main", {"start": 1, "finish": 1})]
@@ -171,7 +201,9 @@ def test_a_value_for_workers_that_is_another_one_in_each_run(project: Project) -
     for time in "abc":
         project.env["_"] = time
         for selection in ([], ["-k", "2 or 3"]):
-            assert run(project, "-n2", *selection) == [("main", {"start": 1, "down": 2, "finish": 1})]
+            assert run(project, "-n2", *selection) == [
+                ("main", {"start": 1, "down": 2, "finish": 1})
+            ]
 
 
 def test_what_is_preloaded_and_can_not_be_used(project: Project) -> None:

@@ -1,4 +1,6 @@
-"""Two commands at once: each run has one process that serves it, whatever becomes of the session meanwhile."""
+"""Two commands at once: each run has one process that serves it, whatever becomes of the session
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from daemons import status
 from harness import Project, Result
 from running import Running
 
-# A run with `-k "test_b or held"` waits where hooks select tests: it was given to a process, which has not taken it yet.
+# A run with `-k "test_b or held"` waits where hooks select tests: it was given to a process, which
+# has not taken it yet.
 _CONFTEST = """
 import os, pathlib, time
 
@@ -29,12 +32,16 @@ _HELD = ("test_b.py", "-k", "test_b or held")
 
 
 class Scene:
-    """A project with a warm checkpoint, and a run of `test_b` that one of its processes has begun with."""
+    """A project with a warm checkpoint, and a run of `test_b` that one of its processes has begun
+    with.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.conftest = _CONFTEST.format(place=str(project.scratch))
-        project.write(conftest=self.conftest, test_a="def test_a(): pass\n", test_b="def test_b(): pass\n")
+        project.write(
+            conftest=self.conftest, test_a="def test_a(): pass\n", test_b="def test_b(): pass\n"
+        )
         assert project.rpytest(junit=False).status == 0
         assert project.rpytest("-k", "test_b", junit=False).counts == {"passed": 1, "deselected": 1}
         # The checkpoint serves parts of its tests once it has looked at what their modules do.
@@ -47,7 +54,9 @@ class Scene:
         return held
 
     def holders(self) -> list[tuple[int, int]]:
-        """The processes that have begun with the held run, and their parents, in the order of their coming."""
+        """The processes that have begun with the held run, and their parents, in the order of their
+        coming.
+        """
         came = self.project.scratch / "came"
         lines = came.read_text().splitlines(keepends=True) if came.exists() else []
         pairs = [line.split() for line in lines if line.endswith("\n")]
@@ -136,15 +145,27 @@ def test_commands_and_edits_at_any_moment(project: Project) -> None:
     rng = random.Random(seed)
     rounds = int(os.environ.get("RPYTEST_ONE_HOST_ROUNDS", "5"))
     names = [f"test_{letter}" for letter in "abcd"]
-    project.write(conftest="import time\n\ndef pytest_collection_modifyitems():\n    time.sleep(0.05)\n")
+    project.write(
+        conftest="import time\n\ndef pytest_collection_modifyitems():\n    time.sleep(0.05)\n"
+    )
     for name in names:
-        project.write({f"{name}.py": "import pytest\n\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"})
+        project.write(
+            {
+                f"{name}.py": "import pytest\n\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
+            }
+        )
     for number in range(rounds):
         running = []
         for _ in range(rng.randint(2, 5)):
             if rng.random() < 0.6:
                 extra = rng.choice(
-                    ["", f"Y = {number}", "import os\nos.environ['X'] = '1'", "assert True", "def f(): pass"]
+                    [
+                        "",
+                        f"Y = {number}",
+                        "import os\nos.environ['X'] = '1'",
+                        "assert True",
+                        "def f(): pass",
+                    ]
                 )
                 name = rng.choice(names)
                 text = f"import pytest\n{extra}\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"

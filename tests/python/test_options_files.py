@@ -130,7 +130,10 @@ CASES = [
     Case(
         "--log-disable",
         LOGS,
-        ["--log-disable=other.part", "--log-disable=mine --log-disable=other.part -rP --log-level=INFO"],
+        [
+            "--log-disable=other.part",
+            "--log-disable=mine --log-disable=other.part -rP --log-level=INFO",
+        ],
     ),
     Case(
         "--log-file log_file",
@@ -184,7 +187,9 @@ CASES = [
     ),
     Case("-p", LOGS, ["-p no:logging", "-p no:logging -rA", "-p no:logging --log-level=INFO"]),
     # Doctests
-    Case("--doctest-modules", DOCTESTS, ["--doctest-modules", "--doctest-modules -v module.py", "-q"]),
+    Case(
+        "--doctest-modules", DOCTESTS, ["--doctest-modules", "--doctest-modules -v module.py", "-q"]
+    ),
     Case(
         "--doctest-report",
         MODULE,
@@ -196,9 +201,18 @@ CASES = [
     Case(
         "--doctest-glob doctest_encoding",
         DOCTESTS,
-        ["--doctest-glob=*.md -v", "--doctest-glob=*.rst -v", "--doctest-glob=*.rst -o doctest_encoding=latin1", "-v"],
+        [
+            "--doctest-glob=*.md -v",
+            "--doctest-glob=*.rst -v",
+            "--doctest-glob=*.rst -o doctest_encoding=latin1",
+            "-v",
+        ],
     ),
-    Case("--doctest-ignore-import-errors", DOCTESTS, ["--doctest-modules --doctest-ignore-import-errors -rs"]),
+    Case(
+        "--doctest-ignore-import-errors",
+        DOCTESTS,
+        ["--doctest-modules --doctest-ignore-import-errors -rs"],
+    ),
     Case(
         "--doctest-continue-on-failure",
         MODULE,
@@ -207,7 +221,10 @@ CASES = [
     Case(
         "doctest_optionflags",
         MODULE,
-        ["--doctest-modules -o doctest_optionflags=NORMALIZE_WHITESPACE␠ELLIPSIS", "-o doctest_optionflags=NOPE"],
+        [
+            "--doctest-modules -o doctest_optionflags=NORMALIZE_WHITESPACE␠ELLIPSIS",
+            "-o doctest_optionflags=NOPE",
+        ],
     ),
     # Files
     Case(
@@ -274,11 +291,19 @@ def test_as_pytest(shared_project: Project, folder: Path, case: Case) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [("-n1",), ("-n2", "-v"), ("-n2", "-q"), ("-n2", "--start-method=bare"), ("-n2", "--color=yes")],
+    [
+        ("-n1",),
+        ("-n2", "-v"),
+        ("-n2", "-q"),
+        ("-n2", "--start-method=bare"),
+        ("-n2", "--color=yes"),
+    ],
     ids=" ".join,
 )
 def test_live_log(shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
-    """pytest's sections and lines, below the test that they belong to; from several workers they may come in turns."""
+    """pytest's sections and lines, below the test that they belong to; from several workers they
+    may come in turns.
+    """
     threads = """
         import logging, os, threading
         def test_thread():
@@ -298,10 +323,19 @@ def test_live_log(shared_project: Project, folder: Path, args: tuple[str, ...]) 
         *(arg for arg in args if not arg.startswith(("-n", "--start-method"))),
     ]
     expected = shared_project.pytest(
-        *options, "--deselect=test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+        *options,
+        "--deselect=test_b.py::test_child",
+        junit=False,
+        env=fidelity.SAME_SETS,
+        cwd=folder,
     )
     actual = shared_project.rpytest(
-        *args, *options[:2], "--deselect=test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+        *args,
+        *options[:2],
+        "--deselect=test_b.py::test_child",
+        junit=False,
+        env=fidelity.SAME_SETS,
+        cwd=folder,
     )
     assert actual.status == expected.status == 1
     wanted = _live_logs(expected.stdout)
@@ -309,7 +343,12 @@ def test_live_log(shared_project: Project, folder: Path, args: tuple[str, ...]) 
     assert _live_logs(actual.stdout) == wanted, f"{actual}\n{expected}"
     # A child that a test forks is no worker.
     result = shared_project.rpytest(
-        *args, *options[:2], "test_b.py::test_child", junit=False, env=fidelity.SAME_SETS, cwd=folder
+        *args,
+        *options[:2],
+        "test_b.py::test_child",
+        junit=False,
+        env=fidelity.SAME_SETS,
+        cwd=folder,
     )
     assert result.status == 0 and "nobody hears" not in result.stdout, result
 
@@ -325,7 +364,8 @@ def _live_logs(output: str) -> dict[str, list[str]]:
         if match := re.match(r"(?:\[worker \d+\] )?(\S+\.py::\S+)$", plain):
             current = logs.setdefault(match[1], [])
         elif re.search(r"(PASSED|FAILED)(?: +\[ *\d+%\])?$", plain):
-            # pytest's outcome stands between the log of the call and that of the teardown, ours at the end.
+            # pytest's outcome stands between the log of the call and that of the teardown, ours at
+            # the end.
             continue
         else:
             current.append(line.rstrip())
@@ -333,28 +373,40 @@ def _live_logs(output: str) -> dict[str, list[str]]:
 
 
 def test_debug(shared_project: Project, folder: Path) -> None:
-    """Each process has a file of its own, made anew in each run: one for collection and the summary, one for each worker."""
+    """Each process has a file of its own, made anew in each run: one for collection and the
+    summary, one for each worker.
+    """
     shared_project.fill(folder, LOGS)
     for method in ("collected", "collected", "bare"):
-        result = shared_project.rpytest("-n2", "--debug=debug.log", "--start-method", method, junit=False, cwd=folder)
+        result = shared_project.rpytest(
+            "-n2", "--debug=debug.log", "--start-method", method, junit=False, cwd=folder
+        )
         assert result.status == 1 and result.counts == {"passed": 1, "failed": 1}, result
         logs = {name: (folder / f"debug{name}.log") for name in ("", ".gw0", ".gw1")}
         for name, path in logs.items():
-            said = f"wrote pytest debug information to {path.name}" in result.stderr.replace(f"{folder}/", "")
+            said = f"wrote pytest debug information to {path.name}" in result.stderr.replace(
+                f"{folder}/", ""
+            )
             # With `bare` workers it is that of a session which was given up.
             assert said == (name != "" or method == "collected"), result
             assert name == "" or path.read_text().count("    pytest_runtest_call [hook]") == 1, path
         if method == "collected":
             log = logs[""].read_text()
-            assert log.startswith("versions pytest-") and log.count("finish pytest_sessionstart") == 1
+            assert (
+                log.startswith("versions pytest-") and log.count("finish pytest_sessionstart") == 1
+            )
             assert log.count("    pytest_runtest_call") == 0
-            assert "genitems" not in logs[".gw0"].read_text(), "what came before the fork is written once"
+            assert "genitems" not in logs[".gw0"].read_text(), (
+                "what came before the fork is written once"
+            )
         for path in logs.values():
             path.unlink()
 
 
 def test_debug_with_a_controller(shared_project: Project, folder: Path) -> None:
-    """The process that runs the reporting hooks has a file, too; so has a worker's replacement, the same."""
+    """The process that runs the reporting hooks has a file, too; so has a worker's replacement, the
+    same.
+    """
     shared_project.fill(
         folder,
         {

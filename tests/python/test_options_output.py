@@ -134,7 +134,14 @@ CASES = [
     quiet("-v", "-v", "-vv", "-vvv", files=PASSING),
     quiet("-q --quiet", "-q", "-qq", "-qqq", "--quiet", "-v -q", "-q -vv"),
     quiet("-q", "", "-q", "-qq", "-qqq", files=PASSING),
-    quiet("--verbosity", "--verbosity=2", "--verbosity=1", "--verbosity=0 -v", "--verbosity=-1", "--verbosity=-2"),
+    quiet(
+        "--verbosity",
+        "--verbosity=2",
+        "--verbosity=1",
+        "--verbosity=0 -v",
+        "--verbosity=-1",
+        "--verbosity=-2",
+    ),
     quiet("--no-header", "--no-header", "--no-header -v", "--no-header -q", files=PASSING),
     quiet("--no-summary", "--no-summary", "--no-summary -v", "--no-summary -q"),
     quiet("--no-fold-skipped", "-rs", "-rs --no-fold-skipped", "-ra --no-fold-skipped -v"),
@@ -142,7 +149,23 @@ CASES = [
     quiet("--force-short-summary", "-vv", "-vv --force-short-summary", files=LONG),
     *[
         quiet("-r", f"-r{letters} --tb=line")
-        for letters in ("f", "E", "s", "x", "X", "p", "P", "w", "a", "A", "N", "fEsxX", "xXs", "Nf", "Z")
+        for letters in (
+            "f",
+            "E",
+            "s",
+            "x",
+            "X",
+            "p",
+            "P",
+            "w",
+            "a",
+            "A",
+            "N",
+            "fEsxX",
+            "xXs",
+            "Nf",
+            "Z",
+        )
     ],
     quiet("-r", "-rA", "-rp", "-rP", "-rp -q", files=PASSING),
     Case("--report-chars", ALL, ["--report-chars=sx", "--report-chars=A"], since=(9, 0)),
@@ -153,11 +176,27 @@ CASES = [
         files=WARNING,
     ),
     # Failures
-    *[quiet("--tb", f"--tb={style}") for style in ("auto", "long", "short", "line", "native", "no", "nope")],
-    quiet("-l --showlocals --no-showlocals", "-l", "--showlocals --tb=short", "--showlocals --no-showlocals"),
+    *[
+        quiet("--tb", f"--tb={style}")
+        for style in ("auto", "long", "short", "line", "native", "no", "nope")
+    ],
+    quiet(
+        "-l --showlocals --no-showlocals",
+        "-l",
+        "--showlocals --tb=short",
+        "--showlocals --no-showlocals",
+    ),
     quiet("--xfail-tb", "-rx --xfail-tb", "--xfail-tb -rA", "--xfail-tb --tb=short -rxX"),
-    *[quiet("--show-capture", f"--show-capture={kind}") for kind in ("no", "stdout", "stderr", "log", "all")],
-    Case("--full-trace --fulltrace", {"test_a.py": "def test_1(): assert 0"}, ["--full-trace", "--fulltrace -v"], n=1),
+    *[
+        quiet("--show-capture", f"--show-capture={kind}")
+        for kind in ("no", "stdout", "stderr", "log", "all")
+    ],
+    Case(
+        "--full-trace --fulltrace",
+        {"test_a.py": "def test_1(): assert 0"},
+        ["--full-trace", "--fulltrace -v"],
+        n=1,
+    ),
     quiet(
         "--color",
         "--color=yes",
@@ -168,7 +207,9 @@ CASES = [
         "--color=yes --tb=short -rA",
     ),
     quiet("--color", "--color=yes", "--color=yes -v", "--color=yes -q", files=PASSING),
-    quiet("--code-highlight", "--color=yes --code-highlight=no", "--color=yes --code-highlight=yes"),
+    quiet(
+        "--code-highlight", "--color=yes --code-highlight=no", "--color=yes --code-highlight=yes"
+    ),
     quiet(
         "truncation_limit_lines truncation_limit_chars",
         "-o truncation_limit_lines=3",
@@ -176,7 +217,12 @@ CASES = [
         "-o truncation_limit_lines=0 -o truncation_limit_chars=0",
         files=LONG,
     ),
-    quiet("verbosity_assertions", "-o verbosity_assertions=2", "-v -o verbosity_assertions=0", files=LONG),
+    quiet(
+        "verbosity_assertions",
+        "-o verbosity_assertions=2",
+        "-v -o verbosity_assertions=0",
+        files=LONG,
+    ),
     quiet(
         "verbosity_test_cases",
         "-o verbosity_test_cases=1",
@@ -184,7 +230,12 @@ CASES = [
         "-o verbosity_test_cases=-1 -v",
         "-q -o verbosity_test_cases=2",
     ),
-    Case("verbosity_subtests", SUBTESTS, ["-o verbosity_subtests=0 -v", "-o verbosity_subtests=1"], since=(9, 0)),
+    Case(
+        "verbosity_subtests",
+        SUBTESTS,
+        ["-o verbosity_subtests=0 -v", "-o verbosity_subtests=1"],
+        since=(9, 0),
+    ),
     Case(
         "assertion_text_diff_style",
         LONG,
@@ -203,7 +254,13 @@ CASES = [
     # Output of tests
     Case("-s", ALL, ["-s", "-s -q", "-s -v"], body=False, n=1),
     *[
-        Case("--capture", ALL, [f"--capture={how} --tb=short", f"--capture={how} -rA"], body=False, n=1)
+        Case(
+            "--capture",
+            ALL,
+            [f"--capture={how} --tb=short", f"--capture={how} -rA"],
+            body=False,
+            n=1,
+        )
         for how in ("fd", "sys", "no", "tee-sys", "nope")
     ],
     # Durations
@@ -214,11 +271,24 @@ CASES = [
         "--durations=2 --durations-min=100",
         "--durations=0 --durations-min=0 -q",
     ),
-    quiet("--durations-min", "--durations=3 --durations-min=50 -vv", "--durations-min=0", files=PASSING),
+    quiet(
+        "--durations-min",
+        "--durations=3 --durations-min=50 -vv",
+        "--durations-min=0",
+        files=PASSING,
+    ),
     # Warnings
     *[
         quiet("-W", f"-W {rule} --tb=short", files=WARNING)
-        for rule in ("error", "ignore", "error::RuntimeWarning", "ignore:one", "always", "default", "nonsense:::::")
+        for rule in (
+            "error",
+            "ignore",
+            "error::RuntimeWarning",
+            "ignore:one",
+            "always",
+            "default",
+            "nonsense:::::",
+        )
     ],
     quiet(
         "--pythonwarnings",

@@ -1,8 +1,11 @@
-"""Random combinations of pytest's options on three projects: whatever is asked for, rpytest says what pytest says, cold and warm.
+"""Random combinations of pytest's options on three projects: whatever is asked for, rpytest says
+what pytest says, cold and warm.
 
-`RPYTEST_RANDOM_OPTIONS=200 python -m pytest tests/python/test_options_random.py` draws as many; the same number gives the same commands. Not
-drawn: what depends on the time that tests take (`--durations`); with several workers, on which test fails first (`-x`), and on who sets up a class
-that can't be set up (`--full-trace`); and `-rA`, where pytest shows a letter of its own as output of a test with subtests.
+`RPYTEST_RANDOM_OPTIONS=200 python -m pytest tests/python/test_options_random.py` draws as many; the
+same number gives the same commands. Not drawn: what depends on the time that tests take
+(`--durations`); with several workers, on which test fails first (`-x`), and on who sets up a class
+that can't be set up (`--full-trace`); and `-rA`, where pytest shows a letter of its own as output
+of a test with subtests.
 """
 
 from __future__ import annotations
@@ -214,8 +217,21 @@ ARGUMENTS = {
         ". .",
         "test_a.py::nothing",
     ],
-    "unit": ["tests", "tests/test_u.py::Case", "tests/test_u.py::Case::test_sub", "pkg/mod.py", "tests/test_w.py"],
-    "broken": ["test_ok.py", "deep", "test_ok.py deep", "test_syntax.py", "test_ok.py::test_1[one]", "test_name.py"],
+    "unit": [
+        "tests",
+        "tests/test_u.py::Case",
+        "tests/test_u.py::Case::test_sub",
+        "pkg/mod.py",
+        "tests/test_w.py",
+    ],
+    "broken": [
+        "test_ok.py",
+        "deep",
+        "test_ok.py deep",
+        "test_syntax.py",
+        "test_ok.py::test_1[one]",
+        "test_name.py",
+    ],
 }
 #: Where the run ends depends on the order of the tests.
 STOPS = ["-x", "--maxfail=2", "--sw", "--sw --sw-skip"]

@@ -80,7 +80,9 @@ STRICT = {
     "test_a.py": "import pytest\n@pytest.mark.theirs\ndef test_1(): pass\n@pytest.mark.xfail\ndef test_2(): pass",
 }
 IDS = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', [1, 1])\ndef test_1(a): pass"}
-LONG_ID = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', ['x' * 300, 'y'])\ndef test_1(a): pass"}
+LONG_ID = {
+    "test_a.py": "import pytest\n@pytest.mark.parametrize('a', ['x' * 300, 'y'])\ndef test_1(a): pass"
+}
 
 #: Modules beside the tests can be plugins.
 BESIDE = {"PYTHONPATH": "."}
@@ -90,16 +92,31 @@ ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 CASES = [
     # Fixtures
     Case(
-        "--setup-show --setupshow", FIXTURES, ["= --setup-show", "= --setupshow -v", "= --setup-show -q"], junit=False
+        "--setup-show --setupshow",
+        FIXTURES,
+        ["= --setup-show", "= --setupshow -v", "= --setup-show -q"],
+        junit=False,
     ),
     Case("--setup-only --setuponly", FIXTURES, ["= --setup-only", "= --setuponly -q"], junit=False),
     Case("--setup-plan --setupplan", FIXTURES, ["= --setup-plan", "= --setupplan -v"], junit=False),
-    Case("--fixtures --funcargs", FIXTURES, ["= --fixtures test_a.py", "= --funcargs -v"], junit=False),
-    Case("--fixtures-per-test", FIXTURES, ["= --fixtures-per-test", "= --fixtures-per-test -v"], junit=False),
+    Case(
+        "--fixtures --funcargs",
+        FIXTURES,
+        ["= --fixtures test_a.py", "= --funcargs -v"],
+        junit=False,
+    ),
+    Case(
+        "--fixtures-per-test",
+        FIXTURES,
+        ["= --fixtures-per-test", "= --fixtures-per-test -v"],
+        junit=False,
+    ),
     Case("--markers", MARKS, ["= --markers"], junit=False),
     Case("markers", MARKS, ["", "-o markers=theirs:␠yes", "-m mine -v"]),
     # Strictness
-    Case("--strict-markers", MARKS, ["--strict-markers", "--strict-markers -o markers=theirs␠mine"]),
+    Case(
+        "--strict-markers", MARKS, ["--strict-markers", "--strict-markers -o markers=theirs␠mine"]
+    ),
     Case("--strict-config", STRICT, ["", "--strict-config"]),
     Case("--strict", STRICT, ["--strict"]),
     Case(
@@ -110,18 +127,33 @@ CASES = [
     ),
     Case("strict_xfail xfail_strict", XFAIL, ["-o xfail_strict=true -v"]),
     Case("strict_xfail", XFAIL, ["-o strict_xfail=true -v"], since=(9, 0)),
-    Case("strict_parametrization_ids", IDS, ["-v", "-v -o strict_parametrization_ids=true"], since=(9, 0)),
+    Case(
+        "strict_parametrization_ids",
+        IDS,
+        ["-v", "-v -o strict_parametrization_ids=true"],
+        since=(9, 0),
+    ),
     Case(
         "parametrize_long_str_id_strategy",
         LONG_ID,
-        ["-v", "-v -o parametrize_long_str_id_strategy=disallow", "-v -o parametrize_long_str_id_strategy=hash"],
+        [
+            "-v",
+            "-v -o parametrize_long_str_id_strategy=disallow",
+            "-v -o parametrize_long_str_id_strategy=hash",
+        ],
         since=(9, 2),
     ),
     # How tests run
     Case("--runxfail", XFAIL, ["-rA --tb=short", "-rA --tb=short --runxfail"]),
-    Case("--assert", ASSERTS, ["--tb=short", "--assert=plain --tb=short", "--assert=rewrite", "--assert=nope"]),
+    Case(
+        "--assert",
+        ASSERTS,
+        ["--tb=short", "--assert=plain --tb=short", "--assert=rewrite", "--assert=nope"],
+    ),
     Case("enable_assertion_pass_hook", ASSERTS, ["-rP", "-rP -o enable_assertion_pass_hook=true"]),
-    Case("faulthandler_timeout", {"test_a.py": "def test_1(): pass"}, ["-o faulthandler_timeout=600"]),
+    Case(
+        "faulthandler_timeout", {"test_a.py": "def test_1(): pass"}, ["-o faulthandler_timeout=600"]
+    ),
     Case(
         "faulthandler_exit_on_timeout",
         {"test_a.py": "def test_1(): pass"},
@@ -141,7 +173,11 @@ CASES = [
         ],
     ),
     Case("--rootdir", PLACES, ["--rootdir=sub sub", "-v --rootdir=. sub", "--rootdir=nope"]),
-    Case("-c --config-file", PLACES, ["-c other.ini", "--config-file=other.toml -v", "-c nope.ini", "-c pytest.ini"]),
+    Case(
+        "-c --config-file",
+        PLACES,
+        ["-c other.ini", "--config-file=other.toml -v", "-c nope.ini", "-c pytest.ini"],
+    ),
     Case(
         "-o --override-ini",
         PLACES,
@@ -149,11 +185,21 @@ CASES = [
     ),
     Case("addopts", PLACES, ["", "-q"], env={"PYTEST_ADDOPTS": "-k two"}),
     Case("minversion", PLACES, ["-o minversion=99", "-o minversion=7"]),
-    Case("required_plugins", PLACES, ["-o required_plugins=no-such-plugin", "-o required_plugins=pluggy"]),
+    Case(
+        "required_plugins",
+        PLACES,
+        ["-o required_plugins=no-such-plugin", "-o required_plugins=pluggy"],
+    ),
     Case(
         "-p",
         PLUGIN,
-        ["-p plug -v", "-p no:plug", "-p no_such_plug", "-p no:logging -p no:doctest -v", "-p pytester"],
+        [
+            "-p plug -v",
+            "-p no:plug",
+            "-p no_such_plug",
+            "-p no:logging -p no:doctest -v",
+            "-p pytester",
+        ],
         n=1,
         env=BESIDE,
     ),
@@ -196,7 +242,9 @@ def test_as_pytest(shared_project: Project, folder: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("--version",), ("-V",), ("-VV",), ("--version", "--version"), ("-VV", "-p", "no:python")], ids=" ".join
+    "args",
+    [("--version",), ("-V",), ("-VV",), ("--version", "--version"), ("-VV", "-p", "no:python")],
+    ids=" ".join,
 )
 def test_version(shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
     """Ours, then pytest's own text."""
@@ -218,7 +266,10 @@ def _without_xdist(text: str) -> list[str]:
 def test_help(shared_project: Project, folder: Path, option: str) -> None:
     """pytest's own, with our options among them."""
     shared_project.fill(
-        folder, {"conftest.py": "def pytest_addoption(parser): parser.addoption('--mine', help='of the project')"}
+        folder,
+        {
+            "conftest.py": "def pytest_addoption(parser): parser.addoption('--mine', help='of the project')"
+        },
     )
     expected = shared_project.pytest(option, junit=False, env=ALONE, cwd=folder)
     actual = shared_project.rpytest("-n2", option, junit=False, env=ALONE, cwd=folder)
@@ -226,10 +277,16 @@ def test_help(shared_project: Project, folder: Path, option: str) -> None:
     lines = {line.strip() for line in actual.stdout.splitlines()}
     # pytest gives the first column the width of the longest option.
     missing = [
-        line for line in expected.stdout.splitlines() if line.strip() not in lines and not line.startswith("usage: ")
+        line
+        for line in expected.stdout.splitlines()
+        if line.strip() not in lines and not line.startswith("usage: ")
     ]
     assert missing == []
-    assert "usage: rpytest " in actual.stdout and "--numprocesses" in actual.stdout and "--mine" in actual.stdout
+    assert (
+        "usage: rpytest " in actual.stdout
+        and "--numprocesses" in actual.stdout
+        and "--mine" in actual.stdout
+    )
 
 
 @pytest.mark.parametrize("option", ["--trace-config", "--traceconfig"])
@@ -240,7 +297,9 @@ def test_trace_config(shared_project: Project, folder: Path, option: str) -> Non
     expected = _plugins(shared_project.pytest(option, "-pplug", junit=False, env=env, cwd=folder))
     assert len(expected) > 30
     for _ in range(2):
-        actual = _plugins(shared_project.rpytest("-n2", option, "-pplug", junit=False, env=env, cwd=folder))
+        actual = _plugins(
+            shared_project.rpytest("-n2", option, "-pplug", junit=False, env=env, cwd=folder)
+        )
         assert [name for name in actual if "rpytest" not in name] == expected
 
 
@@ -250,5 +309,7 @@ def _plugins(result: Result) -> list[str]:
     assert found and result.status == 1, result
     lines = itertools.takewhile(lambda line: line.startswith("    "), listed.splitlines())
     return [
-        name for name in (line.split(":")[0].strip() for line in lines) if not name.isdecimal() and "xdist" not in name
+        name
+        for name in (line.split(":")[0].strip() for line in lines)
+        if not name.isdecimal() and "xdist" not in name
     ]

@@ -43,9 +43,13 @@ LAST = {
     "test_b.py": "def test_4(): pass\ndef test_5(): assert 0",
     "test_c.py": "def test_6(): pass",
 }
-# Of another size: pytest, too, takes byte code for current whose source has the same size and second.
+# Of another size: pytest, too, takes byte code for current whose source has the same size and
+# second.
 MENDED = {"test_a.py": "def test_1(): pass\ndef test_2(): assert 1 == 1\ndef test_3(): pass"}
-NEW = {"test_b.py": "def test_4(): pass\ndef test_5(): pass\ndef test_new(): pass", "test_0.py": "def test_0(): pass"}
+NEW = {
+    "test_b.py": "def test_4(): pass\ndef test_5(): pass\ndef test_new(): pass",
+    "test_0.py": "def test_0(): pass",
+}
 STEPS = {
     "test_a.py": """
         def test_1(): pass
@@ -94,12 +98,26 @@ PATHS = {
 CASES = [
     *[
         Case("-k", TREE, [f"-v -k {text}"])
-        for text in ("one", "not␠one", "test_ids␠and␠b", "TestGroup", "nothing_such", "one␠or␠(slow␠and␠not␠out)")
+        for text in (
+            "one",
+            "not␠one",
+            "test_ids␠and␠b",
+            "TestGroup",
+            "nothing_such",
+            "one␠or␠(slow␠and␠not␠out)",
+        )
     ],
     Case("-k", TREE, ["-k a␠(", "-k ∅", "-k ==1"], junit=False),
     *[
         Case("-m", TREE, [f"-v -m {text}"])
-        for text in ("slow", "not␠slow", "level(n=2)", "level(n=3)", "slow␠and␠level", "nothing_such")
+        for text in (
+            "slow",
+            "not␠slow",
+            "level(n=2)",
+            "level(n=3)",
+            "slow␠and␠level",
+            "nothing_such",
+        )
     ],
     Case("-m", TREE, ["-m slow(", "-m slow␠-k␠x", "-m slow␠and"], junit=False),
     # Node ids, with any characters
@@ -122,17 +140,40 @@ CASES = [
     Case(
         "arguments",
         TREE,
-        ["nope.py", "test_a.py::nope", "test_a.py::TestGroup::nope other", "sub/test_b.py::test_ids[no]"],
+        [
+            "nope.py",
+            "test_a.py::nope",
+            "test_a.py::TestGroup::nope other",
+            "sub/test_b.py::test_ids[no]",
+        ],
     ),
     Case("arguments", TREE, ["test_d.py", "../test_a.py", ". --no-such-option"], cwd="other"),
-    Case("@file", {**TREE, "args.txt": "-v\ntest_a.py\n-k\none or in\n"}, ["@args.txt", "@no_such_file"]),
     Case(
-        "--deselect", TREE, ["-v --deselect test_a.py::test_two --deselect=sub", "--deselect test_a.py::TestGroup -v"]
+        "@file",
+        {**TREE, "args.txt": "-v\ntest_a.py\n-k\none or in\n"},
+        ["@args.txt", "@no_such_file"],
     ),
-    Case("--deselect", TREE, ["-v --deselect sub/test_b.py::test_ids[x/y]", "-v --deselect nope test_a.py"]),
-    Case("--ignore", TREE, ["-v --ignore=sub", "-v --ignore sub/deep --ignore test_a.py", "--ignore=nope other"]),
+    Case(
+        "--deselect",
+        TREE,
+        ["-v --deselect test_a.py::test_two --deselect=sub", "--deselect test_a.py::TestGroup -v"],
+    ),
+    Case(
+        "--deselect",
+        TREE,
+        ["-v --deselect sub/test_b.py::test_ids[x/y]", "-v --deselect nope test_a.py"],
+    ),
+    Case(
+        "--ignore",
+        TREE,
+        ["-v --ignore=sub", "-v --ignore sub/deep --ignore test_a.py", "--ignore=nope other"],
+    ),
     Case("--ignore-glob", TREE, ["-v --ignore-glob=*/test_[bc].py", "-v --ignore-glob=*"]),
-    Case("--pyargs", PACKAGE, ["-v --pyargs pack", "-v --pyargs pack.sub.test_sub", "--pyargs pack.nope"]),
+    Case(
+        "--pyargs",
+        PACKAGE,
+        ["-v --pyargs pack", "-v --pyargs pack.sub.test_sub", "--pyargs pack.nope"],
+    ),
     Case("--pyargs", PACKAGE, ["-v --pyargs pack.test_in::TestIt::test_it"]),
     # What the last run left
     Case("--lf --last-failed", LAST, ["", "--lf", MENDED, "--lf -v", "--last-failed", "--lf"]),
@@ -144,11 +185,23 @@ CASES = [
     Case(
         "--lfnf --last-failed-no-failures",
         LAST,
-        ["test_c.py", "--lf --lfnf=none", "--lf --lfnf=all", "--lf --last-failed-no-failures=none -v"],
+        [
+            "test_c.py",
+            "--lf --lfnf=none",
+            "--lf --lfnf=all",
+            "--lf --last-failed-no-failures=none -v",
+        ],
     ),
     Case("--sw --stepwise", STEPS, ["", "--sw", "--sw", ONWARD, "--stepwise", "--sw -v"], n=1),
-    Case("--sw-skip --stepwise-skip", STEPS, ["--sw", "--sw-skip", "--stepwise-skip -v", "--sw"], n=1),
-    Case("--sw-reset --stepwise-reset", STEPS, ["--sw", "--sw --sw-skip", "--sw-reset", "--stepwise-reset -v"], n=1),
+    Case(
+        "--sw-skip --stepwise-skip", STEPS, ["--sw", "--sw-skip", "--stepwise-skip -v", "--sw"], n=1
+    ),
+    Case(
+        "--sw-reset --stepwise-reset",
+        STEPS,
+        ["--sw", "--sw --sw-skip", "--sw-reset", "--stepwise-reset -v"],
+        n=1,
+    ),
     Case(
         "--cache-show",
         LAST,
@@ -174,7 +227,14 @@ CASES = [
     Case(
         "--collect-only --collectonly --co",
         TREE,
-        ["= --collect-only", "= --co -q", "= --collectonly -qq", "= --co -v", "= --co -k one", "= --co nope.py"],
+        [
+            "= --collect-only",
+            "= --co -q",
+            "= --collectonly -qq",
+            "= --co -v",
+            "= --co -k one",
+            "= --co nope.py",
+        ],
         junit=False,
     ),
     Case(
@@ -200,9 +260,15 @@ CASES = [
         ["-v test_a.py test_a.py", "-v --keep-duplicates test_a.py test_a.py"],
     ),
     Case("--noconftest", CONFTESTS, ["-v", "-v --noconftest"]),
-    Case("--confcutdir", CONFTESTS, ["-v --confcutdir=. sub", "-v --confcutdir=sub sub", "--confcutdir=nope"]),
     Case(
-        "--import-mode", SAME_NAME, ["-v", "-v --import-mode=importlib", "--import-mode=append", "--import-mode=nope"]
+        "--confcutdir",
+        CONFTESTS,
+        ["-v --confcutdir=. sub", "-v --confcutdir=sub sub", "--confcutdir=nope"],
+    ),
+    Case(
+        "--import-mode",
+        SAME_NAME,
+        ["-v", "-v --import-mode=importlib", "--import-mode=append", "--import-mode=nope"],
     ),
     Case(
         "--import-mode",
@@ -211,10 +277,17 @@ CASES = [
     ),
     Case("-x --exitfirst", STEPS, ["-x", "--exitfirst -v", "-x -q"], n=1),
     Case(
-        "--maxfail", STEPS, ["--maxfail=2", "--maxfail=3 -v", "--maxfail=0", "--maxfail=x", "--maxfail=2 --tb=no"], n=1
+        "--maxfail",
+        STEPS,
+        ["--maxfail=2", "--maxfail=3 -v", "--maxfail=0", "--maxfail=x", "--maxfail=2 --tb=no"],
+        n=1,
     ),
     # ini options
-    Case("testpaths", {**TREE, "pytest.ini": "[pytest]\ntestpaths = sub/deep other nowhere\n"}, ["-v", "-v test_a.py"]),
+    Case(
+        "testpaths",
+        {**TREE, "pytest.ini": "[pytest]\ntestpaths = sub/deep other nowhere\n"},
+        ["-v", "-v test_a.py"],
+    ),
     Case("norecursedirs", TREE, ["-v -o norecursedirs=deep␠other"]),
     Case(
         "python_files",
@@ -226,7 +299,11 @@ CASES = [
         {"test_a.py": "class Check:\n    def test_1(self): assert 0"},
         ["-v", "-v -o python_classes=Check"],
     ),
-    Case("python_functions", {"test_a.py": "def check_1(): assert 0"}, ["-v", "-v -o python_functions=check_"]),
+    Case(
+        "python_functions",
+        {"test_a.py": "def check_1(): assert 0"},
+        ["-v", "-v -o python_functions=check_"],
+    ),
     Case(
         "collect_imported_tests",
         {"one.py": "def test_1(): assert 0", "test_a.py": "from one import test_1"},
@@ -245,7 +322,11 @@ CASES = [
     Case(
         "empty_parameter_set_mark",
         {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', [])\ndef test_1(a): pass"},
-        ["-rA", "-rA -o empty_parameter_set_mark=xfail", "-o empty_parameter_set_mark=fail_at_collect"],
+        [
+            "-rA",
+            "-rA -o empty_parameter_set_mark=xfail",
+            "-o empty_parameter_set_mark=fail_at_collect",
+        ],
     ),
     Case(
         "disable_test_id_escaping_and_forfeit_all_rights_to_community_support",

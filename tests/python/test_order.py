@@ -1,4 +1,6 @@
-"""Order within a worker: a process only ever goes upwards in the collection; what lies behind it is a fresh fork's."""
+"""Order within a worker: a process only ever goes upwards in the collection; what lies behind it is
+a fresh fork's.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def check_upwards(lines: list[list[str]], count: int) -> None:
 
 
 def mixed(seed: int) -> dict[str, str]:
-    """Modules of quick tests, a few slow ones anywhere, classes, a module with an expensive fixture."""
+    """Modules of quick tests, a few slow ones anywhere, classes, a module with an expensive
+    fixture.
+    """
     files = {}
     for module in range(6):
         slow = (seed + module * 7) % 11
@@ -97,7 +101,10 @@ def test_a_process_only_goes_upwards(project: Project, workers: int) -> None:
         args = ["--record-plan", "plan.json"]
         if run == 2:
             # Other durations than the history has.
-            project.write(test_5="import time\ndef test_new(): time.sleep(0.3)\n", test_2="def test_gone(): pass\n")
+            project.write(
+                test_5="import time\ndef test_new(): time.sleep(0.3)\n",
+                test_2="def test_gone(): pass\n",
+            )
         result = project.rpytest("-n", str(workers), *args)
         assert result.status == 0, result
         lines = log.take()
@@ -112,11 +119,18 @@ def test_a_process_only_goes_upwards(project: Project, workers: int) -> None:
 
 
 def collected(project: Project) -> list[str]:
-    return [line for line in project.pytest("--collect-only", "-q", junit=False).lines if "::" in line]
+    return [
+        line for line in project.pytest("--collect-only", "-q", junit=False).lines if "::" in line
+    ]
 
 
 @pytest.mark.parametrize(
-    "args", [["--dist", "loadfile"], ["--dist", "worksteal"], ["--dist", "loadfile", "--no-loadscope-reorder"]]
+    "args",
+    [
+        ["--dist", "loadfile"],
+        ["--dist", "worksteal"],
+        ["--dist", "loadfile", "--no-loadscope-reorder"],
+    ],
 )
 def test_so_it_does_under_other_distributions(project: Project, args: list[str]) -> None:
     log = Log(project)
@@ -187,7 +201,9 @@ def test_what_lies_behind_is_done_by_a_fresh_fork(behind: Project) -> None:
     assert later, "what lies behind was left to the other worker"
     # Its session ends before the next one begins, in the same worker.
     worker = next(worker for worker, found in of_worker.items() if first in found)
-    session = [(kind, pid) for kind, pid, name, *_ in lines if kind in ("begin", "end") and name == worker]
+    session = [
+        (kind, pid) for kind, pid, name, *_ in lines if kind in ("begin", "end") and name == worker
+    ]
     assert session == [(kind, pid) for pid, _ in [first, *later] for kind in ("begin", "end")]
     # It is no crash, and nobody hears of it.
     assert not re.search("crash|restart|replac", result.stdout + result.stderr), result
@@ -199,7 +215,9 @@ def test_what_lies_behind_is_done_by_a_fresh_fork(behind: Project) -> None:
     assert json.loads((behind.path / "again.json").read_text()) == plan
     replayed = log.take()
     assert sorted(processes(replayed).values()) == sorted(processes(lines).values())
-    assert sorted(worker for worker, _ in processes(replayed)) == sorted(worker for worker, _ in processes(lines))
+    assert sorted(worker for worker, _ in processes(replayed)) == sorted(
+        worker for worker, _ in processes(lines)
+    )
 
 
 def test_what_the_first_process_left_can_be_looked_at(behind: Project) -> None:
@@ -254,7 +272,11 @@ def test_a_session_fixture_that_fails_at_its_end_is_told_once(behind: Project) -
 def test_the_first_failure_ends_it(behind: Project) -> None:
     log = Log(behind)
     learn(behind, log)
-    behind.write(test_a=textwrap.dedent(BEHIND).replace("time.sleep(0.03)", "time.sleep(0.03); assert i != 30"))
+    behind.write(
+        test_a=textwrap.dedent(BEHIND).replace(
+            "time.sleep(0.03)", "time.sleep(0.03); assert i != 30"
+        )
+    )
     result = behind.rpytest("-n", "2", "-x")
     assert result.status == 1
     assert result.counts["failed"] == 1
@@ -264,7 +286,9 @@ def test_the_first_failure_ends_it(behind: Project) -> None:
 
 def test_where_a_fork_is_dear_nobody_is_forked(behind: Project) -> None:
     log = Log(behind)
-    behind.write(test_a=textwrap.dedent(BEHIND).replace("    # A name", "    time.sleep(4)\n    # A name"))
+    behind.write(
+        test_a=textwrap.dedent(BEHIND).replace("    # A name", "    time.sleep(4)\n    # A name")
+    )
     learn(behind, log)
     result = behind.rpytest("-n", "2")
     assert result.status == 0

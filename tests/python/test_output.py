@@ -81,7 +81,11 @@ class TestSections:
             ("broken",),
             ("--continue-on-collection-errors", "--tb=line"),
             ("-W", "error"),
-            ("--full-trace", "test_outcomes.py::test_fails_chained", "test_outcomes.py::test_fails_in_context"),
+            (
+                "--full-trace",
+                "test_outcomes.py::test_fails_chained",
+                "test_outcomes.py::test_fails_in_context",
+            ),
         ],
         ids=" ".join,
     )
@@ -97,12 +101,18 @@ class TestSections:
     def test_durations(self, project: Project) -> None:
         expected, actual = _both(project, (NO_BROKEN, "--durations=0", "-vv", "--tb=no"), n=2)
         listed = [
-            sorted(re.findall(r"^\d+\.\d+s (?:setup|call|teardown) +\S.*$", result.stdout, re.M), key=_without_seconds)
+            sorted(
+                re.findall(r"^\d+\.\d+s (?:setup|call|teardown) +\S.*$", result.stdout, re.M),
+                key=_without_seconds,
+            )
             for result in (expected, actual)
         ]
         assert len(listed[0]) > 200
         assert list(map(_without_seconds, listed[1])) == list(map(_without_seconds, listed[0]))
-        seconds = [float(line.partition("s ")[0]) for line in re.findall(r"^\d+\.\d+s .*$", actual.stdout, re.M)]
+        seconds = [
+            float(line.partition("s ")[0])
+            for line in re.findall(r"^\d+\.\d+s .*$", actual.stdout, re.M)
+        ]
         assert seconds == sorted(seconds, reverse=True)
         assert re.search(r"^=+ slowest durations =+$", actual.stdout, re.M)
 
@@ -134,7 +144,9 @@ class TestCollection:
         assert rich.header(actual.stdout) == rich.header(expected.stdout)
 
     @pytest.mark.parametrize(
-        "args", [(), ("-q",), ("-qq",), ("-v",), ("-q", "-k", "ids"), ("-q", "broken")], ids=" ".join
+        "args",
+        [(), ("-q",), ("-qq",), ("-v",), ("-q", "-k", "ids"), ("-q", "broken")],
+        ids=" ".join,
     )
     def test_collect_only(self, project: Project, args: tuple[str, ...]) -> None:
         expected, actual = _both(project, ("--collect-only", *args), n=2)
@@ -143,7 +155,9 @@ class TestCollection:
 
     def test_every_id_runs(self, project: Project) -> None:
         """What a test is called on its line is what can be given as an argument."""
-        result = project.rpytest("-n", "2", NO_BROKEN, "--tb=no", "-rN", "-p", "no:cacheprovider", junit=False)
+        result = project.rpytest(
+            "-n", "2", NO_BROKEN, "--tb=no", "-rN", "-p", "no:cacheprovider", junit=False
+        )
         streamed = {
             match[1]
             for match in re.finditer(
@@ -153,21 +167,36 @@ class TestCollection:
         assert len(streamed) > 70
         chosen = sorted(id for id in streamed if "test_ids" in id)
         assert len(chosen) == 11
-        again = project.rpytest("-n", "2", "-v", *chosen, "--tb=no", "-p", "no:cacheprovider", junit=False)
+        again = project.rpytest(
+            "-n", "2", "-v", *chosen, "--tb=no", "-p", "no:cacheprovider", junit=False
+        )
         assert again.counts == {"failed": 1, "passed": 10}
 
 
 def _lines(result: Result) -> list[str]:
-    lines = [re.sub(r" -- /\S+$", "", line) for line in result.lines if not line.startswith("plugins: ")]
+    lines = [
+        re.sub(r" -- /\S+$", "", line) for line in result.lines if not line.startswith("plugins: ")
+    ]
     return [rich.normalised(line) for line in lines]
 
 
 def test_warm_is_as_cold(project: Project) -> None:
-    args = ("-n", "2", NO_BROKEN, "-ra", "-p", "no:cacheprovider", "-o", "console_output_style=classic")
+    args = (
+        "-n",
+        "2",
+        NO_BROKEN,
+        "-ra",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "console_output_style=classic",
+    )
     cold, *warm = (project.rpytest(*args, junit=False) for _ in range(3))
     for result in warm:
         assert rich.header(result.stdout) == rich.header(cold.stdout)
-        assert rich.normalised(rich.sections(result.stdout)) == rich.normalised(rich.sections(cold.stdout))
+        assert rich.normalised(rich.sections(result.stdout)) == rich.normalised(
+            rich.sections(cold.stdout)
+        )
     status = project.rpytest("--daemon-status", junit=False)
     assert "console_output_style=classic" in status.stdout, "it was warm"
 
@@ -187,7 +216,9 @@ class TestLines:
         return shared_project
 
     def run(self, project: Project, *args: str, n: int = 2) -> Result:
-        return project.rpytest("-n", str(n), *args, "--tb=no", "-rN", junit=False, cwd=project.path / "guide")
+        return project.rpytest(
+            "-n", str(n), *args, "--tb=no", "-rN", junit=False, cwd=project.path / "guide"
+        )
 
     def test_verbose_failures_name_their_worker(self, guide: Project) -> None:
         """Under `-v`, as the lines of the tests do; else the text is pytest's alone."""
@@ -196,7 +227,9 @@ class TestLines:
             named = [at for at, line in enumerate(result.lines) if rich.WORKER_LINE.match(line)]
             assert len(named) == count, result
             if count:
-                streamed = next(line for line in result.lines if line.endswith("test_a.py::test_3 FAILED"))
+                streamed = next(
+                    line for line in result.lines if line.endswith("test_a.py::test_3 FAILED")
+                )
                 assert result.lines[named[0]].partition("]")[0] == streamed.partition("]")[0]
 
     def test_verbose_failures_have_a_node_that_hooks_may_ask(self, guide: Project) -> None:
@@ -213,8 +246,12 @@ class TestLines:
         )
         for args in ((), ("-v",), ("-v", "--dist=each")):
             result = guide.rpytest("-n2", *args, junit=False, cwd=guide.path / "guide")
-            assert result.status == 1 and result.counts["failed"] == (2 if len(args) == 2 else 1), result
-            assert re.search(r"^test_a.py::test_3 was in (gw[01]|main)$", result.stdout, re.M), result
+            assert result.status == 1 and result.counts["failed"] == (2 if len(args) == 2 else 1), (
+                result
+            )
+            assert re.search(r"^test_a.py::test_3 was in (gw[01]|main)$", result.stdout, re.M), (
+                result
+            )
 
     def test_teardown_of_what_is_shared_names_the_worker_of_its_test(self, guide: Project) -> None:
         guide.fill(
@@ -240,8 +277,12 @@ class TestLines:
                 "test_b.py": "",
             },
         )
-        result = guide.rpytest("-n3", "-v", "--order", "collected", junit=False, cwd=guide.path / "guide")
-        assert result.counts == {"failed": 1, "passed": 5, "errors": 1} or result.counts["error"] == 1, result
+        result = guide.rpytest(
+            "-n3", "-v", "--order", "collected", junit=False, cwd=guide.path / "guide"
+        )
+        assert (
+            result.counts == {"failed": 1, "passed": 5, "errors": 1} or result.counts["error"] == 1
+        ), result
         (streamed,) = [line for line in result.lines if re.match(r"\[worker \d\] .* ERROR$", line)]
         at = next(at for at, line in enumerate(result.lines) if "ERROR at teardown of" in line)
         named = next(line for line in result.lines[at:] if rich.WORKER_LINE.match(line))
@@ -285,7 +326,11 @@ class TestLines:
 
     @pytest.mark.parametrize(
         ("verbosity", "line"),
-        [(-1, r"\.F\.s"), (0, r"test_a.py::test_1 PASSED"), (1, r"\[worker 0\] test_a.py::test_1 PASSED")],
+        [
+            (-1, r"\.F\.s"),
+            (0, r"test_a.py::test_1 PASSED"),
+            (1, r"\[worker 0\] test_a.py::test_1 PASSED"),
+        ],
     )
     def test_verbosity_of_test_cases(self, guide: Project, verbosity: int, line: str) -> None:
         for flag in ((), ("-v",)):

@@ -79,7 +79,9 @@ def test_python_m_has_the_current_directory_on_the_path(project: Project) -> Non
     assert project.compare().status == 2
 
 
-def test_python_m_finds_the_program_of_its_own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_m_finds_the_program_of_its_own_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "rpytest"
     other.write_text("#!/bin/sh\n")
     other.chmod(0o755)
@@ -117,7 +119,9 @@ def test_not_found_names_places_in_order() -> None:
 
 def test_source_distribution_has_what_a_build_needs(root: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns("target", ".*", "build", "dist", "*.egg-info", "__pycache__", "*.so")
+    ignored = shutil.ignore_patterns(
+        "target", ".*", "build", "dist", "*.egg-info", "__pycache__", "*.so"
+    )
     shutil.copytree(root, copy, ignore=ignored)
     code = f"from setuptools import build_meta; print(build_meta.build_sdist({str(tmp_path)!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True)
@@ -128,7 +132,9 @@ def test_source_distribution_has_what_a_build_needs(root: Path, tmp_path: Path) 
     needed = {"Cargo.toml", "Cargo.lock", "pyproject.toml", "LICENSE", "README.md"}
     assert (copy / "src" / "main.rs").is_file()
     for folder in ("src", "pyext", "python", "benches", "examples", "scripts", "tests"):
-        needed |= {str(path.relative_to(copy)) for path in (copy / folder).rglob("*") if path.is_file()}
+        needed |= {
+            str(path.relative_to(copy)) for path in (copy / folder).rglob("*") if path.is_file()
+        }
     assert needed - files == set()
     assert [name for name in files if name.endswith((".so", ".pyc"))] == []
 

@@ -1,4 +1,6 @@
-"""What is to happen once in every run does, however warm the daemon is; nothing else costs a fresh collection."""
+"""What is to happen once in every run does, however warm the daemon is; nothing else costs a fresh
+collection.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,14 @@ def method(stdout: str) -> str | None:
 @pytest.mark.parametrize(
     ("conftest", "reason"),
     [
-        ("def pytest_unconfigure(config): note('end')", "`pytest_unconfigure` of conftest is to run in every run"),
-        ("def pytest_configure(config): note('start')", "`pytest_configure` of conftest writes {cwd}/notes"),
+        (
+            "def pytest_unconfigure(config): note('end')",
+            "`pytest_unconfigure` of conftest is to run in every run",
+        ),
+        (
+            "def pytest_configure(config): note('start')",
+            "`pytest_configure` of conftest writes {cwd}/notes",
+        ),
         (
             "import os\ndef pytest_configure(config):\n    os.mkdir('made')\n    os.rmdir('made')\n    note('start')",
             "`pytest_configure` of conftest makes {cwd}/made",
@@ -59,14 +67,19 @@ def test_hooks_with_effects(project: Project, conftest: str, reason: str) -> Non
     assert [notes(), notes()] == [first, first]
     # A session says it when its run has its process, which may be through by then.
     said = f"the last session was not reused: {reason.format(cwd=project.path)}"
-    assert processes.wait_until(lambda: runs(project) == [] and said in status(project)), status(project)
+    assert processes.wait_until(lambda: runs(project) == [] and said in status(project)), status(
+        project
+    )
 
 
 @pytest.mark.parametrize(
     ("conftest", "reason"),
     [
         ("import library", None),
-        ("import library; library.bind()", "imported (`pytest_configure` of conftest binds a socket)"),
+        (
+            "import library; library.bind()",
+            "imported (`pytest_configure` of conftest binds a socket)",
+        ),
         ("import own", "imported (`pytest_configure` of conftest binds a socket)"),
     ],
     ids=["by an installed module", "by a function", "by a module of the project"],
@@ -106,7 +119,9 @@ def test_hooks_without(project: Project, conftest: str) -> None:
 
 
 def test_asked_for(project: Project) -> None:
-    project.write({"test_a.py": "import os\nPID = os.getpid()\ndef test_1(): print('collected in', PID)\n"})
+    project.write(
+        {"test_a.py": "import os\nPID = os.getpid()\ndef test_1(): print('collected in', PID)\n"}
+    )
     seen = set()
     for _ in range(2):
         result = project.rpytest("-n2", "-v", "-rP", "--start-method", "imported", junit=False)

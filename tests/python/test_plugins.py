@@ -1,4 +1,6 @@
-"""What plugins rely on, without the plugins; they themselves are tried by ``tests/plugins/matrix.py``."""
+"""What plugins rely on, without the plugins; they themselves are tried by
+``tests/plugins/matrix.py``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ class TestLastWords:
     """pytest-timeout writes stacks to the terminal writer, then ends the process."""
 
     @pytest.mark.parametrize("method", ["collected", "bare"])
-    def test_of_the_test_that_ends_it(self, shared_project: Project, folder: Path, method: str) -> None:
+    def test_of_the_test_that_ends_it(
+        self, shared_project: Project, folder: Path, method: str
+    ) -> None:
         test = """
             import os
 
@@ -51,7 +55,9 @@ class TestLastWords:
 
 
 class TestXdistsVersion:
-    """pytest-rerunfailures tells of reruns only if pytest-xdist is new enough, which must not depend on its being installed."""
+    """pytest-rerunfailures tells of reruns only if pytest-xdist is new enough, which must not
+    depend on its being installed.
+    """
 
     def test_in_a_worker(self, shared_project: Project, folder: Path) -> None:
         test = """
@@ -87,7 +93,9 @@ except metadata.PackageNotFoundError:
     print("as it should be")
 """
         # Without site-packages: nothing is installed.
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
+        )
         assert (done.stdout, done.stderr) == ("as it should be\n", "")
 
 
@@ -99,7 +107,9 @@ def test_a_plugin_that_removes_the_terminal_reporter(shared_project: Project, fo
         def pytest_configure(config):
             config.pluginmanager.unregister(config.pluginmanager.getplugin("terminalreporter"))
     """
-    shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\ndef test_2(): pass\n"})
+    shared_project.fill(
+        folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\ndef test_2(): pass\n"}
+    )
     result = shared_project.rpytest("-n2", junit=False, cwd=folder)
     assert result.status == 4
     assert "a plugin has removed pytest's terminal reporter" in result.stderr
@@ -119,14 +129,19 @@ def test_a_plugin_that_removes_the_terminal_reporter(shared_project: Project, fo
     ("line", "reused"),
     [
         ("import ctypes.util; ctypes.util.find_library('c')", True),
-        ("import subprocess; subprocess.run(['/sbin/ldconfig', '-p'], stdout=-1, close_fds=False)", True),
+        (
+            "import subprocess; subprocess.run(['/sbin/ldconfig', '-p'], stdout=-1, close_fds=False)",
+            True,
+        ),
         ("import platform; platform.processor()", True),
         ("import subprocess; subprocess.run(['true'])", False),
         ("import subprocess; subprocess.run('ldconfig -p', shell=True, stdout=-1)", False),
     ],
     ids=["find_library", "posix_spawn", "processor", "other", "shell"],
 )
-def test_programs_that_describe_the_system(shared_project: Project, folder: Path, line: str, reused: bool) -> None:
+def test_programs_that_describe_the_system(
+    shared_project: Project, folder: Path, line: str, reused: bool
+) -> None:
     # trio's import looks for a library by running one, which Python 3.13 starts by `posix_spawn`.
     shared_project.fill(folder, {"test_a.py": f"{line}\ndef test_1(): pass\n"})
     args = ("-n1", "-q")
@@ -135,9 +150,12 @@ def test_programs_that_describe_the_system(shared_project: Project, folder: Path
 
     def served() -> str | None:
         found = re.search(
-            rf"session \d+: {re.escape(str(folder))} with .*\n *1 test, (\d) runs?,", status(shared_project)
+            rf"session \d+: {re.escape(str(folder))} with .*\n *1 test, (\d) runs?,",
+            status(shared_project),
         )
         return found and found[1]
 
     # One that can't be used again is let go, a moment after its run.
-    assert processes.wait_until(lambda: served() == ("2" if reused else None)), status(shared_project)
+    assert processes.wait_until(lambda: served() == ("2" if reused else None)), status(
+        shared_project
+    )

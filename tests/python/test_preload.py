@@ -1,7 +1,9 @@
-"""Sessions that are forked from a process in which the project's installed packages are imported already.
+"""Sessions that are forked from a process in which the project's installed packages are imported
+already.
 
-Whatever a package does while it is imported, and whatever a project does with it: the outcome is that of a cold run. A package is
-"installed" here when it lies in a folder named ``site-packages`` on `PYTHONPATH`.
+Whatever a package does while it is imported, and whatever a project does with it: the outcome is
+that of a cold run. A package is "installed" here when it lies in a folder named ``site-packages``
+on `PYTHONPATH`.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ def test_a_watcher_knows_the_project_s_files_when_a_conftest_fails(site: Site) -
     value = site.project.path / "value.txt"
     value.write_text("1")
     site.project.write(
-        conftest="with open('value.txt') as file: int(file.read())\n", test_a="import heavy\ndef test_1(): pass\n"
+        conftest="with open('value.txt') as file: int(file.read())\n",
+        test_a="import heavy\ndef test_1(): pass\n",
     )
     site.learn()
     value.write_text("one")
@@ -88,9 +91,7 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
     site.package("heavy.part", "")
     site.package("heavy.other", "")
     site.package("second", "import heavy.other\n")
-    seen = (
-        "import sys\nNAMES = [name for name in sys.modules if name.split('.')[0] in ('heavy', 'second', 'colorsys')]\n"
-    )
+    seen = "import sys\nNAMES = [name for name in sys.modules if name.split('.')[0] in ('heavy', 'second', 'colorsys')]\n"
     site.project.write(
         {
             "test_a.py": seen + "import heavy\ndef test_1(): assert NAMES == []\n"
@@ -143,11 +144,17 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
         ("import sqlite3\nsqlite3.connect(':memory:').close()", "opens a database"),
     ],
 )  # fmt: skip
-def test_imports_that_do_something_are_not_preloaded(site: Site, code: str, reason: str | None) -> None:
-    """They do it in each session, as in each process of pytest; so does what imports them, and nothing else."""
+def test_imports_that_do_something_are_not_preloaded(
+    site: Site, code: str, reason: str | None
+) -> None:
+    """They do it in each session, as in each process of pytest; so does what imports them, and
+    nothing else.
+    """
     places = {"cwd": str(site.project.path), "scratch": str(site.project.scratch)}
     site.package("doing", "import os\nPID = os.getpid()\n" + code.format(**places) + "\n")
-    site.package("needs", "import os\nPID = os.getpid()\ntry: import doing\nexcept ImportError: pass\n")
+    site.package(
+        "needs", "import os\nPID = os.getpid()\ntry: import doing\nexcept ImportError: pass\n"
+    )
     site.package("plain", "import os\nPID = os.getpid()\n")
     site.project.write({"data.txt": "1"})
     site.project.write(
@@ -200,12 +207,16 @@ class TestWhatAProjectDoes:
         site.learn()
         site.project.write(second="VALUE = 2\n")
         assert site.run().counts == {"failed": 1}
-        assert site.refusals() == [f"`second` is found elsewhere ({site.project.path}/second.py by SourceFileLoader)"]
+        assert site.refusals() == [
+            f"`second` is found elsewhere ({site.project.path}/second.py by SourceFileLoader)"
+        ]
         (site.project.path / "second.py").unlink()
         assert site.run().counts == {"passed": 1}
 
     def test_an_optional_module_that_appears(self, site: Site) -> None:
-        site.package("heavy", "try:\n    import optional\nexcept ImportError:\n    optional = None\n")
+        site.package(
+            "heavy", "try:\n    import optional\nexcept ImportError:\n    optional = None\n"
+        )
         site.project.write(test_a="import heavy\ndef test_1(): assert heavy.optional is None\n")
         site.learn()
         site.project.write(optional="")
@@ -227,7 +238,9 @@ class TestWhatAProjectDoes:
         site.package("needs", "import heavy\nVALUE = heavy.VALUE\n")
         site.project.write(test_a="import needs\ndef test_1(): assert needs.VALUE == 1\n")
         site.learn()
-        site.project.write(conftest="import sys, types\nsys.modules['heavy'] = types.SimpleNamespace(VALUE=2)\n")
+        site.project.write(
+            conftest="import sys, types\nsys.modules['heavy'] = types.SimpleNamespace(VALUE=2)\n"
+        )
         assert site.run().counts == {"failed": 1}
         assert site.refusals() == ["`heavy` is another module than the one that was preloaded"]
 
@@ -261,20 +274,26 @@ class TestWhatAProjectDoes:
         site.package("heavy", "import os\nWHERE = os.getcwd()\n")
         for name in "abcd":
             site.project.write(
-                {f"{name}/test_a.py": "import heavy, os\ndef test_1(): assert heavy.WHERE == os.getcwd()\n"}
+                {
+                    f"{name}/test_a.py": "import heavy, os\ndef test_1(): assert heavy.WHERE == os.getcwd()\n"
+                }
             )
             site.project.rpytest(junit=False, cwd=site.project.path / name)
             site.wait()
         for name in "abcd":
             site.edit(f"{name}/test_a.py")
-            assert site.project.rpytest(junit=False, cwd=site.project.path / name).counts == {"passed": 1}
+            assert site.project.rpytest(junit=False, cwd=site.project.path / name).counts == {
+                "passed": 1
+            }
         assert len(re.findall(r"^  preload ", site.wait(), re.MULTILINE)) <= 3
 
     def test_warning_filters(self, site: Site) -> None:
         """Those that a package installs hold from when it is imported."""
         site.package("heavy", "import warnings\nwarnings.filterwarnings('ignore', 'of heavy')\n")
         text = "import warnings\nwarnings.warn('before of heavy')\nimport heavy\nwarnings.warn('of heavy')\ndef test_1(): pass\n"
-        site.project.write(test_a=text, test_b="import warnings\nwarnings.warn('of heavy')\ndef test_1(): pass\n")
+        site.project.write(
+            test_a=text, test_b="import warnings\nwarnings.warn('of heavy')\ndef test_1(): pass\n"
+        )
         site.learn()
         site.edit()
         # pytest resets them after collection.
@@ -308,7 +327,10 @@ class TestWhatAProjectDoes:
         site.project.write(test_a="import heavy, os\nos._exit(7)\n")
         result = site.project.rpytest(junit=False)
         assert result.status == 3
-        assert "the process that collects the tests ended with status 7 before it was done" in result.stderr
+        assert (
+            "the process that collects the tests ended with status 7 before it was done"
+            in result.stderr
+        )
 
 
 class TestChanges:
@@ -326,7 +348,9 @@ class TestChanges:
         assert site.run().counts == {"passed": 1}
 
     def test_a_package_is_installed(self, site: Site) -> None:
-        site.package("heavy", "try:\n    import optional\nexcept ImportError:\n    optional = None\n")
+        site.package(
+            "heavy", "try:\n    import optional\nexcept ImportError:\n    optional = None\n"
+        )
         site.project.write(test_a="import heavy\ndef test_1(): assert heavy.optional is None\n")
         site.learn()
         path = site.package("optional", "")

@@ -1,4 +1,5 @@
-"""A project that replaces something of a module before it imports a package that is preloaded gets what it would get without a preload.
+"""A project that replaces something of a module before it imports a package that is preloaded gets
+what it would get without a preload.
 
 See ``test_preload.py`` for the rest.
 """
@@ -25,14 +26,22 @@ def site(project: Project) -> Site:
         ("threading", "Thread", "threading.Thread = type('Thread', (threading.Thread,), {})"),
         ("os", "sched_getaffinity", "del os.sched_getaffinity"),
         ("builtins", "print", "builtins.print = lambda *a, **k: None"),
-        ("builtins", "__import__", "builtins.__import__ = lambda *a, real=builtins.__import__, **k: real(*a, **k)"),
+        (
+            "builtins",
+            "__import__",
+            "builtins.__import__ = lambda *a, real=builtins.__import__, **k: real(*a, **k)",
+        ),
         ("colorsys", "ONE_THIRD", "colorsys.ONE_THIRD = 0.5"),
     ],
 )
 def test_python_s_own(site: Site, module: str, attribute: str, replace: str) -> None:
-    """What a conftest replaces (as `gevent.monkey` does) is what packages get that are imported afterwards."""
+    """What a conftest replaces (as `gevent.monkey` does) is what packages get that are imported
+    afterwards.
+    """
     site.package("before", "import os\nPID = os.getpid()\n")
-    site.package("heavy", f"import colorsys, {module}\nTAKEN = getattr({module}, {attribute!r}, None)\n")
+    site.package(
+        "heavy", f"import colorsys, {module}\nTAKEN = getattr({module}, {attribute!r}, None)\n"
+    )
     site.project.write(
         test_a=f"import {module}, before, heavy, os\n"
         f"def test_1(): assert heavy.TAKEN is getattr({module}, {attribute!r}, None)\n"
@@ -59,12 +68,15 @@ def test_python_s_own(site: Site, module: str, attribute: str, replace: str) -> 
     assert all(reason.startswith(start) for reason in before), before
 
 
-@pytest.mark.parametrize("replace", ["base.MODE = 2", "base.mode = lambda: 2", "base.Mode = str", "del base.MODE"])
+@pytest.mark.parametrize(
+    "replace", ["base.MODE = 2", "base.mode = lambda: 2", "base.Mode = str", "del base.MODE"]
+)
 def test_of_a_package(site: Site, replace: str) -> None:
     """Only those that need this package do without the preload."""
     site.package("base", "import os\nMODE = 1\ndef mode(): return 1\nclass Mode: pass\n")
     site.package(
-        "heavy", "import base\nTAKEN = [getattr(base, name, None) for name in ('MODE', 'Mode')], base.mode()\n"
+        "heavy",
+        "import base\nTAKEN = [getattr(base, name, None) for name in ('MODE', 'Mode')], base.mode()\n",
     )
     site.package("other", "import os\nPID = os.getpid()\n")
     text = (
@@ -86,7 +98,9 @@ def test_of_a_package(site: Site, replace: str) -> None:
 
 
 def test_what_is_no_replacement(site: Site) -> None:
-    """Caches that are filled, names that are added, sub-modules that are bound, what pytest itself replaces."""
+    """Caches that are filled, names that are added, sub-modules that are bound, what pytest itself
+    replaces.
+    """
     site.package("base", "CACHE = None\n_count = 0\ndef part(): pass\n")
     site.package("base.part", "")
     site.package("heavy", "import base, socket, tempfile, pdb, warnings, os\nPID = os.getpid()\n")
@@ -112,7 +126,9 @@ def test_a_name_that_a_sub_module_takes(site: Site) -> None:
     site.learn()
     site.project.write(test_a="import base\ndef test_1(): assert callable(base.part)\n")
     assert site.run().counts == {"passed": 1}
-    site.project.write(test_a="import base\nimport base.part\ndef test_1(): assert not callable(base.part)\n")
+    site.project.write(
+        test_a="import base\nimport base.part\ndef test_1(): assert not callable(base.part)\n"
+    )
     assert site.run().counts == {"passed": 1}
     assert site.refusals() == []
 
@@ -140,14 +156,21 @@ def test_sockets_of_its_own(project: Project) -> None:
         "socket.socket = Socket\n",
         test_a="import socket\ndef test_1(): assert socket.socket.__name__ == 'Socket'\ndef test_2(): pass\n",
     )
-    for arguments in ((), ("-n", "2"), ("-n", "2", "--start-method", "bare"), ("-n", "2", "--no-daemon")):
+    for arguments in (
+        (),
+        ("-n", "2"),
+        ("-n", "2", "--start-method", "bare"),
+        ("-n", "2", "--no-daemon"),
+    ):
         for _ in range(2):
             result = project.rpytest(*arguments, junit=False)
             assert (result.status, result.counts) == (0, {"passed": 2}), result
 
 
 def test_noticed_functions_are_no_replacements() -> None:
-    """While it is noticed who uses a function, all else of its module is compared as quickly as ever."""
+    """While it is noticed who uses a function, all else of its module is compared as quickly as
+    ever.
+    """
 
     def plain() -> None: ...
 

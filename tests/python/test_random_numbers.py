@@ -1,4 +1,6 @@
-"""The global generators of `random` and numpy: one that the project has seeded goes on from there, any other is another in each worker."""
+"""The global generators of `random` and numpy: one that the project has seeded goes on from there,
+any other is another in each worker.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ SECOND = _RANDOM.random()
 
 def drawn(result: Result) -> list[float]:
     assert result.status == 0, result
-    values = [value for case in result.cases or () for name, value in case.properties if name == "drawn"]
+    values = [
+        value for case in result.cases or () for name, value in case.properties if name == "drawn"
+    ]
     return [float(value or 0) for value in values]
 
 
@@ -45,7 +49,9 @@ def test_seeded_by_a_module(project: Project, source: str, args: tuple[str, ...]
         assert drawn(project.rpytest("-n2", *args)) == [SEEDED]
 
 
-@pytest.mark.parametrize("hook", ["pytest_configure(config)", "pytest_sessionstart(session)", "pytest_collection()"])
+@pytest.mark.parametrize(
+    "hook", ["pytest_configure(config)", "pytest_sessionstart(session)", "pytest_collection()"]
+)
 def test_seeded_by_a_hook(project: Project, hook: str) -> None:
     project.write(conftest=f"import random\ndef {hook}:\n    random.seed(7)\n", test_a=DRAWS)
     assert drawn(project.pytest()) == [SEEDED]
@@ -76,13 +82,23 @@ def test_edits(project: Project) -> None:
     for number in (7, 8, 9, 8):
         # Python itself does not notice an edit of the same size in the same second.
         wait_for_next_second(time.time())
-        project.write(test_a=f"import random\nrandom.seed({number})\n" + DRAWS + f"\ndef test_{number}(): pass\n")
+        project.write(
+            test_a=f"import random\nrandom.seed({number})\n"
+            + DRAWS
+            + f"\ndef test_{number}(): pass\n"
+        )
         for _ in range(2):
             assert drawn(project.rpytest("-n2", "-k", "draws")) == [random.Random(number).random()]
 
 
 @pytest.mark.parametrize(
-    "setup", ["random.seed(7)", "random.seed(a=7)", "helper.sow(7)", "random.seed(1); random.seed(); random.seed(7)"]
+    "setup",
+    [
+        "random.seed(7)",
+        "random.seed(a=7)",
+        "helper.sow(7)",
+        "random.seed(1); random.seed(); random.seed(7)",
+    ],
 )
 def test_seeded_by_a_session_fixture(project: Project, setup: str) -> None:
     """That is set up once for all workers: each goes on from there, as if it had set it up itself."""
@@ -122,7 +138,15 @@ def test_session_fixture_that_draws(project: Project) -> None:
         """,
         test_a=DRAWS,
     )
-    assert len(set(drawn(project.rpytest("-n2", "--dist=each")) + drawn(project.rpytest("-n2", "--dist=each")))) == 4
+    assert (
+        len(
+            set(
+                drawn(project.rpytest("-n2", "--dist=each"))
+                + drawn(project.rpytest("-n2", "--dist=each"))
+            )
+        )
+        == 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,4 +209,7 @@ def test_numpy_seeded_by_a_session_fixture(project: Project) -> None:
     project.fill(project.path, {**NUMPY, "conftest.py": fixture, "test_a.py": READS})
     for _ in range(2):
         result = project.rpytest("-n2", "--dist=each")
-        assert [value for case in result.cases or () for _, value in case.properties] == ["7", "7"], result
+        assert [value for case in result.cases or () for _, value in case.properties] == [
+            "7",
+            "7",
+        ], result

@@ -1,4 +1,6 @@
-"""How tests are run: numbers of workers, what a worker looks like to a test, what makes workers start in the bare way."""
+"""How tests are run: numbers of workers, what a worker looks like to a test, what makes workers
+start in the bare way.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def lines(path: Path) -> list[str]:
 
 class TestNumberOfWorkers:
     def workers(
-        self, shared_project: Project, folder: Path, *args: str, env: Mapping[str, str | None] | None = None
+        self,
+        shared_project: Project,
+        folder: Path,
+        *args: str,
+        env: Mapping[str, str | None] | None = None,
     ) -> int:
         """How many workers ran the tests of one file; all that were started did."""
         result = shared_project.rpytest(*args, cwd=folder, env=env)
@@ -75,32 +81,50 @@ class TestNumberOfWorkers:
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
     )
-    def test_options(self, shared_project: Project, telling: Path, args: tuple[str, ...], count: int) -> None:
+    def test_options(
+        self, shared_project: Project, telling: Path, args: tuple[str, ...], count: int
+    ) -> None:
         assert self.workers(shared_project, telling, *args) == count
 
     @pytest.mark.parametrize("n", ["auto", "logical"])
     @pytest.mark.skipif(not shutil.which("taskset"), reason="needs `taskset`")
-    def test_auto_is_the_processors_that_may_be_used(self, shared_project: Project, telling: Path, n: str) -> None:
+    def test_auto_is_the_processors_that_may_be_used(
+        self, shared_project: Project, telling: Path, n: str
+    ) -> None:
         cpu = min(os.sched_getaffinity(0))
         junit = shared_project.scratch / f"affinity-{n}.xml"
         running = shared_project.spawn(
-            "-c", f"exec taskset -c {cpu} rpytest -n {n} --junitxml={junit}", program="/bin/sh", cwd=telling
+            "-c",
+            f"exec taskset -c {cpu} rpytest -n {n} --junitxml={junit}",
+            program="/bin/sh",
+            cwd=telling,
         )
         assert running.wait() == 0
         assert "1 worker [16 items]" in running.stdout
         assert 1 <= self.workers(shared_project, telling, "-n", n) <= (os.cpu_count() or 1)
 
     @pytest.mark.parametrize("n", ["auto", "logical"])
-    def test_auto_as_the_variable_says(self, shared_project: Project, telling: Path, n: str) -> None:
-        assert self.workers(shared_project, telling, "-n", n, env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"}) == 3
+    def test_auto_as_the_variable_says(
+        self, shared_project: Project, telling: Path, n: str
+    ) -> None:
+        assert (
+            self.workers(
+                shared_project, telling, "-n", n, env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"}
+            )
+            == 3
+        )
 
     def test_bad_variable_is_a_warning(self, shared_project: Project, telling: Path) -> None:
         env = {"PYTEST_XDIST_AUTO_NUM_WORKERS": "many"}
         assert self.workers(shared_project, telling, "-n", "auto", "--maxprocesses=1", env=env) == 1
 
     @pytest.mark.parametrize(("value", "count"), [('"3"', 3), ("2", 2), ('"auto"', 0)])
-    def test_default_workers(self, shared_project: Project, telling: Path, value: str, count: int) -> None:
-        shared_project.fill(telling, {"pyproject.toml": f"[tool.rpytest]\ndefault_workers = {value}\n"})
+    def test_default_workers(
+        self, shared_project: Project, telling: Path, value: str, count: int
+    ) -> None:
+        shared_project.fill(
+            telling, {"pyproject.toml": f"[tool.rpytest]\ndefault_workers = {value}\n"}
+        )
         env = {"PYTEST_XDIST_AUTO_NUM_WORKERS": "4"}
         assert self.workers(shared_project, telling, env=env) == (count or 4)
         assert self.workers(shared_project, telling, "-n1", env=env) == 1
@@ -108,7 +132,10 @@ class TestNumberOfWorkers:
     def test_addopts(self, shared_project: Project, telling: Path) -> None:
         shared_project.fill(
             telling,
-            {"pytest.ini": "[pytest]\naddopts = -n 2\n", "pyproject.toml": "[tool.rpytest]\ndefault_workers = 4\n"},
+            {
+                "pytest.ini": "[pytest]\naddopts = -n 2\n",
+                "pyproject.toml": "[tool.rpytest]\ndefault_workers = 4\n",
+            },
         )
         assert self.workers(shared_project, telling) == 2
         assert self.workers(shared_project, telling, env={"PYTEST_ADDOPTS": "-n 3"}) == 3
@@ -124,17 +151,26 @@ class TestNumberOfWorkers:
         assert "test_a.py ......" in result.stdout
 
     def test_never_more_than_tests(self, shared_project: Project, folder: Path) -> None:
-        shared_project.fill(folder, {"meeting.py": MEETING, "test_a.py": TELLING.replace("16", "2")})
+        shared_project.fill(
+            folder, {"meeting.py": MEETING, "test_a.py": TELLING.replace("16", "2")}
+        )
         result = shared_project.rpytest("-n4", cwd=folder)
         assert "2 workers [2 items]" in result.stdout
         assert told(result, "count") == {"2"}
-        assert shared_project.rpytest("-n4", "-k", "1-0 or [0]", cwd=folder).stdout.count("1 worker [1 item]") == 1
+        assert (
+            shared_project.rpytest("-n4", "-k", "1-0 or [0]", cwd=folder).stdout.count(
+                "1 worker [1 item]"
+            )
+            == 1
+        )
 
     def test_bare(self, shared_project: Project, telling: Path) -> None:
         assert self.workers(shared_project, telling, "-n3", "--start-method=bare") == 3
 
 
-def test_a_modules_fixtures_are_set_up_once_where_balance_allows(shared_project: Project, folder: Path) -> None:
+def test_a_modules_fixtures_are_set_up_once_where_balance_allows(
+    shared_project: Project, folder: Path
+) -> None:
     module = """
     import os, pytest
 
@@ -186,11 +222,15 @@ class TestWorker:
             (uid,) = told(result, "uid")
             uids.append(uid)
         assert len(set(uids)) == 3
-        assert told(shared_project.rpytest("-n2", "--testrunuid=mine", cwd=folder), "uid") == {"mine"}
+        assert told(shared_project.rpytest("-n2", "--testrunuid=mine", cwd=folder), "uid") == {
+            "mine"
+        }
 
     @pytest.mark.parametrize("method", ["collected", "bare"])
     @pytest.mark.parametrize("given", [False, True], ids=["default", "--basetemp"])
-    def test_temporary_directories(self, shared_project: Project, folder: Path, method: str, given: bool) -> None:
+    def test_temporary_directories(
+        self, shared_project: Project, folder: Path, method: str, given: bool
+    ) -> None:
         test = """
         import pytest
 
@@ -215,7 +255,9 @@ class TestWorker:
             bases.add(one)
         assert bases == {str(base)} if given else len(bases) == 2
 
-    @pytest.mark.parametrize("args", [(), ("-p", "xdist"), ("-p", "xdist.plugin"), ("-p", "no:xdist")], ids=" ".join)
+    @pytest.mark.parametrize(
+        "args", [(), ("-p", "xdist"), ("-p", "xdist.plugin"), ("-p", "no:xdist")], ids=" ".join
+    )
     @pytest.mark.parametrize("place", ["command line", "addopts"])
     def test_an_installed_xdist_stays_out(
         self, shared_project: Project, folder: Path, args: tuple[str, ...], place: str
@@ -234,21 +276,29 @@ class TestWorker:
             folder,
             {
                 "test_a.py": test,
-                "pytest.ini": f"[pytest]\naddopts = {' '.join(args)}\n" if place == "addopts" else "[pytest]\n",
+                "pytest.ini": f"[pytest]\naddopts = {' '.join(args)}\n"
+                if place == "addopts"
+                else "[pytest]\n",
             },
         )
-        result = shared_project.rpytest("-n2", *(args if place == "command line" else ()), cwd=folder)
+        result = shared_project.rpytest(
+            "-n2", *(args if place == "command line" else ()), cwd=folder
+        )
         assert result.counts == {"passed": 2}
 
     @pytest.mark.parametrize("option", ["-f", "--looponfail", "--rsyncdir=x"])
-    def test_options_of_xdist_that_are_out(self, shared_project: Project, folder: Path, option: str) -> None:
+    def test_options_of_xdist_that_are_out(
+        self, shared_project: Project, folder: Path, option: str
+    ) -> None:
         shared_project.fill(folder, {"test_a.py": "def test_1(): pass"})
         result = shared_project.rpytest("-n2", option, junit=False, cwd=folder)
         assert result.status == 4
         assert option.partition("=")[0] in result.stderr
         assert "hint: " in result.stderr
 
-    @pytest.mark.parametrize("option", ["--maxprocesses=x", "--max-worker-restart=x", "--maxprocesses=-1"])
+    @pytest.mark.parametrize(
+        "option", ["--maxprocesses=x", "--max-worker-restart=x", "--maxprocesses=-1"]
+    )
     def test_bad_numbers(self, shared_project: Project, folder: Path, option: str) -> None:
         shared_project.fill(folder, {"test_a.py": "def test_1(): pass"})
         result = shared_project.rpytest("-n2", option, junit=False, cwd=folder)
@@ -261,7 +311,10 @@ class TestBareFallback:
     @pytest.mark.parametrize(
         ("conftest", "reason"),
         [
-            ("import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')", "$PYTEST_XDIST_WORKER is read by"),
+            (
+                "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')",
+                "$PYTEST_XDIST_WORKER is read by",
+            ),
             (
                 "import os\nNAME = os.environ['PYTEST_XDIST_WORKER'] if 'PYTEST_XDIST_WORKER' in os.environ else None",
                 "$PYTEST_XDIST_WORKER is read by",
@@ -290,8 +343,12 @@ class TestBareFallback:
         ],
         ids=["variable", "variable in", "workerinput", "count", "thread", "process", "timer"],
     )
-    def test_automatic(self, shared_project: Project, folder: Path, conftest: str, reason: str) -> None:
-        shared_project.fill(folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": TELLING})
+    def test_automatic(
+        self, shared_project: Project, folder: Path, conftest: str, reason: str
+    ) -> None:
+        shared_project.fill(
+            folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": TELLING}
+        )
         result = shared_project.rpytest("-n2", "-v", cwd=folder)
         assert result.counts["passed"] == 16
         assert "start method: bare (" in result.stdout
@@ -301,7 +358,9 @@ class TestBareFallback:
         assert told(result, "worker") == {"gw0", "gw1"}
 
     @pytest.mark.parametrize("here", [True, False], ids=["module", "fixture"])
-    def test_a_lock_that_is_tied_to_its_process(self, shared_project: Project, folder: Path, here: bool) -> None:
+    def test_a_lock_that_is_tied_to_its_process(
+        self, shared_project: Project, folder: Path, here: bool
+    ) -> None:
         # As filelock's do since its version 4.
         filelock = """
             import os
@@ -323,7 +382,9 @@ class TestBareFallback:
         for _ in range(2):
             result = shared_project.rpytest("-n2", "-v", cwd=folder)
             assert result.counts == {"passed": 8}
-            assert ("start method: bare (a `filelock.FileLock`, made while the tests" in result.stdout) is here
+            assert (
+                "start method: bare (a `filelock.FileLock`, made while the tests" in result.stdout
+            ) is here
 
     def test_every_worker_sees_itself(self, shared_project: Project, folder: Path) -> None:
         seen = "import os\nSEEN = [os.environ.get('PYTEST_XDIST_' + name) for name in ('WORKER', 'WORKER_COUNT', 'TESTRUNUID')]\n"
@@ -341,22 +402,31 @@ def test_1(i, worker_id, testrun_uid):
         )
         shared_project.fill(folder, {"meeting.py": MEETING, "test_a.py": test, "conftest.py": seen})
         # An id that no other run has: it is where the workers meet.
-        assert shared_project.rpytest("-n2", f"--testrunuid=of-{folder.name}", cwd=folder).counts == {"passed": 8}
+        assert shared_project.rpytest(
+            "-n2", f"--testrunuid=of-{folder.name}", cwd=folder
+        ).counts == {"passed": 8}
         assert shared_project.rpytest("-n2", cwd=folder).counts == {"passed": 8}
 
     def test_pytest_itself_has_none(self, shared_project: Project, folder: Path) -> None:
         conftest = "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n"
         shared_project.fill(
             folder,
-            {"conftest.py": conftest, "test_a.py": "import conftest\ndef test_1(): assert conftest.NAME is None"},
+            {
+                "conftest.py": conftest,
+                "test_a.py": "import conftest\ndef test_1(): assert conftest.NAME is None",
+            },
         )
         assert shared_project.rpytest("-n0", cwd=folder).counts == {"passed": 1}
 
-    def test_copying_the_environment_is_no_reading(self, shared_project: Project, folder: Path) -> None:
+    def test_copying_the_environment_is_no_reading(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         copies = "import os\nCOPY = dict(os.environ), os.environ.copy(), {**os.environ, 'A': '1'}, [v for k, v in os.environ.items()]\n"
         # While tests are collected, after others have set variables, too.
         conftest = copies + "def pytest_configure(): os.environ['SET_LATER'] = '1'\n"
-        shared_project.fill(folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": copies + TELLING})
+        shared_project.fill(
+            folder, {"meeting.py": MEETING, "conftest.py": conftest, "test_a.py": copies + TELLING}
+        )
         result = shared_project.rpytest("-n2", "-v", cwd=folder)
         assert result.counts["passed"] == 16
         assert "start method" not in result.stdout
@@ -370,7 +440,9 @@ def test_1(i, worker_id, testrun_uid):
         ],
         ids=["names", "number", "order"],
     )
-    def test_unequal_lists(self, shared_project: Project, folder: Path, ids: str, says: str) -> None:
+    def test_unequal_lists(
+        self, shared_project: Project, folder: Path, ids: str, says: str
+    ) -> None:
         test = f"import os, pytest\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n@pytest.mark.parametrize('i', {ids})\ndef test_1(i): pass\n"
         shared_project.fill(folder, {"test_a.py": test})
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
@@ -388,7 +460,9 @@ def test_1(i, worker_id, testrun_uid):
         assert "error: worker 'gw1' ended with status 2 before any test" in result.stderr
 
     def test_errors_are_said_once(self, shared_project: Project, folder: Path) -> None:
-        shared_project.fill(folder, {"test_a.py": "import nothing_such", "test_b.py": "def test_b(): pass"})
+        shared_project.fill(
+            folder, {"test_a.py": "import nothing_such", "test_b.py": "def test_b(): pass"}
+        )
         result = shared_project.rpytest("-n3", "--start-method=bare", cwd=folder)
         assert result.status == 2
         assert result.stdout.count("No module named 'nothing_such'") == 1

@@ -1,4 +1,6 @@
-"""Runs with other arguments use what was collected already, and do exactly what a fresh collection would do."""
+"""Runs with other arguments use what was collected already, and do exactly what a fresh collection
+would do.
+"""
 
 from __future__ import annotations
 
@@ -77,14 +79,18 @@ def test_one(): assert 0
 def test_bad(nothing): pass
 """,
     "sub/deep/test_c.py": _NOTE + "def test_c(): pass\ndef test_last(): pass\n",
-    "other/test_d.py": _NOTE + "import unittest\nclass TestD(unittest.TestCase):\n    def test_d(self): pass\n",
+    "other/test_d.py": _NOTE
+    + "import unittest\nclass TestD(unittest.TestCase):\n    def test_d(self): pass\n",
 }
 
 #: The same, where each module provably leaves nothing when it is imported.
 QUIET: Mapping[str, str] = {
     **FILES,
     **{
-        name: FILES[name].replace(_NOTE, "").replace("import warnings\n", "").replace('warnings.warn("about a")\n', "")
+        name: FILES[name]
+        .replace(_NOTE, "")
+        .replace("import warnings\n", "")
+        .replace('warnings.warn("about a")\n', "")
         for name in ("test_a.py", "sub/test_b.py", "sub/deep/test_c.py", "other/test_d.py")
     },
 }
@@ -157,8 +163,15 @@ SERVED: Sequence[Sequence[str]] = (
         "-p no:cacheprovider -k two",
         "-p no:cacheprovider test_a.py::test_one -x",
     ],
-    ["-p no:stepwise -p no:warnings", "-p no:stepwise -p no:warnings --lf", "-p no:stepwise -p no:warnings -v sub"],
-    ["-p no:logging -p no:faulthandler -p no:doctest", "-p no:logging -p no:faulthandler -p no:doctest -v sub"],
+    [
+        "-p no:stepwise -p no:warnings",
+        "-p no:stepwise -p no:warnings --lf",
+        "-p no:stepwise -p no:warnings -v sub",
+    ],
+    [
+        "-p no:logging -p no:faulthandler -p no:doctest",
+        "-p no:logging -p no:faulthandler -p no:doctest -v sub",
+    ],
 )
 
 
@@ -170,13 +183,16 @@ class TestServed:
         case = Case("selection", QUIET, steps, n=1, between=wait_until_judged)
         fidelity.check(shared_project, folder, case)
         log = "".join(path.read_text() for path in shared_project.runtime_dir.glob("*.log"))
-        # Cold and warm together: one session, and nothing that it did not serve itself was collected again.
+        # Cold and warm together: one session, and nothing that it did not serve itself was
+        # collected again.
         assert len(runs(shared_project, folder)) == 1, log
 
 
 def wait_until_judged(project: Project, folder: Path) -> None:
     """Wait until the checkpoint knows what may be left out of what it has."""
-    pattern = re.compile(rf"kept for other arguments: {re.escape(str(folder))}, .*\n +a part of them: (used|collected)")
+    pattern = re.compile(
+        rf"kept for other arguments: {re.escape(str(folder))}, .*\n +a part of them: (used|collected)"
+    )
     processes.wait_until(lambda: pattern.search(status(project)) is not None, seconds=30)
 
 
@@ -316,7 +332,10 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         ["", "b", "b/c", "b/test_b.py b/c/test_d.py", "--lf b"],
     ),
     "a conftest of another folder configures": (
-        {**TWO, "b/conftest.py": "import os\ndef pytest_configure(config): os.environ['BY_B'] = '1'"},
+        {
+            **TWO,
+            "b/conftest.py": "import os\ndef pytest_configure(config): os.environ['BY_B'] = '1'",
+        },
         ["-rP", "-rP a", "-rP b"],
     ),
     "a conftest is early only where its folder is given": (
@@ -521,7 +540,11 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
 _SHARED = {
     "a registry": ("R = []", "shared.R.append(1)", "not shared.R"),
     "a registry that is filled by an import": ("R = {}", "import filling", "not shared.R"),
-    "a registry of a class": ("class C:\n    names = set()", "shared.C.names.add(1)", "not shared.C.names"),
+    "a registry of a class": (
+        "class C:\n    names = set()",
+        "shared.C.names.add(1)",
+        "not shared.C.names",
+    ),
     "a dispatcher": (
         "import functools\n@functools.singledispatch\ndef f(x): return 0",
         "shared.f.register(int, lambda x: 1)",
@@ -533,7 +556,11 @@ _SHARED = {
         "shared.colorsys.rgb_to_hsv = max",
         "shared.colorsys.rgb_to_hsv(0, 0, 1) != 1",
     ),
-    "a function, by name": ("def f(): return 0", "setattr(shared, 'f', lambda: 1)", "shared.f() == 0"),
+    "a function, by name": (
+        "def f(): return 0",
+        "setattr(shared, 'f', lambda: 1)",
+        "shared.f() == 0",
+    ),
     "a function, by mock": (
         "def f(): return 0",
         "from unittest import mock\nmock.patch('shared.f', lambda: 1).start()",
@@ -555,7 +582,9 @@ for _name, (_module, _change, _condition) in _SHARED.items():
 
 
 class TestTraps:
-    """Where a selection from everything is not what a fresh collection is, it is collected afresh: no difference is to be seen."""
+    """Where a selection from everything is not what a fresh collection is, it is collected afresh:
+    no difference is to be seen.
+    """
 
     @pytest.mark.parametrize("trap", TRAPS)
     def test_as_fresh(self, shared_project: Project, folder: Path, trap: str) -> None:
@@ -569,9 +598,27 @@ def _random_steps(seed: int, count: int) -> list[str]:
     """Commands that select by chance."""
     chance = random.Random(seed)
     places = [
-        *("test_a.py", "sub", "sub/deep", "other", "sub/test_b.py", "test_skipped.py", "sub/deep/test_c.py"),
-        *("test_a.py::test_one", "test_a.py::TestGroup", "test_a.py::TestGroup::test_in", "sub/test_b.py::test_ids"),
-        *("sub/test_b.py::test_ids[a␠b]", "other/test_d.py::TestD::test_d", "sub/deep/test_c.py::test_last", "."),
+        *(
+            "test_a.py",
+            "sub",
+            "sub/deep",
+            "other",
+            "sub/test_b.py",
+            "test_skipped.py",
+            "sub/deep/test_c.py",
+        ),
+        *(
+            "test_a.py::test_one",
+            "test_a.py::TestGroup",
+            "test_a.py::TestGroup::test_in",
+            "sub/test_b.py::test_ids",
+        ),
+        *(
+            "sub/test_b.py::test_ids[a␠b]",
+            "other/test_d.py::TestD::test_d",
+            "sub/deep/test_c.py::test_last",
+            ".",
+        ),
     ]
     options = [
         *(
@@ -583,7 +630,16 @@ def _random_steps(seed: int, count: int) -> list[str]:
             "--ignore sub/deep",
             "-v",
         ),
-        *("-q", "-rA", "--lf", "--nf", "--tb=line", "--disable-warnings", "--ignore-glob *_b.py", "--deselect sub"),
+        *(
+            "-q",
+            "-rA",
+            "--lf",
+            "--nf",
+            "--tb=line",
+            "--disable-warnings",
+            "--ignore-glob *_b.py",
+            "--deselect sub",
+        ),
     ]
     steps = []
     for _ in range(count):

@@ -1,7 +1,8 @@
-"""Modules have effects on others while they are imported: whatever is run after what, rpytest says what a cold pytest says.
+"""Modules have effects on others while they are imported: whatever is run after what, rpytest says
+what a cold pytest says.
 
-The kinds of effects are in `effects.KINDS`. Of each, the whole project is run, then each part of it in turn, alone and in other orders, and the whole
-again.
+The kinds of effects are in `effects.KINDS`. Of each, the whole project is run, then each part of it
+in turn, alone and in other orders, and the whole again.
 """
 
 from __future__ import annotations

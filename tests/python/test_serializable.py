@@ -1,4 +1,6 @@
-"""What our own `to_serializable` makes of a report is what pytest's hook makes of it, in each style of traceback."""
+"""What our own `to_serializable` makes of a report is what pytest's hook makes of it, in each style
+of traceback.
+"""
 
 from __future__ import annotations
 

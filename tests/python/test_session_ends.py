@@ -1,4 +1,6 @@
-"""A process that ends, or becomes another program, in the middle of what it does: what the user is told of it."""
+"""A process that ends, or becomes another program, in the middle of what it does: what the user is
+told of it.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,20 @@ def test_a_session_dies(project: Project) -> None:
     project.write(test_a="import os\nos.abort()\n")
     result = project.rpytest(junit=False)
     assert result.status == 3, result
-    assert "error: the process that collects the tests was killed by SIGABRT before it was done" in result.stderr, (
-        result
-    )
+    assert (
+        "error: the process that collects the tests was killed by SIGABRT before it was done"
+        in result.stderr
+    ), result
     assert "hint: `rpytest -n 0` runs pytest itself" in result.stderr, result
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "0"), ("--no-daemon",)], ids=["workers", "plain", "once"])
+@pytest.mark.parametrize(
+    "options", [(), ("-n", "0"), ("--no-daemon",)], ids=["workers", "plain", "once"]
+)
 @pytest.mark.parametrize("outcome", ["assert 1", "assert 0"])
-def test_a_conftest_starts_python_again(project: Project, outcome: str, options: tuple[str, ...]) -> None:
+def test_a_conftest_starts_python_again(
+    project: Project, outcome: str, options: tuple[str, ...]
+) -> None:
     """The run is what the new program makes of it, as with pytest."""
     arguments = "'-m', 'pytest', '-p', 'no:xdist', '--junitxml', os.environ['JUNIT']"
     project.write(conftest=_EXEC.format(arguments=arguments), test_a=f"def test_1(): {outcome}\n")

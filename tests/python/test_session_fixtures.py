@@ -42,7 +42,9 @@ def shared(result: Result) -> list[str]:
 
 
 def own(result: Result) -> dict[str, str]:
-    return dict(re.findall(r"^session fixture of each worker: (\S+) \((.*)\)$", result.stdout, re.M))
+    return dict(
+        re.findall(r"^session fixture of each worker: (\S+) \((.*)\)$", result.stdout, re.M)
+    )
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -128,15 +130,25 @@ def test_failures_skips_and_failing_finalizers_are_pytests(project: Project) -> 
     result = project.rpytest("-n3", "-v")
     assert shared(result) == ["failing", "skipping", "warning"]
     assert (result.status, result.counts) == (plain.status, plain.counts), result
-    for part in ("ERRORS", "ERROR at setup of test_1", "ERROR at setup of test_2", "ERROR at teardown of test_7"):
+    for part in (
+        "ERRORS",
+        "ERROR at setup of test_1",
+        "ERROR at setup of test_2",
+        "ERROR at teardown of test_7",
+    ):
         assert part in result.stdout
     # The traceback is the fixture's and nothing of ours.
     for text in (plain.stdout, result.stdout):
-        section = text.partition("ERROR at setup of test_1")[2].partition("ERROR at setup of test_2")[0]
+        section = text.partition("ERROR at setup of test_1")[2].partition(
+            "ERROR at setup of test_2"
+        )[0]
         assert "written by it" in section
         assert "rpytest/" not in section
         assert ">       raise RuntimeError" in text.partition("ERROR at teardown of test_7")[2]
-    assert "rpytest/" not in result.stdout.partition("ERROR at teardown of test_7")[2].partition("summary")[0]
+    assert (
+        "rpytest/"
+        not in result.stdout.partition("ERROR at teardown of test_7")[2].partition("summary")[0]
+    )
     assert result.stdout.count("an old one") == plain.stdout.count("an old one")
 
 
@@ -200,7 +212,9 @@ def test_what_cannot_be_inherited_is_made_by_each_worker(project: Project) -> No
         assert lines.count("thread") == lines.count("end-thread") == 1 + learns
         assert lines.count("first") == 1 + 2 * learns
     path = project.path / "conftest.py"
-    path.write_text(path.read_text().replace("running.start()", "running.start(); stop.set(); running.join()"))
+    path.write_text(
+        path.read_text().replace("running.start()", "running.start(); stop.set(); running.join()")
+    )
     project.write(test_a="def test_1(thread): pass")
     result = project.rpytest("-v", "-n2")
     assert shared(result) == ["thread"], result
@@ -234,13 +248,18 @@ def test_user_has_the_last_word(project: Project) -> None:
 
     result = run("")
     assert shared(result) == ["process"]
-    assert own(result) == {"connection": "its set-up left a sqlite connection", "author": "rpytest_shared = False"}
+    assert own(result) == {
+        "connection": "its set-up left a sqlite connection",
+        "author": "rpytest_shared = False",
+    }
     result = run('shared_fixtures = ["connection"]\nper_worker_fixtures = ["process"]')
     assert shared(result) == ["connection"]
     assert own(result) == {"process": "per_worker_fixtures", "author": "rpytest_shared = False"}
     result = run('session_fixtures = "per-worker"')
     assert shared(result) == []
-    assert own(result) == dict.fromkeys(("connection", "process", "author"), 'session_fixtures = "per-worker"')
+    assert own(result) == dict.fromkeys(
+        ("connection", "process", "author"), 'session_fixtures = "per-worker"'
+    )
     result = run('shared_fixtures = ["process"]\nper_worker_fixtures = ["process"]')
     assert result.status == 4
     assert "`process` is in `shared_fixtures` and in `per_worker_fixtures`" in result.stderr
@@ -277,7 +296,10 @@ def test_child_process_serves_all_workers_and_survives_their_crashes(project: Pr
     assert result.status == 1
     assert result.counts == {"passed": 5, "failed": 1}, result
     assert shared(result) == ["server"]
-    assert [line.partition("-")[0] for line in notes(project)] == ["server", "status-15".partition("-")[0]]
+    assert [line.partition("-")[0] for line in notes(project)] == [
+        "server",
+        "status-15".partition("-")[0],
+    ]
 
 
 @pytest.mark.parametrize("victim", ["command", "host"])
@@ -337,7 +359,9 @@ def test_exit_in_a_set_up_ends_the_run(project: Project) -> None:
     def leaving():
         pytest.exit("enough", returncode=7)
     """
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(leaving): pass\ndef test_2(): pass"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_1(leaving): pass\ndef test_2(): pass"}
+    )
     result = project.rpytest("-n2")
     assert result.status == 7, result
     assert "_pytest.outcomes.Exit: enough" in result.stdout
@@ -351,7 +375,9 @@ def test_set_up_that_kills_its_process_is_each_workers(project: Project) -> None
     def deadly():
         os._exit(5)
     """
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(deadly): pass\ndef test_2(): pass"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_1(deadly): pass\ndef test_2(): pass"}
+    )
     result = project.rpytest("-n2", "-v")
     assert result.status == 1
     assert result.counts == {"passed": 1, "failed": 1}, result
@@ -404,9 +430,14 @@ def test_history_does_not_take_it_for_the_first_tests_own(project: Project) -> N
     def slow():
         time.sleep(1)
     """
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(slow): pass\ndef test_2(slow): pass"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_1(slow): pass\ndef test_2(slow): pass"}
+    )
     result = project.rpytest("-n2", "--durations=0", "-vv")
-    shown = {id: float(time) for time, id in re.findall(r"^(\d+\.\d\d)s setup +test_a.py::(\w+)$", result.stdout, re.M)}
+    shown = {
+        id: float(time)
+        for time, id in re.findall(r"^(\d+\.\d\d)s setup +test_a.py::(\w+)$", result.stdout, re.M)
+    }
     assert shown["test_1"] >= 1, result
     exported = project.path / "history.jsonl"
     assert project.spawn("--history-export", str(exported)).wait() == 0
@@ -427,7 +458,13 @@ def test_parts_of_the_suite_set_up_what_they_need(project: Project) -> None:
     def two(): note("two")
     """
     )
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(one): pass", "test_b.py": "def test_1(two): pass"})
+    project.write(
+        {
+            "conftest.py": conftest,
+            "test_a.py": "def test_1(one): pass",
+            "test_b.py": "def test_1(two): pass",
+        }
+    )
     for argument, name in (("test_a.py", "one"), ("test_b.py", "two")):
         assert project.rpytest("-n2", argument).status == 0
         assert notes(project) == [name]
@@ -465,7 +502,9 @@ def test_finalizer_that_ends_its_process_is_an_error(project: Project) -> None:
         yield
         os._exit(0)
     """
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(deadly): pass\ndef test_2(): pass"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_1(deadly): pass\ndef test_2(): pass"}
+    )
     result = project.rpytest("-n2")
     assert result.status == 1, result
     assert "a finalizer of a session fixture ended its process: exit status 0" in result.stdout
@@ -510,7 +549,9 @@ def test_breakpoint_in_a_set_up_belongs_to_a_worker(project: Project) -> None:
     def looked_at():
         breakpoint()
     """
-    project.write({"conftest.py": conftest, "test_a.py": "def test_1(looked_at): pass\ndef test_2(): pass"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_1(looked_at): pass\ndef test_2(): pass"}
+    )
     result = project.rpytest("-n2", "-v")
     assert own(result) == {"looked_at": "its set-up wants a debugger"}
     assert "a debugger needs the terminal" in result.stdout
@@ -551,12 +592,16 @@ def test_readers_have_positions_of_their_own(project: Project) -> None:
     assert shared(result) == ["lines"]
 
 
-@pytest.mark.parametrize("how", ["raise LookupError('kaboom')", "raise SystemExit(0)", "raise KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "how", ["raise LookupError('kaboom')", "raise SystemExit(0)", "raise KeyboardInterrupt"]
+)
 @pytest.mark.parametrize("where", ["hook", "condition"])
 def test_condition_of_a_mark_that_cannot_be_evaluated(
     shared_project: Project, folder: Path, where: str, how: str
 ) -> None:
-    """It is looked at before anything is set up; what it raises is seen by the worker that runs the test, as in pytest."""
+    """It is looked at before anything is set up; what it raises is seen by the worker that runs the
+    test, as in pytest.
+    """
     body = how if where == "hook" else "return {'answer': answer}"
     shared_project.fill(
         folder,

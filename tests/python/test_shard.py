@@ -1,4 +1,6 @@
-"""``--shard``: a suite divided between machines that don't talk to each other, and put together again."""
+"""``--shard``: a suite divided between machines that don't talk to each other, and put together
+again.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def write_suite(project: Project) -> None:
 
 
 def shards(project: Project, *args: str, total: int = SHARDS) -> list[Result]:
-    return [project.rpytest(*args, f"--shard={index}", f"--total-shards={total}") for index in range(total)]
+    return [
+        project.rpytest(*args, f"--shard={index}", f"--total-shards={total}")
+        for index in range(total)
+    ]
 
 
 def ids(result: Result) -> set[str]:
@@ -42,11 +47,20 @@ def ids(result: Result) -> set[str]:
 
 
 def is_partition(parts: list[Result], whole: Result) -> bool:
-    return sum(len(ids(part)) for part in parts) == len(ids(whole)) and set().union(*map(ids, parts)) == ids(whole)
+    return sum(len(ids(part)) for part in parts) == len(ids(whole)) and set().union(
+        *map(ids, parts)
+    ) == ids(whole)
 
 
 @pytest.mark.parametrize(
-    "args", [("-n", "2"), ("-n", "1"), ("-n", "0"), ("-n", "2", "--start-method", "bare"), ("-n", "2", "--reverse")]
+    "args",
+    [
+        ("-n", "2"),
+        ("-n", "1"),
+        ("-n", "0"),
+        ("-n", "2", "--start-method", "bare"),
+        ("-n", "2", "--reverse"),
+    ],
 )
 def test_shards_are_a_partition_with_whole_modules(project: Project, args: tuple[str, ...]) -> None:
     write_suite(project)
@@ -124,7 +138,9 @@ def test_addopts_may_have_it(project: Project) -> None:
         ({"BUILDKITE_PARALLEL_JOB": "0", "BUILDKITE_PARALLEL_JOB_COUNT": "2"}, "shard 0 of 2"),
     ],
 )
-def test_auto_takes_what_ci_says(project: Project, variables: dict[str, str], expected: str) -> None:
+def test_auto_takes_what_ci_says(
+    project: Project, variables: dict[str, str], expected: str
+) -> None:
     write_suite(project)
     result = project.rpytest("-n", "2", "--shard=auto", env=variables)
     assert expected in result.stdout, str(result)
@@ -156,7 +172,11 @@ def test_auto_takes_what_ci_says(project: Project, variables: dict[str, str], ex
             {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"},
             "is not GitLab's `CI_NODE_TOTAL=2`",
         ),
-        (["--shard=0", "--total-shards=2", "--shard-history=missing.jsonl"], {}, "missing.jsonl`: No such file"),
+        (
+            ["--shard=0", "--total-shards=2", "--shard-history=missing.jsonl"],
+            {},
+            "missing.jsonl`: No such file",
+        ),
         (
             ["--shard=0", "--total-shards=2", "--shard-history=test_a.py"],
             {},
@@ -181,7 +201,10 @@ class TestHistory:
     @staticmethod
     def history(project: Project, seconds: dict[str, float]) -> Path:
         lines = [json.dumps({"rpytest_history": 1, "runs": 1})]
-        lines += [json.dumps({"id": id, "us": [0, value * 1e6, 0, 0], "runs": 1}) for id, value in seconds.items()]
+        lines += [
+            json.dumps({"id": id, "us": [0, value * 1e6, 0, 0], "runs": 1})
+            for id, value in seconds.items()
+        ]
         return project.write({"ci/history.jsonl": "\n".join(lines) + "\n"})
 
     def suite(self, project: Project) -> Path:
@@ -189,17 +212,26 @@ class TestHistory:
         for module in range(6):
             project.write({f"test_{module}.py": "def test_1(): pass\ndef test_2(): pass"})
         return self.history(
-            project, {f"test_{module}.py::test_{n}": 5.0 if module == 3 else 1.0 for module in range(6) for n in (1, 2)}
+            project,
+            {
+                f"test_{module}.py::test_{n}": 5.0 if module == 3 else 1.0
+                for module in range(6)
+                for n in (1, 2)
+            },
         )
 
     @pytest.mark.parametrize("n", [2, 0])
     def test_balances(self, project: Project, n: int) -> None:
         file = self.suite(project)
         whole = project.pytest()
-        parts = shards(project, "-n", str(n), f"--shard-history={file.relative_to(project.path)}", total=2)
+        parts = shards(
+            project, "-n", str(n), f"--shard-history={file.relative_to(project.path)}", total=2
+        )
         assert is_partition(parts, whole)
         assert sorted(map(len, map(ids, parts))) == [2, 10]
-        assert all("predicted 10.00s of 20.00s, by history " in part.stdout for part in parts), str(parts[0])
+        assert all("predicted 10.00s of 20.00s, by history " in part.stdout for part in parts), str(
+            parts[0]
+        )
 
     def test_the_projects_settings_may_name_it(self, project: Project) -> None:
         self.suite(project)
@@ -213,9 +245,13 @@ class TestHistory:
     def test_different_files_are_noticed_by_the_merge(self, project: Project) -> None:
         file = self.suite(project)
         run = ("-n", "2", "--total-shards=2")
-        project.rpytest(*run, "--shard=0", f"--shard-history={file}", "--junitxml=0.xml", junit=False)
+        project.rpytest(
+            *run, "--shard=0", f"--shard-history={file}", "--junitxml=0.xml", junit=False
+        )
         self.history(project, {"test_0.py::test_1": 2.0})
-        project.rpytest(*run, "--shard=1", f"--shard-history={file}", "--junitxml=1.xml", junit=False)
+        project.rpytest(
+            *run, "--shard=1", f"--shard-history={file}", "--junitxml=1.xml", junit=False
+        )
         merged = project.rpytest("--merge-reports", "all.xml", "0.xml", "1.xml", junit=False)
         assert merged.status == 4
         assert "don't belong together" in merged.stderr
@@ -251,7 +287,12 @@ class TestMerge:
         files = [f"shard-{index}.xml" for index in range(SHARDS)]
         for index, file in enumerate(files):
             project.rpytest(
-                "-n", str(n), f"--shard={index}", f"--total-shards={SHARDS}", f"--junitxml={file}", junit=False
+                "-n",
+                str(n),
+                f"--shard={index}",
+                f"--total-shards={SHARDS}",
+                f"--junitxml={file}",
+                junit=False,
             )
         return files
 
@@ -262,7 +303,9 @@ class TestMerge:
         assert merged.status == 0, str(merged)
         project.pytest("--junitxml=expected.xml", junit=False)
         read = [junit.read(project.path / name) for name in ("all.xml", "expected.xml")]
-        actual, expected = ({case.id: (case.outcome, case.properties) for case in cases} for cases in read)
+        actual, expected = (
+            {case.id: (case.outcome, case.properties) for case in cases} for cases in read
+        )
         assert actual == expected
         suites = [
             next(ElementTree.parse(project.path / name).getroot().iter("testsuite"))
@@ -270,7 +313,10 @@ class TestMerge:
         ]
         for name in ("tests", "failures", "errors", "skipped", "name"):
             assert suites[0].get(name) == suites[1].get(name), name
-        properties = [(item.get("name"), item.get("value")) for item in suites[0].findall("./properties/property")]
+        properties = [
+            (item.get("name"), item.get("value"))
+            for item in suites[0].findall("./properties/property")
+        ]
         assert properties == [("rpytest.shards", "3"), ("build", "1 < 2")]
 
     def test_a_missing_shard_is_told(self, project: Project) -> None:
@@ -295,22 +341,34 @@ class TestMerge:
 
     def test_histories_of_shards_are_merged_with_their_reports(self, project: Project) -> None:
         write_suite(project)
-        reports, histories = [f"{index}.xml" for index in range(2)], [f"{index}.jsonl" for index in range(2)]
+        reports, histories = (
+            [f"{index}.xml" for index in range(2)],
+            [f"{index}.jsonl" for index in range(2)],
+        )
         for index in range(2):
             # Each shard on a machine of its own.
             machine = {"RPYTEST_CACHE_DIR": str(project.scratch / f"machine-{index}")}
             shard = [f"--shard={index}", "--total-shards=2", f"--junitxml={reports[index]}"]
             project.rpytest("-n", "2", *shard, env=machine, junit=False)
-            exported = project.rpytest("--history-export", histories[index], env=machine, junit=False)
+            exported = project.rpytest(
+                "--history-export", histories[index], env=machine, junit=False
+            )
             assert exported.status == 0, str(exported)
         merged = project.rpytest("--merge-reports", "all.xml", *reports, *histories, junit=False)
         assert merged.status == 0 and merged.stderr == "", str(merged)
-        known = [json.loads(line)["id"] for line in (project.path / "all.jsonl").read_text().splitlines()[1:]]
+        known = [
+            json.loads(line)["id"]
+            for line in (project.path / "all.jsonl").read_text().splitlines()[1:]
+        ]
         assert f"merged 2 histories into all.jsonl: {len(known)} tests" in merged.stdout
-        assert sorted(known) == sorted(project.pytest("--collect-only", "-q").stdout.split("\n\n")[0].split())
+        assert sorted(known) == sorted(
+            project.pytest("--collect-only", "-q").stdout.split("\n\n")[0].split()
+        )
         # The rest of what one machine knows is missed.
         lacking = project.rpytest("--merge-reports", "all.xml", *reports, histories[0], junit=False)
-        assert lacking.status == 0 and "2 reports and only 1 of their histories" in lacking.stderr, str(lacking)
+        assert (
+            lacking.status == 0 and "2 reports and only 1 of their histories" in lacking.stderr
+        ), str(lacking)
         alone = project.rpytest("--merge-reports", "all.xml", *histories, junit=False)
         assert alone.status == 4 and "--history-merge" in alone.stderr, str(alone)
         (project.path / "torn.jsonl").write_text((project.path / histories[0]).read_text()[:-20])
@@ -319,12 +377,19 @@ class TestMerge:
         assert not (project.path / "new.xml").exists()
 
     @pytest.mark.parametrize("n", [2, 0])
-    def test_a_shard_that_could_not_be_collected_has_its_place(self, project: Project, n: int) -> None:
+    def test_a_shard_that_could_not_be_collected_has_its_place(
+        self, project: Project, n: int
+    ) -> None:
         project.write(test_a="def test_1(): pass", test_b="import nothing_of_that_name")
         files = [f"{index}.xml" for index in range(2)]
         for index, file in enumerate(files):
             result = project.rpytest(
-                "-n", str(n), f"--shard={index}", "--total-shards=2", f"--junitxml={file}", junit=False
+                "-n",
+                str(n),
+                f"--shard={index}",
+                "--total-shards=2",
+                f"--junitxml={file}",
+                junit=False,
             )
             assert result.status == 2
         merged = project.rpytest("--merge-reports", "all.xml", *files, junit=False)
@@ -340,19 +405,31 @@ def test_histories_travel(project: Project) -> None:
     assert exported.status == 0 and "exported 2 tests" in exported.stdout, str(exported)
     head, *lines = (project.path / "h.jsonl").read_text().splitlines()
     assert json.loads(head) == {"rpytest_history": 1, "runs": 1}
-    assert [json.loads(line)["id"] for line in lines] == ["test_a.py::test_slow", "test_a.py::test_2"]
+    assert [json.loads(line)["id"] for line in lines] == [
+        "test_a.py::test_slow",
+        "test_a.py::test_2",
+    ]
     # Another machine: it knows nothing, then everything.
     elsewhere = {"RPYTEST_CACHE_DIR": str(project.scratch / "other")}
     nothing = project.rpytest("--inventory-status", env=elsewhere, junit=False)
     assert "no durations are known" in nothing.stdout
     streamed = project.rpytest("--history-export", "-", junit=False)
-    assert streamed.status == 0 and streamed.stdout == (project.path / "h.jsonl").read_text(), str(streamed)
+    assert streamed.status == 0 and streamed.stdout == (project.path / "h.jsonl").read_text(), str(
+        streamed
+    )
     merged = project.rpytest("--history-merge", "all.jsonl", "h.jsonl", "h.jsonl", junit=False)
-    assert merged.status == 0 and (project.path / "all.jsonl").read_text() == (project.path / "h.jsonl").read_text()
-    imported = project.rpytest("--history-import", "all.jsonl", "h.jsonl", env=elsewhere, junit=False)
+    assert (
+        merged.status == 0
+        and (project.path / "all.jsonl").read_text() == (project.path / "h.jsonl").read_text()
+    )
+    imported = project.rpytest(
+        "--history-import", "all.jsonl", "h.jsonl", env=elsewhere, junit=False
+    )
     assert imported.status == 0 and "2 tests of" in imported.stdout, str(imported)
     status = json.loads(
-        project.rpytest("--inventory-status", "--inventory-format=json", env=elsewhere, junit=False).stdout
+        project.rpytest(
+            "--inventory-status", "--inventory-format=json", env=elsewhere, junit=False
+        ).stdout
     )
     assert status["tests"] == 2 and status["flaky"] == 0
     assert status["longest"]["nodeid"] == "test_a.py::test_slow" and status["total"] >= 0.2
@@ -374,7 +451,9 @@ def test_a_flaky_test_is_counted(project: Project) -> None:
     for _ in range(4):
         project.rpytest("-n", "1")
     status = project.rpytest("--inventory-status", junit=False)
-    assert "1 known, measured 4 times, 1 flaky, 1 failed the last time" in status.stdout, str(status)
+    assert "1 known, measured 4 times, 1 flaky, 1 failed the last time" in status.stdout, str(
+        status
+    )
 
 
 @pytest.mark.parametrize("mode", ["loadfile", "loadscope", "loadgroup"])
@@ -430,7 +509,9 @@ def test_groups_stay_in_one_shard(project: Project, mode: str) -> None:
 
 
 @pytest.mark.parametrize("args", [("--dist", "each"), ("--replay", "plan.json")])
-def test_what_else_says_which_tests_run_is_a_usage_error(project: Project, args: tuple[str, ...]) -> None:
+def test_what_else_says_which_tests_run_is_a_usage_error(
+    project: Project, args: tuple[str, ...]
+) -> None:
     project.write(test_a="def test_1(): pass")
     result = project.rpytest("-n", "2", "--shard=0", "--total-shards=2", *args, junit=False)
     assert result.status == 4

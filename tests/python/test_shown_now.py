@@ -1,4 +1,6 @@
-"""What tests print past the capture is shown when they print it, into a pipe, too; no death and no later test takes it away."""
+"""What tests print past the capture is shown when they print it, into a pipe, too; no death and no
+later test takes it away.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,13 @@ DIES = """
 """
 
 
-@pytest.mark.parametrize("args", [("-s",), ("--capture=no",), ("-s", "--start-method=bare")], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [("-s",), ("--capture=no",), ("-s", "--start-method=bare")], ids=" ".join
+)
 @pytest.mark.parametrize("n", ["1", "2"])
-def test_a_worker_that_dies_has_shown_what_it_printed(project: Project, n: str, args: tuple[str, ...]) -> None:
+def test_a_worker_that_dies_has_shown_what_it_printed(
+    project: Project, n: str, args: tuple[str, ...]
+) -> None:
     project.write(test_a=DIES)
     for _ in range(2):
         result = project.rpytest("-n", n, *args)

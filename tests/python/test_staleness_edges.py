@@ -1,4 +1,6 @@
-"""Changes at the edges: while tests are collected, above the project, under unusual names, by unusual ways to a file."""
+"""Changes at the edges: while tests are collected, above the project, under unusual names, by
+unusual ways to a file.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,22 @@ WAITING = {"test_a.py": "{wait}\n" + PLAIN, "test_z.py": PLAIN}
 MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
     "test file beside it": (WAITING, {"test_new.py": "def test_new(): assert 0\n"}),
     "test file that comes before": (WAITING, {"test_0.py": PLAIN}),
-    "test file in a folder listed before": ({**WAITING, "a/test_b.py": PLAIN}, {"a/test_new.py": PLAIN}),
+    "test file in a folder listed before": (
+        {**WAITING, "a/test_b.py": PLAIN},
+        {"a/test_new.py": PLAIN},
+    ),
     "test file in a new folder": (WAITING, {"deep/er/test_new.py": PLAIN}),
     "test file that is gone": (WAITING, {"test_z.py": None}),
-    "conftest": (WAITING, {"conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef bad(): assert 0\n"}),
+    "conftest": (
+        WAITING,
+        {"conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef bad(): assert 0\n"},
+    ),
     "package": ({"in/test_a.py": "{wait}\n" + PLAIN}, {"in/__init__.py": ""}),
     "ini file": (WAITING, {"pytest.ini": "[pytest]\npython_functions = nothing\n"}),
     "module that was missing": (
-        {"test_a.py": "try: import extra\nexcept ImportError: extra = None\n{wait}\ndef test_a(): print(extra)\n"},
+        {
+            "test_a.py": "try: import extra\nexcept ImportError: extra = None\n{wait}\ndef test_a(): print(extra)\n"
+        },
         {"extra.py": ""},
     ),
     "module in a folder on the path": (
@@ -58,7 +68,9 @@ MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
         {"data/1.x": None},
     ),
     "data file that was missing": (
-        {"test_a.py": "import os\nFOUND = os.path.exists('x')\n{wait}\ndef test_a(): print(FOUND)\n"},
+        {
+            "test_a.py": "import os\nFOUND = os.path.exists('x')\n{wait}\ndef test_a(): print(FOUND)\n"
+        },
         {"x": ""},
     ),
     "data file that was read": (
@@ -69,11 +81,15 @@ MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
 
 
 @pytest.mark.parametrize("kind", MEANWHILE)
-def test_while_the_first_run_collects(shared_project: Project, folder: Path, tmp_path: Path, kind: str) -> None:
+def test_while_the_first_run_collects(
+    shared_project: Project, folder: Path, tmp_path: Path, kind: str
+) -> None:
     """What it has not seen is seen by the next one."""
     files, change = MEANWHILE[kind]
     wait = waiting_code(str(tmp_path / "started"), str(tmp_path / "go"))
-    scenario = Scenario(kind, {name: text.replace("{wait}", wait) for name, text in files.items()}, [])
+    scenario = Scenario(
+        kind, {name: text.replace("{wait}", wait) for name, text in files.items()}, []
+    )
     scene = Scene(shared_project, folder, scenario)
     scene.write(scenario.files)
     first = shared_project.spawn("-n2", cwd=folder)
@@ -99,20 +115,30 @@ def test_nothing_while_it_collects(shared_project: Project, folder: Path, tmp_pa
 
 #: What appears in the folder above the one in which the command is started.
 ABOVE: Mapping[str, tuple[Mapping[str, str], Files]] = {
-    "pytest.ini": ({"in/test_a.py": PLAIN}, {"pytest.ini": "[pytest]\npython_functions = nothing\n"}),
+    "pytest.ini": (
+        {"in/test_a.py": PLAIN},
+        {"pytest.ini": "[pytest]\npython_functions = nothing\n"},
+    ),
     "pyproject.toml": (
         {"in/test_a.py": PLAIN},
         {"pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-k nothing'\n"},
     ),
     "tox.ini": ({"in/test_a.py": PLAIN}, {"tox.ini": "[pytest]\nxfail_strict = true\n"}),
-    "setup.cfg": ({"in/test_a.py": PLAIN}, {"setup.cfg": "[tool:pytest]\naddopts = --strict-markers\n"}),
+    "setup.cfg": (
+        {"in/test_a.py": PLAIN},
+        {"setup.cfg": "[tool:pytest]\naddopts = --strict-markers\n"},
+    ),
     "setup.py": ({"in/test_a.py": PLAIN}, {"setup.py": ""}),
     "package": (
         {"in/__init__.py": "", "in/test_a.py": "def test_a(): print(__name__)\n"},
         {"__init__.py": ""},
     ),
     "package far above": (
-        {"in/__init__.py": "", "in/er/__init__.py": "", "in/er/test_a.py": "def test_a(): print(__name__)\n"},
+        {
+            "in/__init__.py": "",
+            "in/er/__init__.py": "",
+            "in/er/test_a.py": "def test_a(): print(__name__)\n",
+        },
         {"__init__.py": ""},
     ),
     "conftest": (
@@ -195,7 +221,9 @@ LOADER = SPEC.replace(
     'spec_from_loader("loaded", importlib.machinery.SourceFileLoader("loaded", path))',
 ).replace("import importlib.util", "import importlib.machinery, importlib.util")
 POPPED = "import sys, helper\nVALUE = helper.X\ndel sys.modules['helper'], helper\ndef test_a(): print(VALUE)\n"
-AGAIN = "import sys, helper\nsys.modules.pop('helper')\nimport helper\ndef test_a(): print(helper.X)\n"
+AGAIN = (
+    "import sys, helper\nsys.modules.pop('helper')\nimport helper\ndef test_a(): print(helper.X)\n"
+)
 PREFIX = {"PYTHONPYCACHEPREFIX": "cached"}
 
 #: Scenarios that end with edits of the file `in/x`.
@@ -279,7 +307,9 @@ def test_done_again(shared_project: Project, folder: Path, scenario: Scenario) -
         shutil.rmtree(folder)
         shared_project.fill(folder, scenario.files)
         results = [run("-rP", *args, junit=False, cwd=folder) for _ in range(3)]
-        return [f"{result.counts} {re.findall('^[0-9x]+$', result.stdout, re.M)}" for result in results]
+        return [
+            f"{result.counts} {re.findall('^[0-9x]+$', result.stdout, re.M)}" for result in results
+        ]
 
     wanted = outputs(shared_project.pytest)
     for _ in range(2):
@@ -288,7 +318,11 @@ def test_done_again(shared_project: Project, folder: Path, scenario: Scenario) -
 
 @pytest.mark.parametrize(
     "code",
-    ["open('n', 'w').close()", "import os\nos.makedirs('n', exist_ok=True)", "open('n', 'a').close()"],
+    [
+        "open('n', 'w').close()",
+        "import os\nos.makedirs('n', exist_ok=True)",
+        "open('n', 'a').close()",
+    ],
     ids=["file", "folder", "log"],
 )
 def test_done_once(shared_project: Project, folder: Path, code: str) -> None:

@@ -1,4 +1,6 @@
-"""Whatever is installed, removed or linked into the environment: a warm run is what a cold pytest would be."""
+"""Whatever is installed, removed or linked into the environment: a warm run is what a cold pytest
+would be.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,18 @@ def environment(shared_project: Project) -> Iterator[Environment]:
 
 
 def site(files: Files) -> Callable[[Scene], None]:
-    """Write into (None: remove from) the environment's site-packages; `{folder}` in a text is the project's folder."""
+    """Write into (None: remove from) the environment's site-packages; `{folder}` in a text is the
+    project's folder.
+    """
 
     def change(scene: Scene) -> None:
-        (folder,) = Path(scene.project.env["RPYTEST_PYTHON"]).parent.parent.glob("lib/python*/site-packages")
-        texts = {name: text and text.replace("{folder}", str(scene.folder)) for name, text in files.items()}
+        (folder,) = Path(scene.project.env["RPYTEST_PYTHON"]).parent.parent.glob(
+            "lib/python*/site-packages"
+        )
+        texts = {
+            name: text and text.replace("{folder}", str(scene.folder))
+            for name, text in files.items()
+        }
         scene.write({str(folder / name): text for name, text in texts.items()})
 
     return change
@@ -138,7 +147,11 @@ SCENARIOS = [
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_scenario(
-    shared_project: Project, folder: Path, environment: Environment, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+    shared_project: Project,
+    folder: Path,
+    environment: Environment,
+    scenario: Scenario,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(shared_project.env, "RPYTEST_PYTHON", str(environment.python))
     for entry in environment.site.iterdir():

@@ -1,4 +1,6 @@
-"""A few rounds of random edits and selections; ``python tests/python/random_staleness.py`` does hundreds."""
+"""A few rounds of random edits and selections; ``python tests/python/random_staleness.py`` does
+hundreds.
+"""
 
 from __future__ import annotations
 

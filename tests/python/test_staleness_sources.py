@@ -150,7 +150,11 @@ SCENARIOS = [
             edit("shop/cart.py", "sum(prices)", "sum(prices[::2])"),
         ],
     ),
-    Scenario("helper of a helper", LIBRARY, [edit("shop/rates.py", "2", "20"), edit("shop/rates.py", "20", "2")]),
+    Scenario(
+        "helper of a helper",
+        LIBRARY,
+        [edit("shop/rates.py", "2", "20"), edit("shop/rates.py", "20", "2")],
+    ),
     Scenario("package's init", LIBRARY, [{"shop/__init__.py": "def total(*prices): return 6\n"}]),
     Scenario(
         "test edited, added, renamed, deleted",
@@ -188,9 +192,15 @@ SCENARIOS = [
     Scenario(
         "init appears and disappears",
         PACKAGES,
-        [{"one/__init__.py": ""}, {"two/__init__.py": None}, {"one/__init__.py": None, "two/__init__.py": ""}],
+        [
+            {"one/__init__.py": ""},
+            {"two/__init__.py": None},
+            {"one/__init__.py": None, "two/__init__.py": ""},
+        ],
     ),
-    Scenario("init above the package appears", PACKAGES, [{"__init__.py": ""}, {"__init__.py": None}]),
+    Scenario(
+        "init above the package appears", PACKAGES, [{"__init__.py": ""}, {"__init__.py": None}]
+    ),
     Scenario(
         "conftest at each level",
         LEVELS,
@@ -212,11 +222,19 @@ SCENARIOS = [
             {"conftest.py": None},
         ],
     ),
-    Scenario("first conftest", HELPER, [{"conftest.py": "def pytest_itemcollected(item): item.add_marker('xfail')\n"}]),
+    Scenario(
+        "first conftest",
+        HELPER,
+        [{"conftest.py": "def pytest_itemcollected(item): item.add_marker('xfail')\n"}],
+    ),
     Scenario(
         "first conftest of a sub-folder",
         {**HELPER, "sub/test_s.py": "def test_s(): pass\n"},
-        [{"sub/conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef stop(): pytest.skip('why')\n"}],
+        [
+            {
+                "sub/conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef stop(): pytest.skip('why')\n"
+            }
+        ],
     ),
     Scenario(
         "helper of a conftest",
@@ -287,14 +305,19 @@ SCENARIOS = [
         ],
     ),
     Scenario("touched", LIBRARY, [Same({}), Same(touch), Select("-k total"), Same(touch)]),
-    # In the same second, byte code that another process has compiled meanwhile might be that of another text: then the session is not used again.
+    # In the same second, byte code that another process has compiled meanwhile might be that of
+    # another text: then the session is not used again.
     Scenario("written anew", LIBRARY, [Same({}), Same(written_anew), Same(written_anew)]),
     Scenario(
         "edited and undone",
         LIBRARY,
         [Same({}), Same(chain(edit("shop/rates.py", "2", "3"), edit("shop/rates.py", "3", "2")))],
     ),
-    Scenario("same size and time", HELPER, [Perhaps(keep_time({"helper.py": "VALUE = 2\n"})), Perhaps(touch)]),
+    Scenario(
+        "same size and time",
+        HELPER,
+        [Perhaps(keep_time({"helper.py": "VALUE = 2\n"})), Perhaps(touch)],
+    ),
     Scenario(
         "same size and time, without byte code",
         HELPER,
@@ -351,7 +374,9 @@ SCENARIOS = [
         [flagged, edit("helper.py", "22", "1"), chain({"conftest.py": ""}, flagged)],
     ),
     Scenario(
-        "conftest that edits a module before it is imported", {**HELPER, "conftest.py": FLAGGED + "act()\n"}, [flagged]
+        "conftest that edits a module before it is imported",
+        {**HELPER, "conftest.py": FLAGGED + "act()\n"},
+        [flagged],
     ),
 ]
 

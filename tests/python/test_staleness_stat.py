@@ -1,4 +1,6 @@
-"""Whatever is looked at without being opened while tests are collected: a warm run is what a cold pytest would be."""
+"""Whatever is looked at without being opened while tests are collected: a warm run is what a cold
+pytest would be.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ def skipped(condition: str, imports: str = "import os") -> dict[str, str]:
 
 def prints(expression: str, imports: str = "import os", **files: str) -> dict[str, str]:
     more = {f"in/{name}": text for name, text in files.items()}
-    return {"test_a.py": PRINTS.format(expression=expression, imports=imports), "in/none": "", **more}
+    return {
+        "test_a.py": PRINTS.format(expression=expression, imports=imports),
+        "in/none": "",
+        **more,
+    }
 
 
 def program(mode: int) -> Callable[[Scene], None]:
@@ -160,7 +166,11 @@ def test_own_doing(shared_project: Project, folder: Path, code: str) -> None:
         return [re.findall("^(?:True|False)$", result.stdout, re.M)[0] for result in found]
 
     for _ in range(2):
-        assert values(shared_project.rpytest) == values(shared_project.pytest) == ["True", "False", "False"]
+        assert (
+            values(shared_project.rpytest)
+            == values(shared_project.pytest)
+            == ["True", "False", "False"]
+        )
 
 
 FUNCTIONS = """
@@ -185,7 +195,9 @@ FUNCTIONS = """
     """
 
 
-@pytest.mark.parametrize("args", [(), ("--start-method", "imported"), ("--start-method", "bare")], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [(), ("--start-method", "imported"), ("--start-method", "bare")], ids=" ".join
+)
 def test_functions(shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
     """Collection sees functions that are equal to those of `os`, and tests see those."""
     shared_project.fill(folder, {"test_a.py": FUNCTIONS})
@@ -202,9 +214,13 @@ def test_functions_without_workers(shared_project: Project, folder: Path) -> Non
 
 def test_traceback(shared_project: Project, folder: Path) -> None:
     """What is in the place of `os.stat` does not show in it."""
-    shared_project.fill(folder, {"test_a.py": "import os\nos.path.getsize('nothing')\ndef test_a(): pass\n"})
+    shared_project.fill(
+        folder, {"test_a.py": "import os\nos.path.getsize('nothing')\ndef test_a(): pass\n"}
+    )
     outputs = [
-        run("--tb=native", junit=False, cwd=folder).stdout.partition("Traceback")[2].partition("short test summary")[0]
+        run("--tb=native", junit=False, cwd=folder)
+        .stdout.partition("Traceback")[2]
+        .partition("short test summary")[0]
         for run in (shared_project.rpytest, shared_project.pytest)
     ]
     assert "FileNotFoundError" in outputs[0]

@@ -1,4 +1,6 @@
-"""Whatever happens to ini files, data, folders, links and the environment: a warm run is what a cold pytest would be."""
+"""Whatever happens to ini files, data, folders, links and the environment: a warm run is what a
+cold pytest would be.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,20 @@ from pathlib import Path
 import pytest
 
 from harness import Project
-from staleness import Files, Perhaps, Same, Scenario, Scene, Select, chain, check, edit, link, rename, setenv
+from staleness import (
+    Files,
+    Perhaps,
+    Same,
+    Scenario,
+    Scene,
+    Select,
+    chain,
+    check,
+    edit,
+    link,
+    rename,
+    setenv,
+)
 
 TESTS = {
     "test_a.py": "import pytest\ndef test_one(): pass\n@pytest.mark.slow\ndef test_two(): pass\n@pytest.mark.xfail\ndef test_x(): pass\n",
@@ -75,10 +90,20 @@ def git(*commands: str) -> Callable[[Scene], None]:
     """Run git, without the user's configuration."""
 
     def change(scene: Scene) -> None:
-        names = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        names = {
+            f"GIT_{who}_{what}": "x"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        }
         env = {**os.environ, **names, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         for command in commands:
-            subprocess.run(["git", *command.split()], cwd=scene.folder, env=env, check=True, capture_output=True)
+            subprocess.run(
+                ["git", *command.split()],
+                cwd=scene.folder,
+                env=env,
+                check=True,
+                capture_output=True,
+            )
 
     return change
 
@@ -120,15 +145,28 @@ INI_FILES = [
     Scenario(
         "pytest.ini",
         {**TESTS, "pytest.ini": INI},
-        [{"pytest.ini": INI + FUNCTIONS}, {"pytest.ini": INI + "xfail_strict = true\n"}, {"pytest.ini": INI}],
+        [
+            {"pytest.ini": INI + FUNCTIONS},
+            {"pytest.ini": INI + "xfail_strict = true\n"},
+            {"pytest.ini": INI},
+        ],
     ),
-    Scenario("pytest.ini appears and disappears", TESTS, [{"pytest.ini": INI + FUNCTIONS}, {"pytest.ini": None}]),
+    Scenario(
+        "pytest.ini appears and disappears",
+        TESTS,
+        [{"pytest.ini": INI + FUNCTIONS}, {"pytest.ini": None}],
+    ),
     Scenario(
         "pyproject.toml",
         {**TESTS, "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['slow']\n"},
-        [edit("pyproject.toml", "]\n", "]\npython_files = ['check_*.py']\n"), edit("pyproject.toml", "check", "test")],
+        [
+            edit("pyproject.toml", "]\n", "]\npython_files = ['check_*.py']\n"),
+            edit("pyproject.toml", "check", "test"),
+        ],
     ),
-    Scenario("tox.ini", {**TESTS, "tox.ini": INI}, [{"tox.ini": INI + FUNCTIONS}, {"tox.ini": "[tox]\n"}]),
+    Scenario(
+        "tox.ini", {**TESTS, "tox.ini": INI}, [{"tox.ini": INI + FUNCTIONS}, {"tox.ini": "[tox]\n"}]
+    ),
     Scenario(
         "setup.cfg",
         {**TESTS, "setup.cfg": "[tool:pytest]\nmarkers = slow\n"},
@@ -171,8 +209,14 @@ INI_FILES = [
     ),
     Scenario(
         "filterwarnings",
-        {"test_a.py": "import warnings\ndef test_a(): warnings.warn('careful')\n", "pytest.ini": "[pytest]\n"},
-        [{"pytest.ini": "[pytest]\nfilterwarnings = error\n"}, {"pytest.ini": "[pytest]\nfilterwarnings = ignore\n"}],
+        {
+            "test_a.py": "import warnings\ndef test_a(): warnings.warn('careful')\n",
+            "pytest.ini": "[pytest]\n",
+        },
+        [
+            {"pytest.ini": "[pytest]\nfilterwarnings = error\n"},
+            {"pytest.ini": "[pytest]\nfilterwarnings = ignore\n"},
+        ],
     ),
     Scenario(
         "usefixtures",
@@ -185,7 +229,11 @@ INI_FILES = [
     ),
     Scenario(
         "ini file above the current folder",
-        {**TESTS, "pytest.ini": INI, "in/test_in.py": "def test_one(): pass\ndef test_two(): pass\n"},
+        {
+            **TESTS,
+            "pytest.ini": INI,
+            "in/test_in.py": "def test_one(): pass\ndef test_two(): pass\n",
+        },
         [{"pytest.ini": INI + FUNCTIONS}, {"in/pytest.ini": INI}, {"in/pytest.ini": None}],
         args="in",
     ),
@@ -212,18 +260,27 @@ DATA_FILES = [
     ),
     Scenario(
         "pathlib",
-        data("Path(__file__).with_name('data.txt').read_text().split()", "from pathlib import Path", data__txt="1 2"),
+        data(
+            "Path(__file__).with_name('data.txt').read_text().split()",
+            "from pathlib import Path",
+            data__txt="1 2",
+        ),
         [{"data.txt": "1 20"}, {"data.txt": "1 2"}],
     ),
     Scenario(
         "csv",
-        data("[row[0] for row in csv.reader(open('data.csv'))]", "import csv", data__csv="1,a\n2,b\n"),
+        data(
+            "[row[0] for row in csv.reader(open('data.csv'))]", "import csv", data__csv="1,a\n2,b\n"
+        ),
         [{"data.csv": "1,a\n20,b\n"}],
     ),
     Scenario(
         "importlib.resources",
         {
-            **data("(files('pack') / 'data.txt').read_text().split()", "from importlib.resources import files"),
+            **data(
+                "(files('pack') / 'data.txt').read_text().split()",
+                "from importlib.resources import files",
+            ),
             "pack/__init__.py": "",
             "pack/data.txt": "1 2",
         },
@@ -245,7 +302,8 @@ DATA_FILES = [
     ),
     Scenario(
         "listing by os.walk",
-        data("sorted(n for _, _, names in os.walk('data') for n in names)", "import os") | {"data/x/1": ""},
+        data("sorted(n for _, _, names in os.walk('data') for n in names)", "import os")
+        | {"data/x/1": ""},
         [{"data/x/y/20": ""}, {"data/x/1": None}],
     ),
     Scenario(
@@ -298,14 +356,19 @@ DATA_FILES = [
 WRITTEN = [
     (
         Scenario(
-            "pickle", data("pickle.load(open('data.pickle', 'rb'))", "import pickle"), [pickled(1, 2, 30), pickled(1)]
+            "pickle",
+            data("pickle.load(open('data.pickle', 'rb'))", "import pickle"),
+            [pickled(1, 2, 30), pickled(1)],
         ),
         pickled(1, 2),
     ),
     (
         Scenario(
             "sqlite",
-            data("[row[0] for row in sqlite3.connect('data.db').execute('select * from data')]", "import sqlite3"),
+            data(
+                "[row[0] for row in sqlite3.connect('data.db').execute('select * from data')]",
+                "import sqlite3",
+            ),
             [database(2), database(30)],
         ),
         database(1),
@@ -353,7 +416,10 @@ GIT = [
         },
         [
             Same(git("init -q -b main", "add .", "commit -q -m one", "checkout -q -b other")),
-            chain({"helper.py": "A = 10\n", "test_b.py": "def test_b(): pass\n"}, git("add .", "commit -q -m two")),
+            chain(
+                {"helper.py": "A = 10\n", "test_b.py": "def test_b(): pass\n"},
+                git("add .", "commit -q -m two"),
+            ),
             git("checkout -q main"),
             Same(git("checkout -q other", "checkout -q main")),
             git("checkout -q other"),
@@ -386,13 +452,19 @@ ENVIRONMENT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scenario", [*INI_FILES, *DATA_FILES, *FOLDERS, *GIT, *ENVIRONMENT], ids=str)
+@pytest.mark.parametrize(
+    "scenario", [*INI_FILES, *DATA_FILES, *FOLDERS, *GIT, *ENVIRONMENT], ids=str
+)
 def test_scenario(shared_project: Project, folder: Path, scenario: Scenario) -> None:
     check(shared_project, folder, scenario)
 
 
-@pytest.mark.parametrize(("scenario", "prepare"), WRITTEN, ids=[str(scenario) for scenario, _ in WRITTEN])
-def test_written(shared_project: Project, folder: Path, scenario: Scenario, prepare: Callable[[Scene], None]) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "prepare"), WRITTEN, ids=[str(scenario) for scenario, _ in WRITTEN]
+)
+def test_written(
+    shared_project: Project, folder: Path, scenario: Scenario, prepare: Callable[[Scene], None]
+) -> None:
     """As above, with a file that is not text."""
     scene = Scene(shared_project, folder, scenario)
     prepare(scene)

@@ -1,4 +1,6 @@
-"""The process of the next run is there before the run is; nobody may notice, whatever happens to it."""
+"""The process of the next run is there before the run is; nobody may notice, whatever happens to
+it.
+"""
 
 from __future__ import annotations
 
@@ -63,13 +65,15 @@ class Runs:
         self.notes.touch()
         project.env["NOTES"] = str(self.notes)
         project.write(FILES)
-        # The folder of pytest's cache is there: else the first run may make it after the process of the next one was forked, for which
-        # the project's folder is then not as it was.
+        # The folder of pytest's cache is there: else the first run may make it after the process of
+        # the next one was forked, for which the project's folder is then not as it was.
         assert project.pytest(junit=False).status == 0
         assert project.rpytest(junit=False).status == 0
 
     def run(self, expected: int = 0) -> tuple[int, str, list[int]]:
-        """Run; returns the process that was the parent of the worker, a random number, and the processes in which hooks ran."""
+        """Run; returns the process that was the parent of the worker, a random number, and the
+        processes in which hooks ran.
+        """
         before = len(self.notes.read_text())
         result = self.project.rpytest(*self.arguments, junit=False)
         assert result.status == expected, result
@@ -100,7 +104,9 @@ def test_it_serves_the_next_run(project: Project, kind: str, served: Runs) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_while_it_waits(project: Project, kind: str, served: Runs, number: signal.Signals) -> None:
+def test_killed_while_it_waits(
+    project: Project, kind: str, served: Runs, number: signal.Signals
+) -> None:
     standby = _wait_for_standby(project, kind)
     processes.send([standby], number)
     assert processes.wait_until(lambda: not processes.is_alive(standby))

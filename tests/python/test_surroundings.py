@@ -79,7 +79,9 @@ class TestPython:
     def test_package_of_another_environment_is_run_as_a_module(self, project: Project) -> None:
         """`python -m rpytest` has the current directory on its path, as `python -m pytest` has."""
         ini = "[pytest]\naddopts = --import-mode=importlib\n"
-        project.write({"test_a.py": "import helper\ndef test_1(): pass", "helper.py": "", "pytest.ini": ini})
+        project.write(
+            {"test_a.py": "import helper\ndef test_1(): pass", "helper.py": "", "pytest.ini": ini}
+        )
         python = Path(sys.executable).name
         running = project.spawn("-m", "rpytest", "-n2", program=python)
         assert running.wait() == 0, running
@@ -96,7 +98,9 @@ class TestRuntimeDirectory:
         return result.stderr
 
     @pytest.mark.parametrize("args", [(), ("--daemon-status",), ("--daemon-stop",)])
-    def test_writable_by_others(self, shared_project: Project, folder: Path, args: tuple[str, ...]) -> None:
+    def test_writable_by_others(
+        self, shared_project: Project, folder: Path, args: tuple[str, ...]
+    ) -> None:
         folder.chmod(0o777)
         assert "can be written by others (mode 777)" in self.refused(shared_project, folder, *args)
 
@@ -128,7 +132,9 @@ class TestRuntimeDirectory:
 
 class TestFolders:
     @pytest.mark.parametrize("value", ["/proc/none", "/dev/null"])
-    def test_cache_cannot_be_written(self, shared_project: Project, folder: Path, value: str) -> None:
+    def test_cache_cannot_be_written(
+        self, shared_project: Project, folder: Path, value: str
+    ) -> None:
         """Durations are a convenience: no test is lost for them."""
         shared_project.fill(folder, PASSING)
         env = {"RPYTEST_CACHE_DIR": value, "XDG_CACHE_HOME": value, "HOME": value}
@@ -144,14 +150,18 @@ class TestFolders:
         assert result.status == 1
 
     def test_deleted_current_directory(self, shared_project: Project, folder: Path) -> None:
-        result = shell(shared_project, "mkdir gone && cd gone && rmdir ../gone && rpytest -n2", cwd=folder)
+        result = shell(
+            shared_project, "mkdir gone && cd gone && rmdir ../gone && rpytest -n2", cwd=folder
+        )
         assert result.status == 4
         assert "the current directory can't be used" in result.stderr
         assert "hint: " in result.stderr
 
     def test_junit_file_cannot_be_written(self, shared_project: Project, folder: Path) -> None:
         shared_project.fill(folder, PASSING)
-        result = shared_project.rpytest("-n2", "--junitxml=/proc/none/j.xml", junit=False, cwd=folder)
+        result = shared_project.rpytest(
+            "-n2", "--junitxml=/proc/none/j.xml", junit=False, cwd=folder
+        )
         assert result.status != 0
         assert "/proc/none" in result.stdout + result.stderr
         assert "2 passed" in result.stdout or "hint: " in result.stderr, result
@@ -175,8 +185,12 @@ def test_full_shared_memory(project: Project) -> None:
 class TestStreams:
     @pytest.mark.parametrize("n", ["2", "0"])
     @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-    @pytest.mark.parametrize(("test", "status"), [("pass", 0), ("assert 0", 1)], ids=["passes", "fails"])
-    def test_closed(self, shared_project: Project, folder: Path, n: str, closed: str, test: str, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("test", "status"), [("pass", 0), ("assert 0", 1)], ids=["passes", "fails"]
+    )
+    def test_closed(
+        self, shared_project: Project, folder: Path, n: str, closed: str, test: str, status: int
+    ) -> None:
         shared_project.fill(folder, {"test_a.py": f"def test_1(): {test}"})
         result = shell(shared_project, f"rpytest -n {n} {closed}", cwd=folder)
         assert result.status == status
@@ -233,14 +247,20 @@ class TestBytes:
     def test_folder_and_file(self, shared_project: Project, folder: Path) -> None:
         odd = os.fsdecode(os.fsencode(folder) + b"/d\xff")
         Path(odd).mkdir()
-        Path(odd, os.fsdecode(b"test_\xfe.py")).write_text("def test_1(): pass\ndef test_2(): assert 0\n")
+        Path(odd, os.fsdecode(b"test_\xfe.py")).write_text(
+            "def test_1(): pass\ndef test_2(): assert 0\n"
+        )
         # pytest can't save such ids in its cache.
-        result = shared_project.rpytest("-n2", "-p", "no:cacheprovider", "--junitxml=j.xml", junit=False, cwd=Path(odd))
+        result = shared_project.rpytest(
+            "-n2", "-p", "no:cacheprovider", "--junitxml=j.xml", junit=False, cwd=Path(odd)
+        )
         assert result.status == 1
         assert result.counts == {"failed": 1, "passed": 1}
         assert_clear(result)
 
-    def test_file_that_pytests_cache_cannot_name(self, shared_project: Project, folder: Path) -> None:
+    def test_file_that_pytests_cache_cannot_name(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         (folder / os.fsdecode(b"test_\xfe.py")).write_text("def test_1(): pass\n")
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
         assert result.status == 0
@@ -263,13 +283,18 @@ class TestBytes:
         result = shell(shared_project, rf"ODD=$'a\xffb' env $'N\xff=1' rpytest -n {n}", cwd=folder)
         assert result.status == 0, result
 
-    def test_huge_environment_and_many_arguments(self, shared_project: Project, folder: Path) -> None:
+    def test_huge_environment_and_many_arguments(
+        self, shared_project: Project, folder: Path
+    ) -> None:
         """More than fits into one packet of the control channel."""
         files = {
-            f"test_{i}.py": f"import os\ndef test_x(): assert os.environ['V{i}'] == 'x' * 1000\n" for i in range(100)
+            f"test_{i}.py": f"import os\ndef test_x(): assert os.environ['V{i}'] == 'x' * 1000\n"
+            for i in range(100)
         }
         shared_project.fill(folder, files)
-        result = shared_project.rpytest("-n2", *files, cwd=folder, env={f"V{i}": "x" * 1000 for i in range(100)})
+        result = shared_project.rpytest(
+            "-n2", *files, cwd=folder, env={f"V{i}": "x" * 1000 for i in range(100)}
+        )
         assert result.status == 0
         assert len(result.outcomes) == 100
 

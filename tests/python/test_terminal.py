@@ -126,20 +126,28 @@ class TestStatusLine:
         args = ("-n", "1", "--color=no", "-p", "no:cacheprovider")
         running = project.spawn(*args, env={"TERM": "xterm-256color"}, tty=True)
         running.wait_for(
-            _STATUS.replace(r"\d+/\d+", "2/5") + r"1 failed · \d+\.\ds · test_slow.py::test_sleeps\[0\] \(\d+\.\ds\)"
+            _STATUS.replace(r"\d+/\d+", "2/5")
+            + r"1 failed · \d+\.\ds · test_slow.py::test_sleeps\[0\] \(\d+\.\ds\)"
         )
         project.write({"go": ""})
         assert running.wait() == 1
         output = running.stdout
         plain = project.rpytest(*args, junit=False)
         # What remains on the screen is what a file gets, but for one line.
-        assert _evened(screen.shown(output)) == [line for line in _evened(plain.lines) if line != "created: 1/1 worker"]
+        assert _evened(screen.shown(output)) == [
+            line for line in _evened(plain.lines) if line != "created: 1/1 worker"
+        ]
 
     @pytest.mark.parametrize("args", [("-q",), ("-s",)], ids=" ".join)
-    def test_absent_where_others_write_on_its_line(self, project: Project, args: tuple[str, ...]) -> None:
+    def test_absent_where_others_write_on_its_line(
+        self, project: Project, args: tuple[str, ...]
+    ) -> None:
         project.write(**SLOW)
-        running = project.spawn("-n", "2", "--color=no", *args, env={"TERM": "xterm-256color"}, tty=True)
-        # Long enough for a status line, which is drawn thirty times a second, to come if there is one; it must not.
+        running = project.spawn(
+            "-n", "2", "--color=no", *args, env={"TERM": "xterm-256color"}, tty=True
+        )
+        # Long enough for a status line, which is drawn thirty times a second, to come if there is
+        # one; it must not.
         processes.wait_until(lambda: re.search(_STATUS, running.stdout) is not None, seconds=1)
         project.write({"go": ""})
         status, output = running.wait(), running.stdout
@@ -178,8 +186,12 @@ class TestStatusLine:
 
 
 def test_quiet_letters_wrap_at_the_width(project: Project) -> None:
-    project.write(test_many="import pytest\n@pytest.mark.parametrize('i', range(200))\ndef test_many(i): assert i % 50")
-    _, output = _on_terminal(project, "-n", "2", "-q", "--color=no", "--tb=no", env={"COLUMNS": "60"})
+    project.write(
+        test_many="import pytest\n@pytest.mark.parametrize('i', range(200))\ndef test_many(i): assert i % 50"
+    )
+    _, output = _on_terminal(
+        project, "-n", "2", "-q", "--color=no", "--tb=no", env={"COLUMNS": "60"}
+    )
     letters = [line for line in screen.shown(output) if re.fullmatch(r"[.F]+", line)]
     assert [len(line) for line in letters] == [60, 60, 60, 20]
     assert "".join(letters).count("F") == 4
@@ -228,7 +240,9 @@ class TestColours:
         expected = project.pytest(*args, env=env, junit=False)
         actual = project.rpytest("-n", "2", *args, env=env, junit=False)
         assert " FAILURES " in expected.stdout
-        assert rich.normalised(rich.sections(actual.stdout)) == rich.normalised(rich.sections(expected.stdout))
+        assert rich.normalised(rich.sections(actual.stdout)) == rich.normalised(
+            rich.sections(expected.stdout)
+        )
         assert ("\x1b[32mPASSED\x1b[0m" in actual.stdout) == coloured
         assert ("\x1b[" in actual.stdout) == coloured
 
@@ -261,7 +275,9 @@ class TestDebugger:
     """`breakpoint()` in the only worker has the terminal; `--pdb` and `--trace` are pytest's own."""
 
     def start(self, project: Project, *args: str) -> Running:
-        return project.spawn("--color=no", "-p", "no:cacheprovider", *args, tty=True, env={"TERM": "xterm"})
+        return project.spawn(
+            "--color=no", "-p", "no:cacheprovider", *args, tty=True, env={"TERM": "xterm"}
+        )
 
     @pytest.fixture
     def debugged(self, project: Project) -> Project:
@@ -273,9 +289,10 @@ class TestDebugger:
     def interrupt(self, running: Running) -> None:
         """Type Ctrl-C at the prompt: pdb asks again.
 
-        Python sees a signal that comes just before it begins to read only when something else happens, so a key may be
-        necessary that a person would press anyway: an empty line, which pdb takes for the last command once more. Not the
-        same key again: it might come so late that it interrupts what runs by then.
+        Python sees a signal that comes just before it begins to read only when something else
+        happens, so a key may be necessary that a person would press anyway: an empty line, which
+        pdb takes for the last command once more. Not the same key again: it might come so late that
+        it interrupts what runs by then.
         """
 
         def asked_again() -> bool:
@@ -368,7 +385,9 @@ class TestDebugger:
         running.wait_for(r"turned off(?s:.)*\(Pdb\) ")
         running.send("import os; print('pid', os.getpid())\n")
         pid = int(running.wait_for(r"^pid (\d+)\r?$(?s:.)*\(Pdb\) ")[1])
-        assert processes.wait_until(lambda: running.modes != running.first_modes), "the line editor has its own"
+        assert processes.wait_until(lambda: running.modes != running.first_modes), (
+            "the line editor has its own"
+        )
         os.kill(pid, signal.SIGKILL)
         running.wait_for("^=+ .* in .*s =+\r?$")
         assert processes.wait_until(lambda: not running.is_running())
@@ -378,7 +397,9 @@ class TestDebugger:
 
     @pytest.mark.parametrize("workers", [["-n", "1"], []], ids=["n1", "no-n"])
     def test_post_mortem(self, project: Project, workers: list[str]) -> None:
-        project.write(test_fails="def test_fails():\n    value = 6\n    assert value == 7\n\ndef test_passes(): pass")
+        project.write(
+            test_fails="def test_fails():\n    value = 6\n    assert value == 7\n\ndef test_passes(): pass"
+        )
         running = self.start(project, *workers, "--pdb")
         running.wait_for(r"entering PDB(?s:.)*-> assert value == 7(?s:.)*\(Pdb\) ")
         running.send("p value * 9\n")
@@ -425,7 +446,9 @@ class TestInput:
 class TestSignals:
     def test_ctrl_c_reports_what_was_done(self, project: Project) -> None:
         project.write(**LONG)
-        running = project.spawn("-n", "1", "--color=no", "-p", "no:cacheprovider", tty=True, env={"TERM": "xterm"})
+        running = project.spawn(
+            "-n", "1", "--color=no", "-p", "no:cacheprovider", tty=True, env={"TERM": "xterm"}
+        )
         running.wait_for(_STATUS.replace(r"\d+/\d+", "1/3") + ".*test_long.py::test_long")
         # The line names it from its set-up on.
         assert processes.wait_until((project.path / "begun").exists)
@@ -440,11 +463,14 @@ class TestSignals:
         # The one that was running did run.
         assert "Interrupted: 1 of 3 tests did not run" in lines
         assert any(
-            re.fullmatch(r"Interrupted: test_long.py::test_long was running \(\d+\.\ds\)", line) for line in lines
+            re.fullmatch(r"Interrupted: test_long.py::test_long was running \(\d+\.\ds\)", line)
+            for line in lines
         )
         assert any(line.startswith("FAILED test_long.py::test_fails") for line in lines)
         assert any(re.fullmatch("!+ KeyboardInterrupt !+", line) for line in lines)
-        assert any("test_long.py:1" in line and line.endswith(": KeyboardInterrupt") for line in lines)
+        assert any(
+            "test_long.py:1" in line and line.endswith(": KeyboardInterrupt") for line in lines
+        )
         assert not any(re.match(_STATUS, line) for line in lines)
 
     def test_ctrl_z_stops_and_goes_on(self, project: Project) -> None:
@@ -453,9 +479,11 @@ class TestSignals:
         running.wait_for(_STATUS + ".*test_sleeps")
         running.send("\x1a")
         assert processes.wait_until(lambda: processes.state(running.pid) == "T")
-        # Nothing is left of the status line for the shell's prompt to follow. What was written before it stopped may
-        # still be on its way to us.
-        assert processes.wait_until(lambda: not any(re.match(_STATUS, line) for line in screen.shown(running.stdout)))
+        # Nothing is left of the status line for the shell's prompt to follow. What was written
+        # before it stopped may still be on its way to us.
+        assert processes.wait_until(
+            lambda: not any(re.match(_STATUS, line) for line in screen.shown(running.stdout))
+        )
         running.go_on()
         project.write({"go": ""})
         assert running.wait() == 1

@@ -80,10 +80,13 @@ def _agrees(page: timings.Page, result: Result) -> None:
         # pytest 8 writes characters beyond the first 65,536 as numbers.
         return "".join(f"#x{ord(c):X}" if ord(c) > 0xFFFF else c for c in name)
 
-    wanted = sorted((plain(case.id.rpartition("::")[2]), case.outcome) for case in result.cases or ())
+    wanted = sorted(
+        (plain(case.id.rpartition("::")[2]), case.outcome) for case in result.cases or ()
+    )
     seen = []
     for test in page.tests:
-        # A strict or unexpected pass is a passed test case; a test may have failed twice, in teardown, too.
+        # A strict or unexpected pass is a passed test case; a test may have failed twice, in
+        # teardown, too.
         outcome = {"xpassed": "passed"}.get(test.outcome, test.outcome)
         address, bracket, parameters = test.id.partition("[")
         seen.append((plain(address.rpartition("::")[2] + bracket + parameters), outcome))
@@ -94,7 +97,9 @@ def _agrees(page: timings.Page, result: Result) -> None:
 def test_the_page_shows_the_run(project: Project, method: str) -> None:
     project.write(test_suite=SUITE)
     project.write(
-        {"pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"}
+        {
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+        }
     )
     result = project.rpytest("-n", "2", "--timings", "--start-method", method)
     assert result.status == 1
@@ -103,7 +108,14 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
     _agrees(page, result)
     run = page.data["run"]
     assert (run["workers"], run["status"], run["method"], run["notRun"]) == (2, 1, method, 0)
-    assert dict(run["counts"]) == {"passed": 8, "failed": 1, "error": 1, "skipped": 1, "xfailed": 1, "xpassed": 1}
+    assert dict(run["counts"]) == {
+        "passed": 8,
+        "failed": 1,
+        "error": 1,
+        "skipped": 1,
+        "xfailed": 1,
+        "xpassed": 1,
+    }
     assert page.test("::test_skipped").reason == "not <today>"
     assert page.test("::test_xfailed").reason == "known"
     # In time: after the start, before the end, one after the other in each worker.
@@ -125,7 +137,8 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
     assert (broken["count"], broken["failed"]) == (1, 1)
     assert server["longest"] >= 150_000
     assert client["total"] >= 90_000
-    # Not twice: neither what a fixture asks for as an argument nor by `getfixturevalue` is its own time.
+    # Not twice: neither what a fixture asks for as an argument nor by `getfixturevalue` is its own
+    # time.
     for test in page.tests:
         assert sum(length for _, length in test.setups) <= test.setup + 1000
     assert "client" in page.test("::test_error").fixtures
@@ -142,7 +155,9 @@ def test_ids_come_out_as_they_are(project: Project) -> None:
     """Whatever is in an id: the page is not broken by it, and JavaScript's reading gives it back."""
     project.write(test_suite=SUITE)
     project.write(
-        {"pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"}
+        {
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+        }
     )
     listed = project.pytest("--collect-only", "-q", junit=False, env={"PYTHONUTF8": "1"})
     # Not by lines of Python: U+2028 is in an id.
@@ -268,7 +283,9 @@ def test_no_outcome_differs_with_the_option(project: Project) -> None:
 
 
 def test_the_option_costs_no_session(project: Project) -> None:
-    """A warm session serves runs with and without it, and the file in the project's folder is no change of the project."""
+    """A warm session serves runs with and without it, and the file in the project's folder is no
+    change of the project.
+    """
     project.write(test_suite="def test_it(tmp_path): pass\n")
     args = ("-n", "1")
     project.rpytest(*args, "--timings", junit=False)
@@ -309,7 +326,9 @@ def test_wrong_uses_are_usage_errors(shared_project: Project, args: list[str], w
 
 def test_what_follows_is_pytests(project: Project) -> None:
     """`--timings tests` is a run of `tests`, not a file of that name."""
-    project.write({"tests/test_it.py": "def test_it(): pass\n", "test_other.py": "def test_other(): pass\n"})
+    project.write(
+        {"tests/test_it.py": "def test_it(): pass\n", "test_other.py": "def test_other(): pass\n"}
+    )
     assert project.rpytest("--timings", "tests", junit=False).status == 0
     assert [test.id for test in _page(project).tests] == ["tests/test_it.py::test_it"]
 
@@ -375,7 +394,9 @@ def test_a_shard_without_tests_has_an_empty_page(project: Project) -> None:
     project.write(test_it="def test_one(): pass\n")
     counts = []
     for shard in (0, 1):
-        result = project.rpytest("-n", "2", f"--shard={shard}", "--total-shards=2", "--timings", junit=False)
+        result = project.rpytest(
+            "-n", "2", f"--shard={shard}", "--total-shards=2", "--timings", junit=False
+        )
         assert result.status == 0, result
         counts.append(len(_page(project).tests))
     assert sorted(counts) == [0, 1]
@@ -383,9 +404,13 @@ def test_a_shard_without_tests_has_an_empty_page(project: Project) -> None:
 
 def test_nothing_moves_where_nothing_was_meant_for_a_worker(project: Project) -> None:
     """`--no-loadscope-reorder`: groups go to whoever has time."""
-    project.write(**{f"test_{n}": "import time\ndef test_it(): time.sleep(0.02)\n" for n in range(6)})
+    project.write(
+        **{f"test_{n}": "import time\ndef test_it(): time.sleep(0.02)\n" for n in range(6)}
+    )
     for _ in range(2):
-        project.rpytest("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--timings", junit=False)
+        project.rpytest(
+            "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--timings", junit=False
+        )
     page = _page(project)
     assert page.data["run"]["known"] == 6
     assert page.data["tests"]["moved"] == []

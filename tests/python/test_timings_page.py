@@ -1,6 +1,7 @@
 """The page of ``--timings`` in a real browser: what it draws, and that mouse and keyboard work.
 
-Skipped where no Chromium is installed (Debian: ``apt-get install chromium``). ``RPYTEST_SCREENSHOTS=folder`` keeps pictures to look at.
+Skipped where no Chromium is installed (Debian: ``apt-get install chromium``).
+``RPYTEST_SCREENSHOTS=folder`` keeps pictures to look at.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def file(shared_project: Project) -> Path:
     """The page of a second run: with predictions."""
     shared_project.write(test_suite=SUITE)
     shared_project.write(
-        {"pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"}
+        {
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+        }
     )
     for _ in range(2):
         # Nothing is stolen: both workers have tests, however late one of them starts.
@@ -98,7 +101,9 @@ def _keep(browser: Browser, name: str) -> None:
 
 def _drawn(browser: Browser) -> None:
     """Wait until what has changed is on the canvas."""
-    browser.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    browser.run(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+    )
 
 
 def _text(browser: Browser, id: str) -> str:
@@ -110,7 +115,9 @@ def _row(browser: Browser, end: str) -> int:
 
 
 def _pixel(browser: Browser, row: int, phase: str) -> list[int]:
-    """Colour in the middle of a phase of a test that fills the window, near the lower edge where no text is."""
+    """Colour in the middle of a phase of a test that fills the window, near the lower edge where no
+    text is.
+    """
     place = f"""(() => {{
         page.view.zoomTo({row});
         page.timeline.draw();
@@ -125,7 +132,11 @@ def _pixel(browser: Browser, row: int, phase: str) -> list[int]:
 
 
 def _colour(browser: Browser, name: str) -> list[int]:
-    value = str(browser.run(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}').trim()"))
+    value = str(
+        browser.run(
+            f"getComputedStyle(document.documentElement).getPropertyValue('--{name}').trim()"
+        )
+    )
     return [int(value[at : at + 2], 16) for at in (1, 3, 5)]
 
 
@@ -151,13 +162,17 @@ def test_texts(opened: Browser, file: Path) -> None:
     assert _text(opened, "status") == "✕ 4 passed, 1 failed, 1 skipped, 1 xfailed"
     page = timings.read(file)
     slowest = sorted(page.tests, key=lambda test: -test.length)
-    ids = opened.run("[...document.querySelectorAll('#tests tbody tr')].map(row => row.cells[0].textContent)")
+    ids = opened.run(
+        "[...document.querySelectorAll('#tests tbody tr')].map(row => row.cells[0].textContent)"
+    )
     assert ids == [test.id for test in slowest]
     assert "connection" in _text(opened, "fixtures")
     assert not opened.run("document.getElementById('injected')")
     assert opened.run("document.title").startswith("4 passed, 1 failed")
     # Each outcome has a sign beside its colour.
-    marks = opened.run("[...document.querySelectorAll('#legend .mark')].map(mark => mark.textContent)")
+    marks = opened.run(
+        "[...document.querySelectorAll('#legend .mark')].map(mark => mark.textContent)"
+    )
     assert marks == ["✓", "▲", "–", "○"]
     headings = opened.run(
         "[...document.querySelectorAll('section:not([hidden])')].map(s => s.getAttribute('aria-labelledby'))"
@@ -171,11 +186,25 @@ def test_texts(opened: Browser, file: Path) -> None:
 def test_bars_have_the_colours_of_their_outcomes(browser: Browser, file: Path, scheme: str) -> None:
     _open(browser, file, scheme)
     _drawn(browser)
-    for end, name in (("::test_connection", "passed"), ("::test_failed", "failed"), ("::test_xfailed", "xfailed")):
+    for end, name in (
+        ("::test_connection", "passed"),
+        ("::test_failed", "failed"),
+        ("::test_xfailed", "xfailed"),
+    ):
         assert _pixel(browser, _row(browser, end), "call") == _colour(browser, name), name
     connection = _row(browser, "::test_connection")
     setup, teardown = (_pixel(browser, connection, phase) for phase in ("setup", "teardown"))
-    assert len({tuple(setup), tuple(teardown), tuple(_colour(browser, "passed")), tuple(_colour(browser, "idle"))}) == 4
+    assert (
+        len(
+            {
+                tuple(setup),
+                tuple(teardown),
+                tuple(_colour(browser, "passed")),
+                tuple(_colour(browser, "idle")),
+            }
+        )
+        == 4
+    )
     _keep(browser, f"bars-{scheme}")
 
 
@@ -198,7 +227,12 @@ def test_contrast(browser: Browser, file: Path, scheme: str) -> None:
     pairs = [(outcome, "bar-text", 4.5) for outcome in outcomes]
     pairs += [(outcome, "panel", 4.5) for outcome in outcomes]
     pairs += [(outcome, "idle", 3.0) for outcome in [*outcomes, "setup", "teardown"]]
-    pairs += [("text", "panel", 4.5), ("muted", "panel", 4.5), ("muted", "bg", 4.5), ("muted", "idle", 4.5)]
+    pairs += [
+        ("text", "panel", 4.5),
+        ("muted", "panel", 4.5),
+        ("muted", "bg", 4.5),
+        ("muted", "idle", 4.5),
+    ]
     pairs += [("muted", "startup", 4.5), ("accent", "panel", 4.5)]
     poor = {
         (one, two): round(contrast, 2)
@@ -211,7 +245,9 @@ def test_contrast(browser: Browser, file: Path, scheme: str) -> None:
 def _contrast(one: list[int], two: list[int]) -> float:
     def luminance(colour: list[int]) -> float:
         parts = [value / 255 for value in colour]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     light, dark = sorted((luminance(one), luminance(two)), reverse=True)
@@ -266,7 +302,10 @@ def test_search_dims_the_others(opened: Browser) -> None:
 def test_outcomes_can_be_picked(opened: Browser) -> None:
     opened.run("document.querySelector('[data-outcome=skipped]').click()")
     assert _text(opened, "matches") == "1 of 7 tests"
-    assert opened.run("document.querySelector('[data-outcome=skipped]').getAttribute('aria-pressed')") == "true"
+    assert (
+        opened.run("document.querySelector('[data-outcome=skipped]').getAttribute('aria-pressed')")
+        == "true"
+    )
     opened.run("document.querySelector('[data-outcome=skipped]').click()")
     assert _text(opened, "matches") == ""
 
@@ -318,11 +357,19 @@ def test_rows_of_tables_lead_to_the_timeline(opened: Browser) -> None:
 
 def test_order(opened: Browser) -> None:
     opened.run("byId('order').value = 'setup'; byId('order').dispatchEvent(new Event('change'))")
-    assert "::test_connection" in opened.run("document.querySelector('#tests tbody tr').textContent")
+    assert "::test_connection" in opened.run(
+        "document.querySelector('#tests tbody tr').textContent"
+    )
 
 
 def test_small_windows(browser: Browser, file: Path) -> None:
-    browser.call("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=2, mobile=False)
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390,
+        height=800,
+        deviceScaleFactor=2,
+        mobile=False,
+    )
     try:
         _open(browser, file)
         _drawn(browser)
@@ -337,7 +384,9 @@ def _with_data(file: Path, change: Callable[[dict[str, Any]], None], target: Pat
     change(page.data)
     raw = json.dumps(page.data).replace("<", "\\u003c")
     head, _, rest = page.text.partition('type="application/json">')
-    target.write_text(f'{head}type="application/json">{raw}</script>{rest.partition("</script>")[2]}', "utf-8")
+    target.write_text(
+        f'{head}type="application/json">{raw}</script>{rest.partition("</script>")[2]}', "utf-8"
+    )
     return target
 
 
@@ -362,9 +411,21 @@ def _many(data: dict[str, Any], count: int, workers: int) -> None:
     lanes = []
     for worker in range(workers):
         rows = range(worker * each, (worker + 1) * each)
-        sums = {phase: sum(data["tests"][phase][row] for row in rows) for phase in ("setup", "call", "teardown")}
+        sums = {
+            phase: sum(data["tests"][phase][row] for row in rows)
+            for phase in ("setup", "call", "teardown")
+        }
         busy = sum(sums.values())
-        lanes.append({**lane, **sums, "busy": busy, "fixtures": 0, "last": busy + 200 * each, "predicted": busy})
+        lanes.append(
+            {
+                **lane,
+                **sums,
+                "busy": busy,
+                "fixtures": 0,
+                "last": busy + 200 * each,
+                "predicted": busy,
+            }
+        )
     last = max(lane["last"] for lane in lanes)
     data["lanes"], data["fixtures"], data["setups"], data["crashes"] = lanes, [], [], []
     data["run"].update(
@@ -379,7 +440,8 @@ def test_sixty_thousand_tests(browser: Browser, file: Path, tmp_path: Path) -> N
     _drawn(browser)
     assert browser.run("page.data.count") == 60_000
     assert _text(browser, "status") == "✕ 59\u202f940 passed, 60 failed"
-    # Narrower than a pixel, but to be seen: in each lane there is the colour of failures above the bars.
+    # Narrower than a pixel, but to be seen: in each lane there is the colour of failures above the
+    # bars.
     red = _colour(browser, "failed")
     assert browser.run(
         f"""Array.from({{ length: 16 }}, (_, lane) => {{
@@ -406,7 +468,15 @@ def test_runs_without_tests(browser: Browser, file: Path, tmp_path: Path) -> Non
         data["tests"] = {name: "" if name == "endings" else [] for name in data["tests"]}
         lane = dict.fromkeys(data["lanes"][0], 0)
         data["lanes"], data["fixtures"], data["setups"] = [lane, lane], [], []
-        data["run"].update(counts=[], notRun=5, longest=None, bottleneck="nothing", bottleneckRow=None, known=0, last=0)
+        data["run"].update(
+            counts=[],
+            notRun=5,
+            longest=None,
+            bottleneck="nothing",
+            bottleneckRow=None,
+            known=0,
+            last=0,
+        )
 
     _open(browser, _with_data(file, empty, tmp_path / "empty.html"))
     assert _text(browser, "status") == "✕ 5 not run"
@@ -414,7 +484,9 @@ def test_runs_without_tests(browser: Browser, file: Path, tmp_path: Path) -> Non
     assert browser.problems() == []
 
 
-def test_data_of_another_form_are_refused_in_words(browser: Browser, file: Path, tmp_path: Path) -> None:
+def test_data_of_another_form_are_refused_in_words(
+    browser: Browser, file: Path, tmp_path: Path
+) -> None:
     def other(data: dict[str, Any]) -> None:
         data["format"] = 99
 

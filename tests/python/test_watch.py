@@ -1,4 +1,6 @@
-"""`--watch`: runs again on change, what is affected first; keys, signals, and the terminal left as it was."""
+"""`--watch`: runs again on change, what is affected first; keys, signals, and the terminal left as
+it was.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,12 @@ class TestOrder:
         assert "changed: lib/low.py\r\n" in text
         ids = [id for id, _ in RESULT.findall(text)]
         # Also what imports it in a function only.
-        assert ids == ["test_y.py::test_y", "test_z.py::test_z", "test_a.py::test_a", "test_b.py::test_b"]
+        assert ids == [
+            "test_y.py::test_y",
+            "test_z.py::test_z",
+            "test_a.py::test_a",
+            "test_b.py::test_b",
+        ]
         chain.put({"test_b.py": "def test_b(): assert 1 + 1\n"})
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
@@ -101,7 +108,12 @@ class TestOrder:
         assert "4 passed" in text
         assert ("start method: imported" in text) == (kind == "imported")
         chain.put({"lib/low.py": "VALUE = 2 # edited\n"})
-        assert watcher.order() == ["test_y.py::test_y", "test_z.py::test_z", "test_a.py::test_a", "test_b.py::test_b"]
+        assert watcher.order() == [
+            "test_y.py::test_y",
+            "test_z.py::test_z",
+            "test_a.py::test_a",
+            "test_b.py::test_b",
+        ]
         chain.put({"test_b.py": "def test_b(): assert 1 + 1\n"})
         assert watcher.order()[0] == "test_b.py::test_b"
         assert watcher.quit() == 0
@@ -127,7 +139,12 @@ class TestOrder:
         assert "1 failed, 3 passed" in watcher.idle()
         # Now it is imported when a test runs, not before.
         chain.put({"lib/middle.py": "VALUE = 2\n"})
-        assert watcher.order() == ["test_z.py::test_z", "test_y.py::test_y", "test_a.py::test_a", "test_b.py::test_b"]
+        assert watcher.order() == [
+            "test_z.py::test_z",
+            "test_y.py::test_y",
+            "test_a.py::test_a",
+            "test_b.py::test_b",
+        ]
         assert watcher.quit() == 1
 
     def test_data_and_conftests(self, project: Project) -> None:
@@ -141,7 +158,11 @@ class TestOrder:
             }
         )
         watcher = watching(project)
-        assert watcher.order() == ["sub/test_s.py::test_s", "test_a.py::test_a", "test_z.py::test_z"]
+        assert watcher.order() == [
+            "sub/test_s.py::test_s",
+            "test_a.py::test_a",
+            "test_z.py::test_z",
+        ]
         project.put({"data.txt": "2222"})
         assert watcher.order()[0] == "test_z.py::test_z"
         project.put({"sub/conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 22\n"})
@@ -337,7 +358,9 @@ class TestKeys:
 
 class TestInterrupt:
     def test_ends_the_run(self, project: Project) -> None:
-        project.write({"test_a.py": waiting_test("started", "go"), "test_b.py": "def test_b(): pass\n"})
+        project.write(
+            {"test_a.py": waiting_test("started", "go"), "test_b.py": "def test_b(): pass\n"}
+        )
         watcher = watching(project)
         wait_for(project.path / "started")
         watcher.running.send("\x03")
@@ -389,7 +412,9 @@ class TestWithoutTerminal:
 
 
 class TestUsage:
-    @pytest.mark.parametrize("args", [("-n0",), ("--pdb",), ("--collect-only",), ("--trace", "-n2"), ("--setup-plan",)])
+    @pytest.mark.parametrize(
+        "args", [("-n0",), ("--pdb",), ("--collect-only",), ("--trace", "-n2"), ("--setup-plan",)]
+    )
     def test_no_workers(self, chain: Project, args: tuple[str, ...]) -> None:
         result = chain.rpytest("--watch", *args, junit=False)
         assert result.status == 4

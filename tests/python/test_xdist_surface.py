@@ -1,4 +1,6 @@
-"""pytest-xdist's options, settings, variables and name: each means something here, or is a usage error with a hint; none is accepted and ignored."""
+"""pytest-xdist's options, settings, variables and name: each means something here, or is a usage
+error with a hint; none is accepted and ignored.
+"""
 
 from __future__ import annotations
 
@@ -114,26 +116,45 @@ def test_options_that_can_not_be(project: Project, args: list[str], hint: str) -
 
 @pytest.mark.parametrize("setting", ["rsyncdirs", "rsyncignore", "looponfailroots"])
 def test_settings(project: Project, setting: str) -> None:
-    """pytest-xdist knows them, warns of them, and has no use for them with local workers; `--strict-config` has nothing against them."""
-    project.write({"pytest.ini": f"[pytest]\n{setting} = .\naddopts = --strict-config\n", "test_a.py": TESTS})
+    """pytest-xdist knows them, warns of them, and has no use for them with local workers;
+    `--strict-config` has nothing against them.
+    """
+    project.write(
+        {"pytest.ini": f"[pytest]\n{setting} = .\naddopts = --strict-config\n", "test_a.py": TESTS}
+    )
     for args in (["-n2"], ["-n2"], ["-n0"]):
         result = project.rpytest(*args)
         assert result.counts == {"passed": 6, "warnings": 1}, result
-        assert f"the setting `{setting}` of pytest-xdist is deprecated" in result.stdout and "hint: " in result.stdout
+        assert (
+            f"the setting `{setting}` of pytest-xdist is deprecated" in result.stdout
+            and "hint: " in result.stdout
+        )
 
 
 @pytest.mark.parametrize(
     ("conftest", "env", "count"),
     [
         ("", {"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"}, 3),
-        ("def pytest_xdist_auto_num_workers(config): return 2\n", {"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"}, 2),
-        ("def pytest_xdist_auto_num_workers(config): return None\n", {"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"}, 3),
+        (
+            "def pytest_xdist_auto_num_workers(config): return 2\n",
+            {"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"},
+            2,
+        ),
+        (
+            "def pytest_xdist_auto_num_workers(config): return None\n",
+            {"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"},
+            3,
+        ),
     ],
 )
-def test_number_of_workers(project: Project, conftest: str, env: dict[str, str], count: int) -> None:
+def test_number_of_workers(
+    project: Project, conftest: str, env: dict[str, str], count: int
+) -> None:
     """Hook, then variable."""
     test = f"def test_a(i):\n    import os\n    assert os.environ['PYTEST_XDIST_WORKER_COUNT'] == '{count}'\n"
-    project.write({"conftest.py": conftest, "test_a.py": TESTS.replace("def test_a(i): pass\n", test)})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": TESTS.replace("def test_a(i): pass\n", test)}
+    )
     for value in ("auto", "logical"):
         assert project.rpytest("-n", value, env=env).counts == {"passed": 6}
 
@@ -161,5 +182,7 @@ def test_values_that_plugins_read(project: Project) -> None:
     assert running.wait() == 0, running.stderr
     wanted = next(line for line in running.stdout.splitlines() if "[[]" in line)
     # `-f` is off either way.
-    seen = project.rpytest("-n2", junit=False).stdout.replace("None, None, None, True", "False, None, None, True")
+    seen = project.rpytest("-n2", junit=False).stdout.replace(
+        "None, None, None, True", "False, None, None, True"
+    )
     assert wanted[wanted.index("[[]") :] in seen, f"{wanted}\n{seen}"

@@ -78,7 +78,9 @@ class Page:
 def read(file: Path) -> Page:
     """Parse a page; fails unless there is exactly one element with data, and valid."""
     text = file.read_text("utf-8")
-    (raw,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)
+    (raw,) = re.findall(
+        r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL
+    )
     data = json.loads(raw)
     assert data["format"] == 1
     return Page(text, data, tuple(_tests(data)))
@@ -119,6 +121,10 @@ def _tests(data: dict[str, Any]) -> list[Test]:
                     reason=reasons.get(row, ""),
                 )
             )
-    lengths = {name: len(column) for name, column in columns.items() if name in ("shared", "rest", "gap", "endings")}
+    lengths = {
+        name: len(column)
+        for name, column in columns.items()
+        if name in ("shared", "rest", "gap", "endings")
+    }
     assert set(lengths.values()) == {len(tests)}, lengths
     return tests

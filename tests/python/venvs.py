@@ -1,4 +1,6 @@
-"""Virtual environments that tests may change, move and delete: pytest and rpytest are copied into them."""
+"""Virtual environments that tests may change, move and delete: pytest and rpytest are copied into
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "exc
 
 
 def make(project: Project, path: Path) -> Path:
-    """Make a virtual environment with a program `pytest`, but nothing installed; returns its site-packages."""
+    """Make a virtual environment with a program `pytest`, but nothing installed; returns its
+    site-packages.
+    """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
     _, _, code = (project.bin / "pytest").read_text().partition("\n")
     script = path / "bin/pytest"
@@ -39,7 +43,9 @@ class Environment:
         shutil.copy(project.bin / "rpytest", path / "bin")
 
     def remove(self) -> None:
-        """Delete it. A process that is at work in it may write byte code meanwhile, and make a folder for that."""
+        """Delete it. A process that is at work in it may write byte code meanwhile, and make a
+        folder for that.
+        """
         while self.path.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -66,7 +72,9 @@ class Environment:
         """The path of one of its programs."""
         return str(self.path / "bin" / name)
 
-    def run(self, *args: str, program: str = "rpytest", cwd: Path | None = None) -> tuple[int, str, str]:
+    def run(
+        self, *args: str, program: str = "rpytest", cwd: Path | None = None
+    ) -> tuple[int, str, str]:
         """Exit status, output and error output."""
         running = self.project.spawn(*args, program=self.program(program), cwd=cwd)
         return running.wait(), running.stdout, running.stderr

@@ -39,7 +39,12 @@ class Ran:
 
     def of(self, id: str) -> list[str]:
         """The outcomes of one test."""
-        return sorted(outcome for (test, outcome), count in self.outcomes.items() if test == id for _ in range(count))
+        return sorted(
+            outcome
+            for (test, outcome), count in self.outcomes.items()
+            if test == id
+            for _ in range(count)
+        )
 
 
 @dataclass
@@ -106,7 +111,9 @@ def _outcomes(file: Path) -> Counter[tuple[str, str]]:
 
 
 class Reference:
-    """What pytest says of some arguments, alone and under pytest-xdist: more often when somebody says something else."""
+    """What pytest says of some arguments, alone and under pytest-xdist: more often when somebody
+    says something else.
+    """
 
     def __init__(self, place: Place, args: Sequence[str], again: int) -> None:
         self._place = place
@@ -130,7 +137,9 @@ class Reference:
         unstable = [id for id in differing if id not in wrong]
         if not differing and ran.status not in {run.status for run in self.runs}:
             wrong.append(f"exit status {ran.status}, pytest {self.first.status}")
-        described = [f"{id}: {ran.of(id) or 'missing'}, pytest {self.first.of(id) or 'none'}" for id in wrong]
+        described = [
+            f"{id}: {ran.of(id) or 'missing'}, pytest {self.first.of(id) or 'none'}" for id in wrong
+        ]
         return described if differing else wrong, unstable
 
     def _alone(self) -> Ran:
@@ -146,7 +155,10 @@ class Reference:
             return True
         # Its name holds a time, a path: pytest has others of its function in each run.
         name = id.partition("[")[0]
-        of_function = {frozenset(id for id, _ in run.outcomes if id.partition("[")[0] == name) for run in self.runs}
+        of_function = {
+            frozenset(id for id, _ in run.outcomes if id.partition("[")[0] == name)
+            for run in self.runs
+        }
         return "[" in id and not self.first.of(id) and bool(ran.of(id)) and len(of_function) > 1
 
 
@@ -160,4 +172,6 @@ def way(text: str) -> str:
 
 def reason(text: str) -> str:
     """The line that says why, if there is one."""
-    return next((line.strip() for line in text.splitlines() if _SLOW.search(line) and "::" not in line), "")
+    return next(
+        (line.strip() for line in text.splitlines() if _SLOW.search(line) and "::" not in line), ""
+    )

@@ -1,4 +1,6 @@
-"""Real suites: source distributions that hold their tests, each with what it needs and with the part of it that takes seconds."""
+"""Real suites: source distributions that hold their tests, each with what it needs and with the
+part of it that takes seconds.
+"""
 
 from __future__ import annotations
 

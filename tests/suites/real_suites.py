@@ -3,10 +3,12 @@
     python tests/suites/real_suites.py --cache DIR --repeat 20           # all; hours
     python tests/suites/real_suites.py --only click --only flask --repeat 1 --workers 2
 
-Each suite has an environment of its own (below DIR, made once; ``--prepare`` does only that), with the rpytest of this tree. With each number of
-workers it is run whole, cold and warm, then by file, by single test and whole again. What differs from pytest is asked of pytest and pytest-xdist a
-few times more: a test that these run differently from time to time is listed by name and no difference. ``--ways`` runs a test of every module after
-a whole run and says in how many the fast way was taken. Exit status: 1 when anything differs.
+Each suite has an environment of its own (below DIR, made once; ``--prepare`` does only that), with
+the rpytest of this tree. With each number of workers it is run whole, cold and warm, then by file,
+by single test and whole again. What differs from pytest is asked of pytest and pytest-xdist a few
+times more: a test that these run differently from time to time is listed by name and no difference.
+``--ways`` runs a test of every module after a whole run and says in how many the fast way was
+taken. Exit status: 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -96,14 +98,25 @@ class Trial:
     def settings(self) -> list[str]:
         """The suite's arguments that are not about which tests."""
         args = list(self.suite.args)
-        return [word for at, word in enumerate(args) if word == "-o" or (at and args[at - 1] == "-o")]
+        return [
+            word for at, word in enumerate(args) if word == "-o" or (at and args[at - 1] == "-o")
+        ]
 
     def collected(self) -> list[str]:
         """The node ids, as pytest lists them."""
         ran = self.place.run("pytest", "-p", "no:xdist", "--collect-only", "-q", *self.suite.args)
         # Twice: `-q` of an ini file shows counts only.
         if not any("::" in line for line in ran.text.splitlines()):
-            ran = self.place.run("pytest", "-p", "no:xdist", "--collect-only", *self.suite.args, "-o", "addopts=", "-q")
+            ran = self.place.run(
+                "pytest",
+                "-p",
+                "no:xdist",
+                "--collect-only",
+                *self.suite.args,
+                "-o",
+                "addopts=",
+                "-q",
+            )
         lines = (line.strip() for line in ran.text.splitlines())
         # Not those with a blank in front of their end: they are parts of warnings.
         return [line for line in lines if ".py::" in line and " " not in line.partition("::")[0]]
@@ -162,21 +175,43 @@ class Trial:
 
 def main() -> int:
     """0 when no outcome differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help="where environments are kept (default: as for tests/plugins)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="only this suite; may be repeated")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--prepare", action="store_true", help="make the environments, run nothing but pytest's collection"
+        "--cache", type=Path, help="where environments are kept (default: as for tests/plugins)"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only this suite; may be repeated"
+    )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make the environments, run nothing but pytest's collection",
     )
     parser.add_argument("--repeat", type=int, default=1, help="turns of each suite (default: 1)")
-    parser.add_argument("--workers", type=int, action="append", help="numbers of workers (default: 2 and 4)")
-    parser.add_argument("--parts", type=int, default=3, help="files, and single tests, in each turn (default: 3)")
-    parser.add_argument("--again", type=int, default=5, help="how often pytest is asked again (default: 5)")
-    parser.add_argument("--ways", action="store_true", help="run a test of every module, and count the fast ones")
-    parser.add_argument("--show", type=int, default=20, help="at most so many differences of a suite (default: 20)")
+    parser.add_argument(
+        "--workers", type=int, action="append", help="numbers of workers (default: 2 and 4)"
+    )
+    parser.add_argument(
+        "--parts", type=int, default=3, help="files, and single tests, in each turn (default: 3)"
+    )
+    parser.add_argument(
+        "--again", type=int, default=5, help="how often pytest is asked again (default: 5)"
+    )
+    parser.add_argument(
+        "--ways", action="store_true", help="run a test of every module, and count the fast ones"
+    )
+    parser.add_argument(
+        "--show", type=int, default=20, help="at most so many differences of a suite (default: 20)"
+    )
     parser.add_argument("--debug", action="store_true", help="the debug build of rpytest")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the output of what differs in this folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to this file, too")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep the output of what differs in this folder"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the table to this file, too"
+    )
     options = parser.parse_args()
     options.workers = options.workers or [2, 4]
     if options.cache:
@@ -198,13 +233,17 @@ def main() -> int:
         verdicts.append(verdict)
         print(f"{line(verdict)}   [{time.monotonic() - began:.0f} s]", flush=True)
         if options.json:
-            options.json.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n")
+            options.json.write_text(
+                json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n"
+            )
     bad = [verdict.name for verdict in verdicts if verdict.differences or verdict.problem]
     for verdict in verdicts:
         for id in verdict.unstable:
             print(f"differs under pytest or pytest-xdist, too: {verdict.name}: {id}")
     runs = sum(verdict.runs for verdict in verdicts)
-    print(f"{len(verdicts)} suites, {runs} runs, {len(bad)} differ{': ' if bad else ''}{', '.join(bad)}")
+    print(
+        f"{len(verdicts)} suites, {runs} runs, {len(bad)} differ{': ' if bad else ''}{', '.join(bad)}"
+    )
     return 1 if bad else 0
 
 
@@ -223,9 +262,13 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
         if options.prepare:
             ran = place.run("pytest", "-p", "no:xdist", "-q", *suite.args)
             seen = sum(ran.outcomes.values())
-            bad = sum(1 for _, outcome in ran.outcomes if {"failed", "error"} & set(outcome.split("+")))
+            bad = sum(
+                1 for _, outcome in ran.outcomes if {"failed", "error"} & set(outcome.split("+"))
+            )
             last = ran.text.strip().splitlines()[-1] if ran.text.strip() else ""
-            problem = "" if seen and ran.status in (0, 1) else f"pytest ends with {ran.status}: {last}"
+            problem = (
+                "" if seen and ran.status in (0, 1) else f"pytest ends with {ran.status}: {last}"
+            )
             print(
                 f"  {suite.name}: {seen} tests, {bad} fail, status {ran.status}, {ran.seconds:.1f} s: {last}",
                 flush=True,
@@ -236,9 +279,7 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
         place.close()
 
 
-HEAD = (
-    f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"
-)
+HEAD = f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"
 
 
 def line(verdict: Verdict) -> str:

@@ -25,7 +25,8 @@ class Cart:
     def lines(self) -> list[tuple[str, int, Money]]:
         """Article, count and price of all of them, by name."""
         return [
-            (article, count, self._catalog.price(article) * count) for article, count in sorted(self._counts.items())
+            (article, count, self._catalog.price(article) * count)
+            for article, count in sorted(self._counts.items())
         ]
 
     def total(self) -> Money:

@@ -13,7 +13,10 @@ WIDTH = 32
 def receipt(cart: Cart, vat_percent: int = 19) -> str:
     """A printable receipt with the value added tax that is included in the total."""
     log.info("receipt for %d articles", len(cart))
-    lines = [f"{count:>3} x {article}".ljust(WIDTH - 9) + f"{price!s:>9}" for article, count, price in cart.lines()]
+    lines = [
+        f"{count:>3} x {article}".ljust(WIDTH - 9) + f"{price!s:>9}"
+        for article, count, price in cart.lines()
+    ]
     total = cart.total()
     net = total.cents * 100 // (100 + vat_percent)
     vat = type(total)(total.cents - net)

@@ -33,7 +33,9 @@ class TestTeaParty:
     def test_total(self, party):
         assert party.total() == Money.parse("70.50")
 
-    @pytest.mark.parametrize(("article", "price"), [("tea", "9"), ("teapot", "24"), ("cup", "37.50")])
+    @pytest.mark.parametrize(
+        ("article", "price"), [("tea", "9"), ("teapot", "24"), ("cup", "37.50")]
+    )
     def test_line(self, party, article, price):
         assert (article, Money.parse(price)) in [(name, cost) for name, _, cost in party.lines()]
 

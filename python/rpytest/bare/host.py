@@ -1,7 +1,8 @@
-"""The `bare` start method: every worker is forked from the daemon, configures and collects by itself, in pytest-xdist's order.
+"""The `bare` start method: every worker is forked from the daemon, configures and collects by
+itself, in pytest-xdist's order.
 
-Slower than forking a collected session and the same as what pytest-xdist does: the way out for suites that look at a worker's identity while
-they are collected, or that have threads by then.
+Slower than forking a collected session and the same as what pytest-xdist does: the way out for
+suites that look at a worker's identity while they are collected, or that have threads by then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,16 @@ from rpytest.ipc.process_messages import (
     StartController,
     WorkerRequest,
 )
-from rpytest.ipc.run_messages import Attached, Collected, Dependencies, Exit, HostRequest, Options, Report, RunRequest
+from rpytest.ipc.run_messages import (
+    Attached,
+    Collected,
+    Dependencies,
+    Exit,
+    HostRequest,
+    Options,
+    Report,
+    RunRequest,
+)
 from rpytest.process import lifecycle, signal_handlers
 from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
@@ -45,9 +55,7 @@ from rpytest.worker.spec import WorkerSpec
 __builtins__ = stdlib.BUILTINS
 
 _SHOWN_DIFFERENCES = 10
-_DIFFERENCE_HINT = (
-    "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ\n"
-)
+_DIFFERENCE_HINT = "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ\n"
 _DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
 
 
@@ -83,7 +91,9 @@ class BareController(Role):
 
 
 #: Of a worker that did not get as far as collecting.
-_NO_NEWS = ring_records.dump({"tests": 0, "reports": [], "warnings": [], "deselected": 0, "ids": None})
+_NO_NEWS = ring_records.dump(
+    {"tests": 0, "reports": [], "warnings": [], "deselected": 0, "ids": None}
+)
 
 
 class BareHost(Host):
@@ -113,7 +123,9 @@ class BareHost(Host):
         super().__init__(conn, _nothing_yet(uid), b"", RemotePytest(conn), self._be_worker)
 
     def _fork_controller(self) -> ControllerClient:
-        """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is a worker's."""
+        """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is
+        a worker's.
+        """
         ours, theirs = channel.pair()
         lifecycle.keep_private(ours)
         lifecycle.flush_streams()
@@ -158,7 +170,9 @@ class BareHost(Host):
         BareWorker(spec, self.request, argv, self.reason, self.segment).main()
 
     def announce(self) -> None:
-        """Start the controller, let worker 0 say how many there are, fork the others, and wait until all have collected."""
+        """Start the controller, let worker 0 say how many there are, fork the others, and wait
+        until all have collected.
+        """
         try:
             if self.handed_over is not None:
                 self.controller = ControllerClient.take_over(*self.handed_over, self.conn.fileno())
@@ -176,9 +190,7 @@ class BareHost(Host):
             status, _, _ = self.controller.conclude(Report(status=self.ended, alone=True), b"")
             self._give_up(status, "")
         for slot, (status, text) in sorted(self.failed.items()):
-            text += (
-                f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
-            )
+            text += f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
             self._give_up(status or 2, text + _DIFFERENCE_HINT)
         first = self.lists[0]
         for slot, other in sorted(self.lists.items()):
@@ -226,7 +238,8 @@ class BareHost(Host):
                         else f"exit status {os.waitstatus_to_exitcode(status)}"
                     )
                     self._give_up(
-                        3, f"error: worker '{child.spec.name}' died while it collected: {cause}\n{_DIED_HINT}"
+                        3,
+                        f"error: worker '{child.spec.name}' died while it collected: {cause}\n{_DIED_HINT}",
                     )
 
     def _heard(self, child: Child, message: WorkerRequest, fds: list[int]) -> None:
@@ -245,7 +258,9 @@ class BareHost(Host):
                 channel.close_all(fds)
             case BareEnded() if child.spec.slot == 0:
                 self.ended = message.status
-                self.collection_log = channel.read_all(fds[0], message.len) if message.len else _NO_NEWS
+                self.collection_log = (
+                    channel.read_all(fds[0], message.len) if message.len else _NO_NEWS
+                )
                 channel.close_all(fds)
             case BareEnded():
                 self.failed[child.spec.slot] = (message.status, message.text)
@@ -269,7 +284,8 @@ class BareHost(Host):
         if self.segment is None:
             self.lists[slot] = ids
         elif ids != self.inventory:
-            # A replacement that collected something else can't take part; its death is reported as any other.
+            # A replacement that collected something else can't take part; its death is reported as
+            # any other.
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         else:
             self._send_go(child, "")
@@ -308,7 +324,16 @@ class BareHost(Host):
 def _nothing_yet(uid: str | None) -> Collected:
     """Before the first worker has collected nothing but the run's name is known."""
     options = Options(testrunuid=uid)
-    return Collected(options=options, header="", collection="", tests=0, warm=False, method="bare", why=None, how=None)
+    return Collected(
+        options=options,
+        header="",
+        collection="",
+        tests=0,
+        warm=False,
+        method="bare",
+        why=None,
+        how=None,
+    )
 
 
 def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
@@ -339,8 +364,8 @@ def bare_main(
 ) -> NoReturn:
     """Entry of a host that the daemon forked for one run.
 
-    ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid`` (``--testrunuid`` or ``None``).
-    ``controller``: one that the session has started for this run.
+    ``known`` is what a session has found out: ``reason``, number of ``workers``, ``uid``
+    (``--testrunuid`` or ``None``). ``controller``: one that the session has started for this run.
     """
     lifecycle.forget_inherited_cleanups()
     take_over_command_line(request, fds, conn)

@@ -1,4 +1,6 @@
-"""Answers of a configured pytest that is another process's than the host: both ends of the socket between them."""
+"""Answers of a configured pytest that is another process's than the host: both ends of the socket
+between them.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,16 @@ __builtins__ = stdlib.BUILTINS
 
 
 class RemotePytest:
-    """Answers from a process that worker 0 forked when it had collected; see :class:`rpytest.host.pytest_services.PytestServices`."""
+    """Answers from a process that worker 0 forked when it had collected; see
+    :class:`rpytest.host.pytest_services.PytestServices`.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    def _ask(self, message: PytestRequest, body: bytes | memoryview | None = None) -> tuple[PytestAnswer, bytes]:
+    def _ask(
+        self, message: PytestRequest, body: bytes | memoryview | None = None
+    ) -> tuple[PytestAnswer, bytes]:
         fds = [] if body is None else [channel.memfd("rpytest-bodies", body)]
         channel.send(self.sock, message, fds)
         channel.close_all(fds)
@@ -71,7 +77,9 @@ def serve_pytest(sock: socket.socket, services: LocalPytest) -> NoReturn:
                     kept = channel.read_all(fds[0], message.len)
                     data = services.crashed(message, message.stack, kept)
                 case Report():
-                    answer.status, text = services.report(message, channel.read_all(fds[0], message.len))
+                    answer.status, text = services.report(
+                        message, channel.read_all(fds[0], message.len)
+                    )
                     data = text.encode("utf-8", "backslashreplace")
                 case Finish():
                     services.finish(message.status)

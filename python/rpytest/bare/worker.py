@@ -46,7 +46,12 @@ class BareWorker(Role):
     """A worker that configures and collects by itself, then waits for the segment."""
 
     def __init__(
-        self, spec: WorkerSpec, request: RunRequest, argv: list[str], reason: str, segment: _native.Segment | None
+        self,
+        spec: WorkerSpec,
+        request: RunRequest,
+        argv: list[str],
+        reason: str,
+        segment: _native.Segment | None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -54,7 +59,8 @@ class BareWorker(Role):
         self.is_first = spec.slot == 0 and spec.incarnation == 0
         self.request = request
         self.reason = reason
-        # A replacement inherits the host's mapping; the first workers exist before there is a segment.
+        # A replacement inherits the host's mapping; the first workers exist before there is a
+        # segment.
         self.segment = segment
         self.identity_reads = worker_identity.IdentityReads()
         self.identity_reads.active = False
@@ -70,12 +76,15 @@ class BareWorker(Role):
         self.dependencies.observer.stop()
         if self.graph is not None:
             self.graph.stop()
-            usage_graph.send_dependencies(self.spec.host, self.dependencies, self.graph, BareDependencies)
+            usage_graph.send_dependencies(
+                self.spec.host, self.dependencies, self.graph, BareDependencies
+            )
             self.graph = None
 
     def main(self) -> NoReturn:
         """Run pytest; the role's hooks do the rest."""
-        # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before arguments are resolved.
+        # Before pytest begins, as under pytest-xdist: a conftest of the rootdir is imported before
+        # arguments are resolved.
         worker_identity.set_environment(self.spec.name, self.spec.count, self.spec.uid)
         plugin = pytest_plugin.RpytestPlugin(self.request, self.decide, self.loop)
         status = self.run_pytest(self.argv, plugin)
@@ -97,7 +106,9 @@ class BareWorker(Role):
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
             body = channel.memfd("rpytest-news", collection_log)
-            channel.send(self.spec.host, BareEnded(status=status, text=text, len=len(collection_log)), [body])
+            channel.send(
+                self.spec.host, BareEnded(status=status, text=text, len=len(collection_log)), [body]
+            )
         lifecycle.exit_now(0)
 
     def decide(self, config: pytest.Config) -> None:
@@ -128,7 +139,9 @@ class BareWorker(Role):
             return None
         self._tell_dependencies()
         assert self.terminal is not None
-        collected = describe(config, session, self.terminal, self.xml, useful(self.workers, session))
+        collected = describe(
+            config, session, self.terminal, self.xml, useful(self.workers, session)
+        )
         host = self.spec.host
         # Every id, not a digest: unequal lists are shown.
         body = channel.memfd("rpytest-inventory", collected.inventory)
@@ -139,7 +152,9 @@ class BareWorker(Role):
             collection_log = channel.memfd("rpytest-news", data)
             channel.send(
                 host,
-                BareCollected(announcement=announcement, len=len(collected.inventory), log_len=len(data)),
+                BareCollected(
+                    announcement=announcement, len=len(collected.inventory), log_len=len(data)
+                ),
                 [services.fileno(), collection_log, body],
             )
             services.close()
@@ -152,7 +167,9 @@ class BareWorker(Role):
             return True
         (self.spec.bell,) = fds
         self.spec.timings = message.timings
-        segment = self.segment if self.segment is not None else _native.Segment.open(message.segment)
+        segment = (
+            self.segment if self.segment is not None else _native.Segment.open(message.segment)
+        )
         self.worker = Worker(self.spec, segment)
         channel.send(host, BareAttached())
         restart_faulthandler(config, self.spec.crash, self.spec.stacks)

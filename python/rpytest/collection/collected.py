@@ -71,7 +71,8 @@ class Collected:
 
 
 def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
-    """The `collected` message's attachment: node ids, numbers that are equal for neighbours of one module and of one class, and what must stay together.
+    """The `collected` message's attachment: node ids, numbers that are equal for neighbours of one
+    module and of one class, and what must stay together.
 
     With `copies`, the suite is there as many times: each worker has its own tests.
     """
@@ -84,7 +85,8 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
         cls = item.getparent(pytest.Class)
         key = id(module)
         modules.append(module_numbers.setdefault(key, len(module_numbers)))
-        # A parameter of a wider scope is entered and left like a class: pytest has put its tests next to each other.
+        # A parameter of a wider scope is entered and left like a class: pytest has put its tests
+        # next to each other.
         place = (key, id(cls), _wide_parameters(item))
         classes.append(class_numbers.setdefault(place, len(class_numbers)))
     times = max(1, copies)
@@ -93,13 +95,17 @@ def inventory(items: list[pytest.Item], mode: str, copies: int) -> bytes:
         "modules": modules * times,
         "classes": classes * times,
         "groups": grouping.groups(items, mode),
-        "serial": [number + copy * len(items) for copy in range(times) for number in grouping.serial(items)],
+        "serial": [
+            number + copy * len(items) for copy in range(times) for number in grouping.serial(items)
+        ],
     }
     return json.dumps(content, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def _wide_parameters(item: pytest.Item) -> tuple[tuple[str, int], ...]:
-    """Names and indices of the parameters that a test shares with others: those of class scope or wider."""
+    """Names and indices of the parameters that a test shares with others: those of class scope or
+    wider.
+    """
     callspec: Any = getattr(item, "callspec", None)
     if callspec is None:
         return ()
@@ -112,7 +118,11 @@ def _wide_parameters(item: pytest.Item) -> tuple[tuple[str, int], ...]:
 
 
 def describe(
-    config: pytest.Config, session: pytest.Session, terminal: Terminal, xml: CollectingXML | None, workers: int
+    config: pytest.Config,
+    session: pytest.Session,
+    terminal: Terminal,
+    xml: CollectingXML | None,
+    workers: int,
 ) -> Collected:
     """Gather what the command line must know about a collected session."""
     collected = Collected(config, session, terminal, xml, workers)
@@ -124,10 +134,16 @@ def describe(
     collected.inventory = inventory(session.items, mode, copies)
     junit = None
     if xml is not None:
-        # From here on the file is the command line's. Skipped or broken modules are test cases of their own.
+        # From here on the file is the command line's. Skipped or broken modules are test cases of
+        # their own.
         xml.writes_file = False
         elements, counts = xml.take()
-        junit = {"path": xml.logfile, "suite_name": xml.suite_name, "collected": elements, "counts": list(counts)}
+        junit = {
+            "path": xml.logfile,
+            "suite_name": xml.suite_name,
+            "collected": elements,
+            "counts": list(counts),
+        }
     restarts = option.maxworkerrestart
     reporter = terminal.reporter
     stats = reporter.stats if reporter is not None else {}

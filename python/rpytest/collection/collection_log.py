@@ -26,7 +26,11 @@ class CollectionLog:
             self.reports.append(report)
 
     def pytest_warning_recorded(
-        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
     ) -> None:
         """Keep the warnings of collection; those of configuring the controller has itself."""
         if when == "collect":
@@ -42,7 +46,8 @@ class CollectionLog:
             {
                 "tests": len(session.items),
                 "reports": [
-                    hook.pytest_report_to_serializable(config=config, report=report) for report in self.reports
+                    hook.pytest_report_to_serializable(config=config, report=report)
+                    for report in self.reports
                 ],
                 "warnings": self.warnings,
                 "deselected": len(stats.get("deselected", ())),

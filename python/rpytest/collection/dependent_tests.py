@@ -1,10 +1,12 @@
-"""Tests that a plugin lets depend on others in the same process: they stay together without `--dist`.
+"""Tests that a plugin lets depend on others in the same process: they stay together without
+`--dist`.
 
-**pytest-steps** makes one test for each step of a function, and keeps the function's state between them. Apart from the others a step runs the wrong
-code, and may pass.
+**pytest-steps** makes one test for each step of a function, and keeps the function's state between
+them. Apart from the others a step runs the wrong code, and may pass.
 
-**pytest-dependency** skips a test if those that it depends on have not passed in the same process. What depends on what can also be said in a test's
-body (`depends`), so it is files that stay together; all of them where a dependency goes beyond a module.
+**pytest-dependency** skips a test if those that it depends on have not passed in the same process.
+What depends on what can also be said in a test's body (`depends`), so it is files that stay
+together; all of them where a dependency goes beyond a module.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _WIDE = frozenset({"session", "package"})
 
 
 def names(items: list[pytest.Item]) -> list[str | None]:
-    """For each test the name of what it must stay together with, if anything; empty when no such plugin is in use."""
+    """For each test the name of what it must stay together with, if anything; empty when no such
+    plugin is in use.
+    """
     steps = "pytest_steps" in sys.modules
     depends = _dependent_files(items) if "pytest_dependency" in sys.modules else {}
     if not steps and not depends:

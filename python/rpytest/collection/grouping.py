@@ -17,7 +17,9 @@ _GROUPED: dict[str, Callable[[pytest.Item], str | None]]
 
 
 def groups(items: list[pytest.Item], mode: str) -> list[int]:
-    """For each test 0, or a number that all tests of its group have; empty when the mode knows no groups."""
+    """For each test 0, or a number that all tests of its group have; empty when the mode knows no
+    groups.
+    """
     names = _names(items, mode)
     numbers: dict[str, int] = {}
     return [0 if name is None else numbers.setdefault(name, len(numbers) + 1) for name in names]
@@ -32,12 +34,16 @@ def _names(items: list[pytest.Item], mode: str) -> list[str | None]:
         return dependent
     found = [name_of(item) for item in items]
     # Without a mark `loadgroup` says nothing of a test.
-    return [one or other for one, other in zip(found, dependent, strict=True)] if dependent else found
+    return (
+        [one or other for one, other in zip(found, dependent, strict=True)] if dependent else found
+    )
 
 
 def serial(items: list[pytest.Item]) -> list[int]:
     """The numbers of the tests with the mark `serial`."""
-    return [number for number, item in enumerate(items) if item.get_closest_marker("serial") is not None]
+    return [
+        number for number, item in enumerate(items) if item.get_closest_marker("serial") is not None
+    ]
 
 
 def _scope(item: pytest.Item) -> str:

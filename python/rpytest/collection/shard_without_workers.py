@@ -72,7 +72,12 @@ class ShardWithoutWorkers:
         fd = channel.memfd("rpytest-inventory", body)
         channel.send(
             self.conn,
-            ShardQuestion(shard=self.shard, rootdir=str(config.rootpath), tests=len(items), inventory_len=len(body)),
+            ShardQuestion(
+                shard=self.shard,
+                rootdir=str(config.rootpath),
+                tests=len(items),
+                inventory_len=len(body),
+            ),
             [fd],
         )
         os.close(fd)

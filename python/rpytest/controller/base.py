@@ -1,8 +1,9 @@
 """The process from which controllers are forked, as hooks run in them that act outside of workers.
 
-A session forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is not configured yet.
-The base waits. For each run that needs a controller it forks one, which goes on from there as pytest's own main function would in
-pytest-xdist's controller; a run without need for it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
+A session forks a *base* when pytest has parsed its options and loaded plugins and conftests, but is
+not configured yet. The base waits. For each run that needs a controller it forks one, which goes on
+from there as pytest's own main function would in pytest-xdist's controller; a run without need for
+it costs one idle process per session and nothing else. See ``docs/design/controller.md``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class ControllerBase:
         self.sock = sock
 
     def start(self, message: StartController, streams: Sequence[int]) -> ControllerClient:
-        """Let the base fork a controller for one run, with these standard streams (which stay open here)."""
+        """Let the base fork a controller for one run, with these standard streams (which stay open
+        here).
+        """
         ours, theirs = channel.pair()
         lifecycle.keep_private(ours)
         try:
@@ -56,8 +59,12 @@ class ControllerStart:
         self.streams = streams
 
 
-def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> ControllerBase | ControllerStart:
-    """Fork a base; returns :class:`ControllerBase` here and :class:`ControllerStart` in each controller. ``private`` is closed in them."""
+def fork_base(
+    config: pytest.Config, private: Sequence[socket.socket]
+) -> ControllerBase | ControllerStart:
+    """Fork a base; returns :class:`ControllerBase` here and :class:`ControllerStart` in each
+    controller. ``private`` is closed in them.
+    """
     ours, theirs = channel.pair()
     lifecycle.keep_private(ours)
     lifecycle.flush_streams()

@@ -33,7 +33,9 @@ _GRACE = 800
 
 
 class Ended(Exception):
-    """The controller ended by itself (a usage error, `pytest.exit` or an exception in a hook) and has said why; ``status`` is pytest's."""
+    """The controller ended by itself (a usage error, `pytest.exit` or an exception in a hook) and
+    has said why; ``status`` is pytest's.
+    """
 
     def __init__(self, status: int, internal: str = "") -> None:
         """``internal``: the exception in the hook, with its traceback."""
@@ -73,7 +75,9 @@ class ControllerClient:
         self.on_taken: Callable[[ControllerTaken], None] = lambda _: None
 
     def wait(self) -> None:
-        """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or :class:`Died`."""
+        """Wait until the controller has configured itself and its nodes; raises :class:`Ended` or
+        :class:`Died`.
+        """
         message, data = self._receive(ControllerConfigured)
         with contextlib.suppress(OSError):
             self.pidfd = os.pidfd_open(message.pid)
@@ -85,7 +89,8 @@ class ControllerClient:
         self.inputs = ring_records.load(data)
 
     def hand_over(self, uid: str) -> tuple[HandedOver, list[int]]:
-        """What another process needs to go on with this controller, whose hooks have run and must not run again; ``uid`` is the run's.
+        """What another process needs to go on with this controller, whose hooks have run and must
+        not run again; ``uid`` is the run's.
 
         The descriptors are those of this process, but for the last one.
         """
@@ -142,7 +147,9 @@ class ControllerClient:
         return self._receive(CrashVerdict)[0]
 
     def conclude(self, report: Report, bodies: bytes | memoryview) -> tuple[int, str, list[Any]]:
-        """End the run: exit status, pytest's text, and what was added to the junit file's properties."""
+        """End the run: exit status, pytest's text, and what was added to the junit file's
+        properties.
+        """
         self._send(report.replace(len=len(bodies)), bodies)
         answer, text = self._receive(ControllerText)
         return answer.status, text.decode("utf-8", "replace"), answer.properties

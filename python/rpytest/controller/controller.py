@@ -1,7 +1,9 @@
-"""The controller: a process in which pytest's main function runs as it does in pytest-xdist's controller.
+"""The controller: a process in which pytest's main function runs as it does in pytest-xdist's
+controller.
 
-It is configured without ``workerinput``, collects nothing, and gets the reports of the workers from the host. Hooks that act on the
-run as a whole (reports of all tests, terminal sections, `pytest_sessionfinish` outside of workers, nodes) act here, once.
+It is configured without ``workerinput``, collects nothing, and gets the reports of the workers from
+the host. Hooks that act on the run as a whole (reports of all tests, terminal sections,
+`pytest_sessionfinish` outside of workers, nodes) act here, once.
 """
 
 from __future__ import annotations
@@ -60,9 +62,13 @@ _NOT_TERMINATED = "Not properly terminated"
 
 
 class Controller:
-    """Hooks and loop of a controller. Registered under pytest-xdist's name for the same, ``dsession``."""
+    """Hooks and loop of a controller. Registered under pytest-xdist's name for the same,
+    ``dsession``.
+    """
 
-    def __init__(self, start: ControllerStart, workers: int, uid: str, arguments: list[str]) -> None:
+    def __init__(
+        self, start: ControllerStart, workers: int, uid: str, arguments: list[str]
+    ) -> None:
         self.sock = start.sock
         self.start = start
         self.uid = uid
@@ -97,7 +103,9 @@ class Controller:
     # Becoming one
 
     def enter(self, config: pytest.Config) -> None:
-        """Take over the run's streams and give the options the values that they have in a controller."""
+        """Take over the run's streams and give the options the values that they have in a
+        controller.
+        """
         self.config = config
         takeover.adopt_streams(self.start.streams)
         if self.start.message.env is not None:
@@ -194,11 +202,14 @@ class Controller:
     # The run
 
     def loop(self, session: pytest.Session) -> bool:
-        """`pytest_runtestloop`: serve until the run is over, then end as pytest's own loop would have ended."""
+        """`pytest_runtestloop`: serve until the run is over, then end as pytest's own loop would
+        have ended.
+        """
         try:
             return self._serve(session)
         except channel.Closed:
-            # While it waited, or while it answered: who has given it up reports by itself, and wants no word of it.
+            # While it waited, or while it answered: who has given it up reports by itself, and
+            # wants no word of it.
             self.is_forsaken = True
             self.interruption = Interruption("the run was given up", "")
             self.terminal.silence()
@@ -235,7 +246,9 @@ class Controller:
     def _wishes(self, session: pytest.Session) -> ControllerTaken:
         """What hooks have asked for: the end of the run."""
         stop, fail = session.shouldstop, session.shouldfail
-        return ControllerTaken(shouldstop=str(stop) if stop else None, shouldfail=str(fail) if fail else None)
+        return ControllerTaken(
+            shouldstop=str(stop) if stop else None, shouldfail=str(fail) if fail else None
+        )
 
     def _collected(self, session: pytest.Session, slots: int, news: dict[str, Any]) -> None:
         hook = self.config.hook
@@ -285,7 +298,9 @@ class Controller:
             # Progress lines; the command line has its own.
             self.terminal.take()
 
-    def _replay_test(self, node: WorkerNode, test: int, decoded: ring_records.Decoded, counts: dict[str, int]) -> None:
+    def _replay_test(
+        self, node: WorkerNode, test: int, decoded: ring_records.Decoded, counts: dict[str, int]
+    ) -> None:
         hook = self.config.hook
         first: pytest.TestReport | None = None
         for _when, _start, _duration, category, blob in decoded.reports:
@@ -316,16 +331,27 @@ class Controller:
     def _warning(self, blob: bytes) -> None:
         message, when, nodeid, location = decode_warning(blob)
         self.config.hook.pytest_warning_recorded.call_historic(
-            kwargs={"warning_message": message, "when": when, "nodeid": nodeid, "location": location}
+            kwargs={
+                "warning_message": message,
+                "when": when,
+                "nodeid": nodeid,
+                "location": location,
+            }
         )
 
     def _crashed(self, crashed: Crashed) -> None:
-        """A worker has died in a test: plugins may look at it, change the outcome, and ask for another run."""
+        """A worker has died in a test: plugins may look at it, change the outcome, and ask for
+        another run.
+        """
         # Under `--dist each` every worker has its own numbers.
         nodeid = self.ids[crashed.test % len(self.ids)]
         path = nodeid.partition("::")[0]
-        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", crashed.message, "???")  # type: ignore[arg-type]
-        report.node = next(node for (slot, _), node in reversed(self.nodes.items()) if slot == crashed.slot)
+        report: Any = pytest.TestReport(
+            nodeid, (path, None, path), {}, "failed", crashed.message, "???"
+        )  # type: ignore[arg-type]
+        report.node = next(
+            node for (slot, _), node in reversed(self.nodes.items()) if slot == crashed.slot
+        )
         self.crashing, self.again = nodeid, False
         known = dict(vars(report))
         self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self)
@@ -335,14 +361,23 @@ class Controller:
             if name not in known and isinstance(value, (bool, int, float, str))
         }
         self._send(
-            CrashVerdict(outcome=str(report.outcome), message=str(report.longrepr), attributes=added, again=self.again),
+            CrashVerdict(
+                outcome=str(report.outcome),
+                message=str(report.longrepr),
+                attributes=added,
+                again=self.again,
+            ),
             b"",
         )
 
     def mark_test_pending(self, item: str) -> None:
-        """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and the test that it is called with."""
+        """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and
+        the test that it is called with.
+        """
         if item != self.crashing:
-            raise ValueError(f"`{item}` is not the test that a worker has died in, which is `{self.crashing}`")
+            raise ValueError(
+                f"`{item}` is not the test that a worker has died in, which is `{self.crashing}`"
+            )
         self.again = True
 
     # The end
@@ -375,7 +410,11 @@ class Controller:
 
     def end(self, status: int) -> NoReturn:
         """pytest's main function has returned: answer with its status and text, and go."""
-        if self.last is not None and status == pytest.ExitCode.OK and self.last.status > pytest.ExitCode.TESTS_FAILED:
+        if (
+            self.last is not None
+            and status == pytest.ExitCode.OK
+            and self.last.status > pytest.ExitCode.TESTS_FAILED
+        ):
             # Chosen by a hook in a worker.
             status = self.last.status
         text = ""
@@ -387,7 +426,11 @@ class Controller:
                 self.terminal.release()
         lifecycle.run_exit_functions()
         heap.flush_files()
-        properties = [] if self.xml is None else [[str(name), str(value)] for name, value in self.xml.global_properties]
+        properties = (
+            []
+            if self.xml is None
+            else [[str(name), str(value)] for name, value in self.xml.global_properties]
+        )
         kind = ControllerEnded if self.last is None else ControllerText
         answer = kind(status=status, internal=self.internal, properties=properties)
         with contextlib.suppress(channel.Closed):

@@ -75,7 +75,9 @@ class ControllerStarter:
         workerinput.fetch = self._fetch
 
     def start_if_needed(self, config: pytest.Config, identity_reads: IdentityReads) -> None:
-        """After `pytest_configure`: start a controller if any plugin or conftest has something for it to do, or let the base go."""
+        """After `pytest_configure`: start a controller if any plugin or conftest has something for
+        it to do, or let the base go.
+        """
         if self.client is None and is_needed(config, identity_reads.asked):
             self._start_first()
         if self.client is not None:
@@ -104,8 +106,11 @@ class ControllerStarter:
             # Nobody is interested any more.
             lifecycle.exit_now(1)
 
-    def start(self, request: RunRequest | None, streams: Sequence[int], conn: int) -> ControllerClient:
-        """Start the controller of a run (``request``: of a later one than the first) and wait until it is configured.
+    def start(
+        self, request: RunRequest | None, streams: Sequence[int], conn: int
+    ) -> ControllerClient:
+        """Start the controller of a run (``request``: of a later one than the first) and wait until
+        it is configured.
 
         Raises :class:`Ended` or :class:`Died`; `Closed` when the command line goes away meanwhile.
         """
@@ -128,7 +133,9 @@ class ControllerStarter:
         self.client, self.uid = client, uid
 
     def hand_over(self) -> tuple[HandedOver | None, list[int]]:
-        """What another process needs to go on with the controller of this run, if it has one: its hooks have run, once."""
+        """What another process needs to go on with the controller of this run, if it has one: its
+        hooks have run, once.
+        """
         if self.client is None:
             return None, []
         return self.client.hand_over(self.uid)
@@ -142,7 +149,9 @@ class ControllerStarter:
         self.client = self.base = None
 
     def obstacle(self) -> str | None:
-        """Why workers can't be forked from this session: something that the controller gave was read, and it is not the same for all."""
+        """Why workers can't be forked from this session: something that the controller gave was
+        read, and it is not the same for all.
+        """
         if self.client is None:
             return None
         for slot, values in enumerate(self.client.inputs):
@@ -153,7 +162,9 @@ class ControllerStarter:
 
 
 def is_needed(config: pytest.Config, has_asked: bool) -> bool:
-    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked whether it is in a worker."""
+    """Whether a plugin or conftest does something outside of workers; ``has_asked``: one has looked
+    whether it is in a worker.
+    """
     return (
         has_asked
         or replaces_terminal(config)

@@ -1,4 +1,6 @@
-"""What pytest writes about workers above the failures of a controller's summary: nothing, or our label where results have one."""
+"""What pytest writes about workers above the failures of a controller's summary: nothing, or our
+label where results have one.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def summary_parts(controller: Reporting) -> tuple[object, object]:
 
 
 class _AroundSummary:
-    """Around pytest's own sections: with a node, a failure would begin with a line that plain pytest does not have."""
+    """Around pytest's own sections: with a node, a failure would begin with a line that plain
+    pytest does not have.
+    """
 
     def __init__(self, controller: Reporting) -> None:
         self.controller = controller
@@ -65,7 +69,9 @@ class _AroundSummary:
             self.show()
 
     def _sort(self, stats: dict[str, list[Any]]) -> None:
-        """In collection order, as a serial run has them; what collection itself has reported stays in front."""
+        """In collection order, as a serial run has them; what collection itself has reported stays
+        in front.
+        """
         numbers = self.controller.numbers
         for name, reports in stats.items():
             if name != "warnings":

@@ -46,9 +46,13 @@ class Assignment:
     """All sessions of a daemon, checkpoints among them, and the runs that wait for one."""
 
     def __init__(
-        self, fork: Callable[[Callable[[], object], PendingRun | None], int], preloads: Preloads, is_kept: bool
+        self,
+        fork: Callable[[Callable[[], object], PendingRun | None], int],
+        preloads: Preloads,
+        is_kept: bool,
     ) -> None:
-        """``fork`` runs its argument in a fork of the daemon, which keeps the descriptors of one run, and returns the process id.
+        """``fork`` runs its argument in a fork of the daemon, which keeps the descriptors of one
+        run, and returns the process id.
 
         ``is_kept``: a session serves more than one run.
         """
@@ -84,11 +88,19 @@ class Assignment:
         return {
             "memory_limit": self.memory_limit,
             "sessions": [
-                entry.status() for entry in self.entries.values() if not entry.is_checkpoint and not entry.is_over
+                entry.status()
+                for entry in self.entries.values()
+                if not entry.is_checkpoint and not entry.is_over
             ],
-            "checkpoints": [entry.status() for entry in self.entries.values() if entry.is_checkpoint],
-            "preloads": [each.status() for each in self.preloads.processes.values() if each.base is None],
-            "configured": [each.status() for each in self.preloads.processes.values() if each.base is not None],
+            "checkpoints": [
+                entry.status() for entry in self.entries.values() if entry.is_checkpoint
+            ],
+            "preloads": [
+                each.status() for each in self.preloads.processes.values() if each.base is None
+            ],
+            "configured": [
+                each.status() for each in self.preloads.processes.values() if each.base is not None
+            ],
             "last_reason": self.last_reason,
         }
 
@@ -98,7 +110,9 @@ class Assignment:
             entry.control.close()
 
     def close_in_child(self, but: PendingRun | None) -> None:
-        """In a fork of the daemon: neither they nor their runs are this process's, except for one run."""
+        """In a fork of the daemon: neither they nor their runs are this process's, except for one
+        run.
+        """
         for entry in self.entries.values():
             entry.control.close()
             if entry.pidfd >= 0:
@@ -163,7 +177,8 @@ class Assignment:
             return
         ours, theirs = channel.pair()
         self.lines[ours.fileno()] = Line(ours, pending, entry, entry.standby)
-        # A broken checkpoint is noticed as the end of the line, and the run goes to a fresh session.
+        # A broken checkpoint is noticed as the end of the line, and the run goes to a fresh
+        # session.
         with contextlib.suppress(channel.Closed), theirs:
             pending.pass_on(entry.control, pending.request, theirs.fileno())
 
@@ -177,19 +192,26 @@ class Assignment:
             run.pass_on(entry.control, run.request)
 
     def _checkpoint(self, pending: PendingRun) -> SessionEntry | None:
-        """A checkpoint that may serve the run: the one with most tests, or else the one that was used last.
+        """A checkpoint that may serve the run: the one with most tests, or else the one that was
+        used last.
 
         To ask takes time; a session from a configured process takes not much more.
         """
         base = base_key(pending.request)
-        checkpoints = [entry for entry in self.entries.values() if entry.is_checkpoint and entry.base == base]
+        checkpoints = [
+            entry for entry in self.entries.values() if entry.is_checkpoint and entry.base == base
+        ]
         if not checkpoints:
             return None
         largest = max(checkpoints, key=lambda entry: (entry.tests, entry.since))
         if largest.number not in pending.declined:
             return largest
         latest = max(checkpoints, key=lambda entry: (entry is not largest, entry.used))
-        return latest if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED else None
+        return (
+            latest
+            if latest.number not in pending.declined and len(pending.declined) < _MOST_ASKED
+            else None
+        )
 
     def _start(self, key: str, pending: PendingRun, preloaded: bool = True) -> None:
         self._make_room()
@@ -201,7 +223,8 @@ class Assignment:
         is_plain = preloaded and pending.controller is None
         forked = self.preloads.session(request, theirs, pending.unsuited) if is_plain else None
         if forked is None and is_plain:
-            # The preload may have forked a session that it could not tell of, which must not share a socket with another one.
+            # The preload may have forked a session that it could not tell of, which must not share
+            # a socket with another one.
             ours.close()
             theirs.close()
             ours, theirs = channel.pair()
@@ -216,7 +239,9 @@ class Assignment:
 
                 ours.close()
                 run, is_kept = pending.complete(request), self.is_kept
-                session_main(theirs, pending.conn, run, pending.fds, is_kept, controller=pending.controller)
+                session_main(
+                    theirs, pending.conn, run, pending.fds, is_kept, controller=pending.controller
+                )
 
             pid = self._fork(main, pending)
             pidfd = os.pidfd_open(pid)
@@ -257,7 +282,9 @@ class Assignment:
         return [pending for pending in held if not pending.gone]
 
     def look_after_runs(self) -> None:
-        """End sessions that collect for nobody: a command line that was killed takes with it what it started."""
+        """End sessions that collect for nobody: a command line that was killed takes with it what
+        it started.
+        """
         for pending in self.unaccepted():
             pending.gone = is_closed(pending.conn)
         for other in self.others.values():
@@ -265,7 +292,9 @@ class Assignment:
                 _kill(other.pidfd)
         self._look_for_stopped()
         for entry in list(self.entries.values()):
-            for pending in [pending for pending in entry.pending if pending.gone and pending is not entry.sent]:
+            for pending in [
+                pending for pending in entry.pending if pending.gone and pending is not entry.sent
+            ]:
                 entry.pending.remove(pending)
                 pending.close()
             # Warm, it only has to take note; not heard yet, it may have taken the run already.
@@ -275,7 +304,9 @@ class Assignment:
                 and all(pending.gone for pending in entry.pending)
                 and not has_message(entry.control)
             ):
-                log(f"session {entry.pid} is killed: the command line that it collected for is gone")
+                log(
+                    f"session {entry.pid} is killed: the command line that it collected for is gone"
+                )
                 _kill(entry.pidfd)
                 for pending in entry.pending:
                     pending.close()
@@ -283,7 +314,8 @@ class Assignment:
                 self._forget(entry)
 
     def _look_for_stopped(self) -> None:
-        """Give runs to others that are waited for by a process that stands still (SIGSTOP), and has not begun with them.
+        """Give runs to others that are waited for by a process that stands still (SIGSTOP), and has
+        not begun with them.
 
         It is killed before: when it goes on it would read what was sent to it.
         """
@@ -292,7 +324,11 @@ class Assignment:
             for entry in self.entries.values()
             if entry.info is not None and entry.sent and _is_old(entry.sent)
         }
-        stuck |= {id(line.checkpoint): line.checkpoint for line in self.lines.values() if _is_old(line.pending)}
+        stuck |= {
+            id(line.checkpoint): line.checkpoint
+            for line in self.lines.values()
+            if _is_old(line.pending)
+        }
         for entry in stuck.values():
             if entry.pidfd >= 0 and is_stopped(entry.pid) and not has_message(entry.control):
                 log(f"session {entry.pid} is killed: it is stopped, and a run waits for it")

@@ -1,4 +1,6 @@
-"""The daemon: a warm, single-threaded interpreter with pytest imported. It forks sessions and never runs a test itself."""
+"""The daemon: a warm, single-threaded interpreter with pytest imported. It forks sessions and never
+runs a test itself.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ from rpytest.daemon.sessions import Sessions
 from rpytest.ipc import channel
 from rpytest.ipc.channel import has_message, send_refusal
 from rpytest.ipc.message import Raw
-from rpytest.ipc.run_messages import DaemonRequest, DaemonStatus, Exit, RunRequest, StatusRequest, Stopped, StopRequest
+from rpytest.ipc.run_messages import (
+    DaemonRequest,
+    DaemonStatus,
+    Exit,
+    RunRequest,
+    StatusRequest,
+    Stopped,
+    StopRequest,
+)
 from rpytest.process import coverage_run, heap, lifecycle, random_generators, signal_handlers
 from rpytest.process.inspection import has_ended, memory_kb
 
@@ -54,29 +64,46 @@ class Daemon:
     # The loop
 
     def serve(self, first: socket.socket) -> None:
-        """Serve until told to stop, or idle for too long; without a listener, until the first run has ended."""
+        """Serve until told to stop, or idle for too long; without a listener, until the first run
+        has ended.
+        """
         self.waiting[first.fileno()] = first
         while not self.stopping:
-            if self.listener is None and not self.waiting and not self.sessions.entries and not self.sessions.others:
+            if (
+                self.listener is None
+                and not self.waiting
+                and not self.sessions.entries
+                and not self.sessions.others
+            ):
                 return
             poll = select.poll()
             sessions = self.sessions
-            for fd in [*self.waiting, *sessions.entries, *sessions.lines, *sessions.others, *self.preloads.processes]:
+            for fd in [
+                *self.waiting,
+                *sessions.entries,
+                *sessions.lines,
+                *sessions.others,
+                *self.preloads.processes,
+            ]:
                 poll.register(fd, select.POLLIN)
             for pending in self.sessions.unaccepted():
-                # Whatever it says is for the session; that it is gone is reported without being asked for.
+                # Whatever it says is for the session; that it is gone is reported without being
+                # asked for.
                 poll.register(pending.conn, 0)
             if self.listener is not None:
                 poll.register(self.listener, select.POLLIN)
             ready = poll.poll(1000)
-            self.unused = 0 if self.waiting or self.sessions.is_busy() else self.unused + (not ready)
+            self.unused = (
+                0 if self.waiting or self.sessions.is_busy() else self.unused + (not ready)
+            )
             for fd, _ in ready:
                 if self.listener is not None and fd == self.listener.fileno():
                     self._accept(self.listener)
                 elif fd in self.waiting:
                     self._request(self.waiting.pop(fd))
                 elif fd in self.sessions.entries and has_message(self.sessions.entries[fd].control):
-                    # Looked at again, as what was dealt with before may have read it, or closed it and opened another by its number.
+                    # Looked at again, as what was dealt with before may have read it, or closed it
+                    # and opened another by its number.
                     self.unused = 0
                     self.sessions.read(self.sessions.entries[fd])
                 elif fd in self.sessions.others and has_ended(fd):
@@ -84,13 +111,17 @@ class Daemon:
                 elif fd in self.sessions.lines and has_message(self.sessions.lines[fd].sock):
                     self.last_use = time.monotonic()
                     self.sessions.read_line(self.sessions.lines[fd])
-                elif fd in self.preloads.processes and has_message(self.preloads.processes[fd].control):
+                elif fd in self.preloads.processes and has_message(
+                    self.preloads.processes[fd].control
+                ):
                     self.preloads.read(self.preloads.processes[fd])
                     self.sessions.has_grown = True
             self.sessions.look_after_runs()
             self.sessions.reap()
             self.sessions.shrink()
-            if self.unused >= self.idle or (self.listener is not None and self.listener.is_replaced()):
+            if self.unused >= self.idle or (
+                self.listener is not None and self.listener.is_replaced()
+            ):
                 return
 
     def _accept(self, listener: Listener) -> None:
@@ -125,7 +156,10 @@ class Daemon:
             conn.close()
 
     def _dispatch(self, raw: Raw, conn: socket.socket, fds: list[int]) -> None:
-        if raw["op"] not in ("status", "stop") and (raw["protocol"], raw["build"]) != (channel.PROTOCOL, self.build):
+        if raw["op"] not in ("status", "stop") and (raw["protocol"], raw["build"]) != (
+            channel.PROTOCOL,
+            self.build,
+        ):
             # Of another version, it may have other fields.
             resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {channel.PROTOCOL}")
             return
@@ -135,7 +169,8 @@ class Daemon:
                 channel.send(conn, Stopped())
                 conn.close()
             case StatusRequest():
-                # Whoever asks after a run is told of that run: its session has spoken of it before it began.
+                # Whoever asks after a run is told of that run: its session has spoken of it before
+                # it began.
                 self.sessions.read_all()
                 channel.send(conn, self._status())
                 conn.close()
@@ -143,7 +178,9 @@ class Daemon:
                 self.sessions.take(request, conn, fds)
 
     def _fork(self, main: Callable[[], object], but: PendingRun | None = None) -> int:
-        """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other runs than ``but``."""
+        """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other
+        runs than ``but``.
+        """
         pid = lifecycle.fork()
         if pid == 0:
             with _last_resort():
@@ -176,7 +213,9 @@ class Daemon:
 
 @contextlib.contextmanager
 def _last_resort() -> Iterator[None]:
-    """Around all that a fork does: whatever escapes from it must not run the end of the daemon, whose socket it would remove."""
+    """Around all that a fork does: whatever escapes from it must not run the end of the daemon,
+    whose socket it would remove.
+    """
     try:
         yield
     except channel.Closed:
@@ -199,7 +238,9 @@ def _pytest_version() -> str:
 
 
 def _preload(conn: socket.socket) -> None:
-    """Import pytest with its default plugins, so that no session has to; say so clearly when there is none."""
+    """Import pytest with its default plugins, so that no session has to; say so clearly when there
+    is none.
+    """
     import importlib
 
     wanted = "pytest"
@@ -229,7 +270,8 @@ def _preload(conn: socket.socket) -> None:
         else:
             text += "hint: install rpytest into the environment whose Python runs the tests\n"
         with contextlib.suppress(channel.Closed):
-            # The run's request carries descriptors: take it, so that the answer is not lost with an unread socket.
+            # The run's request carries descriptors: take it, so that the answer is not lost with an
+            # unread socket.
             _, fds = channel.receive_raw(conn, is_daemon=True)
             channel.close_all(fds)
             channel.send(conn, Exit(status=4, err=text))

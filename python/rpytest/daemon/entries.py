@@ -21,7 +21,8 @@ from rpytest.process.inspection import memory_kb
 class Environment:
     """The variables of a run, in a file in memory that the daemon does not read.
 
-    The daemon's memory is in each session of each project: what it had read, a password of another project's run, would be, too.
+    The daemon's memory is in each session of each project: what it had read, a password of another
+    project's run, would be, too.
     """
 
     _all: ClassVar[weakref.WeakSet[Environment]] = weakref.WeakSet()
@@ -53,7 +54,9 @@ class Environment:
 
 @dataclass
 class PendingRun:
-    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass them on."""
+    """A run that no session has accepted yet; the daemon keeps its descriptors so that it can pass
+    them on.
+    """
 
     request: RunRequest
     conn: socket.socket
@@ -79,7 +82,9 @@ class PendingRun:
             self.controller = controller, fds
 
     def pass_on(self, sock: socket.socket, request: RunRequest, *more: int) -> None:
-        """Send the run, as ``request``, to a process that may serve it, with ``more`` descriptors; raises `Closed`."""
+        """Send the run, as ``request``, to a process that may serve it, with ``more`` descriptors;
+        raises `Closed`.
+        """
         fds = [self.conn.fileno(), *self.fds, self.environment.fd]
         channel.send(sock, request.replace(env_at=len(fds) - 1), [*fds, *more])
 
@@ -167,8 +172,9 @@ class SessionEntry:
 class Line:
     """What a run that was given to a checkpoint is decided by.
 
-    The other end is the checkpoint's until it has forked a process for the run, and that process's then: it says `accepted` or
-    `declined`. An end of file says that nobody has the run, whatever became of checkpoint and process.
+    The other end is the checkpoint's until it has forked a process for the run, and that process's
+    then: it says `accepted` or `declined`. An end of file says that nobody has the run, whatever
+    became of checkpoint and process.
     """
 
     sock: socket.socket
@@ -191,12 +197,16 @@ class Other:
 
 
 def session_key(request: RunRequest) -> str:
-    """What makes two runs the same session: what :func:`base_key` says, the arguments, and how wide a terminal is."""
+    """What makes two runs the same session: what :func:`base_key` says, the arguments, and how wide
+    a terminal is.
+    """
     return json.dumps([base_key(request), request.argv, request.tty and request.tty.wire()])
 
 
 def base_key(request: RunRequest) -> str:
-    """What two runs must have in common that use one collection: directory, environment, whether there is a terminal."""
+    """What two runs must have in common that use one collection: directory, environment, whether
+    there is a terminal.
+    """
     rest = [
         request.umask,
         request.cpus,

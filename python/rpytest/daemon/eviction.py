@@ -1,4 +1,6 @@
-"""Which warm processes a daemon lets go: when there are too many of them, or when they need too much memory."""
+"""Which warm processes a daemon lets go: when there are too many of them, or when they need too
+much memory.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ MAX_CHECKPOINTS = 4
 
 def idle(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
     """Those without a run, the least recently used first."""
-    found = [entry for entry in sessions if entry.info is not None and not entry.pending and not entry.is_over]
+    found = [
+        entry
+        for entry in sessions
+        if entry.info is not None and not entry.pending and not entry.is_over
+    ]
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -35,16 +41,22 @@ def too_many(sessions: Collection[SessionEntry]) -> list[tuple[SessionEntry, str
         candidates = [entry for entry in idle(sessions) if entry.is_checkpoint == is_checkpoint]
         if is_checkpoint:
             # The one with most tests serves most command lines.
-            largest = {entry.base: entry for entry in sorted(candidates, key=lambda entry: entry.tests)}
+            largest = {
+                entry.base: entry for entry in sorted(candidates, key=lambda entry: entry.tests)
+            }
             candidates.sort(key=lambda entry: largest[entry.base] is entry)
-        found += [(entry, f"more than {most} are warm") for entry in candidates[: max(0, kept - most + 1)]]
+        found += [
+            (entry, f"more than {most} are warm") for entry in candidates[: max(0, kept - most + 1)]
+        ]
     return found
 
 
 def too_large(
     sessions: Collection[SessionEntry], preloads: Sequence[PreloadEntry], limit: int
 ) -> list[SessionEntry | PreloadEntry]:
-    """What was used least recently, until the rest is within the limit (MiB); one that is at work ends when it is done."""
+    """What was used least recently, until the rest is within the limit (MiB); one that is at work
+    ends when it is done.
+    """
     everything: list[SessionEntry | PreloadEntry] = [*sessions, *preloads]
     sizes = {process.pid: process.memory_kb() for process in everything}
     total = sum(sizes.values()) + memory_kb(os.getpid())

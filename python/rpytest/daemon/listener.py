@@ -46,7 +46,9 @@ class Listener:
         return _inode(self.path) == self._socket_inode
 
     def is_replaced(self) -> bool:
-        """Whether nobody can reach this daemon: the socket's name is gone or another daemon's, or the environment was deleted or moved."""
+        """Whether nobody can reach this daemon: the socket's name is gone or another daemon's, or
+        the environment was deleted or moved.
+        """
         return not self.owns_name() or _inode(sys.prefix) != self._prefix_inode
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""The daemon's preloads: processes with the packages of a project imported, which fork sessions in the daemon's place."""
+"""The daemon's preloads: processes with the packages of a project imported, which fork sessions in
+the daemon's place.
+"""
 
 from __future__ import annotations
 
@@ -89,11 +91,17 @@ class PreloadEntry:
 
     def left_out(self) -> dict[str, str]:
         """What could not be preloaded and why, without what only depends on it."""
-        return {name: reason for name, reason in sorted(self.failed.items()) if not reason.endswith(LEFT_OUT)}
+        return {
+            name: reason
+            for name, reason in sorted(self.failed.items())
+            if not reason.endswith(LEFT_OUT)
+        }
 
 
 def surroundings_key(request: RunRequest) -> str:
-    """What packages may look at while they are imported: directory, environment and the like, but no arguments."""
+    """What packages may look at while they are imported: directory, environment and the like, but
+    no arguments.
+    """
     rest = [request.umask, request.cpus, request.cwd_on_path, request.prog]
     return json.dumps([request.cwd, request.env_key, rest])
 
@@ -101,7 +109,9 @@ def surroundings_key(request: RunRequest) -> str:
 class Preloads:
     """All preloads of a daemon."""
 
-    def __init__(self, fork: Callable[[Callable[[], object]], int], log: Callable[[str], None]) -> None:
+    def __init__(
+        self, fork: Callable[[Callable[[], object]], int], log: Callable[[str], None]
+    ) -> None:
         """``fork`` runs its argument in a fork of the daemon and returns the process id."""
         self._fork = fork
         self._log = log
@@ -156,7 +166,13 @@ class Preloads:
             from rpytest.preload.process import preload_main
             from rpytest.session.session import session_main
 
-            preload_main(theirs, request.replace(env=channel.read_environment(fd)), learned, failed, session_main)
+            preload_main(
+                theirs,
+                request.replace(env=channel.read_environment(fd)),
+                learned,
+                failed,
+                session_main,
+            )
 
         try:
             pid = self._fork(main)
@@ -167,11 +183,15 @@ class Preloads:
         finally:
             theirs.close()
             os.close(fd)
-        process = PreloadEntry(key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment)
+        process = PreloadEntry(
+            key, pid, os.pidfd_open(pid), ours, request, learned, failed, attempts, environment
+        )
         self.processes[ours.fileno()] = process
 
     def add_configured(self, request: RunRequest, message: ConfiguredForked, fd: int) -> None:
-        """A session has left a process behind that is configured as itself, and has collected nothing."""
+        """A session has left a process behind that is configured as itself, and has collected
+        nothing.
+        """
         control = channel.adopt(fd)
         control.set_inheritable(False)
         process = PreloadEntry(
@@ -228,14 +248,18 @@ class Preloads:
     def session(
         self, request: RunRequest, theirs: socket.socket, unsuited: Collection[int] = ()
     ) -> tuple[int, int, socket.socket] | None:
-        """Let a process fork a session that waits at the other end of ``theirs``; its process id, pidfd, and who will reap it.
+        """Let a process fork a session that waits at the other end of ``theirs``; its process id,
+        pidfd, and who will reap it.
 
-        It is a configured one, if there is one that is not known to be ``unsuited``, else a preload.
+        It is a configured one, if there is one that is not known to be ``unsuited``, else a
+        preload.
         """
         if not request.preload or self._run_key(request) in self._without:
             return None
         while True:
-            process = self._configured(request, unsuited) or self._preload(surroundings_key(request))
+            process = self._configured(request, unsuited) or self._preload(
+                surroundings_key(request)
+            )
             if process is None:
                 return None
             forked = self._fork_from(process, theirs)
@@ -243,13 +267,19 @@ class Preloads:
                 return forked
 
     def _preloads(self, key: str) -> list[PreloadEntry]:
-        return [process for process in self.processes.values() if process.key == key and process.base is None]
+        return [
+            process
+            for process in self.processes.values()
+            if process.key == key and process.base is None
+        ]
 
     def _preload(self, key: str) -> PreloadEntry | None:
         return next((process for process in self._preloads(key) if process.is_ready), None)
 
     def _configured(self, request: RunRequest, unsuited: Collection[int]) -> PreloadEntry | None:
-        """The newest one that may do; without the installed packages it is of less use than a preload."""
+        """The newest one that may do; without the installed packages it is of less use than a
+        preload.
+        """
         base = base_key(request)
         has_preload = self._preload(surroundings_key(request)) is not None
         fitting = [
@@ -262,7 +292,9 @@ class Preloads:
         ]
         return max(fitting, key=lambda process: process.since, default=None)
 
-    def _fork_from(self, process: PreloadEntry, theirs: socket.socket) -> tuple[int, int, socket.socket] | None:
+    def _fork_from(
+        self, process: PreloadEntry, theirs: socket.socket
+    ) -> tuple[int, int, socket.socket] | None:
         process.used = time.monotonic()
         try:
             channel.send(process.control, ForkSession(), [theirs.fileno()])
@@ -292,7 +324,9 @@ class Preloads:
         if not names:
             self._without.add(self._run_key(request))
             return
-        for process in [each for each in self.processes.values() if each.key == key and each.base is not None]:
+        for process in [
+            each for each in self.processes.values() if each.key == key and each.base is not None
+        ]:
             # It has what the preload has.
             self._drop(process)
         for process in self._preloads(key):
@@ -307,14 +341,18 @@ class Preloads:
 
     def _make_again(self, process: PreloadEntry, failed: dict[str, str], attempts: int) -> None:
         if process.environment is not None:
-            self._make(process.key, process.request, process.environment, process.learned, failed, attempts)
+            self._make(
+                process.key, process.request, process.environment, process.learned, failed, attempts
+            )
 
     @staticmethod
     def _run_key(request: RunRequest) -> str:
         return json.dumps([surroundings_key(request), request.argv])
 
     def status_of(self, pid: int, reaper: socket.socket) -> int | None:
-        """The wait status of a session, once its preload has told; ``reaper`` is what `session` returned."""
+        """The wait status of a session, once its preload has told; ``reaper`` is what `session`
+        returned.
+        """
         process = self.processes.get(reaper.fileno())
         if process is not None and pid not in self._ended and _readable(reaper, 0):
             self.read(process)
@@ -326,7 +364,11 @@ class Preloads:
 
     def _make_room(self) -> None:
         for is_preload in (True, False):
-            found = [process for process in self.processes.values() if (process.base is None) == is_preload]
+            found = [
+                process
+                for process in self.processes.values()
+                if (process.base is None) == is_preload
+            ]
             by_use = sorted(found, key=lambda process: process.used)
             for process in by_use[: max(0, len(by_use) - MAX_PRELOADS)]:
                 self.drop(process, f"more than {MAX_PRELOADS} are there")

@@ -40,7 +40,8 @@ class Reaper:
         self._ended.pop(pid, None)
 
     def status(self, pid: int, preload: socket.socket | None) -> int | None:
-        """The wait status of a session that has closed its connection; ``preload``: who has forked it, if not the daemon.
+        """The wait status of a session that has closed its connection; ``preload``: who has forked
+        it, if not the daemon.
 
         `None`: it has not ended, or nobody knows how.
         """
@@ -73,7 +74,9 @@ def cause(status: int | None) -> str:
 
 
 def successor(pid: int) -> str | None:
-    """The command line of the program that a fork of this process has put in its own place (`os.execv`); `None`: it has not."""
+    """The command line of the program that a fork of this process has put in its own place
+    (`os.execv`); `None`: it has not.
+    """
     own, other = _command_line("self"), _command_line(str(pid))
     if not other or other == own:
         return None

@@ -46,7 +46,9 @@ class Sessions(Assignment):
 
     def read_all(self) -> None:
         """Whatever they have said by now."""
-        while talking := next((entry for entry in self.entries.values() if has_message(entry.control)), None):
+        while talking := next(
+            (entry for entry in self.entries.values() if has_message(entry.control)), None
+        ):
             self.read(talking)
         while line := next((line for line in self.lines.values() if has_message(line.sock)), None):
             self.read_line(line)
@@ -108,7 +110,9 @@ class Sessions(Assignment):
                 if self.is_kept and entry.first is not None:
                     self.preloads.learn(entry.first.request, entry.first.environment, message)
             case Unsuited():
-                log(f"the configured process can't serve `{' '.join(entry.args)}`: {message.reason}")
+                log(
+                    f"the configured process can't serve `{' '.join(entry.args)}`: {message.reason}"
+                )
                 pending, entry.pending = entry.pending, []
                 if entry.reaper is not None:
                     for run in pending:
@@ -137,7 +141,9 @@ class Sessions(Assignment):
                 for run in pending:
                     self._start_bare(run, message)
 
-    def _add_checkpoint(self, entry: SessionEntry, message: CheckpointForked, fds: list[int]) -> None:
+    def _add_checkpoint(
+        self, entry: SessionEntry, message: CheckpointForked, fds: list[int]
+    ) -> None:
         """A session has forked a checkpoint."""
         (fd,) = fds
         control = channel.adopt(fd)
@@ -161,9 +167,13 @@ class Sessions(Assignment):
         )
 
     def _drop_checkpoints_of(self, entry: SessionEntry) -> None:
-        """Let the checkpoints of a session go. Runs that they have begun with stay with their processes."""
+        """Let the checkpoints of a session go. Runs that they have begun with stay with their
+        processes.
+        """
         for checkpoint in [
-            other for other in self.entries.values() if other.source == entry.pid and other.is_checkpoint
+            other
+            for other in self.entries.values()
+            if other.source == entry.pid and other.is_checkpoint
         ]:
             self._forget(checkpoint)
 
@@ -207,10 +217,18 @@ class Sessions(Assignment):
             return
         if message is not None or checkpoint.control.fileno() in self.entries:
             pending.declined.add(checkpoint.number)
-            self.last_reason = message.reason if isinstance(message, Declined) else "its process died"
-            log(f"checkpoint {checkpoint.pid} does not serve `{' '.join(pending.request.argv)}`: {self.last_reason}")
+            self.last_reason = (
+                message.reason if isinstance(message, Declined) else "its process died"
+            )
+            log(
+                f"checkpoint {checkpoint.pid} does not serve `{' '.join(pending.request.argv)}`: {self.last_reason}"
+            )
         pending.reason = self.last_reason
-        if isinstance(message, Declined) and message.edited and checkpoint.control.fileno() in self.entries:
+        if (
+            isinstance(message, Declined)
+            and message.edited
+            and checkpoint.control.fileno() in self.entries
+        ):
             # After this edit it is of no use.
             self._drop_changed(checkpoint)
         self._run(pending)
@@ -226,10 +244,14 @@ class Sessions(Assignment):
     # Processes that have become other programs
 
     def _follow(self, entry: SessionEntry, pending: PendingRun, program: str) -> None:
-        """Project code has put another program in the place of the session (`os.execv` in a conftest): the run is this program's."""
+        """Project code has put another program in the place of the session (`os.execv` in a
+        conftest): the run is this program's.
+        """
         log(f"session {entry.pid} has become `{program}`")
         # The command line passes interrupts on to the same process.
-        self.others[entry.pidfd] = Other(entry.pid, entry.pidfd, pending, entry.reaper, is_this_python(entry.pid))
+        self.others[entry.pidfd] = Other(
+            entry.pid, entry.pidfd, pending, entry.reaper, is_this_python(entry.pid)
+        )
         # It stays open.
         entry.pidfd = -1
 
@@ -240,7 +262,9 @@ class Sessions(Assignment):
         os.close(other.pidfd)
         if status == 0 and not other.is_python:
             text = "another program than Python was put in the place of this run (`os.execv`): no test was seen to run"
-            send_refusal(other.pending.conn, text, "a test module or conftest did it while it was imported")
+            send_refusal(
+                other.pending.conn, text, "a test module or conftest did it while it was imported"
+            )
         elif status is not None and os.WIFEXITED(status):
             with contextlib.suppress(channel.Closed, OSError):
                 channel.send(other.pending.conn, Exit(status=os.WEXITSTATUS(status)))
@@ -284,9 +308,7 @@ class Sessions(Assignment):
                 continue
             if entry.is_plain:
                 text = f"the process that runs pytest itself {cause}"
-                hint = (
-                    "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
-                )
+                hint = "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
             else:
                 text = f"the process that collects the tests {cause} before it was done"
                 hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"

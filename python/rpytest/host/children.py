@@ -1,4 +1,6 @@
-"""The workers of a host as its child processes: forked, announced to the command line, reaped, killed."""
+"""The workers of a host as its child processes: forked, announced to the command line, reaped,
+killed.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class Children:
         return iter(list(self.by_slot.values()))
 
     def fork(self, spec: WorkerSpec, theirs: socket.socket) -> Child | None:
-        """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the others."""
+        """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the
+        others.
+        """
         lifecycle.flush_streams()
         host = os.getpid()
         # A dump that does not fit is cut off: no process waits for anybody because of it.
@@ -93,7 +97,9 @@ class Children:
         spec.spill = -1
 
     def pass_on_stacks(self, child: Child) -> None:
-        """faulthandler has something to say about the test that this worker runs: pass it on while the test hangs."""
+        """faulthandler has something to say about the test that this worker runs: pass it on while
+        the test hangs.
+        """
         parts = []
         poll = select.poll()
         poll.register(child.spec.stacks, select.POLLIN)
@@ -114,7 +120,8 @@ class Children:
         try:
             _, status = os.waitpid(child.pid, 0)
         except ChildProcessError:
-            # A project's code has waited for whoever ends; what the worker has written says how it went.
+            # A project's code has waited for whoever ends; what the worker has written says how it
+            # went.
             status = 0
         if child.spec.stacks >= 0:
             self.pass_on_stacks(child)
@@ -130,7 +137,9 @@ class Children:
         self.kept[child.spec.slot] = kept
         channel.send(
             self.conn,
-            Died(slot=child.spec.slot, incarnation=child.spec.incarnation, status=status, stack=stack),
+            Died(
+                slot=child.spec.slot, incarnation=child.spec.incarnation, status=status, stack=stack
+            ),
         )
 
     def kill(self) -> None:

@@ -1,4 +1,6 @@
-"""The host: one per run. Forks the workers, reaps them, and answers what only a configured pytest can answer."""
+"""The host: one per run. Forks the workers, reaps them, and answers what only a configured pytest
+can answer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from rpytest.host.pytest_services import PytestServices
 from rpytest.host.segments import remove_segments_of
 from rpytest.ipc import channel, ring_records
 from rpytest.ipc.message import Empty
-from rpytest.ipc.process_messages import BaseTemp, BaseTempAnswer, ControllerTaken, Waits, WorkerDebugger, WorkerRequest
+from rpytest.ipc.process_messages import (
+    BaseTemp,
+    BaseTempAnswer,
+    ControllerTaken,
+    Waits,
+    WorkerDebugger,
+    WorkerRequest,
+)
 from rpytest.ipc.run_messages import (
     Attached,
     Collected,
@@ -56,7 +65,8 @@ _HINT = "hint: Ctrl-C ends it"
 class Host:
     """Serves one run until the command line says `stop` or goes away.
 
-    ``run`` returns only in a forked worker, with its :class:`WorkerSpec`; the host itself ends inside.
+    ``run`` returns only in a forked worker, with its :class:`WorkerSpec`; the host itself ends
+    inside.
     """
 
     def __init__(
@@ -122,14 +132,18 @@ class Host:
         if self.controller is not None:
             control_run(self.announcement, self.controller)
         body = channel.memfd("rpytest-inventory", self.inventory)
-        channel.send(self.conn, self.announcement.replace(inventory_len=len(self.inventory)), [body])
+        channel.send(
+            self.conn, self.announcement.replace(inventory_len=len(self.inventory)), [body]
+        )
         os.close(body)
 
     def _listen_to(self, controller: ControllerClient) -> None:
         controller.conn = self.conn.fileno()
 
         def taken(message: ControllerTaken) -> None:
-            channel.send(self.conn, Taken(shouldstop=message.shouldstop, shouldfail=message.shouldfail))
+            channel.send(
+                self.conn, Taken(shouldstop=message.shouldstop, shouldfail=message.shouldfail)
+            )
 
         controller.on_taken = taken
 
@@ -207,7 +221,8 @@ class Host:
         from rpytest import _native
 
         self.segment = _native.Segment.open(segment)
-        # What was collected is no worker's to look through for garbage: that would copy the pages it lies in. Shared fixtures come later.
+        # What was collected is no worker's to look through for garbage: that would copy the pages
+        # it lies in. Shared fixtures come later.
         heap.freeze()
         self._start_controller()
         channel.send(self.conn, Attached(pid=os.getpid()))
@@ -239,7 +254,11 @@ class Host:
             channel.send(self.conn, self.shared.stop)
 
     def _finalize(
-        self, request: HostRequest, fds: Sequence[int] = (), has_run: Collection[int] | None = None, failures: int = 0
+        self,
+        request: HostRequest,
+        fds: Sequence[int] = (),
+        has_run: Collection[int] | None = None,
+        failures: int = 0,
     ) -> list[tuple[int, bytes]]:
         """After the last worker: end what was shared."""
         if self.shared is None:
@@ -252,7 +271,9 @@ class Host:
         stop, self.shared.stop = self.shared.stop, None
         for number, (test, body) in enumerate(records, 1):
             fd = channel.memfd("rpytest-record", body)
-            channel.send(self.conn, Record(test=test, len=len(body), more=number < len(records)), [fd])
+            channel.send(
+                self.conn, Record(test=test, len=len(body), more=number < len(records)), [fd]
+            )
             os.close(fd)
         if stop is not None:
             channel.send(self.conn, stop)
@@ -305,7 +326,8 @@ class Host:
             message, fds = channel.receive(child.spec.host, WorkerRequest)
             self._heard(child, message, fds)
         except (channel.Closed, OSError, ValueError, KeyError):
-            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells the rest.
+            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells
+            # the rest.
             child.talks = False
             # A worker that waits for an answer goes on.
             child.spec.host.close()
@@ -321,7 +343,9 @@ class Host:
                     answer = BaseTempAnswer(error=str(error))
                 except channel.Closed:
                     # Asked of a process that was killed.
-                    answer = BaseTempAnswer(error="the process that knows the run's base temp directory died")
+                    answer = BaseTempAnswer(
+                        error="the process that knows the run's base temp directory died"
+                    )
                 channel.send(child.spec.host, answer)
             case Waits():
                 text = f"[worker {child.spec.slot}] has run its tests and waits for {message.text}\n{_HINT}"
@@ -356,7 +380,8 @@ class Host:
             if kind == ring_records.TEST
         }
         if self.shared is not None and report.status != 0:
-            # Of tests that have failed; before the finalizers, which say what they have to say themselves.
+            # Of tests that have failed; before the finalizers, which say what they have to say
+            # themselves.
             report.suspects = self.shared.suspects(bodies)
         records = self._finalize(report, [fd], set(ran_in), report.failures)
         os.close(fd)
@@ -381,7 +406,9 @@ class Host:
             self.controller = None
         data = text.encode("utf-8", "backslashreplace")
         answer = channel.memfd("rpytest-summary", data)
-        channel.send(self.conn, Summary(status=status, len=len(data), properties=properties), [answer])
+        channel.send(
+            self.conn, Summary(status=status, len=len(data), properties=properties), [answer]
+        )
         os.close(answer)
 
     # Ends
@@ -407,7 +434,9 @@ class Host:
             sys.stderr.write(
                 f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n"
             )
-        exit_functions.run_exit_functions(self._tell_what_is_waited_for, self.conn if is_waited_for else None)
+        exit_functions.run_exit_functions(
+            self._tell_what_is_waited_for, self.conn if is_waited_for else None
+        )
 
     def _tell_what_is_waited_for(self, text: str) -> None:
         """Called from another thread."""
@@ -416,7 +445,9 @@ class Host:
             channel.send(self.conn, Notice(text=text))
 
     def _fail(self, error: Exception) -> NoReturn:
-        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one of its own."""
+        """A mistake of ours, or of a plugin at the summary: say so, pytest must not take it for one
+        of its own.
+        """
         self.children.kill()
         text = f"error: the run's host process failed: {_describe(error)}\n"
         text += "".join(traceback.format_exception(error))
@@ -429,7 +460,9 @@ class Host:
         lifecycle.exit_now(1)
 
     def _give_up_run(self, status: int, text: str, internal: str = "") -> NoReturn:
-        """End the run because of an error that is somebody else's; ``internal``: an exception in a hook, for the junit file."""
+        """End the run because of an error that is somebody else's; ``internal``: an exception in a
+        hook, for the junit file.
+        """
         self.children.kill()
         with contextlib.suppress(channel.Closed, OSError):
             channel.send(self.conn, Exit(status=status, err=text, internal=internal))

@@ -1,4 +1,6 @@
-"""What only a configured pytest can answer in a run: text for crashes, the summary, the run's base temp directory."""
+"""What only a configured pytest can answer in a run: text for crashes, the summary, the run's base
+temp directory.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class PytestServices(Protocol):
         """The run's base temp directory, created when first asked for; raises `OSError`."""
 
     def crashed(self, crashed: Crashed, stack: str, kept: bytes = b"") -> bytes:
-        """The record of a test that ended without a result; ``kept``: reports that it has had (:meth:`rpytest.reports.encode.Encoder.kept`)."""
+        """The record of a test that ended without a result; ``kept``: reports that it has had
+        (:meth:`rpytest.reports.encode.Encoder.kept`).
+        """
 
     def report(self, report: Report, bodies: bytes | memoryview) -> tuple[int, str]:
         """Exit status and pytest's text at the end of the run."""

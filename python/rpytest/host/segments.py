@@ -1,4 +1,6 @@
-"""Names of shared memory, which the command line makes and removes, and which others remove for it if it was killed."""
+"""Names of shared memory, which the command line makes and removes, and which others remove for it
+if it was killed.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,13 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def remove_segments_of(conn: socket.socket) -> None:
-    """Remove the names of shared memory of the process at the other end, which was killed before it could do so itself."""
+    """Remove the names of shared memory of the process at the other end, which was killed before it
+    could do so itself.
+    """
     with contextlib.suppress(OSError):
-        pid, _, _ = _CREDENTIALS.unpack(conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid, _, _ = _CREDENTIALS.unpack(
+            conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
         if pid <= 0:
             # Of another PID namespace.
             return

@@ -37,8 +37,8 @@ def import_effects(
     """Prove that a module leaves nothing, or raise :class:`MayLeaveTraces`.
 
     ``module`` is the imported module, if there is one yet: what its statements have taken from
-    others is looked at there. ``name`` is its full name. ``is_test_class`` and ``is_test`` say of
-    a name whether pytest looks for tests behind it. Hooks of a conftest are not judged here. Raises,
+    others is looked at there. ``name`` is its full name. ``is_test_class`` and ``is_test`` say of a
+    name whether pytest looks for tests behind it. Hooks of a conftest are not judged here. Raises,
     too, what :func:`ast.parse` raises.
     """
     return Interpreter(module, name, is_test_class, is_test, is_conftest).run(parsing.parse(source))

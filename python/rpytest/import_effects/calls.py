@@ -1,4 +1,6 @@
-"""Calls: of what is on the list of harmless functions, of marks, of methods of plain values, and of the module's own functions."""
+"""Calls: of what is on the list of harmless functions, of marks, of methods of plain values, and of
+the module's own functions.
+"""
 
 from __future__ import annotations
 
@@ -75,13 +77,19 @@ class Calls(Expressions):
             return PLAIN
         if name == "collections.defaultdict":
             factory = node.args[0] if node.args else None
-            if factory is None or (isinstance(factory, ast.Name) and factory.id in harmless.PURE_BUILTINS):
+            if factory is None or (
+                isinstance(factory, ast.Name) and factory.id in harmless.PURE_BUILTINS
+            ):
                 return PLAIN
         raise MayLeaveTraces(f"calls `{name}`")
 
     def _import_or_skip(self, node: ast.Call, scopes: list[dict[str, Value]]) -> Value:
         first = node.args[0] if node.args else None
-        if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or len(scopes) > 1:
+        if (
+            not isinstance(first, ast.Constant)
+            or not isinstance(first.value, str)
+            or len(scopes) > 1
+        ):
             raise MayLeaveTraces("imports what only running it can tell")
         for other in (*node.args[1:], *(keyword.value for keyword in node.keywords)):
             self._expression(other, scopes)
@@ -91,13 +99,17 @@ class Calls(Expressions):
     def _plain_arguments(self, node: ast.Call, scopes: list[dict[str, Value]], name: str) -> None:
         for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
             value = self._expression(argument, scopes)
-            if value.kind is not Kind.PLAIN and not (value.kind is Kind.REFERENCE and self._is_type(argument, scopes)):
+            if value.kind is not Kind.PLAIN and not (
+                value.kind is Kind.REFERENCE and self._is_type(argument, scopes)
+            ):
                 raise MayLeaveTraces(f"calls `{name}` with `{ast.unparse(argument)[:60]}`")
 
     def _is_type(self, node: ast.expr, scopes: list[dict[str, Value]]) -> bool:
         """Whether it is one of Python's own types, as in `isinstance(x, str)` or `dtype=float`."""
         return (
-            isinstance(node, ast.Name) and node.id in harmless.PURE_BUILTINS and self._look_up(node.id, scopes) is None
+            isinstance(node, ast.Name)
+            and node.id in harmless.PURE_BUILTINS
+            and self._look_up(node.id, scopes) is None
         )
 
     def _stored_arguments(
@@ -152,26 +164,42 @@ class Calls(Expressions):
             return PLAIN
         if all(value.kind is Kind.PLAIN for value in values):
             return PLAIN
-        is_handed_on = name in harmless.OF_CONTAINERS and all(value.kind is not Kind.REFERENCE for value in values)
+        is_handed_on = name in harmless.OF_CONTAINERS and all(
+            value.kind is not Kind.REFERENCE for value in values
+        )
         if not is_handed_on and not (name == "dict" and not node.args):
             raise MayLeaveTraces(f"calls `{name}` with what it has imported")
         return PLAIN if name == "len" else CONTAINER
 
-    def _call_method(self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, Value]]) -> Value:
+    def _call_method(
+        self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, Value]]
+    ) -> Value:
         target = self._expression(function.value, scopes)
         if target.role == "metafunc" and function.attr == "parametrize":
             self._stored_arguments(node, scopes, is_parametrized=True)
             return PLAIN
         if target.kind is Kind.PLAIN:
             return self._call_plain_method(function, node, scopes)
-        is_foreign = target.role == "foreign" and function.attr not in ("items", "keys", "values", "copy", "get")
-        if target.kind is Kind.CONTAINER and function.attr in harmless.CONTAINER_METHODS and not is_foreign:
+        is_foreign = target.role == "foreign" and function.attr not in (
+            "items",
+            "keys",
+            "values",
+            "copy",
+            "get",
+        )
+        if (
+            target.kind is Kind.CONTAINER
+            and function.attr in harmless.CONTAINER_METHODS
+            and not is_foreign
+        ):
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self._expression(argument, scopes)
             return CONTAINER if function.attr in ("items", "keys", "values", "copy") else REFERENCE
         raise MayLeaveTraces(f"calls `{function.attr}` of `{ast.unparse(function.value)[:60]}`")
 
-    def _call_plain_method(self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, Value]]) -> Value:
+    def _call_plain_method(
+        self, function: ast.Attribute, node: ast.Call, scopes: list[dict[str, Value]]
+    ) -> Value:
         if function.attr in harmless.READING_METHODS:
             self._read("files")
         elif function.attr not in harmless.METHODS:
@@ -180,7 +208,9 @@ class Calls(Expressions):
         values = [self._expression(each, scopes) for each in arguments]
         if all(value.kind is Kind.PLAIN for value in values):
             return PLAIN
-        if function.attr not in harmless.CONTAINER_METHODS or not isinstance(function.value, ast.Name):
+        if function.attr not in harmless.CONTAINER_METHODS or not isinstance(
+            function.value, ast.Name
+        ):
             raise MayLeaveTraces(f"calls `{function.attr}` with what it has imported")
         if function.attr in ("add",) and values[0].kind is not Kind.PLAIN:
             raise MayLeaveTraces("hashes what it has imported")
@@ -188,7 +218,9 @@ class Calls(Expressions):
             self._fill(function.value.id, value, scopes)
         return REFERENCE
 
-    def _call_known(self, own: Any, name: str, node: ast.Call, scopes: list[dict[str, Value]]) -> Value:
+    def _call_known(
+        self, own: Any, name: str, node: ast.Call, scopes: list[dict[str, Value]]
+    ) -> Value:
         arguments = [self._expression(each, scopes) for each in node.args]
         keywords = {each.arg: self._expression(each.value, scopes) for each in node.keywords}
         if isinstance(own, ast.ClassDef):
@@ -248,7 +280,9 @@ class Calls(Expressions):
             else:
                 # Without an argument it is the default, of which nothing is known here.
                 local[name] = keywords.get(name, REFERENCE)
-        for default, parameter in zip(reversed(arguments.defaults), reversed(positional), strict=False):
+        for default, parameter in zip(
+            reversed(arguments.defaults), reversed(positional), strict=False
+        ):
             if local[parameter.arg] == REFERENCE and isinstance(default, ast.Constant):
                 is_given = positional.index(parameter) < len(given) or parameter.arg in keywords
                 if is_certain and not is_given:
@@ -268,7 +302,11 @@ class Calls(Expressions):
         """An object of one of the module's own classes is made."""
         for base in own.bases:
             name = self._full_name(base, scopes)
-            is_object = isinstance(base, ast.Name) and base.id in ("object", "Exception", "ValueError")
+            is_object = isinstance(base, ast.Name) and base.id in (
+                "object",
+                "Exception",
+                "ValueError",
+            )
             if name not in ("typing.NamedTuple", "enum.Enum", "abc.ABC") and not is_object:
                 raise MayLeaveTraces(f"makes an object of `{own.name}`")
         for part in own.body:

@@ -22,7 +22,9 @@ __builtins__ = stdlib.BUILTINS
 class Definitions(Calls):
     """Executes definitions."""
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scopes: list[dict[str, Value]]) -> None:
+    def _function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, scopes: list[dict[str, Value]]
+    ) -> None:
         for decorator in node.decorator_list:
             self._decorator(decorator, scopes)
         self._defaults(node.args, scopes)
@@ -41,7 +43,11 @@ class Definitions(Calls):
         if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
             # `@value.setter`: of a property of the class.
             own = self._look_up(function.value.id, scopes[1:])
-            if own is not None and own.own is not None and function.attr in ("setter", "getter", "deleter"):
+            if (
+                own is not None
+                and own.own is not None
+                and function.attr in ("setter", "getter", "deleter")
+            ):
                 return
         name = self._full_name(function, scopes)
         is_unknown = isinstance(function, ast.Name) and self._look_up(function.id, scopes) is None
@@ -50,7 +56,11 @@ class Definitions(Calls):
         value = self._expression(node, scopes) if harmless.is_mark(name) or name is None else None
         if value is not None and value.role == "mark":
             return
-        if value is not None and isinstance(node, ast.Name) and isinstance(value.own, ast.FunctionDef):
+        if (
+            value is not None
+            and isinstance(node, ast.Name)
+            and isinstance(value.own, ast.FunctionDef)
+        ):
             self._call_own(value.own, [REFERENCE], {}, scopes)
             return
         if name is None or name not in harmless.DECORATORS:
@@ -72,7 +82,9 @@ class Definitions(Calls):
             self._base(base, scopes, is_test_class)
         inner: dict[str, Value] = {"__qualname__": PLAIN, "__module__": PLAIN}
         self._statements(node.body, [*scopes, inner])
-        is_enum = any((self._full_name(base, scopes) or "").startswith("enum.") for base in node.bases)
+        is_enum = any(
+            (self._full_name(base, scopes) or "").startswith("enum.") for base in node.bases
+        )
         for name, value in inner.items():
             if is_enum and name in ("__init__", "__eq__", "__hash__"):
                 # Called for each member when the class is made.
@@ -80,11 +92,15 @@ class Definitions(Calls):
             if name in harmless.HOOKS_OF_CLASSES:
                 raise MayLeaveTraces(f"has a class with `{name}`")
             is_foreign = value.kind is Kind.REFERENCE and value.own is None and value.role is None
-            if is_foreign and not (value.name and harmless.has_no_owner(harmless.resolve(value.name))):
+            if is_foreign and not (
+                value.name and harmless.has_no_owner(harmless.resolve(value.name))
+            ):
                 raise MayLeaveTraces(f"gives the class `{node.name}` the attribute `{name}`")
         if is_test_class or any(self._is_of_unittest(base, scopes) for base in node.bases):
             for part in node.body:
-                if isinstance(part, harmless.FUNCTIONS) and any(is_property(each) for each in part.decorator_list):
+                if isinstance(part, harmless.FUNCTIONS) and any(
+                    is_property(each) for each in part.decorator_list
+                ):
                     raise MayLeaveTraces(f"has the property `{part.name}` in a class of tests")
         self._bind(node.name, Value(Kind.REFERENCE, own=node), scopes)
 
@@ -98,13 +114,17 @@ class Definitions(Calls):
             node = node.value
         name = self._full_name(node, scopes)
         if name is not None:
-            if name not in harmless.BASES and not harmless.may_be_base(harmless.resolve(name), is_test_class):
+            if name not in harmless.BASES and not harmless.may_be_base(
+                harmless.resolve(name), is_test_class
+            ):
                 raise MayLeaveTraces(f"has a class that is a `{name}`")
             return
         if isinstance(node, ast.Name):
             value = self._look_up(node.id, scopes)
             if value is not None and isinstance(value.own, ast.ClassDef):
                 return
-            if value is None and (node.id in harmless.PURE_BUILTINS or harmless.is_exception(node.id)):
+            if value is None and (
+                node.id in harmless.PURE_BUILTINS or harmless.is_exception(node.id)
+            ):
                 return
         raise MayLeaveTraces(f"has a class that is a `{ast.unparse(node)[:60]}`")

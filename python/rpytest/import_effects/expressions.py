@@ -81,7 +81,9 @@ class Expressions(Imports):
             case ast.IfExp():
                 if self._known(node.test, scopes) is None:
                     self._plain(node.test, scopes, "depends on")
-                return join(self._expression(node.body, scopes), self._expression(node.orelse, scopes))
+                return join(
+                    self._expression(node.body, scopes), self._expression(node.orelse, scopes)
+                )
             case ast.JoinedStr():
                 for each in node.values:
                     self._expression(each, scopes)
@@ -132,7 +134,12 @@ class Expressions(Imports):
         self._depth += 1
         try:
             for generator in node.generators:
-                self._assign(generator.target, self._member(self._iterable(generator.iter, inner)), inner, None)
+                self._assign(
+                    generator.target,
+                    self._member(self._iterable(generator.iter, inner)),
+                    inner,
+                    None,
+                )
                 for condition in generator.ifs:
                     self._plain(condition, inner, "depends on")
             values = [self._expression(each, inner) for each in results]
@@ -230,18 +237,25 @@ class Expressions(Imports):
         if found is harmless.NOTHING:
             raise MayLeaveTraces(f"uses `{name}`")
         module = name.rpartition(".")[0]
-        if type(found) is not ModuleType and module.partition(".")[0] not in sys.stdlib_module_names:
+        if (
+            type(found) is not ModuleType
+            and module.partition(".")[0] not in sys.stdlib_module_names
+        ):
             self._read(f"`{name}`")
         if type(found) in harmless.SIMPLE:
             return PLAIN
-        if type(found) in (tuple, frozenset) and all(type(each) in harmless.SIMPLE for each in found):
+        if type(found) in (tuple, frozenset) and all(
+            type(each) in harmless.SIMPLE for each in found
+        ):
             return PLAIN
         if not harmless.is_benign(found):
             raise MayLeaveTraces(f"uses `{name}`, an object that may notice who looks at it")
         if type(found) in (list, tuple, dict, set, frozenset) or isinstance(found, enum.EnumMeta):
             members = found.values() if type(found) is dict else found
             if not isinstance(found, enum.EnumMeta) and not all(map(harmless.is_benign, members)):
-                raise MayLeaveTraces(f"uses `{name}`, which has objects that may notice who looks at them")
+                raise MayLeaveTraces(
+                    f"uses `{name}`, which has objects that may notice who looks at them"
+                )
             if not isinstance(found, type):
                 return Value(Kind.CONTAINER, name=name, role="foreign")
             if type(found).__dict__.get("__iter__", None) is None or type(found) is enum.EnumMeta:
@@ -274,14 +288,22 @@ class Expressions(Imports):
                     self._annotation(side, scopes)
                     name = self._full_name(side, scopes)
                     is_hint = name is None or name.partition(".")[0] in harmless.GENERIC_ROOTS
-                    if name is not None and not is_hint and type(harmless.resolve(name)) is not type:
+                    if (
+                        name is not None
+                        and not is_hint
+                        and type(harmless.resolve(name)) is not type
+                    ):
                         raise MayLeaveTraces("has an annotation that is computed")
                 return
             case ast.Subscript():
                 name = self._full_name(node.value, scopes)
-                is_builtin = isinstance(node.value, ast.Name) and node.value.id in harmless.GENERIC_BUILTINS
+                is_builtin = (
+                    isinstance(node.value, ast.Name) and node.value.id in harmless.GENERIC_BUILTINS
+                )
                 if (name is not None and name.partition(".")[0] in harmless.GENERIC_ROOTS) or (
-                    name is None and is_builtin and self._look_up(ast.unparse(node.value), scopes) is None
+                    name is None
+                    and is_builtin
+                    and self._look_up(ast.unparse(node.value), scopes) is None
                 ):
                     self._annotation(node.slice, scopes)
                     return

@@ -240,7 +240,10 @@ def resolve(name: str) -> Any:
             elif isinstance(value, enum.EnumMeta):
                 value = value._member_map_.get(part, CLASS_CONTENTS(value).get(part, NOTHING))
             elif type(value) is type:
-                value = next((held[part] for held in map(CLASS_CONTENTS, value.__mro__) if part in held), NOTHING)
+                value = next(
+                    (held[part] for held in map(CLASS_CONTENTS, value.__mro__) if part in held),
+                    NOTHING,
+                )
                 if not isinstance(value, (*CLASS_PARTS, type)):
                     # A descriptor would compute what this stands for.
                     return NOTHING
@@ -264,7 +267,8 @@ def has_plain_metaclass(value: type) -> bool:
 
 
 def is_benign(value: Any) -> bool:
-    """Whether nobody notices that it is asked for `__class__`, `__test__`, `__name__`…, as pytest does.
+    """Whether nobody notices that it is asked for `__class__`, `__test__`, `__name__`…, as pytest
+    does.
 
     Never by `isinstance`: objects that are made when they are first used say so in `__class__`.
     """
@@ -308,6 +312,12 @@ def may_be_base(value: Any, is_test_class: bool) -> bool:
 
 
 def has_no_owner(value: Any) -> bool:
-    """Whether a class that has it as an attribute does not tell it so (`__set_name__`), nor asks it."""
+    """Whether a class that has it as an attribute does not tell it so (`__set_name__`), nor asks
+    it.
+    """
     kind = type(value)
-    return isinstance(value, (types.FunctionType, ModuleType, *SIMPLE)) or kind is type or isinstance(value, enum.Enum)
+    return (
+        isinstance(value, (types.FunctionType, ModuleType, *SIMPLE))
+        or kind is type
+        or isinstance(value, enum.Enum)
+    )

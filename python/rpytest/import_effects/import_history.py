@@ -2,11 +2,11 @@
 whether a selection of them would find the same process without the others.
 
 The proof goes by induction over the order of execution. A test module or conftest that leaves
-nothing (:mod:`rpytest.import_effects.analysis`) changes nothing for those after it, so it may be left out,
-or come at another place. What it *imports* is executed then, too, once, by whoever is first: the
-selection alone must execute the same other modules in the same order. If both hold, each module of
-the selection has found what it finds when nothing else is collected; what is left to do is to take
-the left-out modules out of `sys.modules`, and their folders off `sys.path`.
+nothing (:mod:`rpytest.import_effects.analysis`) changes nothing for those after it, so it may be
+left out, or come at another place. What it *imports* is executed then, too, once, by whoever is
+first: the selection alone must execute the same other modules in the same order. If both hold, each
+module of the selection has found what it finds when nothing else is collected; what is left to do
+is to take the left-out modules out of `sys.modules`, and their folders off `sys.path`.
 """
 
 from __future__ import annotations
@@ -111,11 +111,16 @@ class ImportRecord:
         loaded = self._loaded_conftests() - self._conftests
         self._conftests |= loaded
         for conftest in sorted(loaded, key=lambda each: str(each.__file__)):
-            self.executed.append(Executed(Path(str(conftest.__file__)), conftest, names, is_conftest=True))
+            self.executed.append(
+                Executed(Path(str(conftest.__file__)), conftest, names, is_conftest=True)
+            )
             names = []
         if not isinstance(collector, pytest.File):
             if names:
-                self.objection = self.objection or f"collecting {collector.nodeid or 'a folder'} has imported a module"
+                self.objection = (
+                    self.objection
+                    or f"collecting {collector.nodeid or 'a folder'} has imported a module"
+                )
             return
         module: Any = vars(collector).get("_obj")
         entry = Executed(collector.path, module if type(module) is ModuleType else None, names)
@@ -202,7 +207,9 @@ class ImportRecord:
             return f"used as collected, as none of {len(found)} modules leaves anything when it is imported"
         path, reason = next(iter(noisy.items()))
         several = f" and {len(noisy) - 1} more do" if len(noisy) > 1 else ""
-        return f"collected afresh, as {self._shown(path)} {reason}{several} (of {len(found)} modules)"
+        return (
+            f"collected afresh, as {self._shown(path)} {reason}{several} (of {len(found)} modules)"
+        )
 
     # A selection
 
@@ -221,7 +228,11 @@ class ImportRecord:
             return self._common
         for entry in selected:
             effects = self._effects[entry.path]
-            if isinstance(effects, ImportEffects) and effects.reads is not None and entry.module in early:
+            if (
+                isinstance(effects, ImportEffects)
+                and effects.reads is not None
+                and entry.module in early
+            ):
                 return f"{self._shown(entry.path)} looks at {effects.reads}, and would be imported earlier"
         try:
             whole, part = self._whole, self._order(selected, changed)
@@ -259,16 +270,30 @@ class ImportRecord:
             ancestors = list(_parents(entry.name))
             for target in (*ancestors, *effects.imports):
                 for name in (*_parents(target), target):
-                    if name in found or name in self.given or (name in ancestors and self._is_empty(name)):
+                    if (
+                        name in found
+                        or name in self.given
+                        or (name in ancestors and self._is_empty(name))
+                    ):
                         continue
                     if name in own:
-                        raise MayLeaveTraces(f"{self._shown(entry.path)} imports the test module `{name}`")
+                        raise MayLeaveTraces(
+                            f"{self._shown(entry.path)} imports the test module `{name}`"
+                        )
                     if target in effects.conditional:
-                        raise MayLeaveTraces(f"{self._shown(entry.path)} imports `{target}` under a condition")
+                        raise MayLeaveTraces(
+                            f"{self._shown(entry.path)} imports `{target}` under a condition"
+                        )
                     found[name] = path
-            extra = set(entry.brought) - {entry.name} - {name for name in ancestors if self._is_empty(name)}
+            extra = (
+                set(entry.brought)
+                - {entry.name}
+                - {name for name in ancestors if self._is_empty(name)}
+            )
             if len(found) == before and extra - found.keys() and not changed:
-                raise MayLeaveTraces(f"{self._shown(entry.path)} brings `{min(extra)}` in a way of its own")
+                raise MayLeaveTraces(
+                    f"{self._shown(entry.path)} brings `{min(extra)}` in a way of its own"
+                )
         return found
 
     def _is_empty(self, name: str) -> bool:
@@ -284,7 +309,12 @@ class ImportRecord:
             for name in entry.brought:
                 module = sys.modules.get(name)
                 file = getattr(module, "__file__", None)
-                if name in own or not file or file.startswith(imports.FOREIGN) or not file.endswith(".py"):
+                if (
+                    name in own
+                    or not file
+                    or file.startswith(imports.FOREIGN)
+                    or not file.endswith(".py")
+                ):
                     continue
                 names = imports.imported(file, name)
                 if names is None:
@@ -303,7 +333,9 @@ class ImportRecord:
             if name in self.given or name in own:
                 continue
             folder = imports.folder_of(sys.modules[name]) if "." not in name else None
-            if folder in extra and not (self._is_empty(name) and any(each.startswith(f"{name}.") for each in own)):
+            if folder in extra and not (
+                self._is_empty(name) and any(each.startswith(f"{name}.") for each in own)
+            ):
                 return f"`{name}` was found in {folder}, which would not be on `sys.path`"
         return None
 
@@ -329,8 +361,11 @@ class ImportRecord:
         """Make all others as if they had never been there."""
         kept = {entry.name for entry in selected}
         packages = {name for entry in selected for name in _parents(entry.name)}
-        packages |= {package for name in self._order(selected) for package in (*_parents(name), name)}
-        # Conftests that are in no package have one name: which of them keeps it is seen to elsewhere.
+        packages |= {
+            package for name in self._order(selected) for package in (*_parents(name), name)
+        }
+        # Conftests that are in no package have one name: which of them keeps it is seen to
+        # elsewhere.
         gone = [entry.name for entry in self.executed if entry.name not in kept]
         gone += {
             name: None
@@ -350,9 +385,13 @@ class ImportRecord:
     # What comes after a module
 
     def is_quiet_after(self, path: Path) -> bool:
-        """Whether nothing that was executed after this file has left anything, other modules included."""
+        """Whether nothing that was executed after this file has left anything, other modules
+        included.
+        """
         entries = list(self.executed)
-        at = next((index for index, entry in enumerate(entries) if entry.path == path), len(entries))
+        at = next(
+            (index for index, entry in enumerate(entries) if entry.path == path), len(entries)
+        )
         own = {entry.name for entry in entries}
         for entry in entries[at + 1 :]:
             if not isinstance(self._effects.get(entry.path), ImportEffects):
@@ -394,7 +433,8 @@ def _is_in(name: str, folders: Iterable[str]) -> bool:
     """Whether a top-level module of this name may be found in one of the folders."""
     top = name.partition(".")[0]
     return any(
-        os.path.isdir(os.path.join(folder, top)) or glob.glob(os.path.join(glob.escape(folder), f"{top}.*"))
+        os.path.isdir(os.path.join(folder, top))
+        or glob.glob(os.path.join(glob.escape(folder), f"{top}.*"))
         for folder in folders
     )
 

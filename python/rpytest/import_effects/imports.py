@@ -1,4 +1,6 @@
-"""Import statements: which modules they execute, and whether pytest's look at what they bring is noticed."""
+"""Import statements: which modules they execute, and whether pytest's look at what they bring is
+noticed.
+"""
 
 from __future__ import annotations
 

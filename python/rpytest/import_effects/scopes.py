@@ -68,7 +68,10 @@ class Scopes:
         if scope is self._globals:
             if name in ("pytest_plugins", "__getattr__", "__dir__", "__class__"):
                 raise MayLeaveTraces(f"defines `{name}`")
-            is_hook = name.startswith("pytest_") and name not in ("pytest_generate_tests", "pytestmark")
+            is_hook = name.startswith("pytest_") and name not in (
+                "pytest_generate_tests",
+                "pytestmark",
+            )
             if is_hook and value.own is not None and not self._is_conftest:
                 raise MayLeaveTraces(f"has the hook `{name}`")
         scope[name] = join(scope[name], value) if self._depth and name in scope else value

@@ -59,7 +59,9 @@ class Interpreter(Definitions):
                 if not self._has_plain_annotations:
                     self._annotation(node.annotation, scopes)
                 if node.value is not None:
-                    self._assign(node.target, self._expression(node.value, scopes), scopes, node.value)
+                    self._assign(
+                        node.target, self._expression(node.value, scopes), scopes, node.value
+                    )
             case ast.AugAssign():
                 self._augment(node, scopes)
             case ast.If():
@@ -80,7 +82,11 @@ class Interpreter(Definitions):
                         self._expression(part, scopes)
             case ast.Delete():
                 for target in node.targets:
-                    if not isinstance(target, ast.Name) or self._depth or target.id not in scopes[-1]:
+                    if (
+                        not isinstance(target, ast.Name)
+                        or self._depth
+                        or target.id not in scopes[-1]
+                    ):
                         raise MayLeaveTraces("deletes something of another object")
                     del scopes[-1][target.id]
             case ast.Return():
@@ -184,7 +190,9 @@ class Interpreter(Definitions):
                 elements = source.elts if isinstance(source, (ast.Tuple, ast.List)) else None
                 for index, part in enumerate(target.elts):
                     if elements is not None and len(elements) == len(target.elts):
-                        self._assign(part, self._expression(elements[index], scopes), scopes, elements[index])
+                        self._assign(
+                            part, self._expression(elements[index], scopes), scopes, elements[index]
+                        )
                     else:
                         self._assign(part, self._member(value), scopes, None)
             case ast.Starred():
@@ -206,10 +214,18 @@ class Interpreter(Definitions):
             raise MayLeaveTraces("changes something of another object")
         before = self._look_up(node.target.id, scopes)
         value = self._expression(node.value, scopes)
-        if before is None or Kind.REFERENCE in (before.kind, value.kind) or before.role == "foreign":
-            raise MayLeaveTraces(f"changes `{node.target.id}`, which it has not made of plain values")
+        if (
+            before is None
+            or Kind.REFERENCE in (before.kind, value.kind)
+            or before.role == "foreign"
+        ):
+            raise MayLeaveTraces(
+                f"changes `{node.target.id}`, which it has not made of plain values"
+            )
         if before.kind is not value.kind and value.kind is not Kind.PLAIN:
             raise MayLeaveTraces(f"puts something that it has imported into `{node.target.id}`")
-        if Kind.CONTAINER in (before.kind, value.kind) and not isinstance(node.op, (ast.Add, ast.Mult)):
+        if Kind.CONTAINER in (before.kind, value.kind) and not isinstance(
+            node.op, (ast.Add, ast.Mult)
+        ):
             raise MayLeaveTraces("computes with what it has imported")
         self._bind(node.target.id, join(before, value), scopes)

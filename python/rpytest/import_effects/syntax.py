@@ -23,7 +23,13 @@ def own_statements(function: ast.AST) -> Iterator[ast.AST]:
 
 def annotations_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
     arguments = node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    every = [
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ]
     for argument in every:
         if argument is not None and argument.annotation is not None:
             yield argument.annotation
@@ -43,7 +49,11 @@ def known_condition(node: ast.expr) -> bool | None:
         if isinstance(each, ast.Attribute):
             if not isinstance(each.value, ast.Name):
                 return None
-            if f"{each.value.id}.{each.attr}" not in ("sys.version_info", "sys.platform", "os.name"):
+            if f"{each.value.id}.{each.attr}" not in (
+                "sys.version_info",
+                "sys.platform",
+                "os.name",
+            ):
                 return None
         elif isinstance(each, ast.Name):
             if each.id not in ("sys", "os"):

@@ -25,7 +25,8 @@ _MAX_FDS = 16
 
 _M = TypeVar("_M", bound=Message)
 
-# Bound now: a test may have put something else in the place of `json.dumps` when its worker has to ask for something.
+# Bound now: a test may have put something else in the place of `json.dumps` when its worker has to
+# ask for something.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 _from_json = json.JSONDecoder().decode
 
@@ -64,7 +65,11 @@ def map_all(fd: int, length: int) -> memoryview:
     """The same, without a copy of it."""
     if os.fstat(fd).st_size < length:
         raise ValueError(f"a message of {length} bytes ends early")
-    return memoryview(mmap.mmap(fd, length, mmap.MAP_PRIVATE, mmap.PROT_READ)) if length else memoryview(b"")
+    return (
+        memoryview(mmap.mmap(fd, length, mmap.MAP_PRIVATE, mmap.PROT_READ))
+        if length
+        else memoryview(b"")
+    )
 
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
@@ -87,7 +92,9 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets for messages. They block, even if a project has replaced those of Python (as `gevent.monkey` does)."""
+    """Two connected sockets for messages. They block, even if a project has replaced those of
+    Python (as `gevent.monkey` does).
+    """
     ours, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return _Socket(fileno=ours.detach()), _Socket(fileno=theirs.detach())
 
@@ -98,7 +105,9 @@ def adopt(fd: int) -> socket.socket:
 
 
 def _bring_environment(message: Raw, fds: list[int]) -> None:
-    """Put the environment into a run's request, which was beside it until now; its descriptor is taken from ``fds`` and closed."""
+    """Put the environment into a run's request, which was beside it until now; its descriptor is
+    taken from ``fds`` and closed.
+    """
     at = message.pop("env_at", None)
     if at is not None:
         if not isinstance(at, int) or not 0 <= at < len(fds):
@@ -115,9 +124,11 @@ def read_environment(fd: int) -> dict[str, str]:
 
 
 def receive(sock: socket.socket, family: type[_M], flags: int = 0) -> tuple[_M, list[int]]:
-    """Receive one message of this family, or of this kind, and its descriptors (close-on-exec). A run's request has its environment.
+    """Receive one message of this family, or of this kind, and its descriptors (close-on-exec). A
+    run's request has its environment.
 
-    Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no such message.
+    Raises :class:`Closed` at end of file, and `ValueError` or `OSError` for what is no such
+    message.
     """
     raw, fds = receive_raw(sock, flags)
     try:
@@ -127,15 +138,19 @@ def receive(sock: socket.socket, family: type[_M], flags: int = 0) -> tuple[_M, 
         raise
 
 
-def receive_raw(sock: socket.socket, flags: int = 0, is_daemon: bool = False) -> tuple[Raw, list[int]]:
+def receive_raw(
+    sock: socket.socket, flags: int = 0, is_daemon: bool = False
+) -> tuple[Raw, list[int]]:
     """Receive a JSON object and its descriptors, as :func:`receive`.
 
-    A run's request has its environment, but not in the daemon (``is_daemon``): its memory is in every process of every project.
+    A run's request has its environment, but not in the daemon (``is_daemon``): its memory is in
+    every process of every project.
     """
     try:
         data, ancillary, _, _ = _receive_packet(sock, flags)
     except ConnectionResetError:
-        # The other side has gone with something unread in its queue, which is told once; what it had said is still there.
+        # The other side has gone with something unread in its queue, which is told once; what it
+        # had said is still there.
         try:
             data, ancillary, _, _ = _receive_packet(sock, flags)
         except ConnectionResetError as error:
@@ -171,8 +186,12 @@ def _parse(data: bytes) -> Raw:
     return message
 
 
-def _receive_packet(sock: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
-    return sock.recvmsg(INLINE_LIMIT + 4096, socket.CMSG_SPACE(_MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC)
+def _receive_packet(
+    sock: socket.socket, flags: int
+) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+    return sock.recvmsg(
+        INLINE_LIMIT + 4096, socket.CMSG_SPACE(_MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC
+    )
 
 
 def close_all(fds: Sequence[int]) -> None:

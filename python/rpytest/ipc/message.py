@@ -1,8 +1,9 @@
 """What a message of the control channel is: typed fields, and a name on the wire.
 
-On the wire a message is a JSON object: its fields by name, and under ``ev`` or ``op`` the name of its kind. Whoever receives one names the
-family that it expects (`channel.receive`), and gets an object whose fields are there and have the types that are declared; what
-differs is a `ValueError`, at the door. The messages themselves are in ``run_messages.py`` and ``process_messages.py``.
+On the wire a message is a JSON object: its fields by name, and under ``ev`` or ``op`` the name of
+its kind. Whoever receives one names the family that it expects (`channel.receive`), and gets an
+object whose fields are there and have the types that are declared; what differs is a `ValueError`,
+at the door. The messages themselves are in ``run_messages.py`` and ``process_messages.py``.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ _KNOWN_TYPES: dict[tuple[str, str], tuple[Any, ...]] = {}
 
 @dataclass_transform(kw_only_default=True)
 class Message:
-    """A message, or an object within one. Subclasses declare fields; a class without ``ev`` and ``op`` is a family, or has no name.
+    """A message, or an object within one. Subclasses declare fields; a class without ``ev`` and
+    ``op`` is a family, or has no name.
 
-    Fields are given by name. One that is `None` by default is left out on the wire as long as it is `None`.
+    Fields are given by name. One that is `None` by default is left out on the wire as long as it is
+    `None`.
     """
 
     #: What it is called on the wire: ``{"ev": "born"}``; empty: nothing tells it from others that may come at its place.
@@ -107,7 +110,9 @@ class Message:
         if cls.kinds:
             names = (("op", raw.get("op")), ("ev", raw.get("ev")))
             # What a test has written to a worker's socket may have anything for a name.
-            known = [cls.kinds[name] for name in names if isinstance(name[1], str) and name in cls.kinds]
+            known = [
+                cls.kinds[name] for name in names if isinstance(name[1], str) and name in cls.kinds
+            ]
             if not known:
                 raise ValueError(f"no {cls.__name__}: {raw.get('op') or raw.get('ev')!r}")
             kind = known[0]
@@ -133,7 +138,8 @@ def _wired(value: Any) -> Any:
 def _types_of(module: str, annotation: str) -> tuple[Any, ...]:
     """The classes that an annotation allows; what is in lists and dictionaries is not looked at.
 
-    They are found when a message's class is made, which is in the daemon: in a worker, tests may have replaced `eval`.
+    They are found when a message's class is made, which is in the daemon: in a worker, tests may
+    have replaced `eval`.
     """
     if (module, annotation) not in _KNOWN_TYPES:
         found = eval(annotation, vars(sys.modules[module]))

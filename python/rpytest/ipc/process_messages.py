@@ -1,6 +1,8 @@
-"""Messages between processes of Python: workers, controllers, supervisors, sessions, preloads and the daemon.
+"""Messages between processes of Python: workers, controllers, supervisors, sessions, preloads and
+the daemon.
 
-See ``run_messages.py`` for those of the command line. ``docs/design/protocol.md`` says what each is for.
+See ``run_messages.py`` for those of the command line. ``docs/design/protocol.md`` says what each is
+for.
 """
 
 from __future__ import annotations
@@ -193,7 +195,9 @@ class ControllerEnded(ControllerEvent, op="ended"):
 
 
 class HandedOver(Message):
-    """A controller whose hooks have run, for the process that goes on with it; its socket, pidfd and the workers' inputs come along."""
+    """A controller whose hooks have run, for the process that goes on with it; its socket, pidfd
+    and the workers' inputs come along.
+    """
 
     uid: str
     header: str
@@ -212,7 +216,9 @@ class SupervisedRequest(Message):
 
 
 class Delegate(SupervisedRequest, op="delegate"):
-    """Somebody's code runs from now on: listen to the command line, and answer this request if I can't."""
+    """Somebody's code runs from now on: listen to the command line, and answer this request if I
+    can't.
+    """
 
     request: HostRequest | None
 
@@ -284,7 +290,9 @@ class Stale(SessionEvent, ProcessEvent, ev="stale"):
 
 
 class Info(SessionEvent, ev="info"):
-    """For `--daemon-status`; of a run before it begins. Of a checkpoint: it is there, its pidfd comes along."""
+    """For `--daemon-status`; of a run before it begins. Of a checkpoint: it is there, its pidfd
+    comes along.
+    """
 
     tests: int
     root: str
@@ -330,7 +338,9 @@ class Done(SessionEvent, ev="done"):
 
 
 class Learned(SessionEvent, ev="learned"):
-    """Installed modules that the project imports, in the order of their imports, and where they lie."""
+    """Installed modules that the project imports, in the order of their imports, and where they
+    lie.
+    """
 
     modules: dict[str, str]
     #: Names that were looked for in vain.

@@ -1,7 +1,8 @@
 """Record bodies: what a worker writes about a test into its ring.
 
-The formats are those of ``docs/design/protocol.md`` §3; ``src/decode/`` reads them. Blobs are for Python only: `marshal`, because it
-carries exactly the plain Python values and is the fastest there is; both ends are forks of one interpreter.
+The formats are those of ``docs/design/protocol.md`` §3; ``src/decode/`` reads them. Blobs are for
+Python only: `marshal`, because it carries exactly the plain Python values and is the fastest there
+is; both ends are forks of one interpreter.
 """
 
 from __future__ import annotations
@@ -66,14 +67,18 @@ class Entry:
 
 
 def plain_values(value: Any, depth: int = 0) -> Any:
-    """Return ``value`` built of what `marshal` carries; everything else, and what is nested too deeply, becomes its repr."""
+    """Return ``value`` built of what `marshal` carries; everything else, and what is nested too
+    deeply, becomes its repr.
+    """
     kind = type(value)
     if value is None or kind in _PLAIN_KINDS:
         return value
     if depth < _DEPTH_LIMIT:
         deeper = depth + 1
         if isinstance(value, dict):
-            return {plain_values(key, deeper): plain_values(item, deeper) for key, item in value.items()}
+            return {
+                plain_values(key, deeper): plain_values(item, deeper) for key, item in value.items()
+            }
         if isinstance(value, tuple):
             return tuple(plain_values(item, deeper) for item in value)
         if isinstance(value, list):
@@ -94,7 +99,9 @@ def plain_values(value: Any, depth: int = 0) -> Any:
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether `marshal` carries ``value`` as it is. It would take anything that has a buffer for bytes."""
+    """Whether `marshal` carries ``value`` as it is. It would take anything that has a buffer for
+    bytes.
+    """
     kind = type(value)
     if value is None or kind in _PLAIN_KINDS:
         return True
@@ -102,7 +109,9 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
         return False
     deeper = depth + 1
     if kind is dict:
-        return all(_is_plain(key, deeper) and _is_plain(item, deeper) for key, item in value.items())
+        return all(
+            _is_plain(key, deeper) and _is_plain(item, deeper) for key, item in value.items()
+        )
     if kind in (list, tuple, set, frozenset):
         return all(_is_plain(item, deeper) for item in value)
     return False
@@ -114,7 +123,9 @@ def dump(value: Any) -> bytes:
 
 
 def dump_plain(report: pytest.TestReport) -> bytes:
-    """Encode a report that says no more than that its phase passed, without asking hooks; `b""` when it has values that can't travel."""
+    """Encode a report that says no more than that its phase passed, without asking hooks; `b""`
+    when it has values that can't travel.
+    """
     fields: Any = (
         report.nodeid,
         report.location,
@@ -160,7 +171,12 @@ _PLAIN_TAIL = _text("") + _counts(NO_COUNTS)
 
 
 def plain_test(
-    start: float, setup: float, call: float, teardown: float, junit: str = "", counts: Sequence[int] = NO_COUNTS
+    start: float,
+    setup: float,
+    call: float,
+    teardown: float,
+    junit: str = "",
+    counts: Sequence[int] = NO_COUNTS,
 ) -> bytes:
     """Body of a test of which every phase passed and has nothing to show."""
     tail = _text(junit) + _counts(counts) if junit else _PLAIN_TAIL
@@ -168,13 +184,18 @@ def plain_test(
 
 
 def full_test(
-    entries: Sequence[Entry], warnings: Iterable[bytes], junit: str = "", counts: Sequence[int] = NO_COUNTS
+    entries: Sequence[Entry],
+    warnings: Iterable[bytes],
+    junit: str = "",
+    counts: Sequence[int] = NO_COUNTS,
 ) -> bytes:
     """Body of any other test."""
     parts = [_U32.pack(len(entries))]
     for entry in entries:
         parts.append(_HEAD.pack(entry.when, entry.outcome, entry.bits, entry.start, entry.duration))
-        parts.extend(map(_text, (entry.category, entry.letter, entry.word, entry.markup, entry.reason)))
+        parts.extend(
+            map(_text, (entry.category, entry.letter, entry.word, entry.markup, entry.reason))
+        )
         parts.append(_blob(entry.blob))
     parts.append(_blobs(warnings))
     parts.append(_text(junit))
@@ -191,9 +212,15 @@ def setups(done: Sequence[Setup]) -> bytes:
 
 
 def bye(
-    exitstatus: int, properties: Sequence[tuple[str, str]], warnings: Iterable[bytes], workeroutput: bytes, holds: bool
+    exitstatus: int,
+    properties: Sequence[tuple[str, str]],
+    warnings: Iterable[bytes],
+    workeroutput: bytes,
+    holds: bool,
 ) -> bytes:
-    """Body of a worker's last record; ``holds``: its death has to be awaited (:class:`rpytest.worker.worker.ResourceFootprint`)."""
+    """Body of a worker's last record; ``holds``: its death has to be awaited
+    (:class:`rpytest.worker.worker.ResourceFootprint`).
+    """
     parts = [bytes((exitstatus & 0xFF,)), _U32.pack(len(properties))]
     for name, value in properties:
         parts += [_text(name), _text(value)]
@@ -223,7 +250,9 @@ def _blobs(blobs: Iterable[bytes]) -> bytes:
 
 @dataclass(slots=True)
 class Decoded:
-    """A TEST body read back: the reports as (when, start, duration, category, blob) and the warnings' blobs."""
+    """A TEST body read back: the reports as (when, start, duration, category, blob) and the
+    warnings' blobs.
+    """
 
     reports: list[tuple[int, float, float, str, bytes | memoryview]]
     warnings: list[bytes]

@@ -1,7 +1,8 @@
-"""Messages between the command line and daemon, session or host; the Rust twin is ``src/daemon/message/``.
+"""Messages between the command line and daemon, session or host; the Rust twin is
+``src/daemon/message/``.
 
-``docs/design/protocol.md`` says what each is for; ``tests/python/unit/ipc/test_messages.py`` holds that page, the two sides and these
-classes together.
+``docs/design/protocol.md`` says what each is for; ``tests/python/unit/ipc/test_messages.py`` holds
+that page, the two sides and these classes together.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Tty(Message):
 
 
 class RunRequest(DaemonRequest, op="run"):
-    """Run tests. The daemon passes it on to whoever may serve it; that process has the environment with it."""
+    """Run tests. The daemon passes it on to whoever may serve it; that process has the environment
+    with it.
+    """
 
     protocol: int
     build: str
@@ -175,7 +178,9 @@ class Shard(Message):
 
 
 class Options(Message):
-    """pytest's resolved options, as far as the command line needs them: see "host → CLI" in the protocol."""
+    """pytest's resolved options, as far as the command line needs them: see "host → CLI" in the
+    protocol.
+    """
 
     workers: int = 0
     silent: bool = False
@@ -220,7 +225,9 @@ class Collected(HostEvent, ev="collected"):
 
 
 class ShardQuestion(HostEvent, ev="shard"):
-    """pytest itself is about to run: which of its tests belong to the shard? The list of tests comes along."""
+    """pytest itself is about to run: which of its tests belong to the shard? The list of tests
+    comes along.
+    """
 
     shard: Shard
     rootdir: str

@@ -1,7 +1,8 @@
 """What may differ between two command lines that use one collected session.
 
-This is the written list. An option that is not in it belongs to the session: another value means another session. So does one that a plugin or
-conftest has read (``options/option_reads.py``), or changed, before the tests were known.
+This is the written list. An option that is not in it belongs to the session: another value means
+another session. So does one that a plugin or conftest has read (``options/option_reads.py``), or
+changed, before the tests were known.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ class Declined(Exception):
 
 
 def option_count(config: pytest.Config) -> int:
-    """How many options are registered: conftests of sub-folders may add some that another command line would not have."""
+    """How many options are registered: conftests of sub-folders may add some that another command
+    line would not have.
+    """
     parser: Any = config._parser
     groups = {id(group): group for group in (*parser._groups, parser._anonymous)}
     return sum(len(group.options) for group in groups.values())
@@ -133,7 +136,9 @@ class ParsedCommandLine:
         self.argv = list(argv)
         parser: Any = config._parser
         # pytest before 9 makes a parser each time.
-        self._parser: Any = parser._getparser() if hasattr(parser, "_getparser") else parser.optparser
+        self._parser: Any = (
+            parser._getparser() if hasattr(parser, "_getparser") else parser.optparser
+        )
         self.own = self._parse(argv)
         #: Options that were changed after they had been parsed.
         live = vars(config.option)
@@ -142,14 +147,21 @@ class ParsedCommandLine:
     def _parse(self, argv: Sequence[str]) -> dict[str, Any]:
         extra = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
         arguments = [*self.config.getini("addopts"), *extra, *argv]
-        # Version 9 allows positional arguments between options by this, version 8 by a parser of its own.
-        parse = self._parser.parse_args if hasattr(self._parser, "_parser") else self._parser.parse_intermixed_args
+        # Version 9 allows positional arguments between options by this, version 8 by a parser of
+        # its own.
+        parse = (
+            self._parser.parse_args
+            if hasattr(self._parser, "_parser")
+            else self._parser.parse_intermixed_args
+        )
         namespace = argparse.Namespace(**self._defaults())
         parse(arguments, namespace=namespace)
         return vars(namespace)
 
     def _defaults(self) -> dict[str, Any]:
-        """Where several options set one value, version 8 begins with the first default that was *given*: `-x` has none, `--maxfail` has 0."""
+        """Where several options set one value, version 8 begins with the first default that was
+        *given*: `-x` has none, `--maxfail` has 0.
+        """
         parser: Any = self.config._parser
         found: dict[str, Any] = {}
         if hasattr(self._parser, "_parser"):
@@ -160,7 +172,8 @@ class ParsedCommandLine:
         return found
 
     def compare(self, argv: Sequence[str], counted: bool) -> dict[str, Any]:
-        """The options that have another value in ``argv``, with that value; raises :class:`Declined`.
+        """The options that have another value in ``argv``, with that value; raises
+        :class:`Declined`.
 
         ``counted``: somebody has asked how many workers there are.
         """
@@ -170,7 +183,9 @@ class ParsedCommandLine:
             new = self._parse(argv)
         except Exception as error:
             # pytest itself is to say it, with everything that it knows.
-            raise Declined(f"the arguments can't be parsed: {str(error).splitlines()[-1:]}") from None
+            raise Declined(
+                f"the arguments can't be parsed: {str(error).splitlines()[-1:]}"
+            ) from None
         nothing = object()
         different = {
             name: new.get(name)
@@ -188,7 +203,9 @@ class ParsedCommandLine:
             if name not in FREE:
                 raise Declined(f"the option `{name}` has another value")
             if name in self._changed:
-                raise Declined(f"the option `{name}` has another value, and a plugin or conftest has changed it")
+                raise Declined(
+                    f"the option `{name}` has another value, and a plugin or conftest has changed it"
+                )
             place = option_reads.where(name)
             if place is not None:
                 raise Declined(f"the option `{name}` has another value, and was read by {place}")
@@ -197,7 +214,9 @@ class ParsedCommandLine:
         return different
 
     def resolve(self, different: dict[str, Any]) -> tuple[list[str], Any]:
-        """Paths and node ids to collect, and where they come from; raises :class:`Declined` if they mean another configuration."""
+        """Paths and node ids to collect, and where they come from; raises :class:`Declined` if they
+        mean another configuration.
+        """
         config: Any = self.config
         given = different.get("file_or_dir", self.own["file_or_dir"])
         if "file_or_dir" not in different:
@@ -232,7 +251,9 @@ class ParsedCommandLine:
         return list(args), source
 
     def _refuse_overlaps(self, args: Sequence[str]) -> None:
-        """Before version 9 a file that is given, and is part of another argument, is collected again, as another object."""
+        """Before version 9 a file that is given, and is part of another argument, is collected
+        again, as another object.
+        """
         if hasattr(_pytest.main, "normalize_collection_arguments"):
             return
         here = self.config.invocation_params.dir
@@ -245,7 +266,13 @@ class ParsedCommandLine:
                 raise Declined(f"{arg} is given twice")
 
 
-def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any], args: list[str], source: Any) -> None:
+def apply(
+    config: pytest.Config,
+    argv: Sequence[str],
+    different: dict[str, Any],
+    args: list[str],
+    source: Any,
+) -> None:
     """Give ``config`` the values of another command line."""
     for name, value in different.items():
         for options in (config.option, config.known_args_namespace):
@@ -253,7 +280,9 @@ def apply(config: pytest.Config, argv: Sequence[str], different: dict[str, Any],
     held: Any = config
     held.args, held.args_source = args, source
     params = config.invocation_params
-    held.invocation_params = pytest.Config.InvocationParams(args=tuple(argv), plugins=params.plugins, dir=params.dir)
+    held.invocation_params = pytest.Config.InvocationParams(
+        args=tuple(argv), plugins=params.plugins, dir=params.dir
+    )
     option_reads.reads.find_kept_parts()
     sys.argv = [sys.argv[0], *argv]
     option_reads.reads.replace(sys.argv)

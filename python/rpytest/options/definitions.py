@@ -1,4 +1,6 @@
-"""The options that pytest's parser learns from rpytest: ``-n`` and its companions, by pytest-xdist's names where it has them."""
+"""The options that pytest's parser learns from rpytest: ``-n`` and its companions, by
+pytest-xdist's names where it has them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def _numprocesses(value: str) -> int | Literal["auto", "logical"]:
     if number < 0:
         raise _argument_error(f"`{value}` is less than 0; hint: `-n 0` runs pytest in one process")
     if number > 1024:
-        raise _argument_error(f"`{value}` is more than 1024 workers; hint: `-n auto` takes one per processor")
+        raise _argument_error(
+            f"`{value}` is more than 1024 workers; hint: `-n auto` takes one per processor"
+        )
     return number
 
 
@@ -86,7 +90,13 @@ def add_options(parser: pytest.Parser) -> None:
         "'loadfile', 'loadscope' (a module's functions, a class's methods), 'loadgroup' (mark xdist_group): as load, but a group stays in one worker; "
         "'each': every test in every worker; 'no'.",
     )
-    group._addoption("-d", dest="distload", action="store_true", default=False, help="Shortcut for '--dist=load'.")
+    group._addoption(
+        "-d",
+        dest="distload",
+        action="store_true",
+        default=False,
+        help="Shortcut for '--dist=load'.",
+    )
     group.addoption(
         "--loadscope-reorder",
         dest="loadscopereorder",
@@ -116,7 +126,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write down which worker ran which tests in which sequence.",
     )
     # A plugin of that name has an option of that name.
-    replay = ["--replay-plan"] if importlib.util.find_spec("pytest_replay") else ["--replay", "--replay-plan"]
+    replay = (
+        ["--replay-plan"]
+        if importlib.util.find_spec("pytest_replay")
+        else ["--replay", "--replay-plan"]
+    )
     group.addoption(
         *replay,
         dest="rpytest_replay",
@@ -163,18 +177,36 @@ def add_options(parser: pytest.Parser) -> None:
     )
     for name in ("-f", "--looponfail"):
         group._addoption(
-            name, dest="looponfail", action=_UnsupportedOption, nargs=0, default=None, help=argparse.SUPPRESS
+            name,
+            dest="looponfail",
+            action=_UnsupportedOption,
+            nargs=0,
+            default=None,
+            help=argparse.SUPPRESS,
         )
-    for name, destination in (("--rsyncdir", "rsyncdir"), ("--rsyncignore", "rsyncignore"), ("--px", "px")):
+    for name, destination in (
+        ("--rsyncdir", "rsyncdir"),
+        ("--rsyncignore", "rsyncignore"),
+        ("--px", "px"),
+    ):
         group._addoption(
-            name, dest=destination, action=_UnsupportedOption, nargs="?", default=[], help=argparse.SUPPRESS
+            name,
+            dest=destination,
+            action=_UnsupportedOption,
+            nargs="?",
+            default=[],
+            help=argparse.SUPPRESS,
         )
     for name in ("rsyncdirs", "rsyncignore", "looponfailroots"):
         parser.addini(name, "Of pytest-xdist; without effect.", type="paths")
     sharding.add_options(group)
     for name in _COMMAND_LINE_ONLY:
         group.addoption(
-            name, dest="rpytest_command_line_only", action="append_const", const=name, help=_COMMAND_LINE_ONLY[name]
+            name,
+            dest="rpytest_command_line_only",
+            action="append_const",
+            const=name,
+            help=_COMMAND_LINE_ONLY[name],
         )
     group.addoption(
         "--timings",
@@ -187,7 +219,9 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 class _CommandLineOnly(argparse.Action):
-    """An option with a value that pytest's parser sees only where the command line didn't: in `addopts`."""
+    """An option with a value that pytest's parser sees only where the command line didn't: in
+    `addopts`.
+    """
 
     def __call__(self, *arguments: Any) -> None:
         _, namespace, _, option = arguments
@@ -195,11 +229,19 @@ class _CommandLineOnly(argparse.Action):
 
 
 class _UnsupportedOption(argparse.Action):
-    """An option of pytest-xdist that can't be honoured: better an error than tests that run otherwise than was asked for."""
+    """An option of pytest-xdist that can't be honoured: better an error than tests that run
+    otherwise than was asked for.
+    """
 
     def __call__(self, *_: object) -> None:
-        hint = "use `rpytest --watch`" if self.dest == "looponfail" else "rpytest has no remote workers"
-        raise argparse.ArgumentError(self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}")
+        hint = (
+            "use `rpytest --watch`"
+            if self.dest == "looponfail"
+            else "rpytest has no remote workers"
+        )
+        raise argparse.ArgumentError(
+            self, f"this option of pytest-xdist is not supported; hint: leave it out, {hint}"
+        )
 
 
 _COMMAND_LINE_ONLY = {

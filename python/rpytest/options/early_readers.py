@@ -1,8 +1,9 @@
 """Plugins that read the arguments before pytest has parsed them.
 
 `pytest_load_initial_conftests` and `pytest_cmdline_parse` are given the arguments as a list that
-pytest itself goes on to parse, so it can't be one that notices who reads it (see ``options/option_reads.py``).
-Instead the code of an implementation is asked whether it uses its parameter: many name it and don't.
+pytest itself goes on to parse, so it can't be one that notices who reads it (see
+``options/option_reads.py``). Instead the code of an implementation is asked whether it uses its
+parameter: many name it and don't.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def _coverage(args: Sequence[str]) -> object:
 
 
 def _django(args: Sequence[str]) -> object:
-    """pytest-django (4) looks for `manage.py`: in each path that is given, and above it, then in the working directory."""
+    """pytest-django (4) looks for `manage.py`: in each path that is given, and above it, then in
+    the working directory.
+    """
     here = pathlib.Path.cwd()
     paths = [pathlib.Path(arg.split("::", 1)[0]) for arg in args if not arg.startswith("-")]
     for path in (*paths, here):
@@ -48,11 +51,16 @@ def _django(args: Sequence[str]) -> object:
 
 
 #: What known plugins find out, by the names of their packages.
-_FOUND_BY: dict[str, Callable[[Sequence[str]], object]] = {"pytest_cov": _coverage, "pytest_django": _django}
+_FOUND_BY: dict[str, Callable[[Sequence[str]], object]] = {
+    "pytest_cov": _coverage,
+    "pytest_django": _django,
+}
 
 
 def who_minds(config: pytest.Config, before: Sequence[str], now: Sequence[str]) -> str | None:
-    """An implementation that may have done something else with the arguments ``now`` than with those ``before``, in words."""
+    """An implementation that may have done something else with the arguments ``now`` than with
+    those ``before``, in words.
+    """
     for hook in _HOOKS:
         for implementation in third_party_hooks(config, hook, _PARAMETER):
             find = _FOUND_BY.get(known_plugins.package(implementation), list)

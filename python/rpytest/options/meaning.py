@@ -1,4 +1,6 @@
-"""What the options of `rpytest -n` come to: how many workers there are, and whether pytest itself runs."""
+"""What the options of `rpytest -n` come to: how many workers there are, and whether pytest itself
+runs.
+"""
 
 from __future__ import annotations
 
@@ -81,13 +83,17 @@ def _check_combinations(option: Any) -> None:
     each = option.rpytest_dist == "each"
     if option.shard is not None and (each or option.rpytest_replay):
         other = "--dist each" if each else "--replay"
-        raise pytest.UsageError(f"`--shard` and `{other}` both say which tests run; hint: leave out one of them")
+        raise pytest.UsageError(
+            f"`--shard` and `{other}` both say which tests run; hint: leave out one of them"
+        )
     if each and (option.rpytest_record_plan or option.rpytest_replay):
         raise pytest.UsageError(
             "with `--dist each` there is no plan to record or replay; hint: every worker runs all tests in the order of collection"
         )
     if option.rpytest_replay and (option.usepdb or option.trace or option.numprocesses == 0):
-        raise pytest.UsageError("`--replay` runs a plan in workers; hint: leave out `-n 0`, `--pdb` and `--trace`")
+        raise pytest.UsageError(
+            "`--replay` runs a plan in workers; hint: leave out `-n 0`, `--pdb` and `--trace`"
+        )
 
 
 def workers(config: pytest.Config, request: RunRequest) -> int:
@@ -118,7 +124,9 @@ def _recorded_workers(file: Path) -> int:
             f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` writes one"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise pytest.UsageError(f"`{file}` is not a plan; hint: `--record-plan FILE` writes one") from None
+        raise pytest.UsageError(
+            f"`{file}` is not a plan; hint: `--record-plan FILE` writes one"
+        ) from None
     if not 1 <= count <= 1024:
         raise pytest.UsageError(f"the plan `{file}` is for {count} workers")
     return count
@@ -144,11 +152,16 @@ def _tx_workers(specs: list[str]) -> int:
 
 
 def auto_workers(cpus: int) -> int:
-    """What ``-n auto`` means: the variable that pytest-xdist reads, else the processors that this run may use."""
+    """What ``-n auto`` means: the variable that pytest-xdist reads, else the processors that this
+    run may use.
+    """
     text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
     if text:
         try:
             return int(text)
         except ValueError:
-            warnings.warn(f"PYTEST_XDIST_AUTO_NUM_WORKERS is not a number: {text!r}. Ignoring it.", stacklevel=2)
+            warnings.warn(
+                f"PYTEST_XDIST_AUTO_NUM_WORKERS is not a number: {text!r}. Ignoring it.",
+                stacklevel=2,
+            )
     return cpus

@@ -1,7 +1,9 @@
 """Which options and arguments a plugin or conftest looks at before the tests are known.
 
-A session that was collected for one command line may serve another one, if what differs has not been looked at yet: an option that only
-pytest reads, and reads when the tests are chosen, run or reported. Whether somebody else has read it is observed here, as in ``xdist_compat/worker_identity.py``.
+A session that was collected for one command line may serve another one, if what differs has not
+been looked at yet: an option that only pytest reads, and reads when the tests are chosen, run or
+reported. Whether somebody else has read it is observed here, as in
+``xdist_compat/worker_identity.py``.
 """
 
 from __future__ import annotations
@@ -55,9 +57,11 @@ class OptionReads:
         return part
 
     def find_kept_parts(self) -> None:
-        """The tests are collected: find out where parts of `sys.argv` are kept that nobody has read.
+        """The tests are collected: find out where parts of `sys.argv` are kept that nobody has
+        read.
 
-        They become what they seem to be, lists. One that can't be replaced for a run with other arguments counts as read.
+        They become what they seem to be, lists. One that can't be replaced for a run with other
+        arguments counts as read.
         """
         parts, self.parts = self.parts, []
         active, self.active = self.active, False
@@ -106,7 +110,9 @@ class OptionReads:
     def header_depends_on(self, different: Collection[str]) -> bool:
         """Whether a hook may say something else with other values of these options."""
         found = self.in_header
-        return COMMAND_LINE in found or any(name in found or EVERYTHING in found for name in different)
+        return COMMAND_LINE in found or any(
+            name in found or EVERYTHING in found for name in different
+        )
 
 
 def _place(frame: FrameType) -> str:
@@ -134,7 +140,9 @@ class ObservedOptions(argparse.Namespace):
 
 
 class ObservedArgv(list[str]):
-    """`sys.argv`, or a part of it that a module has taken while it was imported, which notices who reads it."""
+    """`sys.argv`, or a part of it that a module has taken while it was imported, which notices who
+    reads it.
+    """
 
     #: Nothing has been left out.
     is_whole = True
@@ -183,7 +191,18 @@ for _name in (
     *("__iter__", "__reversed__", "__len__", "__contains__", "index", "count", "__repr__"),
     *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__add__", "__mul__", "__rmul__"),
     # Who changes it wants to be the only one.
-    *("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop", "remove", "clear"),
+    *(
+        "__setitem__",
+        "__delitem__",
+        "__iadd__",
+        "__imul__",
+        "append",
+        "extend",
+        "insert",
+        "pop",
+        "remove",
+        "clear",
+    ),
     *("reverse", "sort"),
 ):
     setattr(ObservedArgv, _name, _noticing(_name))
@@ -196,10 +215,14 @@ def _is_import(frame: FrameType) -> bool:
 
 
 class KeptPart:
-    """A place where `sys.argv`, or a part of it, is kept: a default value of a function, or a variable of a module."""
+    """A place where `sys.argv`, or a part of it, is kept: a default value of a function, or a
+    variable of a module.
+    """
 
     def __init__(self, owner: FunctionType | dict[str, Any], key: int | str) -> None:
-        """``owner`` is a function, or the variables of a module; ``key``: the number of a positional default, or a name."""
+        """``owner`` is a function, or the variables of a module; ``key``: the number of a
+        positional default, or a name.
+        """
         self.owner = owner
         self.key = key
 
@@ -217,7 +240,9 @@ class KeptPart:
 
 
 def _places(box: list[Any]) -> list[KeptPart] | None:
-    """All places that hold the one object in ``box``; `None` if anything else does, too, or there is no telling."""
+    """All places that hold the one object in ``box``; `None` if anything else does, too, or there
+    is no telling.
+    """
     found: list[KeptPart] = []
     references = 0
     own = sys.__dict__
@@ -250,12 +275,15 @@ def _places(box: list[Any]) -> list[KeptPart] | None:
             references += len(keys)
         else:
             return None
-    # What the collector does not find holds it, too: nothing but `box`, and the argument of this call.
+    # What the collector does not find holds it, too: nothing but `box`, and the argument of this
+    # call.
     return found if sys.getrefcount(box[0]) == references + 2 else None
 
 
 def _own_references() -> int:
-    """How often `sys.getrefcount` counts an object that only a loop's variable and a list of the loop hold, as in `_places`."""
+    """How often `sys.getrefcount` counts an object that only a loop's variable and a list of the
+    loop hold, as in `_places`.
+    """
     for holder in [(object(),)]:
         return sys.getrefcount(holder)
     raise AssertionError
@@ -311,12 +339,18 @@ def observe_argv(config: pytest.Config) -> None:
         def args(self, value: list[str]) -> None:
             self.__dict__["args"] = value
 
-    Config.__name__, Config.__qualname__, Config.__module__ = kind.__name__, kind.__qualname__, kind.__module__
+    Config.__name__, Config.__qualname__, Config.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
     config.__class__ = Config
 
 
 def resume(config: pytest.Config) -> None:
-    """Notice again who reads the options, in a fork that has taken those of another command line over."""
+    """Notice again who reads the options, in a fork that has taken those of another command line
+    over.
+    """
     reads.active = True
     object.__setattr__(config.invocation_params, "__class__", _Invocation)
     sys.argv = ObservedArgv(sys.argv)
@@ -342,4 +376,10 @@ def end(config: pytest.Config) -> None:
 def where(name: str) -> str | None:
     """Where an option, or everything, was read; `None` if it was not."""
     found = reads.read.get(name) or reads.read.get(EVERYTHING) or reads.read.get(COMMAND_LINE)
-    return None if found is None else os.path.relpath(found) if found.startswith(os.getcwd() + os.sep) else found
+    return (
+        None
+        if found is None
+        else os.path.relpath(found)
+        if found.startswith(os.getcwd() + os.sep)
+        else found
+    )

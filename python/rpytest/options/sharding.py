@@ -1,4 +1,6 @@
-"""``--shard``: which one of several machines this is. The command line chooses the tests; here is what the options mean."""
+"""``--shard``: which one of several machines this is. The command line chooses the tests; here is
+what the options mean.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]
     if shard == "auto":
         return _automatic(total, environment)
     if total is None:
-        raise pytest.UsageError(f"`--shard={shard}` needs the number of shards; hint: add `--total-shards=N`")
+        raise pytest.UsageError(
+            f"`--shard={shard}` needs the number of shards; hint: add `--total-shards=N`"
+        )
     return _checked(_number("--shard", shard), _number("--total-shards", total))
 
 
@@ -98,7 +102,9 @@ def _automatic(total: str | None, environment: Mapping[str, str]) -> Shard:
         return _checked(index, count)
     hint = "give `--shard=I --total-shards=N`; in GitHub Actions `--shard=${{ matrix.shard }}` or `--shard=${{ strategy.job-index }} --total-shards=${{ strategy.job-total }}`"
     names = ", ".join(name for _, _, name, _ in _SYSTEMS)
-    raise pytest.UsageError(f"`--shard=auto` finds no parallel CI job (looked for {names}); hint: {hint}")
+    raise pytest.UsageError(
+        f"`--shard=auto` finds no parallel CI job (looked for {names}); hint: {hint}"
+    )
 
 
 def _number(name: str, text: str) -> int:
@@ -113,5 +119,7 @@ def _checked(index: int, total: int) -> Shard:
     if not 1 <= total <= 100_000:
         raise pytest.UsageError(f"{total} shards are not possible; hint: give from 1 to 100000")
     if not 0 <= index < total:
-        raise pytest.UsageError(f"there is no shard {index} of {total}; hint: they are counted from 0 to {total - 1}")
+        raise pytest.UsageError(
+            f"there is no shard {index} of {total}; hint: they are counted from 0 to {total - 1}"
+        )
     return Shard(index=index, total=total)

@@ -1,8 +1,10 @@
-"""The preload: a process in which the project's installed packages are imported, and nothing of the project is.
+"""The preload: a process in which the project's installed packages are imported, and nothing of the
+project is.
 
-The daemon forks it, with the environment and directory of a run, when a session has shown which packages the project imports. Sessions are then
-forked from it. It never keeps an import that does more than define things: such an import is refused before it does so, by an audit hook that
-raises (``preload/import_guard.py``). See ``docs/design/preload.md``.
+The daemon forks it, with the environment and directory of a run, when a session has shown which
+packages the project imports. Sessions are then forked from it. It never keeps an import that does
+more than define things: such an import is refused before it does so, by an audit hook that raises
+(``preload/import_guard.py``). See ``docs/design/preload.md``.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ class PreloadBuilder:
     """Makes the steps, and holds them."""
 
     def __init__(self, learned: Learned, failed: Mapping[str, str], roots: list[str]) -> None:
-        """``learned``: installed ``modules`` and their files, in the order of their imports, and those that were ``tried`` in vain.
+        """``learned``: installed ``modules`` and their files, in the order of their imports, and
+        those that were ``tried`` in vain.
 
-        ``failed``: those that could not be preloaded before, and why. ``roots``: folders of the project.
+        ``failed``: those that could not be preloaded before, and why. ``roots``: folders of the
+        project.
         """
         self.wanted = learned.modules
         self.tried = frozenset(learned.tried)
@@ -48,7 +52,9 @@ class PreloadBuilder:
         self.environment = dict(os.environ)
         self.inside = locations.installed_folders()
         self.dependencies = Dependencies()
-        self._guard = ImportGuard(self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside)
+        self._guard = ImportGuard(
+            self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside
+        )
         self._base = set(sys.modules)
         self._finders = [self, *sys.meta_path]
         self._filters = list(warnings.filters)
@@ -76,7 +82,11 @@ class PreloadBuilder:
             for wanted in self.wanted:
                 # A package first, and not as a part of its sub-module.
                 for name in locations.with_parents(wanted):
-                    if name not in self.owner and name not in self._base and name not in self.failed:
+                    if (
+                        name not in self.owner
+                        and name not in self._base
+                        and name not in self.failed
+                    ):
                         self._make_one(name)
         finally:
             self._guard.is_on = False
@@ -90,7 +100,11 @@ class PreloadBuilder:
 
     def _mark(self) -> None:
         """Remember what all modules consist of at this moment."""
-        names = [name for name in self._base if top_level(name) not in locations.OWN and top_level(name) != "encodings"]
+        names = [
+            name
+            for name in self._base
+            if top_level(name) not in locations.OWN and top_level(name) != "encodings"
+        ]
         self.states = module_state.module_states(sys.modules, names)
         steps = set(self.owner.values())
         for step in steps:
@@ -120,7 +134,9 @@ class PreloadBuilder:
                     raise NotPreloadable(f"changes {what}")
             if _written() != written:
                 raise NotPreloadable("prints")
-            own_threads = {top_level(each.name) for each in step.closure} & import_steps.RESTARTS_ITS_THREADS
+            own_threads = {
+                top_level(each.name) for each in step.closure
+            } & import_steps.RESTARTS_ITS_THREADS
             if import_steps.native_threads() > threads and not own_threads:
                 raise NotPreloadable("starts a thread")
         except BaseException as error:
@@ -139,7 +155,11 @@ class PreloadBuilder:
             reason = f"imports `{self._culprit}`, {import_steps.LEFT_OUT}"
         else:
             self._culprit = name
-            reason = str(error) if isinstance(error, NotPreloadable) else f"raises {type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, NotPreloadable)
+                else f"raises {type(error).__name__}: {error}"
+            )
         self.failed.setdefault(name, reason)
 
     def _run(self, name: str) -> ImportStep:
@@ -184,24 +204,41 @@ class PreloadBuilder:
             if name not in self._base and name not in self.owner:
                 step.modules[name] = module
         for name, module in step.modules.items():
-            if name in step.found and (not isinstance(module, ModuleType) or module.__spec__ is None):
+            if name in step.found and (
+                not isinstance(module, ModuleType) or module.__spec__ is None
+            ):
                 raise self._guard.spoiled(f"puts something else in the place of `{name}`")
             step.native |= isinstance(
-                getattr(getattr(module, "__spec__", None), "loader", None), importlib.machinery.ExtensionFileLoader
+                getattr(getattr(module, "__spec__", None), "loader", None),
+                importlib.machinery.ExtensionFileLoader,
             )
             package_name, _, attribute = name.rpartition(".")
             package = sys.modules.get(package_name)
-            if package is not None and package_name not in step.modules and vars(package).get(attribute) is module:
+            if (
+                package is not None
+                and package_name not in step.modules
+                and vars(package).get(attribute) is module
+            ):
                 of = self.owner.get(package_name)
-                before = [state.before(attribute) for state in of.states if state.name == package_name] if of else []
-                step.bindings.append(Binding(package, attribute, module, before[0] if before else module_state.MISSING))
+                before = (
+                    [state.before(attribute) for state in of.states if state.name == package_name]
+                    if of
+                    else []
+                )
+                step.bindings.append(
+                    Binding(
+                        package, attribute, module, before[0] if before else module_state.MISSING
+                    )
+                )
         known = [entry for each in self._visible for entry in each.filters]
         known += [_ALWAYS, *self._filters]
         step.filters = [entry for entry in warnings.filters if entry not in known]
         mine = [finder for each in self._visible for finder, _ in each.finders] + self._finders
         at = sys.meta_path.index(self._finders[-1])
         step.finders = [
-            (finder, index < at) for index, finder in enumerate(sys.meta_path) if not any(finder is one for one in mine)
+            (finder, index < at)
+            for index, finder in enumerate(sys.meta_path)
+            if not any(finder is one for one in mine)
         ]
         step.closure = [*self._visible, step]
         step.states = module_state.module_states(step.modules, step.modules)

@@ -1,4 +1,6 @@
-"""What an import must not do if it is to be preloaded: it is refused before it does so, by an audit hook that raises."""
+"""What an import must not do if it is to be preloaded: it is refused before it does so, by an audit
+hook that raises.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +58,12 @@ class NotPreloadable(BaseException):
 class ImportGuard:
     """Watches over the imports of one process."""
 
-    def __init__(self, dependencies: Dependencies, roots: tuple[str, ...], inside: tuple[str, ...]) -> None:
-        """``roots``: folders of the project; ``inside``: folders of installed modules, which may lie in it."""
+    def __init__(
+        self, dependencies: Dependencies, roots: tuple[str, ...], inside: tuple[str, ...]
+    ) -> None:
+        """``roots``: folders of the project; ``inside``: folders of installed modules, which may
+        lie in it.
+        """
         self._dependencies = dependencies
         self._roots = roots
         self._inside = inside
@@ -103,7 +109,9 @@ class ImportGuard:
     def _register_at_fork(self, **handlers: Any) -> None:
         module = str(sys._getframe(1).f_globals.get("__name__", ""))
         # In a child, which has nothing of the package yet, such a handler finds nothing to do.
-        if top_level(module) not in sys.stdlib_module_names and handlers.keys() != {"after_in_child"}:
+        if top_level(module) not in sys.stdlib_module_names and handlers.keys() != {
+            "after_in_child"
+        }:
             raise self.spoiled("has handlers for forks")
         _register(**handlers)
 
@@ -137,4 +145,6 @@ class ImportGuard:
             raise self.spoiled(_REFUSED[event])
 
     def _is_project(self, path: str) -> bool:
-        return (os.path.join(path, "")).startswith(self._roots) and not path.startswith(self._inside)
+        return (os.path.join(path, "")).startswith(self._roots) and not path.startswith(
+            self._inside
+        )

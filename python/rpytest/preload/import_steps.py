@@ -1,8 +1,10 @@
-"""Imports that were made once and can be shown to, and hidden from, a process: the units of the preload.
+"""Imports that were made once and can be shown to, and hidden from, a process: the units of the
+preload.
 
-A *step* is one import of an installed package and what it alone brought in. While a step is made, everything that earlier steps have
-brought in is hidden, so whatever it needs of them it has to import again, in Python or in C, and is seen doing so: the steps that it
-needs are known completely. See ``docs/design/preload.md``.
+A *step* is one import of an installed package and what it alone brought in. While a step is made,
+everything that earlier steps have brought in is hidden, so whatever it needs of them it has to
+import again, in Python or in C, and is seen doing so: the steps that it needs are known completely.
+See ``docs/design/preload.md``.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ class ImportStep:
     states: list[ModuleState] = field(default_factory=list)
 
     def show(self, name: str | None = None) -> None:
-        """Let this process have it imported; ``name`` is what the import system itself is about to put in place."""
+        """Let this process have it imported; ``name`` is what the import system itself is about to
+        put in place.
+        """
         for key, module in self.modules.items():
             if key != name:
                 sys.modules[key] = module
@@ -86,7 +90,9 @@ class ImportStep:
                 sys.meta_path.insert(0 if front else len(sys.meta_path), finder)
         if self.filters:
             # Not all at once: each was put at the front of the list.
-            warnings.filters[:0] = [entry for entry in self.filters if entry not in warnings.filters]  # type: ignore[index]
+            warnings.filters[:0] = [
+                entry for entry in self.filters if entry not in warnings.filters
+            ]  # type: ignore[index]
             filters_changed()
 
     def unbind(self) -> None:
@@ -148,20 +154,26 @@ class ObservedEnvironment(dict[bytes, bytes]):
 
 def filters_changed() -> None:
     """Tell the interpreter that `warnings.filters` was changed in place."""
-    changed: Any = getattr(warnings, "_filters_mutated", None) or getattr(warnings, "_filters_mutated_lock_held", None)
+    changed: Any = getattr(warnings, "_filters_mutated", None) or getattr(
+        warnings, "_filters_mutated_lock_held", None
+    )
     if changed is not None:
         changed()
 
 
 def origin_of(name: str, module: object, inside: tuple[str, ...]) -> str | None:
-    """The file of an installed module that Python's own import system has loaded, or ``""`` for a namespace package; ``None`` for any other."""
+    """The file of an installed module that Python's own import system has loaded, or ``""`` for a
+    namespace package; ``None`` for any other.
+    """
     spec = getattr(module, "__spec__", None)
     if not isinstance(module, ModuleType) or spec is None or spec.name != name:
         return None
     if type(spec.loader) in _LOADERS:
         origin = spec.origin
         return origin if isinstance(origin, str) and origin.startswith(inside) else None
-    if is_namespace(spec) and all((path + os.sep).startswith(inside) for path in spec.submodule_search_locations):
+    if is_namespace(spec) and all(
+        (path + os.sep).startswith(inside) for path in spec.submodule_search_locations
+    ):
         return ""
     return None
 
@@ -180,8 +192,12 @@ def kind(spec: Any) -> str:
     return f"{spec.origin} by {type(spec.loader).__name__}"
 
 
-def installed(order: Iterable[str], known: Iterable[str], inside: tuple[str, ...]) -> dict[str, str]:
-    """The installed modules that are imported here, and their files, in the ``order`` in which their imports began; without those ``known``."""
+def installed(
+    order: Iterable[str], known: Iterable[str], inside: tuple[str, ...]
+) -> dict[str, str]:
+    """The installed modules that are imported here, and their files, in the ``order`` in which
+    their imports began; without those ``known``.
+    """
     passed = set(known)
     found = {}
     for name in (*order, *list(sys.modules)):
@@ -197,7 +213,9 @@ def installed(order: Iterable[str], known: Iterable[str], inside: tuple[str, ...
 def resolve(
     name: str, path: Any, but: object, finders: Iterable[Any] | None = None
 ) -> importlib.machinery.ModuleSpec | None:
-    """What the import system would find with these ``finders``, by default all, were it not for the finder ``but``."""
+    """What the import system would find with these ``finders``, by default all, were it not for the
+    finder ``but``.
+    """
     for finder in list(sys.meta_path if finders is None else finders):
         find = getattr(finder, "find_spec", None)
         if finder is but or find is None:
@@ -209,7 +227,9 @@ def resolve(
 
 
 def surroundings() -> dict[str, Any]:
-    """State of the process that an import may change and a preload can't take back or give to one session and not to another."""
+    """State of the process that an import may change and a preload can't take back or give to one
+    session and not to another.
+    """
     logging: Any = sys.modules.get("logging")
     sockets: Any = sys.modules.get("socket")
     locale: Any = sys.modules.get("locale")
@@ -245,4 +265,6 @@ def is_traced() -> bool:
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return True
     monitoring: Any = getattr(sys, "monitoring", None)
-    return monitoring is not None and any(monitoring.get_tool(number) is not None for number in range(6))
+    return monitoring is not None and any(
+        monitoring.get_tool(number) is not None for number in range(6)
+    )

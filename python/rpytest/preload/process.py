@@ -1,4 +1,6 @@
-"""The process of a preload: it makes its imports, then forks a session whenever the daemon asks for one."""
+"""The process of a preload: it makes its imports, then forks a session whenever the daemon asks for
+one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from rpytest.ipc import channel
-from rpytest.ipc.process_messages import Ended, Forked, ForkSession, ProcessEvent, Ready, Spoiled, Stale
+from rpytest.ipc.process_messages import (
+    Ended,
+    Forked,
+    ForkSession,
+    ProcessEvent,
+    Ready,
+    Spoiled,
+    Stale,
+)
 from rpytest.ipc.run_messages import RunRequest
 from rpytest.preload.builder import PreloadBuilder
 from rpytest.process import lifecycle, signal_handlers, takeover
@@ -29,12 +39,16 @@ SessionMain = Callable[..., NoReturn]
 
 
 def preload_main(
-    control: socket.socket, request: RunRequest, learned: Learned, failed: dict[str, str], session_main: SessionMain
+    control: socket.socket,
+    request: RunRequest,
+    learned: Learned,
+    failed: dict[str, str],
+    session_main: SessionMain,
 ) -> NoReturn:
     """Entry of the process that the daemon has forked.
 
-    ``request`` is one of the runs that it is for; ``learned`` is what a session has imported: ``modules`` and its ``root``.
-    ``session_main`` is what each of its forks becomes.
+    ``request`` is one of the runs that it is for; ``learned`` is what a session has imported:
+    ``modules`` and its ``root``. ``session_main`` is what each of its forks becomes.
     """
     lifecycle.keep_private(control)
     os.umask(request.umask)
@@ -44,7 +58,9 @@ def preload_main(
     signal_handlers.default_signals()
     signal_handlers.ignore_interrupts()
     sys.argv = [request.prog]
-    takeover.adopt_streams([os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))])
+    takeover.adopt_streams(
+        [os.open(os.devnull, os.O_RDONLY), *(os.memfd_create("rpytest-output") for _ in range(2))]
+    )
     preload = PreloadBuilder(learned, failed, [request.cwd, learned.root])
     preload.make()
     takeover.detach_streams()
@@ -57,7 +73,9 @@ def preload_main(
     channel.send(
         control,
         Ready(
-            packages=sorted({top_level(step.name) for step in preload.owner.values()} - sys.stdlib_module_names),
+            packages=sorted(
+                {top_level(step.name) for step in preload.owner.values()} - sys.stdlib_module_names
+            ),
             modules=len(preload.owner),
             failed=preload.failed,
         ),
@@ -111,7 +129,9 @@ def _tell(control: socket.socket, message: ProcessEvent, fds: list[int] | None =
         os._exit(0)
 
 
-def _be_session(control: socket.socket, preload: PreloadBuilder, began: int, session_main: SessionMain) -> NoReturn:
+def _be_session(
+    control: socket.socket, preload: PreloadBuilder, began: int, session_main: SessionMain
+) -> NoReturn:
     """In a fork: wait for the run, and be its session."""
     try:
         request, fds = channel.receive(control, RunRequest)

@@ -1,8 +1,10 @@
-"""A session that was forked from a preload: each import of a held package is answered with the modules that were made there.
+"""A session that was forked from a preload: each import of a held package is answered with the
+modules that were made there.
 
-Nothing of a held package is in `sys.modules` before the session imports it. It is shown only where it is what the session would have got: the
-same file by the same finders, the same environment, not rewritten by pytest. Where it is not, the session starts again without a preload,
-as a second copy of a package next to the first one is nobody's intention.
+Nothing of a held package is in `sys.modules` before the session imports it. It is shown only where
+it is what the session would have got: the same file by the same finders, the same environment, not
+rewritten by pytest. Where it is not, the session starts again without a preload, as a second copy
+of a package next to the first one is nobody's intention.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class PreloadFinder:
     """The first finder of such a session."""
 
     def __init__(self, preload: PreloadBuilder, refuse: Callable[[str, list[str]], object]) -> None:
-        """``refuse`` gets a reason and the names of steps that can't be used here, and does not return while tests are collected."""
+        """``refuse`` gets a reason and the names of steps that can't be used here, and does not
+        return while tests are collected.
+        """
         self.preload = preload
         self.refuse: Callable[[str, list[str]], object] | None = refuse
         self.shown: set[ImportStep] = set()
@@ -53,7 +57,9 @@ class PreloadFinder:
         path: Any = None,
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        """The module as it was made, once; whoever removes it from `sys.modules` and imports it again means another one."""
+        """The module as it was made, once; whoever removes it from `sys.modules` and imports it
+        again means another one.
+        """
         step = self.preload.owner.get(name)
         if step is None or step in self.shown:
             return None
@@ -77,13 +83,17 @@ class PreloadFinder:
         for name, step in self.preload.owner.items():
             module = sys.modules.get(name)
             if module is not None and step not in self.shown and module is not step.modules[name]:
-                self._refuse(f"`{name}` is another module than the one that was preloaded", [step.name])
+                self._refuse(
+                    f"`{name}` is another module than the one that was preloaded", [step.name]
+                )
                 return
         if import_steps.is_traced():
             self._refuse("imports are traced", [])
 
     def stop_refusing(self) -> None:
-        """From here on nothing can start again: what can't be shown is imported as if there were no preload."""
+        """From here on nothing can start again: what can't be shown is imported as if there were no
+        preload.
+        """
         self.refuse = None
 
     def _refuse(self, reason: str, names: list[str]) -> None:
@@ -91,7 +101,9 @@ class PreloadFinder:
         if self.refuse is not None and os.getpid() == self._pid:
             self.refuse(reason, names)
 
-    def _objection(self, name: str, path: Any, coming: list[ImportStep]) -> tuple[str, list[str]] | None:
+    def _objection(
+        self, name: str, path: Any, coming: list[ImportStep]
+    ) -> tuple[str, list[str]] | None:
         """Why these steps are not what the session would get, and which of them."""
         if import_steps.is_traced():
             return "imports are traced", []
@@ -108,9 +120,16 @@ class PreloadFinder:
         if replaced is not None:
             what, of = replaced
             # No telling whether the others have looked at it.
-            rest = {each.name for each in self.preload.owner.values() if of is None or of in each.closure}
+            rest = {
+                each.name
+                for each in self.preload.owner.values()
+                if of is None or of in each.closure
+            }
             rest -= {name, *(each.name for each in self.shown)}
-            return f"the project replaces `{what}` before `{name}` is imported", [name, *sorted(rest)]
+            return f"the project replaces `{what}` before `{name}` is imported", [
+                name,
+                *sorted(rest),
+            ]
         for step in coming:
             for each in step.found & step.modules.keys():
                 if "." not in each or each == name:
@@ -122,24 +141,40 @@ class PreloadFinder:
                     return f"`{each}` exists here", [step.name]
             if variables:
                 read = variables if ALL_VARIABLES in step.reads else variables & step.reads
-                read = read or (variables & _named_in_libraries(step, variables) if step.native else read)
+                read = read or (
+                    variables & _named_in_libraries(step, variables) if step.native else read
+                )
                 if read:
-                    return f"the project changes ${min(read)} before `{step.name}` is imported", [step.name]
+                    return f"the project changes ${min(read)} before `{step.name}` is imported", [
+                        step.name
+                    ]
             if any(top_level(each) in step.modules or each in step.modules for each in marked):
                 rewritten = next(
-                    (each for each in marked for key in step.modules if key == each or key.startswith(each + ".")), None
+                    (
+                        each
+                        for each in marked
+                        for key in step.modules
+                        if key == each or key.startswith(each + ".")
+                    ),
+                    None,
                 )
                 if rewritten is not None:
                     return f"pytest rewrites `{rewritten}`", [step.name]
         return None
 
     def _replaced(self, coming: list[ImportStep]) -> tuple[str, ImportStep | None] | None:
-        """What somebody has replaced of the modules that these steps may have looked at, and whose it is."""
+        """What somebody has replaced of the modules that these steps may have looked at, and whose
+        it is.
+        """
         if self.refuse is None and any(step.native for step in coming):
-            # By a test. Many libraries can't be initialised a second time, and it is too late for starting over.
+            # By a test. Many libraries can't be initialised a second time, and it is too late for
+            # starting over.
             return None
         needed = {each for step in coming for each in step.closure if each in self.shown}
-        for step, states in ((None, self.preload.states), *((step, step.states) for step in needed)):
+        for step, states in (
+            (None, self.preload.states),
+            *((step, step.states) for step in needed),
+        ):
             for state in states:
                 replaced = state.first_replaced()
                 if replaced is not None:
@@ -157,12 +192,16 @@ class PreloadFinder:
         before = self.preload.environment
         now: Any = os.environ
         current = {os.fsdecode(key): os.fsdecode(value) for key, value in dict.items(now._data)}
-        changed = {name for name in before.keys() | current.keys() if before.get(name) != current.get(name)}
+        changed = {
+            name for name in before.keys() | current.keys() if before.get(name) != current.get(name)
+        }
         return {
             name
             for name in changed
             if not (name.startswith(_OF_PYTEST) or name in takeover.NOISE)
-            or not self.preload.reads.isdisjoint((name, ALL_VARIABLES) if name in takeover.NOISE else (name,))
+            or not self.preload.reads.isdisjoint(
+                (name, ALL_VARIABLES) if name in takeover.NOISE else (name,)
+            )
         }
 
     @staticmethod
@@ -185,7 +224,9 @@ class PreloadFinder:
 
 
 def _named_in_libraries(step: ImportStep, names: set[str]) -> set[str]:
-    """Those of the variables whose names occur in a library that the step has loaded: C code may look at them without being seen."""
+    """Those of the variables whose names occur in a library that the step has loaded: C code may
+    look at them without being seen.
+    """
     found: set[str] = set()
     for module in step.modules.values():
         file = getattr(module, "__file__", None)
@@ -207,7 +248,10 @@ def _libraries_beside(step: ImportStep) -> set[str]:
 
 def _contains(file: str, text: bytes) -> bool:
     try:
-        with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as content:
+        with (
+            open(file, "rb") as opened,
+            mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as content,
+        ):
             return content.find(text) >= 0
     except (OSError, ValueError):
         # Can't be told: the same as yes.

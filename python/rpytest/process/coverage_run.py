@@ -1,8 +1,11 @@
-"""coverage.py around a whole run, without pytest-cov: `coverage run -m rpytest`, or its ``.pth`` file with `COVERAGE_PROCESS_START` or `patch = subprocess`.
+"""coverage.py around a whole run, without pytest-cov: `coverage run -m rpytest`, or its ``.pth``
+file with `COVERAGE_PROCESS_START` or `patch = subprocess`.
 
-Such a run gets processes of its own, which are started under coverage: the daemon that serves it measures from its start, every process that is forked
-from it goes on measuring with a copy of what was measured before, and leaves its data in a folder when it ends. The daemon ends last, and adds all of it
-to the one data file that pytest's process would have written. What was measured twice is the same lines.
+Such a run gets processes of its own, which are started under coverage: the daemon that serves it
+measures from its start, every process that is forked from it goes on measuring with a copy of what
+was measured before, and leaves its data in a folder when it ends. The daemon ends last, and adds
+all of it to the one data file that pytest's process would have written. What was measured twice is
+the same lines.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ def _current() -> Any:
 
 
 def hand_over(environment: dict[str, str]) -> None:
-    """This process is about to become the command line: put into ``environment`` how coverage measures here, and end that."""
+    """This process is about to become the command line: put into ``environment`` how coverage
+    measures here, and end that.
+    """
     environment.pop(VARIABLE, None)
     current = _current()
     if current is None:
@@ -44,7 +49,8 @@ def hand_over(environment: dict[str, str]) -> None:
     # There is no data in general: `rpytest` is no part of what is measured.
     current._warn_no_data = False
     current.stop()
-    # Not `get_data`, which adds all files that were not executed: they are found at the end of the run.
+    # Not `get_data`, which adds all files that were not executed: they are found at the end of the
+    # run.
     data = current._data
     is_new = not data.measured_files()
     if is_new:
@@ -66,7 +72,9 @@ class Measuring:
     """A daemon's measuring, and what all its forks leave."""
 
     def __init__(self, given: str | None, started: Any) -> None:
-        """``given`` by `hand_over`; ``started``: the `Coverage` that was begun with the interpreter."""
+        """``given`` by `hand_over`; ``started``: the `Coverage` that was begun with the
+        interpreter.
+        """
         import coverage
 
         self._pid = os.getpid()
@@ -82,13 +90,15 @@ class Measuring:
         self.measuring: Any = coverage.Coverage(data_file=None, config_file=False)
         config = self.measuring.config
         vars(config).update(vars(started.config) if self._given is None else self._given["config"])
-        # What it replaces in the process, and its handler of a signal, are for one process: here is `save`.
+        # What it replaces in the process, and its handler of a signal, are for one process: here is
+        # `save`.
         config.patch, config.sigterm = [], False
         for name in ("_warn_no_data", "_warn_unimported_source", "_warn_preimported_source"):
             setattr(self.measuring, name, False)
         self.measuring.start()
         for each in (self.measuring, started):
-            # What is registered for the end of one process would end it, or write a file, in others.
+            # What is registered for the end of one process would end it, or write a file, in
+            # others.
             at_exit = getattr(each, "_atexit", None)
             if at_exit is not None:
                 atexit.unregister(at_exit)
@@ -103,7 +113,9 @@ class Measuring:
         while (current := _current()) is not None and len(measuring) < 100:
             current.stop()
             measuring.append(current)
-        for number, each in enumerate({id(each): each for each in (*measuring, self.measuring)}.values()):
+        for number, each in enumerate(
+            {id(each): each for each in (*measuring, self.measuring)}.values()
+        ):
             content = each.get_data().dumps()
             with open(os.path.join(self._folder, f"{os.getpid()}-{number}"), "xb") as file:
                 file.write(content)
@@ -165,4 +177,7 @@ def _told() -> Any:
         yield
     except Exception as error:
         with contextlib.suppress(Exception):
-            os.write(2, f"warning: coverage data of process {os.getpid()} were lost: {error!r}\n".encode())
+            os.write(
+                2,
+                f"warning: coverage data of process {os.getpid()} were lost: {error!r}\n".encode(),
+            )

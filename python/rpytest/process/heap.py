@@ -1,7 +1,9 @@
-"""What is alive when a process of ours is forked is out of the garbage collector's reach (`gc.freeze`), so that forks share its pages.
+"""What is alive when a process of ours is forked is out of the garbage collector's reach
+(`gc.freeze`), so that forks share its pages.
 
-The collector then does not find these objects, whoever asks for them: a library that looks who holds one would think that nobody does, as hypothesis
-does of each generator of random numbers. So questions are answered as in any process: they bring all objects back first.
+The collector then does not find these objects, whoever asks for them: a library that looks who
+holds one would think that nobody does, as hypothesis does of each generator of random numbers. So
+questions are answered as in any process: they bring all objects back first.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ counting: weakref.WeakSet[FrozenObjectsListener] = weakref.WeakSet()
 
 
 def freeze() -> None:
-    """Move everything alive out of the collector's reach; what files have buffered is written, once, and not by each fork."""
+    """Move everything alive out of the collector's reach; what files have buffered is written,
+    once, and not by each fork.
+    """
     objects = get_objects()
     _files.update(_flush(objects))
     random_generators.find(objects)
@@ -48,7 +52,9 @@ def freeze() -> None:
 
 
 def flush_files() -> None:
-    """Write out what open files have buffered, those of before included: `os._exit` does not, and the end of an interpreter would."""
+    """Write out what open files have buffered, those of before included: `os._exit` does not, and
+    the end of an interpreter would.
+    """
     _flush([*_files, *get_objects()])
 
 

@@ -1,4 +1,6 @@
-"""What the system tells about a process: what it has open, its children, its threads, whether it stands still."""
+"""What the system tells about a process: what it has open, its children, its threads, whether it
+stands still.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ __builtins__ = stdlib.BUILTINS
 
 
 def shared_when_forked(own: Container[int]) -> str | None:
-    """Name something open that forks would share and break for each other, such as an event loop made at import; ``own`` are ours."""
+    """Name something open that forks would share and break for each other, such as an event loop
+    made at import; ``own`` are ours.
+    """
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             target = os.readlink(f"/proc/self/fd/{name}")
@@ -23,7 +27,9 @@ def shared_when_forked(own: Container[int]) -> str | None:
 
 
 def child_processes() -> list[str]:
-    """Names of living processes that this process has started; zombies don't count. Empty where the system doesn't tell."""
+    """Names of living processes that this process has started; zombies don't count. Empty where the
+    system doesn't tell.
+    """
     names = []
     with contextlib.suppress(OSError):
         for task in os.listdir("/proc/self/task"):
@@ -45,7 +51,11 @@ def interval_timers() -> set[int]:
 def python_threads() -> list[str]:
     """Names of Python threads besides the current one: a process with one can't be forked safely."""
     current = threading.current_thread()
-    return [thread.name for thread in threading.enumerate() if thread is not current and thread.is_alive()]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread is not current and thread.is_alive()
+    ]
 
 
 def memory_kb(pid: int) -> int:

@@ -1,6 +1,7 @@
 """The beginning and the end of a process: fork, what a fork must not share with its siblings, exit.
 
-The traps are listed in ``docs/design/processes.md``. Everything here runs in a process with one thread.
+The traps are listed in ``docs/design/processes.md``. Everything here runs in a process with one
+thread.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def keep_alive(*objects: object) -> None:
 def keep_private(*sockets: socket.socket) -> None:
     """Close these sockets in every fork that is not one of ours.
 
-    A child that a test or a conftest forks may outlive the run; holding the sockets, it would keep the command line waiting for their end.
+    A child that a test or a conftest forks may outlive the run; holding the sockets, it would keep
+    the command line waiting for their end.
     """
     _private.update(sockets)
 
@@ -68,7 +70,8 @@ def fork() -> int:
             pid = call()
         else:
             with warnings.catch_warnings():
-                # Python 3.12 and later warn of threads, those of C libraries included: whoever forks here has looked at which there are.
+                # Python 3.12 and later warn of threads, those of C libraries included: whoever
+                # forks here has looked at which there are.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 pid = call()
     finally:
@@ -88,8 +91,10 @@ def _has_threads() -> bool:
 def pause(seconds: float) -> None:
     """Wait, without a look at the clock.
 
-    `time.sleep` waits until a moment of the monotonic clock, from Python 3.11 on. Under a clock that jumps (``libfaketime`` in the environment of a
-    run) that moment may never come. Who waits for a limited time counts such pauses, for the same reason: a frozen clock never says that it is over.
+    `time.sleep` waits until a moment of the monotonic clock, from Python 3.11 on. Under a clock
+    that jumps (``libfaketime`` in the environment of a run) that moment may never come. Who waits
+    for a limited time counts such pauses, for the same reason: a frozen clock never says that it is
+    over.
     """
     select.select([], [], [], seconds)
 
@@ -116,7 +121,9 @@ os.register_at_fork(after_in_child=_leave_tree)
 
 
 def remember_exit_functions() -> None:
-    """Make `atexit.register` keep a reference of its own, so that forks can disarm callbacks without dropping them."""
+    """Make `atexit.register` keep a reference of its own, so that forks can disarm callbacks
+    without dropping them.
+    """
     original = atexit.register
 
     def register(func: _F, /, *args: Any, **kwargs: Any) -> _F:
@@ -137,7 +144,9 @@ def flush_streams() -> None:
 
 
 def forget_inherited_cleanups() -> None:
-    """Make this fork forget every clean-up that another process has to do; what it registers from now on is its own."""
+    """Make this fork forget every clean-up that another process has to do; what it registers from
+    now on is its own.
+    """
     atexit._clear()
     # Absent in some builds, renamed in others: then there is nothing to disarm.
     registry: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
@@ -154,7 +163,8 @@ def forget_inherited_cleanups() -> None:
                 held.clear()
     tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
     if tracker is not None:
-        # Its pipe and process belong to the parent; a fresh tracker starts when this process needs one.
+        # Its pipe and process belong to the parent; a fresh tracker starts when this process needs
+        # one.
         _kept.append(tracker._resource_tracker)
         fresh = tracker.ResourceTracker()
         tracker._resource_tracker = fresh
@@ -184,13 +194,16 @@ def run_exit_functions() -> None:
 
 
 def freeze() -> None:
-    """Move everything alive out of the collector's reach, so that its marks don't unshare the pages of forks."""
+    """Move everything alive out of the collector's reach, so that its marks don't unshare the pages
+    of forks.
+    """
     gc.collect()
     heap.freeze()
 
 
 def fork_detached() -> int:
-    """Fork a process that is nobody's child here: code that waits for all its children must not wait for this one.
+    """Fork a process that is nobody's child here: code that waits for all its children must not
+    wait for this one.
 
     Returns 0 in it.
     """
@@ -205,7 +218,8 @@ def fork_detached() -> int:
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
-        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the socket is closed.
+        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the
+        # socket is closed.
         status = 0
     if status != 0:
         raise BlockingIOError("no process could be forked")

@@ -10,7 +10,8 @@ from rpytest.process import heap
 def process_bound_object() -> str | None:
     """Name one such object that is alive here, if there is one.
 
-    filelock 4: a lock that was made before the fork, as in a module, raises when a worker acquires it.
+    filelock 4: a lock that was made before the fork, as in a module, raises when a worker acquires
+    it.
     """
     filelock = sys.modules.get("filelock")
     base = getattr(filelock, "BaseFileLock", None)

@@ -1,11 +1,14 @@
-"""Generators of random numbers that are objects: a module's own `random.Random()`, Faker's, factory_boy's, numpy's `default_rng()`.
+"""Generators of random numbers that are objects: a module's own `random.Random()`, Faker's,
+factory_boy's, numpy's `default_rng()`.
 
-Made while a session is collected, from the system's entropy, they would draw the same numbers in each of its forks, in workers and in warm runs: two tests
-would create the same user. Under pytest-xdist each process makes its own. So those that got their state from the system get another one in each fork;
-those that somebody has seeded, or given a state, keep it.
+Made while a session is collected, from the system's entropy, they would draw the same numbers in
+each of its forks, in workers and in warm runs: two tests would create the same user. Under
+pytest-xdist each process makes its own. So those that got their state from the system get another
+one in each fork; those that somebody has seeded, or given a state, keep it.
 
-Which is which is observed where it happens (`random.Random.seed` and `setstate`), and for numpy, whose generators can't be observed, known by the
-number that they have drawn (`secrets.randbits`), which they keep. Workers have the functions as they were.
+Which is which is observed where it happens (`random.Random.seed` and `setstate`), and for numpy,
+whose generators can't be observed, known by the number that they have drawn (`secrets.randbits`),
+which they keep. Workers have the functions as they were.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ _NUMPY_BITS = 128
 
 
 def observe() -> None:
-    """In the process that all others are forked from, before anything of a project or a library runs."""
+    """In the process that all others are forked from, before anything of a project or a library
+    runs.
+    """
     known: Any = random
     global_one = known._inst
 
@@ -83,7 +88,9 @@ def _note(generator: random.Random, is_unseeded: bool) -> None:
 def find(objects: list[Any]) -> None:
     """Keep numpy's generators among these."""
     module: Any = sys.modules.get("numpy.random")
-    classes = tuple(filter(None, (getattr(module, name, None) for name in ("Generator", "RandomState"))))
+    classes = tuple(
+        filter(None, (getattr(module, name, None) for name in ("Generator", "RandomState")))
+    )
     if classes and _drawn:
         _of_numpy.update((id(each), each) for each in objects if type(each) in classes)
 

@@ -1,10 +1,13 @@
-"""Generators of random numbers that a project has seeded while it was collected, or a session fixture that all workers share.
+"""Generators of random numbers that a project has seeded while it was collected, or a session
+fixture that all workers share.
 
-CPython gives `random` a new seed in every forked process, and rpytest does so with numpy's global state: workers, and runs of a warm session, must not
-draw the same numbers. But a project that says ``random.seed(0)`` in a module or in its conftest's ``pytest_configure`` means what follows to be
-determined, as it is under pytest and in each of pytest-xdist's workers, which import for themselves. So what code mentions a `seed` outside of its
-functions is noted when it is executed; if that turns out to be the generator's, its state survives our forks. While a shared fixture is set up,
-calls are noticed, wherever they come from.
+CPython gives `random` a new seed in every forked process, and rpytest does so with numpy's global
+state: workers, and runs of a warm session, must not draw the same numbers. But a project that says
+``random.seed(0)`` in a module or in its conftest's ``pytest_configure`` means what follows to be
+determined, as it is under pytest and in each of pytest-xdist's workers, which import for
+themselves. So what code mentions a `seed` outside of its functions is noted when it is executed; if
+that turns out to be the generator's, its state survives our forks. While a shared fixture is set
+up, calls are noticed, wherever they come from.
 """
 
 from __future__ import annotations
@@ -98,7 +101,9 @@ def _mentions(code: CodeType) -> Iterator[tuple[str, ...]]:
     if "seed" in code.co_names:
         yield from _dotted_names(code)
     for inner in code.co_consts:
-        if isinstance(inner, CodeType) and (not inner.co_flags & _IS_FUNCTION or inner.co_name.startswith("pytest_")):
+        if isinstance(inner, CodeType) and (
+            not inner.co_flags & _IS_FUNCTION or inner.co_name.startswith("pytest_")
+        ):
             yield from _mentions(inner)
 
 
@@ -125,7 +130,9 @@ def _dotted_names(code: CodeType) -> Iterator[tuple[str, ...]]:
 
 
 def _resolve() -> None:
-    """Find out which of the mentioned names are generators', now that their modules have been executed."""
+    """Find out which of the mentioned names are generators', now that their modules have been
+    executed.
+    """
     mentioned = _mentioned.copy()
     _mentioned.clear()
     modules = _modules({file for file, _ in mentioned})

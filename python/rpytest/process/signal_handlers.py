@@ -13,7 +13,9 @@ __builtins__ = stdlib.BUILTINS
 
 
 def default_signals(held: Iterable[int] = ()) -> None:
-    """Give signals the dispositions of a fresh interpreter in the foreground; those that are ``held`` wait for `let_interrupts_in`."""
+    """Give signals the dispositions of a fresh interpreter in the foreground; those that are
+    ``held`` wait for `let_interrupts_in`.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
@@ -22,7 +24,9 @@ def default_signals(held: Iterable[int] = ()) -> None:
 
 
 def let_interrupts_in() -> None:
-    """Where pytest deals with them: an interrupt that strikes before is not lost, and no traceback of ours."""
+    """Where pytest deals with them: an interrupt that strikes before is not lost, and no traceback
+    of ours.
+    """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
@@ -39,7 +43,9 @@ _child_handler: Any = signal.SIG_DFL
 
 
 def park_child_handler() -> None:
-    """Put a project's handler of SIGCHLD aside in a process that waits for children itself: it might reap them first, whoever's they are."""
+    """Put a project's handler of SIGCHLD aside in a process that waits for children itself: it
+    might reap them first, whoever's they are.
+    """
     global _child_handler
     handler = signal.getsignal(signal.SIGCHLD)
     # `None` is one that wasn't installed from Python: it could not be put back.

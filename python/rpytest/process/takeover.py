@@ -41,7 +41,9 @@ def adopt_streams(fds: Sequence[int]) -> None:
 
 
 def detach_streams() -> None:
-    """Point the standard streams at ``/dev/null``: a kept process must not hold a terminal or a pipe of a run that has ended."""
+    """Point the standard streams at ``/dev/null``: a kept process must not hold a terminal or a
+    pipe of a run that has ended.
+    """
     flush_streams()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for target in range(3):
@@ -59,7 +61,8 @@ def detach_input() -> None:
 
 
 def _rebuild_streams() -> None:
-    # The old objects stay referenced (somebody may hold them) but must not close the descriptors when they are collected.
+    # The old objects stay referenced (somebody may hold them) but must not close the descriptors
+    # when they are collected.
     encoding = "utf-8" if sys.flags.utf8_mode else None
     errors = getattr(sys.__stdout__, "errors", None) or "strict"
     keep_alive(sys.stdin, sys.stdout, sys.stderr)
@@ -70,8 +73,9 @@ def _rebuild_streams() -> None:
         errors = named[2]
     with contextlib.suppress(OSError):
         sys.stdin = sys.__stdin__ = open(0, encoding=encoding, closefd=False)  # type: ignore[misc] # noqa: SIM115
-    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has written it, and the lines of several
-    # workers are not to wait for each other. pytest-xdist's workers (execnet's) do that as well. Files in memory are nobody's to look at.
+    # A line is shown when it is complete, into a pipe, too: a worker may die in the test that has
+    # written it, and the lines of several workers are not to wait for each other. pytest-xdist's
+    # workers (execnet's) do that as well. Files in memory are nobody's to look at.
     unbuffered = is_unbuffered()
     raw = open(1, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
@@ -79,13 +83,19 @@ def _rebuild_streams() -> None:
     )
     raw = open(2, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
     stderr = io.TextIOWrapper(
-        raw, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=unbuffered
+        raw,
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=unbuffered,
     )
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
 
 
 def is_unbuffered() -> bool:
-    """Whether the environment asks for standard streams without a buffer, as Python does at its start."""
+    """Whether the environment asks for standard streams without a buffer, as Python does at its
+    start.
+    """
     return bool(os.environ.get("PYTHONUNBUFFERED")) and not sys.flags.ignore_environment
 
 

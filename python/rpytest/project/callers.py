@@ -1,4 +1,6 @@
-"""Who does something: the project, or pytest, Python or an installed package for itself. The frames of the call tell."""
+"""Who does something: the project, or pytest, Python or an installed package for itself. The frames
+of the call tell.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from types import FrameType
 
 #: Modules through which others ask.
 _HELPERS = frozenset(
-    {"genericpath", "posixpath", "pathlib", "pathlib._local", "pathlib._abc", "pathlib._os", "pathlib.types", "glob"}
+    {
+        "genericpath",
+        "posixpath",
+        "pathlib",
+        "pathlib._local",
+        "pathlib._abc",
+        "pathlib._os",
+        "pathlib.types",
+        "glob",
+    }
     | {"os", "shutil", "fnmatch", "_collections_abc"}
     # The folder of a package, for who asks for what is in it.
     | {"importlib.readers", "importlib.abc", "importlib._abc", "importlib.simple"}
@@ -19,22 +30,39 @@ _HELPERS = frozenset(
 )
 #: Whose questions are about what is known otherwise, or is nobody else's business: packages and single modules.
 KNOWN = frozenset(
-    {"_pytest", "pytest", "pluggy", "rpytest", "importlib", "linecache", "inspect", "tokenize", "traceback", "tempfile"}
+    {
+        "_pytest",
+        "pytest",
+        "pluggy",
+        "rpytest",
+        "importlib",
+        "linecache",
+        "inspect",
+        "tokenize",
+        "traceback",
+        "tempfile",
+    }
     | {"pkgutil", "zipimport", "site"}
 )
 
 
 #: Where installed modules lie.
-INSIDE = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")})
+INSIDE = tuple(
+    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")}
+)
 _STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
 _PACKAGES = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib")})
 
 #: Those of other environments that this one includes.
-_PACKAGES_BELOW = tuple(os.path.join(os.sep, name, "") for name in ("site-packages", "dist-packages"))
+_PACKAGES_BELOW = tuple(
+    os.path.join(os.sep, name, "") for name in ("site-packages", "dist-packages")
+)
 
 
 def asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
-    """Who wants to know: what it has called to that end (nothing: the function itself), and its frame."""
+    """Who wants to know: what it has called to that end (nothing: the function itself), and its
+    frame.
+    """
     function = ""
     while frame is not None:
         if frame.f_globals.get("__name__") not in _HELPERS:
@@ -49,13 +77,17 @@ def _is_known(who: FrameType) -> bool:
 
 
 def is_asked_by_others(frame: FrameType) -> bool:
-    """Whether somebody wants to know something in ``frame`` who is not pytest, or Python for itself."""
+    """Whether somebody wants to know something in ``frame`` who is not pytest, or Python for
+    itself.
+    """
     _, who = asker(frame)
     return who is not None and not _is_known(who)
 
 
 def acts_for_project(frame: FrameType | None) -> bool:
-    """Whether the project does something in ``frame``, be it through Python's library; and not pytest, or an installed package for itself."""
+    """Whether the project does something in ``frame``, be it through Python's library; and not
+    pytest, or an installed package for itself.
+    """
     while frame is not None:
         name, file = str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
         if file.startswith(_PACKAGES) or any(part in file for part in _PACKAGES_BELOW):
@@ -70,7 +102,9 @@ def acts_for_project(frame: FrameType | None) -> bool:
 
 
 def is_of_project(frame: FrameType) -> bool:
-    """Whether somebody who is not pytest, Python or an installed package does something in ``frame``."""
+    """Whether somebody who is not pytest, Python or an installed package does something in
+    ``frame``.
+    """
     _, who = asker(frame)
     return who is not None and not _is_known(who) and not who.f_code.co_filename.startswith(INSIDE)
 

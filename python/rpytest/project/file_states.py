@@ -42,7 +42,16 @@ FileState = tuple[int, int, int, int, int]
 #: Which names of a folder count: to Python's import system and to pytest, which makes doctests of texts (`_pytest.doctest.pytest_collect_file`), folders
 #: and what may be a module, a text or an installed distribution; in doubt all but those that come and go; to a hook that is asked what to collect, all that pytest has not made; to who has listed it, all.
 MODULES, SOME, MOST, ALL = range(4)
-_SUFFIXES = (*importlib.machinery.all_suffixes(), ".pth", ".zip", ".egg", ".egg-link", ".egg-info", ".txt", ".rst")
+_SUFFIXES = (
+    *importlib.machinery.all_suffixes(),
+    ".pth",
+    ".zip",
+    ".egg",
+    ".egg-link",
+    ".egg-info",
+    ".txt",
+    ".rst",
+)
 
 #: In the place of the state of a folder that was changed just now. File systems know the time of the last tick of the kernel's clock only
 #: (`current_time` in the kernel), so what is made in the same tick would leave no trace.
@@ -75,7 +84,9 @@ def digest(name: str) -> bytes:
 
 
 class FolderListing(NamedTuple):
-    """The state of a folder, and after that what was in it: a hash for each of `MODULES` to `ALL`, which is empty if it can't be read."""
+    """The state of a folder, and after that what was in it: a hash for each of `MODULES` to `ALL`,
+    which is empty if it can't be read.
+    """
 
     state: FileState | None
     names: tuple[bytes, ...]

@@ -1,4 +1,6 @@
-"""Where installed modules lie, and what their names say: the vocabulary in which imports and surroundings are talked about."""
+"""Where installed modules lie, and what their names say: the vocabulary in which imports and
+surroundings are talked about.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,19 @@ import rpytest
 PACKAGE = os.path.join(os.path.dirname(rpytest.__file__), "")
 
 #: Packages that every process here has from the daemon, or that pytest imports in its own way.
-OWN = frozenset({"rpytest", "pytest", "_pytest", "pluggy", "iniconfig", "xdist", "execnet", "conftest", "__main__"})
+OWN = frozenset(
+    {
+        "rpytest",
+        "pytest",
+        "_pytest",
+        "pluggy",
+        "iniconfig",
+        "xdist",
+        "execnet",
+        "conftest",
+        "__main__",
+    }
+)
 
 #: Stands for "all variables" among those that a step has read.
 ALL_VARIABLES = "*"

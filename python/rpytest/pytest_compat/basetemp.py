@@ -1,4 +1,6 @@
-"""Where the temporary directories of a worker, and of shared fixtures, lie: below the run's, which the host makes when somebody asks."""
+"""Where the temporary directories of a worker, and of shared fixtures, lie: below the run's, which
+the host makes when somebody asks.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class _BelowRun(TempPathFactory):  # type: ignore[misc]
 
 
 def use_basetemp(config: pytest.Config, ask: Callable[[], Path]) -> None:
-    """Turn the configuration's factory, which fixtures and plugins may hold already, into one that has made nothing yet, and asks where to."""
+    """Turn the configuration's factory, which fixtures and plugins may hold already, into one that
+    has made nothing yet, and asks where to.
+    """
     factory: Any = getattr(config, "_tmp_path_factory", None)
     if factory is not None:
         factory.__class__ = _BelowRun

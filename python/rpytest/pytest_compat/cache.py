@@ -1,6 +1,7 @@
 """pytest's cache at the end of a run: `lastfailed`, `nodeids`, `stepwise`.
 
-pytest writes it in the controller and never in a worker; a session is configured as a worker, so the host does what the controller would.
+pytest writes it in the controller and never in a worker; a session is configured as a worker, so
+the host does what the controller would.
 """
 
 from __future__ import annotations
@@ -34,21 +35,31 @@ CACHE_FILES = ("lastfailed", "nodeids", "stepwise")
 def reads_cache(config: pytest.Config) -> bool:
     """Whether what was selected depends on the cache."""
     option = config.option
-    return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip"))
+    return any(
+        getattr(option, name, False)
+        for name in ("lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip")
+    )
 
 
 def is_read_by_pytest(frame: FrameType | None) -> bool:
-    """Whether it is pytest for itself that opens a file in ``frame``, not somebody else by pytest's cache."""
+    """Whether it is pytest for itself that opens a file in ``frame``, not somebody else by pytest's
+    cache.
+    """
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
-        if name.partition(".")[0] != "pathlib" and (name, frame.f_code.co_name) != ("_pytest.cacheprovider", "get"):
+        if name.partition(".")[0] != "pathlib" and (name, frame.f_code.co_name) != (
+            "_pytest.cacheprovider",
+            "get",
+        ):
             return name.startswith("_pytest.")
         frame = frame.f_back
     return False
 
 
 def save_without_run(session: pytest.Session) -> None:
-    """At the end of a session of which no run was made (errors while collecting, no tests): pytest remembers what it knows by then."""
+    """At the end of a session of which no run was made (errors while collecting, no tests): pytest
+    remembers what it knows by then.
+    """
     try:
         Cache(session.config).save(session)
     except OSError as error:
@@ -71,9 +82,12 @@ class Cache:
             plugin.lastfailed = type(plugin)(self.config).lastfailed
 
     def has_failures(self) -> bool:
-        """Whether a passing test may have to be removed from `lastfailed`: then passing reports matter, too."""
+        """Whether a passing test may have to be removed from `lastfailed`: then passing reports
+        matter, too.
+        """
         return any(
-            getattr(plugin, "lastfailed", None) or getattr(getattr(plugin, "cached_info", None), "last_failed", None)
+            getattr(plugin, "lastfailed", None)
+            or getattr(getattr(plugin, "cached_info", None), "last_failed", None)
             for plugin in self.plugins
         )
 
@@ -95,7 +109,9 @@ class Cache:
                 hook(session) if hook.__func__.__code__.co_argcount > 1 else hook()
 
     def _save_ids(self, session: pytest.Session) -> None:
-        """What `--nf` will know: all tests that there ever were. Without that option nobody has looked at them, and as a rule nothing is new."""
+        """What `--nf` will know: all tests that there ever were. Without that option nobody has
+        looked at them, and as a rule nothing is new.
+        """
         option = self.config.option
         if getattr(option, "cacheshow", None) or getattr(option, "collectonly", False):
             return
@@ -109,7 +125,9 @@ class Cache:
 
 
 def remember_ids(config: pytest.Config, session: pytest.Session) -> None:
-    """Look, ahead of a run, whether the file of all tests that there ever were has those of ``session``: its runs need not read it then."""
+    """Look, ahead of a run, whether the file of all tests that there ever were has those of
+    ``session``: its runs need not read it then.
+    """
     global _kept_ids, _kept_state
     cache: Any = getattr(config, "cache", None)
     if cache is None:
@@ -130,7 +148,9 @@ def _state_of_ids(cache: Any) -> FileState | None:
 
 @contextlib.contextmanager
 def not_a_worker(config: pytest.Config) -> Iterator[None]:
-    """For the time in which the host does what pytest does outside of workers: hooks tell by ``workerinput``."""
+    """For the time in which the host does what pytest does outside of workers: hooks tell by
+    ``workerinput``.
+    """
     holder: Any = config
     if not hasattr(holder, "workerinput"):
         yield

@@ -1,4 +1,6 @@
-"""``--debug`` with several processes: each writes down what it does in a file of its own, beside that of the session."""
+"""``--debug`` with several processes: each writes down what it does in a file of its own, beside
+that of the session.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,18 @@ def own_name(path: str, process: str) -> str:
 
 
 def prepare(config: pytest.Config) -> None:
-    """Before this process is forked: nothing may be pending in the file, or each fork would write it again."""
+    """Before this process is forked: nothing may be pending in the file, or each fork would write
+    it again.
+    """
     trace = _Trace.of(config)
     if trace is not None:
         trace.file.reconfigure(line_buffering=True)  # type: ignore[attr-defined]
 
 
 def separate(config: pytest.Config, process: str, again: bool = False) -> None:
-    """In a fork: from here on this process's file. ``again``: it takes the place of one that has written there."""
+    """In a fork: from here on this process's file. ``again``: it takes the place of one that has
+    written there.
+    """
     trace = _Trace.of(config)
     if trace is None:
         return
@@ -36,14 +42,18 @@ def separate(config: pytest.Config, process: str, again: bool = False) -> None:
 
 
 def close(config: pytest.Config) -> None:
-    """The run is over in a process that is not unconfigured: close the file and say where it is, as pytest does then."""
+    """The run is over in a process that is not unconfigured: close the file and say where it is, as
+    pytest does then.
+    """
     trace = _Trace.of(config)
     if trace is not None:
         trace.end()
 
 
 def arguments(argv: Sequence[str], path: str | None, process: str) -> list[str]:
-    """Arguments of a process that configures itself from the start: with them pytest opens this process's file."""
+    """Arguments of a process that configures itself from the start: with them pytest opens this
+    process's file.
+    """
     if not path:
         return list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
@@ -51,7 +61,9 @@ def arguments(argv: Sequence[str], path: str | None, process: str) -> list[str]:
 
 
 class _Trace:
-    """The variable in which pytest keeps the file, a local one of its hook: the function that closes it has it."""
+    """The variable in which pytest keeps the file, a local one of its hook: the function that
+    closes it has it.
+    """
 
     def __init__(self, end: FunctionType, cell: Any) -> None:
         #: Closes the file and says where it is.

@@ -1,4 +1,6 @@
-"""Hooks of pytest: who implements them beside pytest and us, and those at the end of a session without tests."""
+"""Hooks of pytest: who implements them beside pytest and us, and those at the end of a session
+without tests.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __builtins__ = stdlib.BUILTINS
 
 
 def third_party_hooks(config: pytest.Config, hook: str, argument: str | None = None) -> list[Any]:
-    """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that take it."""
+    """Implementations of ``hook`` outside of pytest and rpytest; with ``argument``, only those that
+    take it.
+    """
     # pytest before 9 has functions in `config.hook`, for hooks that take paths.
     caller = getattr(config.pluginmanager.hook, hook, None)
     found = []
@@ -34,6 +38,8 @@ def plugin_name(implementation: Any) -> str:
 def finish_session_without_tests(session: pytest.Session) -> None:
     """Let hooks end what they have started for a session in which no test runs."""
     with contextlib.suppress(BaseException):
-        session.config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED)
+        session.config.hook.pytest_sessionfinish(
+            session=session, exitstatus=pytest.ExitCode.NO_TESTS_COLLECTED
+        )
     with contextlib.suppress(BaseException):
         session.config._ensure_unconfigure()

@@ -1,9 +1,11 @@
 """What particular plugins need beside a session that is collected once and forked.
 
-**pytest-cov** measures in workers from `pytest_sessionstart` on, which a session does before it is forked: imports and collection are measured once, and
-each worker goes on with a copy. coverage chooses the name of a data file when a process first writes, so copies don't collide.
+**pytest-cov** measures in workers from `pytest_sessionstart` on, which a session does before it is
+forked: imports and collection are measured once, and each worker goes on with a copy. coverage
+chooses the name of a data file when a process first writes, so copies don't collide.
 
-**pytest-rerunfailures** opens a connection to the controller when a worker is configured, which forks can't share: each opens its own.
+**pytest-rerunfailures** opens a connection to the controller when a worker is configured, which
+forks can't share: each opens its own.
 """
 
 from __future__ import annotations
@@ -28,7 +30,15 @@ _HYPOTHESIS = "_hypothesis_pytestplugin"
 
 #: Plugins whose hooks on the run as a whole don't look at the reports of passed tests, unless they have put something into them.
 _CONTENT_WITH_NUMBERS = frozenset(
-    {"pytest_cov", "pytest_django", "pytest_metadata", _RERUNFAILURES, "pytest_timeout", "pytest_asyncio", _HYPOTHESIS}
+    {
+        "pytest_cov",
+        "pytest_django",
+        "pytest_metadata",
+        _RERUNFAILURES,
+        "pytest_timeout",
+        "pytest_asyncio",
+        _HYPOTHESIS,
+    }
 )
 
 #: Hooks that look as if they acted on the run as a whole, and set something in the process that they are called in.
@@ -36,7 +46,9 @@ _OF_THEIR_PROCESS = frozenset({(_HYPOTHESIS, "pytest_sessionstart")})
 
 
 def wants_reports(implementation: Any) -> bool:
-    """Whether an implementation of a reporting hook has to see every report, or only those with something to say."""
+    """Whether an implementation of a reporting hook has to see every report, or only those with
+    something to say.
+    """
     return package(implementation) not in _CONTENT_WITH_NUMBERS
 
 
@@ -45,7 +57,9 @@ def concerns_the_run(implementation: Any, hook: str) -> bool:
     return (package(implementation), hook) not in _OF_THEIR_PROCESS
 
 
-def has_summary(implementation: Any, config: pytest.Config, stats: Mapping[str, list[Any]] | None = None) -> bool:
+def has_summary(
+    implementation: Any, config: pytest.Config, stats: Mapping[str, list[Any]] | None = None
+) -> bool:
     """Whether a `pytest_terminal_summary` may write something, with reports by their categories.
 
     Hypothesis writes about reports that it has put something into, statistics if asked for, and the
@@ -63,7 +77,9 @@ def has_summary(implementation: Any, config: pytest.Config, stats: Mapping[str, 
         # Another version than the one that was read.
         return True
     reports = (report for reports in (stats or {}).values() for report in reports)
-    return any(vars(report).get(key) for report in reports for key in keys if hasattr(report, "__dict__"))
+    return any(
+        vars(report).get(key) for report in reports for key in keys if hasattr(report, "__dict__")
+    )
 
 
 def mute_summaries(config: pytest.Config, stats: Mapping[str, list[Any]]) -> None:
@@ -84,7 +100,9 @@ def package(implementation: Any) -> str:
 def prepare_session(config: pytest.Config, watch: IdentityReads) -> None:
     """In a session that is about to be configured; its base has been forked."""
     module: Any = sys.modules.get(_RERUNFAILURES)
-    if getattr(module, "HAS_PYTEST_HANDLECRASHITEM", False) and config.pluginmanager.hasplugin("rerunfailures"):
+    if getattr(module, "HAS_PYTEST_HANDLECRASHITEM", False) and config.pluginmanager.hasplugin(
+        "rerunfailures"
+    ):
         # Counts in memory; in the controller, which the forks will talk to, it is left as it is.
         module.HAS_PYTEST_HANDLECRASHITEM = False
         watch.asked = True
@@ -96,7 +114,9 @@ def _measuring(config: pytest.Config) -> Any:
 
 
 def prepare_controller(config: pytest.Config) -> None:
-    """At the start of a controller, which is a fork of a base that has served other runs: forget their data, as pytest-cov does at its start."""
+    """At the start of a controller, which is a fork of a base that has served other runs: forget
+    their data, as pytest-cov does at its start.
+    """
     measuring = _measuring(config)
     if measuring is not None and not measuring.cov_append and measuring.cov is not None:
         measuring.combining_cov.erase()
@@ -119,7 +139,8 @@ def prepare_worker(config: pytest.Config, name: str, given: dict[str, Any]) -> N
 def around_phase(config: pytest.Config, item: pytest.Item, when: str) -> Iterator[None]:
     """What plugins do around a phase of a test that concerns the set-up of a shared fixture, too.
 
-    **pytest-cov** notes the test as coverage's context, **pytest-randomly** seeds, **pytest-timeout** limits the time.
+    **pytest-cov** notes the test as coverage's context, **pytest-randomly** seeds,
+    **pytest-timeout** limits the time.
     """
     contexts: Any = config.pluginmanager.getplugin("_cov_contexts")
     if contexts is not None:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class MutedHooks:
-    """Hooks that have been called for the items of a collection already, or that would be called for one that is broken off."""
+    """Hooks that have been called for the items of a collection already, or that would be called
+    for one that is broken off.
+    """
 
     def __init__(self) -> None:
         self._off: list[tuple[Any, Any]] = []

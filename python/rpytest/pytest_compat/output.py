@@ -16,7 +16,9 @@ __builtins__ = stdlib.BUILTINS
 
 
 def stop_capture(config: pytest.Config) -> None:
-    """End global capture before forking: its temporary files have one offset for all forks, and it holds the run's descriptors."""
+    """End global capture before forking: its temporary files have one offset for all forks, and it
+    holds the run's descriptors.
+    """
     manager: Any = config.pluginmanager.getplugin("capturemanager")
     if manager is not None:
         manager.stop_global_capturing()
@@ -30,7 +32,9 @@ def park_capture(config: pytest.Config) -> None:
 
 
 def rebind_capture(config: pytest.Config) -> None:
-    """After this process got other standard streams: what capture has put aside for later are these."""
+    """After this process got other standard streams: what capture has put aside for later are
+    these.
+    """
     for capture in _captures(config):
         inner = getattr(capture, "syscapture", capture)
         if hasattr(inner, "_old"):
@@ -45,7 +49,8 @@ def rebind_capture(config: pytest.Config) -> None:
 def restart_capture(config: pytest.Config) -> None:
     """Capture with files of this process; it is suspended, as it is between two tests.
 
-    The objects stay the same: a logging handler made while a module was imported holds on to the `sys.stderr` of that moment.
+    The objects stay the same: a logging handler made while a module was imported holds on to the
+    `sys.stderr` of that moment.
     """
     rebind_capture(config)
     for capture in _captures(config):
@@ -63,17 +68,23 @@ def _captures(config: pytest.Config) -> list[Any]:
     capturing = getattr(manager, "_global_capturing", None)
     if capturing is None:
         return []
-    return [capture for capture in (capturing.in_, capturing.out, capturing.err) if capture is not None]
+    return [
+        capture for capture in (capturing.in_, capturing.out, capturing.err) if capture is not None
+    ]
 
 
 def restart_faulthandler(config: pytest.Config, crash: int, stacks: int = -1) -> None:
-    """Let faulthandler write to this worker's crash file, which the host reads when the worker is dead; in another process to ``crash``.
+    """Let faulthandler write to this worker's crash file, which the host reads when the worker is
+    dead; in another process to ``crash``.
 
-    What it dumps of a test that runs for longer than `faulthandler_timeout` goes into the pipe ``stacks``: the host passes it on at once. (pytest's
-    plugin has one descriptor for both, but hands it to faulthandler anew for each test.)
+    What it dumps of a test that runs for longer than `faulthandler_timeout` goes into the pipe
+    ``stacks``: the host passes it on at once. (pytest's plugin has one descriptor for both, but
+    hands it to faulthandler anew for each test.)
     """
     # With a timeout that ends the process the dump is shown with the crash.
-    passes_on = stacks >= 0 and fault_handler_stderr_fd_key in config.stash and not _ends_at_timeout(config)
+    passes_on = (
+        stacks >= 0 and fault_handler_stderr_fd_key in config.stash and not _ends_at_timeout(config)
+    )
     if stacks >= 0 and not passes_on:
         os.close(stacks)
     if fault_handler_stderr_fd_key not in config.stash:
@@ -109,6 +120,10 @@ def truncate_log_file(config: pytest.Config) -> None:
     """At the start of a run with a reused session: ``--log-file`` begins anew, as pytest opens it."""
     plugin: Any = config.pluginmanager.getplugin("logging-plugin")
     handler: logging.FileHandler | None = getattr(plugin, "log_file_handler", None)
-    if handler is not None and handler.baseFilename != os.devnull and getattr(plugin, "log_file_mode", "w") == "w":
+    if (
+        handler is not None
+        and handler.baseFilename != os.devnull
+        and getattr(plugin, "log_file_mode", "w") == "w"
+    ):
         with contextlib.suppress(OSError):
             os.truncate(handler.baseFilename, 0)

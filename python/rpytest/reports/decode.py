@@ -18,7 +18,9 @@ __builtins__ = stdlib.BUILTINS
 BODY_HEAD = struct.Struct("<IBBHHI")
 
 
-def decode_report(config: pytest.Config, data: dict[str, Any] | tuple[Any, ...]) -> pytest.TestReport:
+def decode_report(
+    config: pytest.Config, data: dict[str, Any] | tuple[Any, ...]
+) -> pytest.TestReport:
     """Rebuild a report from what the worker's hook has made of it."""
     if isinstance(data, tuple):
         return ring_records.load_plain(data)
@@ -34,7 +36,9 @@ def decode_report(config: pytest.Config, data: dict[str, Any] | tuple[Any, ...])
 
 
 def split_bodies(bodies: memoryview) -> Iterator[tuple[int, int, int, int, int, memoryview]]:
-    """The records in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, body."""
+    """The records in the memfd of a `report` request: test, record flags, record kind, slot,
+    incarnation, body.
+    """
     at = 0
     while at < len(bodies):
         test, flags, kind, slot, incarnation, length = BODY_HEAD.unpack_from(bodies, at)

@@ -28,7 +28,9 @@ def needs_every_report(config: pytest.Config) -> bool:
     """Whether pytest's text at the end is made from the reports of passed tests, too."""
     return bool(
         shows_passed_tests(config)
-        or any(map(known_plugins.wants_reports, third_party_hooks(config, "pytest_terminal_summary")))
+        or any(
+            map(known_plugins.wants_reports, third_party_hooks(config, "pytest_terminal_summary"))
+        )
         or third_party_hooks(config, "pytest_report_teststatus")
     )
 
@@ -42,8 +44,12 @@ def shows_passed_tests(config: pytest.Config) -> bool:
 class Encoder:
     """Encodes the reports of one test at a time."""
 
-    def __init__(self, config: pytest.Config, xml: CollectingXML | None, every_report: bool = False) -> None:
-        """``every_report``: somebody looks at the reports of passed tests, too, and has no items to make them from."""
+    def __init__(
+        self, config: pytest.Config, xml: CollectingXML | None, every_report: bool = False
+    ) -> None:
+        """``every_report``: somebody looks at the reports of passed tests, too, and has no items to
+        make them from.
+        """
         self.config = config
         self.xml = xml
         self._every_report = every_report
@@ -73,10 +79,13 @@ class Encoder:
         )
 
     def encode_kept(self, reports: Sequence[pytest.TestReport]) -> bytes:
-        """The reports that must not be lost if the worker dies in the test's teardown: none if all have passed, which goes without saying."""
+        """The reports that must not be lost if the worker dies in the test's teardown: none if all
+        have passed, which goes without saying.
+        """
         if not any(map(_tells, reports)):
             return b""
-        # Subtests may have failed where the test itself has not: its own report is among them in any case.
+        # Subtests may have failed where the test itself has not: its own report is among them in
+        # any case.
         kept = [
             report
             for report in reports
@@ -90,13 +99,17 @@ class Encoder:
         recorded: Sequence[bytes],
         junit_reports: Sequence[pytest.TestReport] | None = None,
     ) -> tuple[int, bytes, bool]:
-        """Encode one test: record flags, body, and whether the command line should look at it at once.
+        """Encode one test: record flags, body, and whether the command line should look at it at
+        once.
 
         ``junit_reports``: those that the junit file is made from, if not all of them are.
         """
         plain = self._is_plain_test(reports, recorded)
-        # Before anybody is asked for its status: pytest 9 makes a passed test with failed subtests fail there, which `--maxfail` doesn't count.
-        failures = [report.outcome == "failed" and not hasattr(report, "wasxfail") for report in reports]
+        # Before anybody is asked for its status: pytest 9 makes a passed test with failed subtests
+        # fail there, which `--maxfail` doesn't count.
+        failures = [
+            report.outcome == "failed" and not hasattr(report, "wasxfail") for report in reports
+        ]
         statuses = [] if plain else self._statuses(reports)
         junit, counts = "", ring_records.NO_COUNTS
         if self.xml is not None:
@@ -107,24 +120,32 @@ class Encoder:
             setup, call, teardown = reports
             return (
                 ring_records.PLAIN,
-                ring_records.plain_test(setup.start, setup.duration, call.duration, teardown.duration, junit, counts),
+                ring_records.plain_test(
+                    setup.start, setup.duration, call.duration, teardown.duration, junit, counts
+                ),
                 False,
             )
-        # What a passed test has written, perhaps hundreds of megabytes, is shown with another report of the same test, or with none.
-        is_quiet = all(_is_quiet(report, status) for report, status in zip(reports, statuses, strict=True))
+        # What a passed test has written, perhaps hundreds of megabytes, is shown with another
+        # report of the same test, or with none.
+        is_quiet = all(
+            _is_quiet(report, status) for report, status in zip(reports, statuses, strict=True)
+        )
         entries = [
             self._entry(report, status, is_failure, is_quiet)
             for report, status, is_failure in zip(reports, statuses, failures, strict=True)
         ]
         return 0, ring_records.full_test(entries, recorded, junit, counts), any(failures)
 
-    def _is_plain_test(self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]) -> bool:
+    def _is_plain_test(
+        self, reports: Sequence[pytest.TestReport], recorded: Sequence[bytes]
+    ) -> bool:
         if len(reports) != 3 or recorded or self._ask_status or self._every_report:
             return False
         return [report.when for report in reports] == _PHASES and all(map(self.is_plain, reports))
 
     def _statuses(self, reports: Sequence[pytest.TestReport]) -> list[Status]:
-        # Among others, such as those of subtests, an ordinary report may have another status than alone.
+        # Among others, such as those of subtests, an ordinary report may have another status than
+        # alone.
         ask = self._ask_status or any(type(report) is not pytest.TestReport for report in reports)
         return [self._status(report, ask) for report in reports]
 
@@ -142,7 +163,9 @@ class Encoder:
             markup = ",".join(name for name, on in colours.items() if on)
         return str(category), str(letter), str(word), markup
 
-    def _entry(self, report: pytest.TestReport, status: Status, is_failure: bool, is_quiet: bool) -> Entry:
+    def _entry(
+        self, report: pytest.TestReport, status: Status, is_failure: bool, is_quiet: bool
+    ) -> Entry:
         category, letter, word, markup = status
         plain = self.is_plain(report)
         bits = ring_records.IS_FAILURE if is_failure else 0
@@ -155,7 +178,9 @@ class Encoder:
         keeps = self._keep_all or (self._keep_additions and self._has_additions(report))
         counts = self._only_counts(report, bits) or (is_quiet and not bits)
         if self._every_report or (not plain and (keeps or not counts)):
-            blob = (ring_records.dump_plain(report) if plain and self._is_ours else b"") or self._serialized(report)
+            blob = (
+                ring_records.dump_plain(report) if plain and self._is_ours else b""
+            ) or self._serialized(report)
         return Entry(
             ring_records.WHEN.get(str(report.when), 3),
             ring_records.OUTCOME.get(report.outcome, 3),
@@ -189,7 +214,9 @@ class Encoder:
 
     @staticmethod
     def _only_counts(report: pytest.TestReport, bits: int) -> bool:
-        """A passed extra report without output, such as a subtest's: its category says all (a test can have 10,000 of them)."""
+        """A passed extra report without output, such as a subtest's: its category says all (a test
+        can have 10,000 of them).
+        """
         return (
             report.outcome == "passed"
             and not bits

@@ -1,7 +1,9 @@
-"""Failure texts that pytest can't serialise with their form: a doctest's, a missing fixture's, a plugin's own.
+"""Failure texts that pytest can't serialise with their form: a doctest's, a missing fixture's, a
+plugin's own.
 
-pytest turns what is not an ordinary traceback into a string, which loses colours and changes its line in the short summary.
-Here what such an object writes is recorded where it exists, and played back where the summary is written.
+pytest turns what is not an ordinary traceback into a string, which loses colours and changes its
+line in the short summary. Here what such an object writes is recorded where it exists, and played
+back where the summary is written.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Recorded:
 
 def record(longrepr: Any, like: TerminalWriter | None) -> Writes | None:
     """What ``longrepr`` writes to a terminal; ``None`` when pytest's own serialisation keeps it."""
-    if not hasattr(longrepr, "toterminal") or (hasattr(longrepr, "reprtraceback") and hasattr(longrepr, "reprcrash")):
+    if not hasattr(longrepr, "toterminal") or (
+        hasattr(longrepr, "reprtraceback") and hasattr(longrepr, "reprcrash")
+    ):
         return None
     writer = _Recorder(like)
     try:
@@ -68,7 +72,9 @@ def record(longrepr: Any, like: TerminalWriter | None) -> Writes | None:
 
 
 def interrupt_location() -> str:
-    """Where the interrupt that is dealt with was raised, as pytest shows it: `path:line`; empty if that can't be said."""
+    """Where the interrupt that is dealt with was raised, as pytest shows it: `path:line`; empty if
+    that can't be said.
+    """
     crash = None
     # A signal may strike where Python 3.11 knows no line, which pytest's own code does not expect.
     with contextlib.suppress(Exception):

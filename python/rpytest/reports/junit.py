@@ -1,4 +1,6 @@
-"""The elements of a junit file: pytest's own writer makes them, the command line puts them together."""
+"""The elements of a junit file: pytest's own writer makes them, the command line puts them
+together.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,18 @@ _JUNIT_COUNTS = ("passed", "failure", "error", "skipped")
 
 
 class CollectingXML(LogXML):
-    """pytest's own junit writer, used one test at a time: it makes the elements, the command line writes the file.
+    """pytest's own junit writer, used one test at a time: it makes the elements, the command line
+    writes the file.
 
-    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and announces the file at the end.
+    Only the fixtures reach it through ``config.stash``; as a plugin it hears of collection, and
+    announces the file at the end.
     """
 
     #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
     writes_file = True
 
-    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not know.
+    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not
+    # know.
     log_report = LogXML.pytest_runtest_logreport
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]
@@ -40,8 +45,13 @@ class CollectingXML(LogXML):
             super().pytest_sessionfinish()
 
     def take(self) -> tuple[str, tuple[int, ...]]:
-        """Return the elements made since the last call, and what was counted: passed, failure, error, skipped, double."""
-        text = "".join(ElementTree.tostring(node.to_xml(), encoding="unicode") for node in self.node_reporters_ordered)
+        """Return the elements made since the last call, and what was counted: passed, failure,
+        error, skipped, double.
+        """
+        text = "".join(
+            ElementTree.tostring(node.to_xml(), encoding="unicode")
+            for node in self.node_reporters_ordered
+        )
         counts = (*(self.stats[name] for name in _JUNIT_COUNTS), self.cnt_double_fail_tests)
         self.node_reporters_ordered.clear()
         self.node_reporters.clear()

@@ -1,4 +1,6 @@
-"""Warnings on their way from a worker to pytest's summary: the arguments of `pytest_warning_recorded`."""
+"""Warnings on their way from a worker to pytest's summary: the arguments of
+`pytest_warning_recorded`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def encode_warning(
     )
 
 
-def decode_warning(blob: bytes) -> tuple[warnings.WarningMessage, str, str, tuple[str, int, str] | None]:
+def decode_warning(
+    blob: bytes,
+) -> tuple[warnings.WarningMessage, str, str, tuple[str, int, str] | None]:
     """Rebuild the arguments of `pytest_warning_recorded`."""
     data = ring_records.load(blob)
     category = _warning_class(*data["category"])
@@ -46,9 +50,13 @@ def decode_warning(blob: bytes) -> tuple[warnings.WarningMessage, str, str, tupl
     except Exception:
         # A class whose constructor wants something else: same name, same text.
         message = type(
-            kind.__name__, (Warning,), {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__}
+            kind.__name__,
+            (Warning,),
+            {"__str__": lambda self: str(self.args[0]), "__module__": kind.__module__},
         )(data["text"])
-    record = warnings.WarningMessage(message, category, data["filename"], data["lineno"], line=data["line"])
+    record = warnings.WarningMessage(
+        message, category, data["filename"], data["lineno"], line=data["line"]
+    )
     return record, data["when"], data["nodeid"], data["location"]
 
 

@@ -1,7 +1,9 @@
-"""The traceback of a report as pytest's `pytest_report_to_serializable` makes it (`_pytest.reports._report_to_json`), made without its help.
+"""The traceback of a report as pytest's `pytest_report_to_serializable` makes it
+(`_pytest.reports._report_to_json`), made without its help.
 
-pytest copies every part of a traceback deeply, several times, by `dataclasses.asdict`; in a run of many failures that was most of what a worker did. And
-it does so with the functions of `copy`, which a fixture may have replaced while a test is recorded: plain pytest does not serialise its reports.
+pytest copies every part of a traceback deeply, several times, by `dataclasses.asdict`; in a run of
+many failures that was most of what a worker did. And it does so with the functions of `copy`, which
+a fixture may have replaced while a test is recorded: plain pytest does not serialise its reports.
 Its own `pytest_report_from_serializable` reads the result.
 """
 
@@ -23,14 +25,24 @@ __builtins__ = stdlib.BUILTINS
 _known = {
     kind: tuple(field.name for field in dataclasses.fields(kind))
     for kind in vars(code).values()
-    if isinstance(kind, type) and kind.__name__.startswith("Repr") and dataclasses.is_dataclass(kind)
+    if isinstance(kind, type)
+    and kind.__name__.startswith("Repr")
+    and dataclasses.is_dataclass(kind)
 }
 
 
-def to_serializable(report: pytest.TestReport, hook: Callable[..., Any], config: pytest.Config) -> Any:
-    """As the result of ``hook``, which is asked about all of the report but its traceback; parts of that are the report's own."""
+def to_serializable(
+    report: pytest.TestReport, hook: Callable[..., Any], config: pytest.Config
+) -> Any:
+    """As the result of ``hook``, which is asked about all of the report but its traceback; parts of
+    that are the report's own.
+    """
     longrepr: Any = report.longrepr
-    if not (hasattr(longrepr, "toterminal") and hasattr(longrepr, "reprtraceback") and hasattr(longrepr, "reprcrash")):
+    if not (
+        hasattr(longrepr, "toterminal")
+        and hasattr(longrepr, "reprtraceback")
+        and hasattr(longrepr, "reprcrash")
+    ):
         return hook(config=config, report=report)
     rest = object.__new__(type(report))
     vars(rest).update(vars(report), longrepr=None)
@@ -48,14 +60,20 @@ def _exception(longrepr: Any) -> dict[str, Any]:
     }
     if isinstance(longrepr, ExceptionChainRepr):
         data["chain"] = [
-            (_traceback(traceback), _crash(crash), description) for traceback, crash, description in longrepr.chain
+            (_traceback(traceback), _crash(crash), description)
+            for traceback, crash, description in longrepr.chain
         ]
     return data
 
 
 def _traceback(traceback: Any) -> dict[str, Any]:
-    data = {name: None if name == "reprentries" else _plain(getattr(traceback, name)) for name in _names(traceback)}
-    data["reprentries"] = [{"type": type(entry).__name__, "data": _fields(entry)} for entry in traceback.reprentries]
+    data = {
+        name: None if name == "reprentries" else _plain(getattr(traceback, name))
+        for name in _names(traceback)
+    }
+    data["reprentries"] = [
+        {"type": type(entry).__name__, "data": _fields(entry)} for entry in traceback.reprentries
+    ]
     return data
 
 

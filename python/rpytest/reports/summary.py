@@ -1,7 +1,8 @@
 """pytest's own text at the end of a run.
 
-The command line counts and streams; what only pytest can say (failures with tracebacks, warnings, the short summary, what hooks add) is written by
-its own terminal reporter, in the host: the reports are replayed into it, then it is asked for its summary.
+The command line counts and streams; what only pytest can say (failures with tracebacks, warnings,
+the short summary, what hooks add) is written by its own terminal reporter, in the host: the reports
+are replayed into it, then it is asked for its summary.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ class Summary:
     def crashed(self, crashed: Crashed, stack: str, kept: bytes, encoder: Encoder) -> bytes:
         """Make the record of a test that ended without a result.
 
-        ``kept``: reports of its other phases, if not all
-        of them had passed. A test whose worker died in the teardown had passed by then, or been skipped: that counts, too, as with an error in the
-        teardown in pytest, and with such a death in pytest-xdist. A failure before is shown with this one. In the junit file it is one test.
+        ``kept``: reports of its other phases, if not all of them had passed. A test whose worker
+        died in the teardown had passed by then, or been skipped: that counts, too, as with an error
+        in the teardown in pytest, and with such a death in pytest-xdist. A failure before is shown
+        with this one. In the junit file it is one test.
         """
         item = self._item(crashed.test)
         report = self._report(item, "call", crashed.outcome, crashed.message, 0.0, crashed.duration)
@@ -55,7 +57,10 @@ class Summary:
         for data in ring_records.load(kept) if kept else ():
             earlier = decode_report(self.config, data)
             if earlier.outcome == "failed":
-                report.sections += [(f"Failure before, in its {earlier.when}", earlier.longreprtext), *earlier.sections]
+                report.sections += [
+                    (f"Failure before, in its {earlier.when}", earlier.longreprtext),
+                    *earlier.sections,
+                ]
             else:
                 before.append(earlier)
         if stack:
@@ -66,15 +71,20 @@ class Summary:
         return body
 
     def replay(self, bodies: memoryview, cache_only: bool = False) -> None:
-        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's hooks.
+        """Feed the records of a run, `BODY_HEAD` and body one after the other, to the reporter's
+        hooks.
 
         ``cache_only``: the text is another process's, this is for pytest's cache.
         """
         reporter = self.terminal.reporter
-        everything = self.cache.has_failures() or (not cache_only and needs_every_report(self.config))
+        everything = self.cache.has_failures() or (
+            not cache_only and needs_every_report(self.config)
+        )
         counts: Counter[str] = Counter()
         # In collection order, as a serial run has it.
-        for test, flags, kind, slot, _, body in sorted(split_bodies(bodies), key=lambda record: record[0]):
+        for test, flags, kind, slot, _, body in sorted(
+            split_bodies(bodies), key=lambda record: record[0]
+        ):
             if kind != ring_records.TEST:
                 for blob in ring_records.decode_warnings(body, kind):
                     self.add_warning(blob)
@@ -83,7 +93,9 @@ class Summary:
             if plain and not everything:
                 counts["passed"] += 1
                 continue
-            self._replay_test(reporter, test, slot, ring_records.decode_test(body, plain), everything, counts)
+            self._replay_test(
+                reporter, test, slot, ring_records.decode_test(body, plain), everything, counts
+            )
         self.terminal.add_passed(counts)
         self.terminal.take()
 
@@ -133,7 +145,13 @@ class Summary:
             self.terminal.reporter.pytest_warning_recorded(warning_message=message, nodeid=nodeid)
 
     def _report(
-        self, item: pytest.Item, when: Any, outcome: Any, longrepr: Any, start: float, duration: float
+        self,
+        item: pytest.Item,
+        when: Any,
+        outcome: Any,
+        longrepr: Any,
+        start: float,
+        duration: float,
     ) -> pytest.TestReport:
         return pytest.TestReport(
             item.nodeid,
@@ -148,12 +166,18 @@ class Summary:
             start + duration,
         )
 
-    def text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
-        """Return the exit status that pytest ends with, and everything it prints after the last test."""
+    def text(
+        self, status: int, interrupted: str | None, location: str, stop: str | None
+    ) -> tuple[int, str]:
+        """Return the exit status that pytest ends with, and everything it prints after the last
+        test.
+        """
         with not_a_worker(self.config):
             return self._text(status, interrupted, location, stop)
 
-    def _text(self, status: int, interrupted: str | None, location: str, stop: str | None) -> tuple[int, str]:
+    def _text(
+        self, status: int, interrupted: str | None, location: str, stop: str | None
+    ) -> tuple[int, str]:
         session, reporter = self.session, self.terminal.reporter
         session.exitstatus = _exit_code(status)
         session.shouldfail = stop or False
@@ -177,16 +201,18 @@ class Summary:
             trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
             traceback.print_exception(type(error), error, trace)
             return 1, self.terminal.take()
-        # The reason of an interruption with an exit status of its own (`pytest.exit(…, returncode=7)`) comes at the very end.
+        # The reason of an interruption with an exit status of its own
+        # (`pytest.exit(…, returncode=7)`) comes at the very end.
         reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()
 
 
 def _index_teardowns(reporter: TerminalReporter) -> None:
-    """Let the reporter find the teardown of a test that has failed without looking through the reports of all tests.
+    """Let the reporter find the teardown of a test that has failed without looking through the
+    reports of all tests.
 
-    It looks for the sections to show with a failure (`TerminalReporter._get_teardown_reports`): with 20,000 failures that took longer than all the
-    rest of a run together.
+    It looks for the sections to show with a failure (`TerminalReporter._get_teardown_reports`):
+    with 20,000 failures that took longer than all the rest of a run together.
     """
     original: Any = getattr(TerminalReporter, "_get_teardown_reports", None)
     if original is None or getattr(type(reporter), "_get_teardown_reports", None) is not original:
@@ -209,7 +235,9 @@ def _index_teardowns(reporter: TerminalReporter) -> None:
 
 
 class _Node:
-    """A worker as pytest's failure sections know it, and hooks that ask a report for its worker's name."""
+    """A worker as pytest's failure sections know it, and hooks that ask a report for its worker's
+    name.
+    """
 
     def __init__(self, slot: int) -> None:
         self._workerinfocache = worker_line(slot)
@@ -217,8 +245,8 @@ class _Node:
 
 
 def has_labels(config: pytest.Config) -> bool:
-    """Whether each failure says which worker it was in, as the lines of the tests do: where a test has several results, and
-    under `-v`. Else the sections are plain pytest's.
+    """Whether each failure says which worker it was in, as the lines of the tests do: where a test
+    has several results, and under `-v`. Else the sections are plain pytest's.
     """
     return bool(config.option.rpytest_dist == "each") or test_verbosity(config) > 0
 

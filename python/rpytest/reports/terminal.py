@@ -37,11 +37,17 @@ class Buffer(io.StringIO):
         return self._is_terminal
 
     def take(self) -> str:
-        """Return the text written since the last call; of a line that rewrote itself, what remained visible."""
+        """Return the text written since the last call; of a line that rewrote itself, what remained
+        visible.
+        """
         text = self.getvalue()
         self.seek(0)
         self.truncate()
-        return "".join(line.rpartition("\r")[2] for line in text.splitlines(keepends=True)) if "\r" in text else text
+        return (
+            "".join(line.rpartition("\r")[2] for line in text.splitlines(keepends=True))
+            if "\r" in text
+            else text
+        )
 
 
 class Terminal:
@@ -77,7 +83,9 @@ class Terminal:
         self.header = self.take()
         self.header_like = self._header_like()
         if self.reporter is not None:
-            self.early_stats = {name: list(reports) for name, reports in self.reporter.stats.items()}
+            self.early_stats = {
+                name: list(reports) for name, reports in self.reporter.stats.items()
+            }
 
     def release(self) -> None:
         """Write what is pending to the real stream and let the reporter use it from now on."""
@@ -111,7 +119,8 @@ class Terminal:
     def begin_again(self, session: pytest.Session, may_keep: bool = False) -> None:
         """Initialise pytest's reporter anew, with the options as they are now, up to its header.
 
-        ``may_keep``: the header that is there stays if nothing is different that pytest writes it from.
+        ``may_keep``: the header that is there stays if nothing is different that pytest writes it
+        from.
         """
         reporter: Any = self.reporter
         TerminalReporter.__init__(reporter, self.config, sys.stdout)
@@ -127,7 +136,8 @@ class Terminal:
         self.header, self.header_like = self.take(), like
 
     def check_header(self, session: pytest.Session) -> None:
-        """Find out whether the header, which was written before collection, can be written anew for other options.
+        """Find out whether the header, which was written before collection, can be written anew for
+        other options.
 
         This process has no terminal, and another width.
         """
@@ -142,10 +152,16 @@ class Terminal:
         reporter.stats, reporter._numcollected = stats, collected
 
     def _header_like(self) -> tuple[Any, ...]:
-        """What pytest's header depends on, of all that may be different in another run with the same configuration."""
-        option, writer = self.config.option, self.reporter._tw if self.reporter is not None else None
+        """What pytest's header depends on, of all that may be different in another run with the
+        same configuration.
+        """
+        option, writer = (
+            self.config.option,
+            self.reporter._tw if self.reporter is not None else None,
+        )
         source: Any = getattr(self.config, "args_source", None)
-        # With arguments of other places its hooks may say something else; those of plugins are expected to say what pytest's own do.
+        # With arguments of other places its hooks may say something else; those of plugins are
+        # expected to say what pytest's own do.
         return (
             getattr(option, "verbose", 0),
             getattr(option, "no_header", False),
@@ -193,7 +209,10 @@ def needs_report(config: pytest.Config, terminal: Terminal) -> bool:
         return True
     if getattr(config.option, "max_warnings", None) is not None:
         return True
-    return any(known_plugins.has_summary(each, config) for each in third_party_hooks(config, "pytest_terminal_summary"))
+    return any(
+        known_plugins.has_summary(each, config)
+        for each in third_party_hooks(config, "pytest_terminal_summary")
+    )
 
 
 def _without_terminal(text: str) -> str:
@@ -201,7 +220,9 @@ def _without_terminal(text: str) -> str:
 
 
 def test_verbosity(config: pytest.Config) -> int:
-    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may set apart."""
+    """pytest's verbosity for the lines of tests, which the ini option `verbosity_test_cases` may
+    set apart.
+    """
     if not hasattr(config.option, "verbose"):
         # `-p no:terminal`.
         return 0

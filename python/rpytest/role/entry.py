@@ -1,4 +1,6 @@
-"""How a process takes over what the command line has (directory, environment, streams), and how it tells the exit status when it ends."""
+"""How a process takes over what the command line has (directory, environment, streams), and how it
+tells the exit status when it ends.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def take_over_command_line(request: RunRequest, fds: list[int], conn: socket.soc
     importlib.invalidate_caches()
     distribution.install()
     sys.argv = [request.prog, *request.argv]
-    # As for a console script: the folder of the program; as for `python -m`: the current one; neither with `-P` and `-I`.
+    # As for a console script: the folder of the program; as for `python -m`: the current one;
+    # neither with `-P` and `-I`.
     if request.cwd_on_path:
         sys.path.insert(0, os.getcwd())
     elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
@@ -53,7 +56,9 @@ def announce_process(conn: socket.socket) -> None:
 
 
 def finish_plain(conn: socket.socket, control: socket.socket, status: int) -> NoReturn:
-    """End a process in which pytest itself ran: tell the command line its exit status, after everything was written."""
+    """End a process in which pytest itself ran: tell the command line its exit status, after
+    everything was written.
+    """
     lifecycle.run_exit_functions()
     with contextlib.suppress(channel.Closed, OSError):
         channel.send(control, Done())

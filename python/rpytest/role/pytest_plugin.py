@@ -1,6 +1,7 @@
 """The pytest plugin: hooks of `rpytest -n`, registered under pytest-xdist's name.
 
-Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plugins that ask for one find it.
+Registered as ``xdist`` it keeps an installed pytest-xdist from loading, and plugins that ask for
+one find it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class _Placeholder:
-    """Takes the name of a pytest-xdist plugin, so that plugins find one, and an installed one does not load."""
+    """Takes the name of a pytest-xdist plugin, so that plugins find one, and an installed one does
+    not load.
+    """
 
 
 class RpytestPlugin:
@@ -46,7 +49,9 @@ class RpytestPlugin:
         """Make pytest-xdist's hooks known."""
         pluginmanager.add_hookspecs(hookspecs)
 
-    def pytest_addoption(self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    def pytest_addoption(
+        self, parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager
+    ) -> None:
         """Options first, then keep the rest of an installed pytest-xdist out."""
         placeholder = _Placeholder()
         distribution.name_when_loaded(pluginmanager, placeholder)
@@ -63,7 +68,9 @@ class RpytestPlugin:
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Resolve the options and take a role before pytest configures itself."""
         misplaced = (
-            config.option.rpytest_command_line_only if hasattr(config.option, "rpytest_command_line_only") else None
+            config.option.rpytest_command_line_only
+            if hasattr(config.option, "rpytest_command_line_only")
+            else None
         )
         if misplaced:
             raise pytest.UsageError(
@@ -76,10 +83,12 @@ class RpytestPlugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the marks that say where tests run."""
         config.addinivalue_line(
-            "markers", "serial: the test runs alone: after all others, in one worker, while no other test runs."
+            "markers",
+            "serial: the test runs alone: after all others, in one worker, while no other test runs.",
         )
         config.addinivalue_line(
-            "markers", "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`."
+            "markers",
+            "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`.",
         )
         _warn_of_settings(config)
 
@@ -90,7 +99,9 @@ class RpytestPlugin:
 
 
 def _warn_of_settings(config: pytest.Config) -> None:
-    """pytest-xdist warns of these settings as deprecated; with local workers they have no effect there, either."""
+    """pytest-xdist warns of these settings as deprecated; with local workers they have no effect
+    there, either.
+    """
     for name, hint in (
         ("looponfailroots", "`rpytest --watch` watches what the tests depend on"),
         ("rsyncdirs", "workers are forks on this machine, for which nothing is copied"),

@@ -1,4 +1,5 @@
-"""What a process is while pytest runs in it, and what all of them have in common: sessions, `bare` workers, controllers.
+"""What a process is while pytest runs in it, and what all of them have in common: sessions, `bare`
+workers, controllers.
 
 Each of them calls pytest's own main function; the plugin's hooks decide what becomes of it.
 """
@@ -51,10 +52,14 @@ class Role:
         self.session: pytest.Session | None = None
 
     def run_pytest(self, argv: list[str], plugin: pytest_plugin.RpytestPlugin) -> int:
-        """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is shown as the interpreter would show it."""
+        """Run pytest's main function; what escapes from it (a hook at the very end, `sys.exit`) is
+        shown as the interpreter would show it.
+        """
         try:
             signal_handlers.let_interrupts_in()
-            return int(run_pytest(argv, [plugin, xdist_fixtures, self.collection_log, RoleHooks(self)]))
+            return int(
+                run_pytest(argv, [plugin, xdist_fixtures, self.collection_log, RoleHooks(self)])
+            )
         except BaseException as error:
             status = _escaped(error, self.has_collected)
             if self.controller is not None and status == 0:
@@ -73,7 +78,9 @@ class Role:
     def started(self, session: pytest.Session) -> None:
         """The session is there, nothing is collected yet."""
 
-    def become_controller(self, config: pytest.Config, start: ControllerStart, arguments: list[str]) -> None:
+    def become_controller(
+        self, config: pytest.Config, start: ControllerStart, arguments: list[str]
+    ) -> None:
         """In a fork of the base: from here on pytest runs as a controller."""
         message = start.message
         if message.argv is not None and message.argv != arguments:
@@ -112,7 +119,9 @@ class RoleHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_header(self) -> Iterator[None]:
-        """It is written anew for a run with other arguments where these were read for it: that is no dependency."""
+        """It is written anew for a run with other arguments where these were read for it: that is
+        no dependency.
+        """
         with option_reads.reads.for_header():
             return (yield)
 
@@ -143,11 +152,17 @@ def run_pytest(args: list[str], plugins: list[object]) -> int | ExitCode:
 
 
 def _escaped(error: BaseException, has_collected: bool) -> int:
-    """Print an exception that ended pytest's main function; returns the exit status that the interpreter would give."""
+    """Print an exception that ended pytest's main function; returns the exit status that the
+    interpreter would give.
+    """
     flush = lifecycle.flush_streams
     flush()
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+    while (
+        trace is not None
+        and trace.tb_next is not None
+        and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
+    ):
         # Ours: of no use to whoever wrote the hook.
         trace = trace.tb_next
     if isinstance(error, SystemExit):

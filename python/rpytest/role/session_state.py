@@ -50,5 +50,9 @@ class SessionState(Role):
         """Descriptors of those that rpytest itself has open here."""
         own = {self.control.fileno(), self.conn.fileno()}
         if self.controllers is not None:
-            own |= {part.sock.fileno() for part in (self.controllers.base, self.controllers.client) if part is not None}
+            own |= {
+                part.sock.fileno()
+                for part in (self.controllers.base, self.controllers.client)
+                if part is not None
+            }
         return own

@@ -1,12 +1,13 @@
 """A process that is forked before there is a run for it.
 
-A fork is not only the call: both processes share all memory afterwards, and each page has to be copied when one of them writes to it first. In Python
-nearly everything that is looked at is written to (its references are counted), so the first milliseconds of a run are spent on that. A kept process
-therefore forks the next run's process while nobody waits for it, and this one gets the pages copied that the run before it has needed: see
-``docs/design/processes.md``.
+A fork is not only the call: both processes share all memory afterwards, and each page has to be
+copied when one of them writes to it first. In Python nearly everything that is looked at is written
+to (its references are counted), so the first milliseconds of a run are spent on that. A kept
+process therefore forks the next run's process while nobody waits for it, and this one gets the
+pages copied that the run before it has needed: see ``docs/design/processes.md``.
 
-It is told of a run at once, and does what nobody else sees of it. Meanwhile its parent finds out whether what both were made from has changed, and
-then says so, or ends it.
+It is told of a run at once, and does what nobody else sees of it. Meanwhile its parent finds out
+whether what both were made from has changed, and then says so, or ends it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class StandbyProcess:
         return True
 
     def confirm(self, edited: Collection[str] = ()) -> bool:
-        """Nothing has changed but what is ``edited``: the run, and the process, are on their own. `False`: it is gone."""
+        """Nothing has changed but what is ``edited``: the run, and the process, are on their own.
+        `False`: it is gone.
+        """
         try:
             channel.send(self._sock, Confirmed(edited=sorted(edited)))
         except (channel.Closed, OSError):
@@ -95,7 +98,8 @@ class StandbyForker:
         let_go: Callable[[], None],
         editable: Container[str] = (),
     ) -> StandbyProcess | StandbySide | None:
-        """Fork the process of the next run: returns, and keeps, a `StandbyProcess` here and a `StandbySide` in it; `None` if that is not possible.
+        """Fork the process of the next run: returns, and keeps, a `StandbyProcess` here and a
+        `StandbySide` in it; `None` if that is not possible.
 
         ``let_go`` is called in it. Files that are ``editable`` may have changed.
         """
@@ -112,11 +116,17 @@ class StandbyForker:
         return forked
 
     def offer(
-        self, message: RunRequest, fds: list[int], dependencies: Dependencies, editable: Container[str] = ()
+        self,
+        message: RunRequest,
+        fds: list[int],
+        dependencies: Dependencies,
+        editable: Container[str] = (),
     ) -> tuple[StandbyProcess | None, str | None]:
-        """Tell the process of its run, and look meanwhile whether what it was made from has changed, beside the files that may.
+        """Tell the process of its run, and look meanwhile whether what it was made from has
+        changed, beside the files that may.
 
-        Returns the process, if it may be confirmed, and what has changed, if anything. The descriptors stay open.
+        Returns the process, if it may be confirmed, and what has changed, if anything. The
+        descriptors stay open.
         """
         standby, self.standby = self.standby, None
         # While it begins, and nobody sees anything of it, it becomes clear whether it may go on.
@@ -136,7 +146,9 @@ class StandbyForker:
             poll.register(self.standby.pidfd, select.POLLIN)
 
     def is_lost(self, ready: Container[int]) -> bool:
-        """Whether the process has ended; it is forgotten then. Whoever has killed it may do so again."""
+        """Whether the process has ended; it is forgotten then. Whoever has killed it may do so
+        again.
+        """
         if self.standby is None or self.standby.pidfd not in ready:
             return False
         self.end()
@@ -149,7 +161,9 @@ class StandbyForker:
             standby.end()
 
     def _fork(self, let_go: Callable[[], None]) -> StandbyProcess | StandbySide | None:
-        """Fork one: :class:`StandbyProcess` here, :class:`StandbySide` in it, `None` if that is not possible."""
+        """Fork one: :class:`StandbyProcess` here, :class:`StandbySide` in it, `None` if that is not
+        possible.
+        """
         self._learn()
         try:
             notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)
@@ -223,7 +237,9 @@ class StandbySide:
             self._leave()
 
     def confirmed(self) -> None:
-        """Return when the parent has said that nothing has changed; before, nobody may notice anything of this process."""
+        """Return when the parent has said that nothing has changed; before, nobody may notice
+        anything of this process.
+        """
         if self._is_confirmed:
             return
         self._is_confirmed = True
@@ -240,7 +256,9 @@ class StandbySide:
             pages = _native.own_pages()
             if sum(length for _, length in pages) > _MOST_BYTES:
                 pages = [(0, 0)]
-            os.pwrite(self._notes, array.array("Q", [number for both in pages for number in both]), 0)
+            os.pwrite(
+                self._notes, array.array("Q", [number for both in pages for number in both]), 0
+            )
 
     def _leave(self) -> NoReturn:
         lifecycle.exit_now(0)

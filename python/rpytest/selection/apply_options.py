@@ -1,4 +1,6 @@
-"""A configured and collected session takes over what another command line asks for: what pytest has made from an option, or printed, is made anew."""
+"""A configured and collected session takes over what another command line asks for: what pytest has
+made from an option, or printed, is made anew.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def options(
     args: list[str],
     source: Any,
 ) -> int:
-    """Give ``config`` the options of ``request``; returns the number of workers. Raises :class:`Declined` where it can't be done here."""
+    """Give ``config`` the options of ``request``; returns the number of workers. Raises
+    :class:`Declined` where it can't be done here.
+    """
     option: Any = config.option
     comparison.apply(config, request.argv, different, args, source)
     for name in _OF_A_WORKER:
@@ -60,16 +64,24 @@ def options(
     worker_identity.become_worker_options(option)
     worker_identity.set_environment("gw0", workers, option.testrunuid or "0")
     held: Any = config
-    held.workerinput.update(workercount=workers, mainargv=list(request.argv), testrunuid=option.testrunuid or "0")
+    held.workerinput.update(
+        workercount=workers, mainargv=list(request.argv), testrunuid=option.testrunuid or "0"
+    )
     return workers
 
 
 def before_late_ones(config: pytest.Config, plugin: object, early: Container[int]) -> None:
-    """Put a plugin's hooks where they would be if it had been registered before collection, where only the plugins of these ids were."""
+    """Put a plugin's hooks where they would be if it had been registered before collection, where
+    only the plugins of these ids were.
+    """
     caller: Any
     for caller in config.pluginmanager.get_hookcallers(plugin) or ():
         implementations: list[Any] = caller._hookimpls
-        at = next(at for at, implementation in enumerate(implementations) if implementation.plugin is plugin)
+        at = next(
+            at
+            for at, implementation in enumerate(implementations)
+            if implementation.plugin is plugin
+        )
         own = implementations.pop(at)
         later = (
             place
@@ -80,13 +92,22 @@ def before_late_ones(config: pytest.Config, plugin: object, early: Container[int
 
 
 def _kind(implementation: Any) -> tuple[bool, bool, bool]:
-    return implementation.wrapper or implementation.hookwrapper, implementation.tryfirst, implementation.trylast
+    return (
+        implementation.wrapper or implementation.hookwrapper,
+        implementation.tryfirst,
+        implementation.trylast,
+    )
 
 
 def cache(
-    config: pytest.Config, session: pytest.Session, reports: list[pytest.CollectReport], early: Container[int]
+    config: pytest.Config,
+    session: pytest.Session,
+    reports: list[pytest.CollectReport],
+    early: Container[int],
 ) -> None:
-    """Let the plugins that choose tests by pytest's cache begin again; ``reports`` are those of a collection that is not done again."""
+    """Let the plugins that choose tests by pytest's cache begin again; ``reports`` are those of a
+    collection that is not done again.
+    """
     manager = config.pluginmanager
     for name in ("lfplugin-collskip", "lfplugin-collwrapper", "stepwiseplugin"):
         plugin = manager.getplugin(name)
@@ -117,14 +138,20 @@ def cache(
         stepwise.pytest_sessionstart(session)
 
 
-def terminal(session: pytest.Session, held: Terminal, different: dict[str, Any], collects_again: bool) -> None:
-    """Let pytest's terminal reporter begin again, up to the moment before collection; what it knows of collection stays if that is not done again."""
+def terminal(
+    session: pytest.Session, held: Terminal, different: dict[str, Any], collects_again: bool
+) -> None:
+    """Let pytest's terminal reporter begin again, up to the moment before collection; what it knows
+    of collection stays if that is not done again.
+    """
     reporter: Any = held.reporter
     if reporter is None:
         return
     is_same = not option_reads.reads.header_depends_on(different)
     if not held.has_plain_header and (_IN_HEADER & different.keys() or not is_same):
-        raise Declined("pytest's header is not all that was written before the tests were collected")
+        raise Declined(
+            "pytest's header is not all that was written before the tests were collected"
+        )
     stats, collected = reporter.stats, reporter._numcollected
     held.begin_again(session, may_keep=is_same)
     if collects_again:
@@ -136,7 +163,10 @@ def terminal(session: pytest.Session, held: Terminal, different: dict[str, Any],
 
 
 def junit(
-    config: pytest.Config, is_first: bool, reports: list[pytest.CollectReport], early: Container[int]
+    config: pytest.Config,
+    is_first: bool,
+    reports: list[pytest.CollectReport],
+    early: Container[int],
 ) -> CollectingXML | None:
     """Replace the junit writer; ``reports`` are those of a collection that is not done again."""
     present = config.stash.get(xml_key, None)

@@ -1,7 +1,9 @@
-"""The checkpoint: a fork of a session from the moment when everything is collected and nothing is selected yet.
+"""The checkpoint: a fork of a session from the moment when everything is collected and nothing is
+selected yet.
 
-For each run with other arguments it forks a process (``selection/selected_run.py``) in which pytest collects what they name, from memory, and goes on: hooks
-select and order, then the tests run. Hooks so find items that no other selection has touched. See ``docs/design/selection.md``.
+For each run with other arguments it forks a process (``selection/selected_run.py``) in which pytest
+collects what they name, from memory, and goes on: hooks select and order, then the tests run. Hooks
+so find items that no other selection has touched. See ``docs/design/selection.md``.
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ class Checkpoint:
                     continue
                 except BaseException as error:
                     if self.selection is not None and self.selection.collects_again:
-                        self.selection.decline(f"it can't be collected from there: {str(error)[:200]}")
+                        self.selection.decline(
+                            f"it can't be collected from there: {str(error)[:200]}"
+                        )
                     raise
         finally:
             self._is_collecting = False
@@ -221,7 +225,9 @@ class Checkpoint:
                 return
 
     def _serve(self, message: RunRequest, fds: list[int]) -> bool:
-        """Give a run to a process of its own, if nothing has changed but test modules; `True` in one that is forked for it."""
+        """Give a run to a process of its own, if nothing has changed but test modules; `True` in
+        one that is forked for it.
+        """
         dependencies = self.role.dependencies
         standby, reason = self.standby_forker.offer(message, fds, dependencies, self.editable.files)
         self.edited = set(dependencies.edited)
@@ -250,7 +256,8 @@ class Checkpoint:
         dependencies.hash_files()
         yield
         for index, item in enumerate(self.session.items):
-            # Kept by the item. What a plugin's own kind of item does not know is no reason to be gone.
+            # Kept by the item. What a plugin's own kind of item does not know is no reason to be
+            # gone.
             with contextlib.suppress(Exception):
                 _ = item.location
             if index % _SLICE == 0:
@@ -261,7 +268,8 @@ class Checkpoint:
         lifecycle.freeze()
 
     def _wait(self, idle: Iterator[None]) -> None:
-        """Return when there is a request; look after the processes of runs, and prepare when nothing else is to be done.
+        """Return when there is a request; look after the processes of runs, and prepare when
+        nothing else is to be done.
 
         Returns in a standby process, too.
         """
@@ -303,14 +311,17 @@ class Checkpoint:
                 self._is_prepared = next(idle, True) is not None
 
     def _end(self) -> NoReturn:
-        # Runs that wait to be read go to others now, and not when those that are at work here have ended.
+        # Runs that wait to be read go to others now, and not when those that are at work here have
+        # ended.
         self.control.close()
         for fd in self.children:
             os.waitid(os.P_PIDFD, fd, os.WEXITED)
         lifecycle.exit_now(0)
 
     def _become_run(self, message: RunRequest, fds: list[int]) -> None:
-        """In a process that was forked for one run; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
+        """In a process that was forked for one run; returns, or raises :class:`CollectAgain`, when
+        pytest is to go on.
+        """
         self.control.close()
         line = channel.adopt(fds.pop())
         lifecycle.keep_private(line)

@@ -1,7 +1,9 @@
-"""What the collectors of a session have collected, so that pytest can collect a selection from it without importing anything again.
+"""What the collectors of a session have collected, so that pytest can collect a selection from it
+without importing anything again.
 
-pytest's own collection runs: it resolves the arguments, walks down to what they name, and calls its hooks. Only the step from one collector to what
-is in it, `pytest_make_collect_report`, is answered from memory. The nodes are those that exist already.
+pytest's own collection runs: it resolves the arguments, walks down to what they name, and calls its
+hooks. Only the step from one collector to what is in it, `pytest_make_collect_report`, is answered
+from memory. The nodes are those that exist already.
 """
 
 from __future__ import annotations
@@ -129,28 +131,41 @@ class CollectionCache:
 
     def _old(self) -> list[pytest.Collector]:
         """What the selection has collected; of files that were collected anew, the old collectors."""
-        old: dict[pytest.Collector, pytest.Collector] = {new: old for old, new in self._renewed.items()}
+        old: dict[pytest.Collector, pytest.Collector] = {
+            new: old for old, new in self._renewed.items()
+        }
         return [old.get(collector, collector) for collector in self.used]
 
     def is_everything(self, loaded: Container[Path]) -> bool:
-        """Whether the selection has collected every file, in the same order, and all conftests are ``loaded``."""
+        """Whether the selection has collected every file, in the same order, and all conftests are
+        ``loaded``.
+        """
         files = [node for node in self._old() if isinstance(node, pytest.File)]
         return files == [node for node in self.reports if isinstance(node, pytest.File)] and all(
             entry.path.parent in loaded for entry in self.record.executed if entry.is_conftest
         )
 
     def selected(self, loaded: Container[Path], earlier: Sequence[Any]) -> list[Executed]:
-        """The test modules of the selection, in its order, and the conftests of the ``loaded`` folders.
+        """The test modules of the selection, in its order, and the conftests of the ``loaded``
+        folders.
 
         Those that are loaded ``earlier``, before collection, come first.
         """
         by_path = {entry.path: entry for entry in self.record.executed}
-        files = list(dict.fromkeys(node.path for node in self.used if isinstance(node, pytest.File)))
+        files = list(
+            dict.fromkeys(node.path for node in self.used if isinstance(node, pytest.File))
+        )
         tests = [by_path[path] for path in files if path in by_path]
-        conftests = [entry for entry in self.record.executed if entry.is_conftest and entry.path.parent in loaded]
+        conftests = [
+            entry
+            for entry in self.record.executed
+            if entry.is_conftest and entry.path.parent in loaded
+        ]
         first = [entry for entry in conftests if entry.module in earlier]
         rest = [
-            entry for entry in self.record.executed if (entry in conftests and entry not in first) or entry in tests
+            entry
+            for entry in self.record.executed
+            if (entry in conftests and entry not in first) or entry in tests
         ]
         if [entry for entry in rest if entry in tests] != tests:
             # The modules come in another order: the conftests come somewhere between them.
@@ -162,7 +177,9 @@ class CollectionCache:
         return {} if self._edits is None else self._edits.effects
 
     def left_out(self) -> str | None:
-        """What a collector that the selection leaves out has done beside being imported, if anything."""
+        """What a collector that the selection leaves out has done beside being imported, if
+        anything.
+        """
         used = set(self._old())
         plain = {entry.collector for entry in self.record.executed if entry.objection is None}
         for collector, report in self.reports.items():
@@ -186,11 +203,20 @@ class CollectionCache:
         return {
             path: collectors[0]
             for path, collectors in found.items()
-            if len(collectors) == 1 and collectors[0] in plain and self.reports[collectors[0]].passed
+            if len(collectors) == 1
+            and collectors[0] in plain
+            and self.reports[collectors[0]].passed
         }
 
-    def begin(self, decline: Callable[[str], NoReturn], lists_again: bool, edits: EditedModules | None = None) -> None:
-        """From here on answer from memory; ``decline`` is called when that is not possible. ``edits``: what to collect anew."""
+    def begin(
+        self,
+        decline: Callable[[str], NoReturn],
+        lists_again: bool,
+        edits: EditedModules | None = None,
+    ) -> None:
+        """From here on answer from memory; ``decline`` is called when that is not possible.
+        ``edits``: what to collect anew.
+        """
         self._decline = decline
         self._edits = edits
         if edits is not None:
@@ -225,7 +251,9 @@ class CollectionCache:
     def _renew_all(self, nodes: Sequence[Any], decline: Callable[[str], NoReturn]) -> Sequence[Any]:
         if self._edits is None:
             return nodes
-        return [self._renew(each, decline) if each.path in self._edits.files else each for each in nodes]
+        return [
+            self._renew(each, decline) if each.path in self._edits.files else each for each in nodes
+        ]
 
     def _renew(self, old: Any, decline: Callable[[str], NoReturn]) -> Any:
         """The collector of the new version, in its place."""
@@ -247,7 +275,8 @@ class CollectionCache:
             return inner
         self.used.append(collector)
         entries = list(sys.path)
-        # Python shows a warning of one place once, and begins anew with this; the old version's don't count.
+        # Python shows a warning of one place once, and begins anew with this; the old version's
+        # don't count.
         with warnings.catch_warnings():
             if self._must_not_warn:
                 warnings.simplefilter("always")
@@ -261,16 +290,22 @@ class CollectionCache:
             decline(f"importing {collector.nodeid} changes `sys.path`")
         warned = self.warnings.pop(collector, ())
         if self._warns_elsewhere(collector, warned) or (self._must_not_warn and warned):
-            decline(f"collecting {collector.nodeid} warns, and what is shown depends on the sequence")
+            decline(
+                f"collecting {collector.nodeid} warns, and what is shown depends on the sequence"
+            )
         assert isinstance(collector, pytest.Module)
         edits.made(collector)
         return report
 
     @staticmethod
-    def _warns_elsewhere(collector: pytest.Collector, recorded: Sequence[warnings.WarningMessage]) -> bool:
+    def _warns_elsewhere(
+        collector: pytest.Collector, recorded: Sequence[warnings.WarningMessage]
+    ) -> bool:
         return any(warning.filename != str(collector.path) for warning in recorded)
 
-    def _recall(self, collector: pytest.Collector, decline: Callable[[str], NoReturn]) -> pytest.CollectReport:
+    def _recall(
+        self, collector: pytest.Collector, decline: Callable[[str], NoReturn]
+    ) -> pytest.CollectReport:
         if isinstance(collector, pytest.Session):
             held: Any = self.session
             self._wanted = _above(held._initialpaths)
@@ -295,14 +330,19 @@ class CollectionCache:
         return report
 
     def _is_true(self, directory: pytest.Directory, known: pytest.CollectReport) -> bool:
-        """Whether the folder would be found to contain the same: given paths are never left out, whatever their names."""
+        """Whether the folder would be found to contain the same: given paths are never left out,
+        whatever their names.
+        """
         if self._lists_again or directory.path in self._given:
             return False
         wanted = self._wanted.get(directory.path)
         return not wanted or wanted <= {child.path for child in known.result}
 
     def _list_again(
-        self, directory: pytest.Directory, known: pytest.CollectReport, decline: Callable[[str], NoReturn]
+        self,
+        directory: pytest.Directory,
+        known: pytest.CollectReport,
+        decline: Callable[[str], NoReturn],
     ) -> pytest.CollectReport:
         report: pytest.CollectReport = self._make(directory)
         if not report.passed:
@@ -317,7 +357,9 @@ def _key(node: Any) -> _Key:
 
 
 def _copy(report: pytest.CollectReport) -> pytest.CollectReport:
-    """A report with a list of its own (hooks change it in place), and without the exception that pytest has there for a moment."""
+    """A report with a list of its own (hooks change it in place), and without the exception that
+    pytest has there for a moment.
+    """
     new = copy.copy(report)
     new.__dict__.pop("call", None)
     new.result = list(report.result or ())
@@ -338,7 +380,9 @@ def _above(paths: frozenset[Path]) -> dict[Path, set[Path]]:
 
 
 def recorded_warnings() -> list[warnings.WarningMessage] | None:
-    """The list in which pytest collects warnings right now; ``None``: it can't be found, or there is none."""
+    """The list in which pytest collects warnings right now; ``None``: it can't be found, or there
+    is none.
+    """
     show: Any = getattr(warnings, "_showwarnmsg_impl", None)
     found = getattr(show, "__self__", None)
     return found if isinstance(found, list) else None

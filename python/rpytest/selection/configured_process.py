@@ -1,4 +1,5 @@
-"""A process that is configured and has collected nothing yet: it forks sessions for other command lines.
+"""A process that is configured and has collected nothing yet: it forks sessions for other command
+lines.
 
 A session forks it at the moment when pytest begins to collect: plugins and the conftests of the
 command line are loaded, no test module is. A session forked from there collects what another
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING, NoReturn
 from rpytest import stdlib
 from rpytest.controller.client import Died, Ended
 from rpytest.ipc import channel
-from rpytest.ipc.process_messages import ConfiguredForked, Forked, ForkSession, ReadyToFork, Stale, Unsuited
+from rpytest.ipc.process_messages import (
+    ConfiguredForked,
+    Forked,
+    ForkSession,
+    ReadyToFork,
+    Stale,
+    Unsuited,
+)
 from rpytest.ipc.process_messages import Ended as SessionEnded
 from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
@@ -67,7 +75,9 @@ class ConfiguredProcess:
         if in_session:
             theirs.close()
             with contextlib.suppress(channel.Closed):
-                message = ConfiguredForked(root=str(self.config.rootpath), preloaded=self.role.finder is not None)
+                message = ConfiguredForked(
+                    root=str(self.config.rootpath), preloaded=self.role.finder is not None
+                )
                 channel.send(self.role.control, message, [ours.fileno()])
             ours.close()
             return
@@ -188,7 +198,9 @@ class ConfiguredProcess:
         missing = _conftests(config, args) ^ self._initial
         if missing:
             raise Declined(f"{min(missing)} is loaded before pytest is configured, or is not")
-        role.workers = apply_options.options(config, self._arguments, request, different, args, source)
+        role.workers = apply_options.options(
+            config, self._arguments, request, different, args, source
+        )
         role.uid = config.option.testrunuid
         plugins = set(map(id, config.pluginmanager.get_plugins()))
         apply_options.cache(config, session, [], plugins)
@@ -214,7 +226,9 @@ class ConfiguredProcess:
             # Its hooks have run: whoever serves the run goes on with it.
             self._refuse(reason, *controllers.hand_over())
 
-    def _refuse(self, reason: str, controller: HandedOver | None = None, fds: Sequence[int] = ()) -> NoReturn:
+    def _refuse(
+        self, reason: str, controller: HandedOver | None = None, fds: Sequence[int] = ()
+    ) -> NoReturn:
         """Leave the run to another session."""
         with contextlib.suppress(channel.Closed):
             message = Unsuited(reason=reason, controller=controller)

@@ -1,4 +1,6 @@
-"""Which conftests another command line would load, and whether those that it would not load act all the same."""
+"""Which conftests another command line would load, and whether those that it would not load act all
+the same.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Conftests:
         self.config = config
         manager: Any = config.pluginmanager
         self._callers = manager.get_hookcallers
-        self._modules: dict[Path, Any] = {Path(module.__file__): module for module in manager._conftest_plugins}
+        self._modules: dict[Path, Any] = {
+            Path(module.__file__): module for module in manager._conftest_plugins
+        }
         self.paths = frozenset(self._modules)
         #: Folders whose conftests the selection asked about last would load.
         self.loaded: set[Path] = set()
@@ -73,11 +77,15 @@ class Conftests:
         self._late = _LATE if has_controller else _LATE | _LATE_REPORT
 
     def difference(self) -> str | None:
-        """Why the same conftests would not be there before collection as were when everything was collected."""
+        """Why the same conftests would not be there before collection as were when everything was
+        collected.
+        """
         for path in sorted(self._modules):
             if path.parent in self._initial and path.parent not in self.loaded:
                 return f"{path} was imported before everything else, and would not be loaded"
-        names = [module.__name__ for path, module in self._modules.items() if path.parent in self.loaded]
+        names = [
+            module.__name__ for path, module in self._modules.items() if path.parent in self.loaded
+        ]
         folders = sorted(path.parent for path in self._modules if path.parent in self.loaded)
         if len(names) != len(set(names)) and not all(
             outer in inner.parents for outer, inner in itertools.pairwise(folders)
@@ -86,13 +94,19 @@ class Conftests:
         return None
 
     def imported(self) -> Iterator[tuple[str, Any]]:
-        """Names and modules of those that the selection asked about last would load, those of outer folders first."""
-        for path, module in sorted(self._modules.items(), key=lambda item: (len(item[0].parts), item[0])):
+        """Names and modules of those that the selection asked about last would load, those of outer
+        folders first.
+        """
+        for path, module in sorted(
+            self._modules.items(), key=lambda item: (len(item[0].parts), item[0])
+        ):
             if path.parent in self.loaded:
                 yield module.__name__, module
 
     def obstacle(self, args: Sequence[str], folders: Iterable[Path]) -> str | None:
-        """Why a selection by ``args`` would not do the same as if nothing else had been collected; ``folders`` are those it has collected."""
+        """Why a selection by ``args`` would not do the same as if nothing else had been collected;
+        ``folders`` are those it has collected.
+        """
         initial = anchors(self.config, args)
         manager: Any = self.config.pluginmanager
         for folder in initial:
@@ -119,5 +133,7 @@ class Conftests:
                 else:
                     hooks -= _LOCAL
                 if hooks:
-                    return f"{path} would be loaded at another moment, and has the hook `{min(hooks)}`"
+                    return (
+                        f"{path} would be loaded at another moment, and has the hook `{min(hooks)}`"
+                    )
         return None

@@ -1,4 +1,6 @@
-"""What a checkpoint keeps of its test modules, so that a run may collect those anew that were edited meanwhile (``selection/edited_modules.py``)."""
+"""What a checkpoint keeps of its test modules, so that a run may collect those anew that were
+edited meanwhile (``selection/edited_modules.py``).
+"""
 
 from __future__ import annotations
 
@@ -99,6 +101,12 @@ def obstacle(config: pytest.Config, request: RunRequest) -> str | None:
     for hook in MAKING_HOOKS:
         for implementation in third_party_hooks(config, hook):
             code = getattr(implementation.function, "__code__", None)
-            if hook == "pytest_itemcollected" or code is None or not code.co_filename.startswith(inside):
-                return f"`{hook}` of {plugin_name(implementation)} has heard of tests that are no more"
+            if (
+                hook == "pytest_itemcollected"
+                or code is None
+                or not code.co_filename.startswith(inside)
+            ):
+                return (
+                    f"`{hook}` of {plugin_name(implementation)} has heard of tests that are no more"
+                )
     return None

@@ -1,7 +1,9 @@
-"""After an edit of test modules: may these alone be imported and collected anew, in a process that has imported what they were before?
+"""After an edit of test modules: may these alone be imported and collected anew, in a process that
+has imported what they were before?
 
-They may if nobody can tell. The old versions have left nothing behind, as their statements are of a kind that leaves nothing (``import_effects/analysis.py``), and no
-other module knows of them. Otherwise everything is collected afresh. See ``docs/design/edits.md``.
+They may if nobody can tell. The old versions have left nothing behind, as their statements are of a
+kind that leaves nothing (``import_effects/analysis.py``), and no other module knows of them.
+Otherwise everything is collected afresh. See ``docs/design/edits.md``.
 """
 
 from __future__ import annotations
@@ -39,11 +41,15 @@ ANY = "*"
 
 
 def mentioned(code: CodeType, names: Container[str]) -> Iterator[str]:
-    """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`: nobody knows."""
+    """Which of these modules, by the last parts of their names, the code may refer to; :data:`ANY`:
+    nobody knows.
+    """
     if _looks_for_classes(code):
         yield ANY
     for each in (code, *_nested(code)):
-        if not _ANY_MODULE.isdisjoint(each.co_names) or ("sys" in each.co_names and "modules" in each.co_names):
+        if not _ANY_MODULE.isdisjoint(each.co_names) or (
+            "sys" in each.co_names and "modules" in each.co_names
+        ):
             yield ANY
         for word in (*each.co_names, *_texts(each.co_consts)):
             last = word.rpartition(".")[2]
@@ -85,9 +91,11 @@ class EditedModules:
         record: ImportRecord,
         decline: Callable[[str], NoReturn],
     ) -> None:
-        """``texts``: what the files were; ``mentions``: files that may refer to a module, by the last part of its name.
+        """``texts``: what the files were; ``mentions``: files that may refer to a module, by the
+        last part of its name.
 
-        ``record``: what was executed while they were collected. ``decline`` ends this process: everything is to be collected afresh.
+        ``record``: what was executed while they were collected. ``decline`` ends this process:
+        everything is to be collected afresh.
         """
         self.files = frozenset(map(Path, files))
         self._session = session
@@ -102,13 +110,17 @@ class EditedModules:
         self._before: set[str] = set()
 
     def remove_old(self, collectors: Collection[pytest.Module], nodes: Container[Any]) -> None:
-        """Make the old versions as if they had never been there; ``nodes`` are theirs: the collectors, and all that is in them."""
+        """Make the old versions as if they had never been there; ``nodes`` are theirs: the
+        collectors, and all that is in them.
+        """
         self._before = set(sys.modules)
         for collector in collectors:
             self._judge(collector)
         for collector in collectors:
             self._remove(collector)
-        _forget_fixtures(self._session, nodes, [collector.nodeid for collector in collectors], self._decline)
+        _forget_fixtures(
+            self._session, nodes, [collector.nodeid for collector in collectors], self._decline
+        )
         importlib.invalidate_caches()
 
     def _judge(self, collector: pytest.Module) -> None:
@@ -122,14 +134,19 @@ class EditedModules:
             self._decline(f"{collector.nodeid} has been taken out of `sys.modules`")
         if self._session.config.pluginmanager.is_registered(module):
             self._decline(f"{collector.nodeid} is a plugin, too")
-        others = {*self._mentions.get(module.__name__.rpartition(".")[2], ()), *self._mentions.get(ANY, ())} - {file}
+        others = {
+            *self._mentions.get(module.__name__.rpartition(".")[2], ()),
+            *self._mentions.get(ANY, ()),
+        } - {file}
         if others:
             self._decline(f"{min(others)} may have something of {collector.nodeid}")
         try:
             self._new[collector.path] = collector.path.read_bytes()
         except OSError as error:
             self._decline(f"{collector.nodeid} can't be read: {error}")
-        old = self._record.effects(collector.path) or effects_of(text, module, module.__name__, collector)
+        old = self._record.effects(collector.path) or effects_of(
+            text, module, module.__name__, collector
+        )
         new = effects_of(self._new[collector.path], module, module.__name__, collector)
         for effects in (old, new):
             if isinstance(effects, str):
@@ -144,7 +161,9 @@ class EditedModules:
             # The new version comes after what it did not see in its own place.
             changed = new.reads or self._replaced(module, old, new)
             if changed is not None:
-                self._decline(f"{collector.nodeid} looks at {changed}, and comes after modules that may leave traces")
+                self._decline(
+                    f"{collector.nodeid} looks at {changed}, and comes after modules that may leave traces"
+                )
 
     def _others(self, effects: ImportEffects) -> list[str]:
         """Modules that a version imports, in their order, without those that were there before."""
@@ -193,7 +212,10 @@ def _module_of(collector: pytest.Module) -> ModuleType | None:
 
 
 def _forget_fixtures(
-    session: pytest.Session, nodes: Container[Any], ids: Collection[str], decline: Callable[[str], NoReturn]
+    session: pytest.Session,
+    nodes: Container[Any],
+    ids: Collection[str],
+    decline: Callable[[str], NoReturn],
 ) -> None:
     """Take the fixtures of these nodes out of pytest's lists."""
     manager: Any = session._fixturemanager

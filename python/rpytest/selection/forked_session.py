@@ -1,4 +1,6 @@
-"""What a session's forks do that serve other runs than its own: they let go of its run, and start the controller of theirs."""
+"""What a session's forks do that serve other runs than its own: they let go of its run, and start
+the controller of theirs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def close_run_in_child(role: SessionState, config: pytest.Config, control: socket.socket) -> None:
-    """In a fork that waits for other runs: let go of the session's own. ``control`` is the fork's connection to the daemon."""
+    """In a fork that waits for other runs: let go of the session's own. ``control`` is the fork's
+    connection to the daemon.
+    """
     lifecycle.keep_private(control)
     lifecycle.forget_inherited_cleanups()
     role.conn.close()
@@ -43,8 +47,8 @@ def close_run_in_child(role: SessionState, config: pytest.Config, control: socke
 def start_controller(role: SessionState) -> str | None:
     """Start the controller of the run that ``role`` has taken over.
 
-    Returns why the run can't be served here, with a controller that has given other values than were read, or `None`. Raises
-    `Ended` or `Died`; ends this process when the command line is gone.
+    Returns why the run can't be served here, with a controller that has given other values than
+    were read, or `None`. Raises `Ended` or `Died`; ends this process when the command line is gone.
     """
     controllers = role.controllers
     assert controllers is not None

@@ -1,7 +1,9 @@
-"""A run with other arguments than its session's, in a process that a checkpoint has forked for it: it takes the run over, or declines.
+"""A run with other arguments than its session's, in a process that a checkpoint has forked for it:
+it takes the run over, or declines.
 
-It takes over the options, lets pytest collect what they name (from memory, see ``selection/collection_cache.py``), and looks whether that is what would have been
-collected if nothing else had been. See ``docs/design/selection.md``.
+It takes over the options, lets pytest collect what they name (from memory, see
+``selection/collection_cache.py``), and looks whether that is what would have been collected if
+nothing else had been. See ``docs/design/selection.md``.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class SelectedRun:
     """One such run."""
 
     def __init__(self, kept: Kept, line: socket.socket, edited: set[str]) -> None:
-        """``line`` is what this process accepts or declines by; ``edited``: what the checkpoint has found changed of its test modules."""
+        """``line`` is what this process accepts or declines by; ``edited``: what the checkpoint has
+        found changed of its test modules.
+        """
         self.role = kept.role
         self.session = kept.session
         self.config = kept.session.config
@@ -101,7 +105,9 @@ class SelectedRun:
         self._registered: list[int] = []
 
     def begin(self, message: RunRequest, fds: list[int]) -> None:
-        """Take the run over, or decline; returns, or raises :class:`CollectAgain`, when pytest is to go on."""
+        """Take the run over, or decline; returns, or raises :class:`CollectAgain`, when pytest is
+        to go on.
+        """
         role, config, session = self.role, self.config, self.session
         role.request = message
         role.conn = channel.adopt(fds[0])
@@ -118,15 +124,23 @@ class SelectedRun:
             is_other = self._must_collect(different, args)
             self._is_all = not is_other
             again = is_other or bool(self.edited)
-            if not again and self.collection_cache.has_failed and different.keys() & comparison.REPORTING:
-                raise Declined("a file could not be collected, and its error may look otherwise with these options")
+            if (
+                not again
+                and self.collection_cache.has_failed
+                and different.keys() & comparison.REPORTING
+            ):
+                raise Declined(
+                    "a file could not be collected, and its error may look otherwise with these options"
+                )
             if again:
                 self._may_collect()
             if self.edited:
                 obstacle = editable_modules.obstacle(config, message)
                 if obstacle is not None:
                     self._decline_edits(obstacle)
-            role.workers = apply_options.options(config, self.arguments, message, different, args, source)
+            role.workers = apply_options.options(
+                config, self.arguments, message, different, args, source
+            )
             role.uid = config.option.testrunuid
             option_reads.end(config)
             reports = [] if again else list(self.collection_cache.reports.values())
@@ -150,10 +164,17 @@ class SelectedRun:
                 self._registered = list(map(id, config.pluginmanager.get_plugins()))
                 kept = self.editable
                 edits = EditedModules(
-                    session, self.edited, kept.texts, kept.mentions(), self.collection_cache.record, self._decline_edits
+                    session,
+                    self.edited,
+                    kept.texts,
+                    kept.mentions(),
+                    self.collection_cache.record,
+                    self._decline_edits,
                 )
             decline = self._decline_edits if self.edited else self.decline
-            self.collection_cache.begin(decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits)
+            self.collection_cache.begin(
+                decline, bool(different.keys() & {"ignore", "ignore_glob"}), edits
+            )
             raise CollectAgain
         self._accept()
 
@@ -168,7 +189,9 @@ class SelectedRun:
             raise Declined("coverage has measured the import of more modules")
         for hook in _COLLECTING_HOOKS:
             for implementation in third_party_hooks(config, hook):
-                raise Declined(f"`{hook}` of {plugin_name(implementation)} has heard of other tests")
+                raise Declined(
+                    f"`{hook}` of {plugin_name(implementation)} has heard of other tests"
+                )
         conftests: Any = config.pluginmanager
         known = self.plugins | set(map(id, conftests._conftest_plugins))
         for plugin in config.pluginmanager.get_plugins():
@@ -189,11 +212,17 @@ class SelectedRun:
         self.collects_again = False
         self._silence.end()
         collection_cache, session = self.collection_cache, self.session
-        if self.edited and self._registered != list(map(id, self.config.pluginmanager.get_plugins())):
+        if self.edited and self._registered != list(
+            map(id, self.config.pluginmanager.get_plugins())
+        ):
             self._decline_edits("a plugin was registered while the edited module was collected")
         if len(set(map(id, session.items))) != len(session.items):
             self.decline("a test is meant twice")
-        folders = [collector.path for collector in collection_cache.used if isinstance(collector, pytest.Directory)]
+        folders = [
+            collector.path
+            for collector in collection_cache.used
+            if isinstance(collector, pytest.Directory)
+        ]
         obstacle = self.conftests.obstacle(self.config.args, folders)
         if obstacle is not None:
             self.decline(obstacle)
@@ -236,13 +265,17 @@ class SelectedRun:
             self.control.close()
 
     def hand_back(self, reason: str) -> NoReturn:
-        """Hooks that select have made something that can't be forked: a session of its own may start workers without."""
+        """Hooks that select have made something that can't be forked: a session of its own may
+        start workers without.
+        """
         controller, handed = self._controller()
         try:
             channel.send(self.control, RunDeclined(reason=reason, controller=controller), handed)
         except (channel.Closed, OSError):
             send_refusal(
-                self.role.conn, f"no worker can be forked: {reason}", "run it again; a new daemon starts by itself"
+                self.role.conn,
+                f"no worker can be forked: {reason}",
+                "run it again; a new daemon starts by itself",
             )
         lifecycle.exit_now(0)
 
@@ -297,7 +330,9 @@ class SelectedRun:
 
 def _is_measured() -> bool:
     coverage: Any = sys.modules.get("coverage")
-    return sys.gettrace() is not None or (coverage is not None and coverage.Coverage.current() is not None)
+    return sys.gettrace() is not None or (
+        coverage is not None and coverage.Coverage.current() is not None
+    )
 
 
 def _listening(config: pytest.Config) -> str | None:

@@ -101,7 +101,9 @@ class Server:
         return self._be_host(warm=True, selection=True)
 
     def _next_run(self) -> Worker | None:
-        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when there will be no other."""
+        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when
+        there will be no other.
+        """
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
             self._tell(Stale(reason=self.dependencies.effects, learns=self._learned() is not None))
@@ -122,7 +124,8 @@ class Server:
             channel.close_all(fds)
             self._retire(reason)
         if standby is not None:
-            # Before it can begin: should this process be killed in between, the run is lost and not served twice.
+            # Before it can begin: should this process be killed in between, the run is lost and not
+            # served twice.
             self._accept()
             if standby.confirm():
                 self._keep(standby.pidfd, fds)
@@ -181,7 +184,9 @@ class Server:
         lifecycle.exit_now(0)
 
     def _wait(self, idle: Iterator[None]) -> None:
-        """Return when the control socket has something; reap hosts and, while nothing runs, prepare. Returns in a standby process, too."""
+        """Return when the control socket has something; reap hosts and, while nothing runs,
+        prepare. Returns in a standby process, too.
+        """
         busy = may_fork = True
         while True:
             poll = select.poll()
@@ -203,7 +208,12 @@ class Server:
                 continue
             busy = next(idle, False) is None
             # A controller of the next run is started by this process.
-            if not busy and may_fork and self.standby_forker.standby is None and self.controllers.base is None:
+            if (
+                not busy
+                and may_fork
+                and self.standby_forker.standby is None
+                and self.controllers.base is None
+            ):
                 may_fork = False
                 collected = self.collected
                 forked = self.standby_forker.prepare(
@@ -230,7 +240,9 @@ class Server:
         return self._lesson
 
     def _teach(self) -> None:
-        """Tell the daemon, once, which installed packages the project imports: the next session may find them imported."""
+        """Tell the daemon, once, which installed packages the project imports: the next session may
+        find them imported.
+        """
         learned, self._lesson = self._learned(), None
         if learned is not None:
             self._tell(learned)
@@ -297,7 +309,8 @@ class Server:
     def _adopt(self, fds: list[int], waiting: StandbySide | None = None) -> None:
         """Take over what may differ between two runs of one session."""
         takeover.adopt_streams(fds)
-        # All other variables are the same, or it would be another session; a conftest may have set or removed some since.
+        # All other variables are the same, or it would be another session; a conftest may have set
+        # or removed some since.
         takeover.adopt_noise(self.request.variables)
         takeover.adopt_affinity(self.request.affinity)
         if waiting is not None:
@@ -312,7 +325,9 @@ class Server:
         if warm and not selection:
             # Why it was collected was said in its first run.
             self.collected.how = None
-        announcement = self.collected.announcement(self.method, self.dependencies.observer.per_run, warm)
+        announcement = self.collected.announcement(
+            self.method, self.dependencies.observer.per_run, warm
+        )
         client = self.controllers.client
         if self.controllers.base is not None:
             self.controllers.base.close()
@@ -325,7 +340,9 @@ class Server:
         if services.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
             announcement.options.needs_report = True
-        host = Host(self.conn, announcement, self.collected.inventory, services, self._become_worker, client)
+        host = Host(
+            self.conn, announcement, self.collected.inventory, services, self._become_worker, client
+        )
         if self.standby_forker.waiting is not None:
             host.at_end = self.standby_forker.waiting.note
         shared = SharedFixtures(
@@ -339,7 +356,9 @@ class Server:
         )
         self.shared = host.shared = shared
         if client is not None:
-            host.collection_log = self.collected.collection_log.encode(self.collected.session, client.wants_ids)
+            host.collection_log = self.collected.collection_log.encode(
+                self.collected.session, client.wants_ids
+            )
         spec = host.run()
         assert host.segment is not None
         try:

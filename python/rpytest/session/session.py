@@ -1,7 +1,9 @@
-"""A session: pytest configured as a worker and collected once, kept warm, forked into a host for each run.
+"""A session: pytest configured as a worker and collected once, kept warm, forked into a host for
+each run.
 
-The process is a fork of the daemon. It calls pytest's own main function; the plugin's hooks decide the role, and the session lives *inside*
-`pytest_runtestloop`: a forked worker continues from there as an ordinary pytest process would.
+The process is a fork of the daemon. It calls pytest's own main function; the plugin's hooks decide
+the role, and the session lives *inside* `pytest_runtestloop`: a forked worker continues from there
+as an ordinary pytest process would.
 """
 
 from __future__ import annotations
@@ -87,10 +89,15 @@ class Session(SessionState):
     # pytest's life cycle
 
     def main(self) -> NoReturn:
-        """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a fork, works)."""
+        """Run pytest in this process: to the end (plain role), or until it serves runs (and, in a
+        fork, works).
+        """
         request = self.request
         plugin = pytest_plugin.RpytestPlugin(
-            request, self.decide, self.loop, option_reads.observe if self.is_kept else lambda _: None
+            request,
+            self.decide,
+            self.loop,
+            option_reads.observe if self.is_kept else lambda _: None,
         )
         status = self.run_pytest(list(request.argv), plugin)
         try:
@@ -131,7 +138,9 @@ class Session(SessionState):
                 channel.send(self.control, Plain())
             shard = config.stash.get(sharding.KEY, None)
             if shard is not None:
-                config.pluginmanager.register(shard_without_workers.ShardWithoutWorkers(self.conn, shard))
+                config.pluginmanager.register(
+                    shard_without_workers.ShardWithoutWorkers(self.conn, shard)
+                )
             return
         self.parsed_plugins = frozenset(map(id, config.pluginmanager.get_plugins()))
         method = config.option.start_method or self.request.start_method
@@ -140,7 +149,9 @@ class Session(SessionState):
         debug_log.prepare(config)
         if method == "bare":
             self._fall_back("asked for")
-        self.dependencies.observer.before_effect = lambda event, args: self._before_effect(config, event, args)
+        self.dependencies.observer.before_effect = lambda event, args: self._before_effect(
+            config, event, args
+        )
         if method == "imported":
             self.dependencies.observer.per_run = "asked for"
         threads = inspection.python_threads()
@@ -165,7 +176,9 @@ class Session(SessionState):
         if self.handed_over is not None:
             message, fds = self.handed_over
             self.handed_over = None
-            self.controllers.go_on_with(ControllerClient.take_over(message, fds, self.conn.fileno()), message.uid)
+            self.controllers.go_on_with(
+                ControllerClient.take_over(message, fds, self.conn.fileno()), message.uid
+            )
         worker_identity.become_worker_config(config, workerinput, self.identity_reads)
         option_reads.observe_argv(config)
 
@@ -181,7 +194,9 @@ class Session(SessionState):
         self.finder.read = self.dependencies.variables
 
     def _start_over(self, reason: str, names: list[str]) -> NoReturn:
-        """Nothing that was preloaded can be used with what the project does: a fresh session does without."""
+        """Nothing that was preloaded can be used with what the project does: a fresh session does
+        without.
+        """
         controller, fds = self._handed_over()
         lifecycle.run_exit_functions()
         with contextlib.suppress(channel.Closed):
@@ -253,7 +268,9 @@ class Session(SessionState):
             self._fall_back(f"{opened} is open after collection")
         refusing = process_bound.process_bound_object()
         if refusing is not None:
-            self._fall_back(f"{refusing}, made while the tests were collected, works only in the process that made it")
+            self._fall_back(
+                f"{refusing}, made while the tests were collected, works only in the process that made it"
+            )
         if self.selection is not None:
             self.selection.confirm()
         self.workers = useful(self.workers, session)
@@ -276,7 +293,9 @@ class Session(SessionState):
             self.graph,
         )
         selection = self.selection
-        worker = self.worker = server.serve() if selection is None else server.serve_selection(selection.waiting)
+        worker = self.worker = (
+            server.serve() if selection is None else server.serve_selection(selection.waiting)
+        )
         worker.configure(config, session, self.xml)
         worker.run()
         return True
@@ -310,13 +329,17 @@ class Session(SessionState):
         lifecycle.exit_now(0)
 
     def _handed_over(self) -> tuple[HandedOver | None, list[int]]:
-        """The controller that is there for this run, for the process that goes on with the run in the place of this one."""
+        """The controller that is there for this run, for the process that goes on with the run in
+        the place of this one.
+        """
         if self.controllers is not None:
             return self.controllers.hand_over()
         return self.handed_over or (None, [])
 
     def _before_effect(self, config: pytest.Config, event: str, args: tuple[object, ...]) -> None:
-        """A hook at the session's start is about to do something that each worker is to do for itself, and to end for itself: nothing is done yet."""
+        """A hook at the session's start is about to do something that each worker is to do for
+        itself, and to end for itself: nothing is done yet.
+        """
         if not self.has_collected and self.controller is None:
             reason = per_run.of_each_worker(config, event, args)
             if reason is not None:
@@ -335,7 +358,9 @@ class Session(SessionState):
             usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
 
     def end_alone(self, client: ControllerClient, status: int) -> int:
-        """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so does the controller, with its hooks."""
+        """pytest ended before any worker was needed (nothing collected, errors, an interrupt): so
+        does the controller, with its hooks.
+        """
         if self.terminal is not None and not client.is_live:
             self.terminal.release()
             lifecycle.flush_streams()
@@ -362,7 +387,9 @@ class Session(SessionState):
 
 
 def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
-    """Refuse a plugin that has taken the terminal reporter away: it means to draw everything itself, as one process sees it."""
+    """Refuse a plugin that has taken the terminal reporter away: it means to draw everything
+    itself, as one process sees it.
+    """
     had = terminal is not None and terminal.reporter is not None
     if had and not config.pluginmanager.hasplugin("terminalreporter"):
         raise pytest.UsageError(
@@ -380,7 +407,8 @@ def session_main(
     preload: PreloadBuilder | None = None,
     controller: tuple[HandedOver, list[int]] | None = None,
 ) -> NoReturn:
-    """Entry of a process that was forked from the daemon, or from a preload, for one (root, arguments, environment).
+    """Entry of a process that was forked from the daemon, or from a preload, for one (root,
+    arguments, environment).
 
     ``is_kept``: for more than one run. ``controller``: one that is there already for this run.
     """
@@ -393,6 +421,7 @@ def session_main(
     if preload is not None:
         session.use(preload)
     dependencies.observer.start()
-    # Before pytest begins: a conftest of the rootdir is imported before anything is known about workers.
+    # Before pytest begins: a conftest of the rootdir is imported before anything is known about
+    # workers.
     worker_identity.watch_environment(session.identity_reads)
     session.main()

@@ -1,7 +1,8 @@
 """Cached byte code as something that a session depends on.
 
-Python runs the cached byte code of a module whose source has the modification second and size that the cache names, whatever its text is by
-now. So a source that looks touched may be about to be compiled for the first time, and another cache beside the same source is other code.
+Python runs the cached byte code of a module whose source has the modification second and size that
+the cache names, whatever its text is by now. So a source that looks touched may be about to be
+compiled for the first time, and another cache beside the same source is other code.
 """
 
 from __future__ import annotations
@@ -25,22 +26,29 @@ def is_cached(name: str) -> bool:
     """Whether it is a file that Python or pytest keeps byte code in, for a source elsewhere."""
     if not name.endswith((".pyc", ".pyo")):
         return False
-    return os.path.basename(os.path.dirname(name)) == "__pycache__" or _under_prefix(name) is not None
+    return (
+        os.path.basename(os.path.dirname(name)) == "__pycache__" or _under_prefix(name) is not None
+    )
 
 
 def source_of(name: str) -> str:
-    """The source file that cached byte code (Python's or pytest's) was made from; other names as they are."""
+    """The source file that cached byte code (Python's or pytest's) was made from; other names as
+    they are.
+    """
     if not is_cached(name):
         return name
     folder, base = os.path.split(_under_prefix(name) or name)
-    # The tag is followed by the level of optimisation or pytest's version; what stands before it may have dots, too.
+    # The tag is followed by the level of optimisation or pytest's version; what stands before it
+    # may have dots, too.
     stem, tag, _ = base.rpartition(f".{sys.implementation.cache_tag}")
     folder = folder if _under_prefix(name) is not None else os.path.dirname(folder)
     return os.path.join(folder, (stem if tag else base.partition(".")[0]) + ".py")
 
 
 def _under_prefix(name: str) -> str | None:
-    """For a file below `sys.pycache_prefix` (``PYTHONPYCACHEPREFIX``), where folders are called as those of the sources are: without that prefix."""
+    """For a file below `sys.pycache_prefix` (``PYTHONPYCACHEPREFIX``), where folders are called as
+    those of the sources are: without that prefix.
+    """
     if not sys.pycache_prefix:
         return None
     prefix = os.path.abspath(sys.pycache_prefix).rstrip(os.sep)
@@ -91,7 +99,9 @@ class ByteCode:
         return {source_of(name) for name in self._doubtful}
 
     def changed(self, but: Container[str] = ()) -> str | None:
-        """Why modules would be other code now although their sources are the same, or `None`; sources in ``but`` are not the same."""
+        """Why modules would be other code now although their sources are the same, or `None`;
+        sources in ``but`` are not the same.
+        """
         for name, before in self._states.items():
             now = state(name)
             if now == before or source_of(name) in but:
@@ -116,7 +126,9 @@ def _is_harmless(name: str, found: FileState | None) -> bool:
             with open(source_of(name), "rb") as file:
                 is_used = importlib.util.source_hash(file.read()) == head[8:]
         else:
-            is_used = flags != 0 or (seconds == int(source.st_mtime) & mask and size == source.st_size & mask)
+            is_used = flags != 0 or (
+                seconds == int(source.st_mtime) & mask and size == source.st_size & mask
+            )
     except (OSError, struct.error):
         return False
     return not is_used or found[3] > source.st_ctime_ns

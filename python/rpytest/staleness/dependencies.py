@@ -1,6 +1,7 @@
 """Whether a collected session may be used again: nothing that it read has changed.
 
-Observed, not guessed: `staleness.observer` says what was read while pytest configured and collected. Here is the state in which it was, and whether it still is.
+Observed, not guessed: `staleness.observer` says what was read while pytest configured and
+collected. Here is the state in which it was, and whether it still is.
 """
 
 from __future__ import annotations
@@ -97,10 +98,12 @@ class Dependencies:
         self.updates = 0
 
     def inherit(self, other: Dependencies) -> None:
-        """Depend on all that the process has read that this one was forked from, which has just found it unchanged.
+        """Depend on all that the process has read that this one was forked from, which has just
+        found it unchanged.
 
-        Its tables become this process's own, as they are. Looking at each entry would copy the memory that all forks share, and the states are
-        those that count: what is changed from now on has another one.
+        Its tables become this process's own, as they are. Looking at each entry would copy the
+        memory that all forks share, and the states are those that count: what is changed from now
+        on has another one.
         """
         self.observer.inherit(other.observer)
         self._files, self._directories, self._known = other._files, other._directories, other._known
@@ -110,7 +113,8 @@ class Dependencies:
     def begin_again(self, environment: Mapping[str, str], began_ns: int) -> None:
         """Observe what a fork does: what both were made from has just been found unchanged.
 
-        ``environment`` is that of its command line; ``began_ns`` is the time before which that was found.
+        ``environment`` is that of its command line; ``began_ns`` is the time before which that was
+        found.
         """
         self._environment = environment
         self.observer.started_ns = began_ns
@@ -125,8 +129,12 @@ class Dependencies:
             if folder in self._directories:
                 self.observer.given[folder] = self._directories[folder][0]
 
-    def record_state(self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]) -> None:
-        """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of a process that has no session."""
+    def record_state(
+        self, modules: Mapping[str, ModuleType], files: Iterable[str], folders: Iterable[str]
+    ) -> None:
+        """Take the state of ``modules``, ``files``, everything that was opened and ``folders``: of
+        a process that has no session.
+        """
         for name in {*_files_of(modules.values()), *files, *self.observer.opened}:
             self._take_file(name)
         self._known = {name: id(module) for name, module in modules.items()}
@@ -142,7 +150,9 @@ class Dependencies:
             self._files[name] = file_states.state(name)
 
     def _take_directory(self, name: str, kind: int) -> None:
-        """Depend on what was in a folder when somebody was told first: what came later was not seen."""
+        """Depend on what was in a folder when somebody was told first: what came later was not
+        seen.
+        """
         # To whom it was told; for the finders of the import system, that was long ago.
         known = self.observer.told.get(name, MODULES)
         kind = max(kind, known)
@@ -163,25 +173,41 @@ class Dependencies:
         """What changed while it may have been read is unknown, except by collection itself."""
         for name in names:
             state = self._files[name]
-            new = state is not None and stat.S_ISREG(state[0]) and max(state[3], state[4]) >= self.observer.started_ns
+            new = (
+                state is not None
+                and stat.S_ISREG(state[0])
+                and max(state[3], state[4]) >= self.observer.started_ns
+            )
             if name in self.observer.overwritten:
                 changed = file_states.digest(name) != self.observer.overwritten[name]
             else:
-                changed = (new or self.observer.opened.get(name, state) != state) and name not in self.observer.written
+                changed = (
+                    new or self.observer.opened.get(name, state) != state
+                ) and name not in self.observer.written
             if changed:
                 self.effects = self.effects or f"{name} changed during collection"
-        changed_name = self.observer.changed or self.observer.stat_observer.first_changed_while_collecting()
+        changed_name = (
+            self.observer.changed or self.observer.stat_observer.first_changed_while_collecting()
+        )
         if changed_name is not None:
             self.effects = self.effects or f"{changed_name} changed during collection"
 
     def snapshot(self, config: pytest.Config, session: pytest.Session) -> None:
-        """Take the state of everything that was seen, right after collection; once more when hooks have had their say about the tests."""
+        """Take the state of everything that was seen, right after collection; once more when hooks
+        have had their say about the tests.
+        """
         was_opened, was_imported = self._taken
         # Only what is new is looked at: the rest is memory that forks share.
-        opened = set(itertools.islice(reversed(self.observer.opened), len(self.observer.opened) - was_opened))
+        opened = set(
+            itertools.islice(reversed(self.observer.opened), len(self.observer.opened) - was_opened)
+        )
         files = opened | self._ignored
         if self.observer.imported != was_imported:
-            files.update(_files_of(module for name, module in _modules() if self._known.get(name) != id(module)))
+            files.update(
+                _files_of(
+                    module for name, module in _modules() if self._known.get(name) != id(module)
+                )
+            )
         self._taken, self._is_taken = (len(self.observer.opened), self.observer.imported), True
         folders = {os.path.abspath(path or ".") for path in sys.path}
         roots = {str(config.rootpath), str(config.invocation_params.dir)}
@@ -202,9 +228,12 @@ class Dependencies:
         fresh = files - ignored - self._files.keys()
         for name in fresh:
             self._take_file(name)
-        # Tests may write their data anew, with the same contents, before there is time for the rest.
+        # Tests may write their data anew, with the same contents, before there is time for the
+        # rest.
         foreign = _foreign()
-        data = (name for name in opened if not name.endswith(_CODE) and not name.startswith(foreign))
+        data = (
+            name for name in opened if not name.endswith(_CODE) and not name.startswith(foreign)
+        )
         self._hash(data, _DATA_LIMIT)
         kind = MOST if _shows_all_names(config) else SOME
         for name in folders | self.observer.listed.keys():
@@ -213,7 +242,11 @@ class Dependencies:
                 # Else somebody has asked for more of it since its state was taken.
                 continue
             # The project itself may have such a name.
-            if name in folders or name in roots or not os.path.basename(name).startswith(PREFIX_IGNORED):
+            if (
+                name in folders
+                or name in roots
+                or not os.path.basename(name).startswith(PREFIX_IGNORED)
+            ):
                 self._take_directory(name, kind)
         self._take_made(roots)
         self.observer.byte_code.snapshot(_foreign())
@@ -225,7 +258,9 @@ class Dependencies:
         self._cwd = (os.getcwd(), _identity(os.getcwd()))
 
     def _take_made(self, roots: Container[str]) -> None:
-        """What the project has made or removed meanwhile is to be as it has left it: a fresh collection would do it once more."""
+        """What the project has made or removed meanwhile is to be as it has left it: a fresh
+        collection would do it once more.
+        """
         stat_observer = self.observer.stat_observer
         for name in stat_observer.made:
             state = file_states.state(name)
@@ -234,7 +269,9 @@ class Dependencies:
             elif file_states.is_folder(state):
                 self._directories[name] = (file_states.listing(name), ALL)
         # Elsewhere it is a log, of which nobody takes notice.
-        appended = {name: size for name, size in stat_observer.appended.items() if _is_below(name, roots)}
+        appended = {
+            name: size for name, size in stat_observer.appended.items() if _is_below(name, roots)
+        }
         for name, size in appended.items():
             state = file_states.state(name)
             if (-1 if state is None else state[2]) != size:
@@ -244,20 +281,30 @@ class Dependencies:
         stat_observer.appended.clear()
 
     def _is_listed(self, name: str) -> bool:
-        """Whether it is noticed in the listing of its folder, or by its own state, if something comes to be there or goes."""
+        """Whether it is noticed in the listing of its folder, or by its own state, if something
+        comes to be there or goes.
+        """
         folder, base = os.path.split(name)
         if name in self._files:
             return True
-        return folder in self.observer.listed and (self.observer.told[folder] == ALL or file_states.is_ordinary(base))
+        return folder in self.observer.listed and (
+            self.observer.told[folder] == ALL or file_states.is_ordinary(base)
+        )
 
     def _looks_for_environments(self) -> Iterator[str]:
-        """Files that make a folder that was not looked into a virtual environment, or the other way round."""
+        """Files that make a folder that was not looked into a virtual environment, or the other way
+        round.
+        """
         for folder in list(self.observer.listed):
             if folder.startswith(_foreign()):
                 continue
             try:
                 with os.scandir(folder) as entries:
-                    names = [entry.path for entry in entries if entry.name not in IGNORED_NAMES and entry.is_dir()]
+                    names = [
+                        entry.path
+                        for entry in entries
+                        if entry.name not in IGNORED_NAMES and entry.is_dir()
+                    ]
             except OSError:
                 continue
             for name in names:
@@ -265,7 +312,9 @@ class Dependencies:
                     yield from (os.path.join(name, *parts) for parts in _ENVIRONMENT)
 
     def hash_files(self) -> None:
-        """Remember the contents, so that a new time stamp alone changes nothing; once, any time after :meth:`snapshot`."""
+        """Remember the contents, so that a new time stamp alone changes nothing; once, any time
+        after :meth:`snapshot`.
+        """
         if self._complete:
             return
         self._complete = True
@@ -287,7 +336,9 @@ class Dependencies:
                     self._hashes[name] = digest
 
     def project_files(self) -> list[str]:
-        """Files that were read so far and belong neither to Python nor to an installed distribution."""
+        """Files that were read so far and belong neither to Python nor to an installed
+        distribution.
+        """
         foreign = (*_foreign(), *VIRTUAL)
         files = {*self.observer.opened, *_files_of(module for _, module in _modules())}
         return sorted(name for name in files if not name.startswith(foreign))
@@ -296,13 +347,20 @@ class Dependencies:
         """Every file that was read or looked for so far, as it was then; for `--watch`."""
         for name, state in (self._files if self._is_taken else self.observer.opened).items():
             if name not in self.observer.written:
-                yield name, self.observer.opened.get(name, state) if self.effects is not None else state
+                yield (
+                    name,
+                    self.observer.opened.get(name, state) if self.effects is not None else state,
+                )
         for name in self.observer.stat_observer.missing():
             yield name, None
 
     def latest(self, names: Iterable[str]) -> list[str]:
         """Those of these files that were read, the ones that were changed last first."""
-        known = [(max(state[3], state[4]), name) for name in names if (state := self._files.get(name)) is not None]
+        known = [
+            (max(state[3], state[4]), name)
+            for name in names
+            if (state := self._files.get(name)) is not None
+        ]
         return [name for _, name in sorted(known, reverse=True)]
 
     def text(self, name: str) -> bytes | None:
@@ -323,17 +381,25 @@ class Dependencies:
         return list(self.observer.listed)
 
     def _pytest_cache(self, config: pytest.Config) -> set[str]:
-        """Files of pytest's cache that it reads and rewrites in every run, unless this selection was made from them, or somebody else has read them."""
+        """Files of pytest's cache that it reads and rewrites in every run, unless this selection
+        was made from them, or somebody else has read them.
+        """
         cache: Any = getattr(config, "cache", None)
         if cache is None or reads_cache(config):
             return set()
-        return {os.path.join(cache._cachedir, "v", "cache", name) for name in CACHE_FILES} - self.observer.cache_read
+        return {
+            os.path.join(cache._cachedir, "v", "cache", name) for name in CACHE_FILES
+        } - self.observer.cache_read
 
     def other_variable(self, environment: Mapping[str, str]) -> str | None:
-        """A variable in words that counts as noise, was looked at, and has another value in ``environment``; or `None`."""
+        """A variable in words that counts as noise, was looked at, and has another value in
+        ``environment``; or `None`.
+        """
         if not self.variables:
             return None
-        for name in takeover.NOISE if ALL_VARIABLES in self.variables else takeover.NOISE & self.variables:
+        for name in (
+            takeover.NOISE if ALL_VARIABLES in self.variables else takeover.NOISE & self.variables
+        ):
             if self._environment.get(name) != environment.get(name):
                 return f"${name} is another one"
         return None
@@ -341,7 +407,8 @@ class Dependencies:
     def changed(self, editable: Container[str] = ()) -> str | None:
         """Why the session can't be used again, or ``None``.
 
-        Files that are ``editable`` may have other contents: :attr:`edited` says afterwards which have.
+        Files that are ``editable`` may have other contents: :attr:`edited` says afterwards which
+        have.
         """
         self.edited.clear()
         if self.effects is not None:
@@ -386,9 +453,13 @@ def _is_below(name: str, folders: Container[str]) -> bool:
 
 
 def _shows_all_names(config: pytest.Config) -> bool:
-    """Whether somebody else than pytest hears of each file and folder while tests are collected, or pytest of more than usual."""
+    """Whether somebody else than pytest hears of each file and folder while tests are collected, or
+    pytest of more than usual.
+    """
     option = config.option
-    if getattr(option, "doctestglob", None) or any(third_party_hooks(config, hook) for hook in _ASKED_FOR_NAMES):
+    if getattr(option, "doctestglob", None) or any(
+        third_party_hooks(config, hook) for hook in _ASKED_FOR_NAMES
+    ):
         return True
     patterns = config.getini("norecursedirs")
     folders = (name for name in IGNORED_NAMES if name != "__pycache__")
@@ -400,7 +471,9 @@ def _modules() -> list[tuple[str, ModuleType]]:
 
 
 def _files_of(modules: Iterable[ModuleType]) -> Iterator[str]:
-    """Where modules lie: of one with cached byte code, or of a library, that is not what was opened."""
+    """Where modules lie: of one with cached byte code, or of a library, that is not what was
+    opened.
+    """
     for module in modules:
         name = getattr(module, "__file__", None)
         if isinstance(name, str):

@@ -1,4 +1,6 @@
-"""Whether what a daemon consists of was installed anew since it started: every session would have the old version from it."""
+"""Whether what a daemon consists of was installed anew since it started: every session would have
+the old version from it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,13 @@ class InstalledFiles:
     def __init__(self) -> None:
         #: The modules that every fork inherits: pytest, its plugins of its own, rpytest.
         self._modules = file_times(
-            sorted({str(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
+            sorted(
+                {
+                    str(file)
+                    for module in list(sys.modules.values())
+                    if (file := getattr(module, "__file__", None))
+                }
+            )
         )
         #: What the interpreter has read at its start: path files of site-packages above all.
         self._startup = file_times(startup_files())
@@ -48,11 +56,15 @@ def file_times(names: Iterable[str]) -> FileTimes:
 
 
 def startup_files() -> list[str]:
-    """Files from which an interpreter makes its path and its hooks before anything else runs, whether they are there or not."""
+    """Files from which an interpreter makes its path and its hooks before anything else runs,
+    whether they are there or not.
+    """
     names = []
     for folder in sys.path:
         names += [os.path.join(folder, name, "__init__.py") for name in _CUSTOMIZE]
         names += [os.path.join(folder, f"{name}.py") for name in _CUSTOMIZE]
         with contextlib.suppress(OSError):
-            names += [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")]
+            names += [
+                os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pth")
+            ]
     return sorted(names)

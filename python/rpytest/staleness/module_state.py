@@ -1,6 +1,8 @@
-"""Whether somebody has replaced what modules consist of: a function of `socket`, a setting of an installed package.
+"""Whether somebody has replaced what modules consist of: a function of `socket`, a setting of an
+installed package.
 
-Who imports a package afterwards gets what it makes of the replacement; one that was imported ahead has not seen it.
+Who imports a package afterwards gets what it makes of the replacement; one that was imported ahead
+has not seen it.
 """
 
 from __future__ import annotations
@@ -38,14 +40,18 @@ class ModuleState:
         self._before = dict(self._now)
         if name == "sys":
             # Others don't count; `argv` is to be held by nobody who is not a part of the project.
-            self._before = {attribute: value for attribute, value in self._now.items() if callable(value)}
+            self._before = {
+                attribute: value for attribute, value in self._now.items() if callable(value)
+            }
 
     def before(self, attribute: str) -> object:
         """What an attribute was."""
         return self._before.get(attribute, MISSING)
 
     def first_replaced(self) -> str | None:
-        """The name of something that is not there any more, or is something else; what was added does not count."""
+        """The name of something that is not there any more, or is something else; what was added
+        does not count.
+        """
         now, before = self._now, self._before
         # Nearly always; this is done for thousands of modules.
         if _native.begins_with(now, before):
@@ -54,7 +60,9 @@ class ModuleState:
             new = now.get(attribute, MISSING)
             if new is not old and self._counts(attribute, old, new):
                 return f"{self.name}.{attribute}"
-        self._before = {attribute: plain(value) for attribute, value in now.items() if attribute in before}
+        self._before = {
+            attribute: plain(value) for attribute, value in now.items() if attribute in before
+        }
         return None
 
     def _counts(self, attribute: str, old: object, new: object) -> bool:

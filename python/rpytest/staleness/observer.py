@@ -1,6 +1,8 @@
-"""What Python does while pytest configures and collects: every file that it opens, folder that it lists and module that it imports.
+"""What Python does while pytest configures and collects: every file that it opens, folder that it
+lists and module that it imports.
 
-An audit hook sees them. What is looked at without being opened is `staleness.stat_observer`; what can't be seen (opens in C code) is listed in ``docs/staleness.md``.
+An audit hook sees them. What is looked at without being opened is `staleness.stat_observer`; what
+can't be seen (opens in C code) is listed in ``docs/staleness.md``.
 """
 
 from __future__ import annotations
@@ -41,11 +43,15 @@ def opened(args: tuple[Any, ...]) -> tuple[str, int] | None:
     path, _, flags = args
     if not isinstance(path, (str, bytes)):
         return None
-    return stat_observer.absolute(path, stat_observer.opening()), flags if isinstance(flags, int) else 0
+    return stat_observer.absolute(path, stat_observer.opening()), flags if isinstance(
+        flags, int
+    ) else 0
 
 
 def listed(args: tuple[Any, ...]) -> str | None:
-    """Absolute name of the folder of an `os.listdir` or `os.scandir` event, which may be an open one; `None`: it has no name."""
+    """Absolute name of the folder of an `os.listdir` or `os.scandir` event, which may be an open
+    one; `None`: it has no name.
+    """
     path = "." if args[0] is None else args[0]
     if isinstance(path, int):
         return file_states.name_of(path)
@@ -140,7 +146,9 @@ class Observer:
                     self._list(name, event)
         elif event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
             # Fails safe: whatever it printed or wrote may be part of what was collected.
-            if not lifecycle.is_own_fork() and not (event in STARTING and self.asks_the_system(args[1])):
+            if not lifecycle.is_own_fork() and not (
+                event in STARTING and self.asks_the_system(args[1])
+            ):
                 self.per_run = "collection started a process"
         elif event == "socket.connect":
             self.per_run = "collection connected a socket"
@@ -174,14 +182,19 @@ class Observer:
         """It is about to be read."""
         if name not in self.opened:
             self.opened[name] = file_states.state(name)
-        elif self.opened[name] is None and file_states.state(name) is not None and not self.stat_observer.is_own(name):
+        elif (
+            self.opened[name] is None
+            and file_states.state(name) is not None
+            and not self.stat_observer.is_own(name)
+        ):
             self.changed = self.changed or name
 
     def _execute(self, code: object) -> None:
         if isinstance(code, CodeType) and code.co_name == "<module>":
             name = code.co_filename
             if not name.startswith("<"):
-                # Its byte code may have been read in its place, under a name that says nothing about it; and its module may be gone in the end.
+                # Its byte code may have been read in its place, under a name that says nothing
+                # about it; and its module may be gone in the end.
                 source = os.path.abspath(name)
                 if source not in self.opened and (found := file_states.state(source)) is not None:
                     self.opened[source] = found
@@ -191,7 +204,10 @@ class Observer:
 
     def _open(self, name: str, flags: int) -> None:
         # Temporary and new files have nothing in them that was there before.
-        if not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL) and flags & os.O_TMPFILE != os.O_TMPFILE:
+        if (
+            not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL)
+            and flags & os.O_TMPFILE != os.O_TMPFILE
+        ):
             if is_cached(name):
                 self.byte_code.opened(name)
             source = source_of(name)
@@ -199,7 +215,11 @@ class Observer:
                 self.texts.add(source)
             if source not in self.opened:
                 found = file_states.state(source)
-                if found is None or not stat.S_ISDIR(found[0]) or not self.stat_observer.is_own(source):
+                if (
+                    found is None
+                    or not stat.S_ISDIR(found[0])
+                    or not self.stat_observer.is_own(source)
+                ):
                     # Else it is a folder of this process's own that `rmtree` removes.
                     self.opened[source] = found
             if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
@@ -210,7 +230,11 @@ class Observer:
                 self.overwritten[name] = file_states.digest(name)
                 self._watching = True
             if name not in self.written:
-                if not is_cached(name) and not name.startswith(VIRTUAL) and acts_for_project(sys._getframe(2)):
+                if (
+                    not is_cached(name)
+                    and not name.startswith(VIRTUAL)
+                    and acts_for_project(sys._getframe(2))
+                ):
                     self.stat_observer.wrote(name, flags)
                 self.written.add(name)
 
@@ -228,7 +252,9 @@ class Observer:
                 self._see(os.path.abspath(name + suffix))
 
     def _follow(self, connection: Any) -> None:
-        """``ATTACH`` opens more databases, without an event of its own. Who wants to trace the connection himself takes this one's place."""
+        """``ATTACH`` opens more databases, without an event of its own. Who wants to trace the
+        connection himself takes this one's place.
+        """
         import sqlite3
 
         attempts = iter(range(_ATTEMPTS))
@@ -239,7 +265,9 @@ class Observer:
             except sqlite3.ProgrammingError:
                 # Not complete before this event's hook has returned; or of another thread.
                 if next(attempts, None) is None or not call_soon(trace):
-                    self.per_run = self.per_run or "collection opened a database that can't be followed"
+                    self.per_run = (
+                        self.per_run or "collection opened a database that can't be followed"
+                    )
 
         trace()
 
@@ -256,7 +284,9 @@ class Observer:
                 self._open_database(name.replace(name[:1] * 2, name[:1])[1:-1])
 
     def asks_the_system(self, command: object) -> bool:
-        """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask about this system."""
+        """Whether it is one of the programs that `ctypes.util.find_library` and `platform` ask
+        about this system.
+        """
         if not isinstance(command, (list, tuple)) or not command:
             return False
         name, *arguments = (os.fsdecode(word) for word in command)
@@ -284,7 +314,8 @@ class Observer:
     def inherit(self, other: Observer) -> None:
         """What was seen in the process that this one was forked from.
 
-        Its tables become this process's own, as they are: looking at each entry would copy the memory that all forks share.
+        Its tables become this process's own, as they are: looking at each entry would copy the
+        memory that all forks share.
         """
         self.opened, self.listed, self.told = other.opened, other.listed, other.told
         self.byte_code.inherit(other.byte_code)

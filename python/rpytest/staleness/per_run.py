@@ -1,6 +1,8 @@
-"""What is to happen once in every run, and has happened in a session: such a session serves one run.
+"""What is to happen once in every run, and has happened in a session: such a session serves one
+run.
 
-Workers are forked from it as from any other; the next run gets a session of its own (start method `imported`).
+Workers are forked from it as from any other; the next run gets a session of its own (start method
+`imported`).
 """
 
 from __future__ import annotations
@@ -56,10 +58,12 @@ _ENDING_HOOKS = ("pytest_sessionfinish", "pytest_unconfigure")
 
 
 def of_each_worker(config: pytest.Config, event: str, args: tuple[Any, ...]) -> str | None:
-    """What a hook of the project that begins a session is about to do, if each worker has to do it for itself as under pytest-xdist.
+    """What a hook of the project that begins a session is about to do, if each worker has to do it
+    for itself as under pytest-xdist.
 
-    A session calls these hooks once for all of its workers, and each worker those of the end: one beginning would have many ends. That is so for
-    `pytest_sessionstart`, and for `pytest_configure` where the project has something to do at the end. ``None``: it is nothing of that kind.
+    A session calls these hooks once for all of its workers, and each worker those of the end: one
+    beginning would have many ends. That is so for `pytest_sessionstart`, and for `pytest_configure`
+    where the project has something to do at the end. ``None``: it is nothing of that kind.
     """
     hook, frame = _hook_of_project()
     if frame is None or (event == "socket.bind" and _is_importing()):
@@ -73,7 +77,9 @@ def of_each_worker(config: pytest.Config, event: str, args: tuple[Any, ...]) -> 
 
 
 def _hook_of_project() -> tuple[str, FrameType | None]:
-    """The hook at the beginning of a session that is being called, and the frame of the project's implementation."""
+    """The hook at the beginning of a session that is being called, and the frame of the project's
+    implementation.
+    """
     inside = locations.installed_folders()
     callee: FrameType | None = None
     frame: FrameType | None = sys._getframe(2)
@@ -94,7 +100,9 @@ def _is_of_pluggy(frame: FrameType) -> bool:
 
 
 def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
-    """Whether the project has something to do at the end of a session: in a hook, or by what this implementation of `pytest_configure` asks for."""
+    """Whether the project has something to do at the end of a session: in a hook, or by what this
+    implementation of `pytest_configure` asks for.
+    """
     if {"add_cleanup", "atexit"} & set(frame.f_code.co_names):
         return True
     inside = locations.installed_folders()
@@ -106,10 +114,13 @@ def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
 
 
 def effect(event: str, args: tuple[Any, ...]) -> str | None:
-    """What a `pytest_configure` of the project is doing; ``None``: it is nothing of that kind, or somebody else does it."""
+    """What a `pytest_configure` of the project is doing; ``None``: it is nothing of that kind, or
+    somebody else does it.
+    """
     if event == "socket.bind":
         if _is_importing():
-            # A library finds out what there is, as urllib3 does of IPv6. Nobody asks what it does if a test module imports it.
+            # A library finds out what there is, as urllib3 does of IPv6. Nobody asks what it does
+            # if a test module imports it.
             return None
         what = EVENTS[event]
     else:
@@ -129,7 +140,11 @@ def _effect_on_files(event: str, args: tuple[Any, ...]) -> str | None:
         return None
     if event == "os.mkdir" and os.path.isdir(path):
         return None
-    if path.startswith(("/dev/", "/proc/")) or f"{os.sep}__pycache__" in path or f"{os.sep}.pytest_cache" in path:
+    if (
+        path.startswith(("/dev/", "/proc/"))
+        or f"{os.sep}__pycache__" in path
+        or f"{os.sep}.pytest_cache" in path
+    ):
         return None
     return f"{EVENTS[event]} {path}"
 
@@ -160,7 +175,9 @@ def _configuring() -> str | None:
 
 def _is_of_project(module: str, inside: tuple[str, ...]) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return locations.top_level(module) not in locations.OWN - {"conftest"} and not file.startswith(inside)
+    return locations.top_level(module) not in locations.OWN - {"conftest"} and not file.startswith(
+        inside
+    )
 
 
 def reason(config: pytest.Config) -> str | None:
@@ -193,7 +210,10 @@ def _cleanups(config: pytest.Config) -> list[str]:
     if stack is None:
         functions = list(getattr(config, "_cleanup", ()))
     else:
-        functions = [getattr(entry[1], "__wrapped__", entry[1]) for entry in getattr(stack, "_exit_callbacks", ())]
+        functions = [
+            getattr(entry[1], "__wrapped__", entry[1])
+            for entry in getattr(stack, "_exit_callbacks", ())
+        ]
     found = []
     for function in functions:
         while hasattr(function, "func"):

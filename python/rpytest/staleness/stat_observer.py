@@ -1,6 +1,8 @@
-"""What was looked at without being opened: whether a file is there and what it is, how big or old it is, where a link leads.
+"""What was looked at without being opened: whether a file is there and what it is, how big or old
+it is, where a link leads.
 
-Python has no audit events for `os.stat` and its like. While a session is made, these functions are replaced by ones that remember question and answer.
+Python has no audit events for `os.stat` and its like. While a session is made, these functions are
+replaced by ones that remember question and answer.
 """
 
 from __future__ import annotations
@@ -46,15 +48,40 @@ _KNOWN_OTHERWISE = frozenset(
         "on_rm_rf_error",
         "get_extended_length_path_str",
     }
-    | {"ensure_extended_length_path", "make_numbered_dir", "make_numbered_dir_with_cleanup", "cleanup_numbered_dir"}
-    | {"try_cleanup", "ensure_deletable", "cleanup_dead_symlinks", "maybe_delete_a_numbered_dir", "create_cleanup_lock"}
+    | {
+        "ensure_extended_length_path",
+        "make_numbered_dir",
+        "make_numbered_dir_with_cleanup",
+        "cleanup_numbered_dir",
+    }
+    | {
+        "try_cleanup",
+        "ensure_deletable",
+        "cleanup_dead_symlinks",
+        "maybe_delete_a_numbered_dir",
+        "create_cleanup_lock",
+    }
 )
 #: Functions of the helpers that tell more than what kind of file there is.
 _WHOLE = frozenset(
-    {"", "stat", "lstat", "getsize", "getmtime", "getatime", "getctime", "samefile", "owner", "group", "copystat"}
+    {
+        "",
+        "stat",
+        "lstat",
+        "getsize",
+        "getmtime",
+        "getatime",
+        "getctime",
+        "samefile",
+        "owner",
+        "group",
+        "copystat",
+    }
 )
 #: Parts of paths that every run makes, or may, and packages look for.
-_PARTS = frozenset({"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"})
+_PARTS = frozenset(
+    {"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"}
+)
 
 #: Audit events of functions that make something or take it away, and which of their arguments say where: a path, and the open folder that it is
 #: relative to, if there is one.
@@ -119,7 +146,10 @@ class StatObserver:
         for number, folder in _ACTS.get(event, ()):
             if isinstance(args[number], (str, bytes, os.PathLike)):
                 # Before Python 3.11 `shutil.rmtree` has none.
-                path = absolute(args[number], args[folder] if folder is not None and folder < len(args) else None)
+                path = absolute(
+                    args[number],
+                    args[folder] if folder is not None and folder < len(args) else None,
+                )
                 if event == "os.mkdir" and _ask(("stat", path, 0)) is not None:
                     # It will fail, as for `makedirs` it may.
                     continue
@@ -128,7 +158,9 @@ class StatObserver:
                     self.made[path] = None
 
     def is_own(self, path: str) -> bool:
-        """Whether what is there, or is not, is this process's own doing: every session does the same, whatever there was before."""
+        """Whether what is there, or is not, is this process's own doing: every session does the
+        same, whatever there was before.
+        """
         if path in self._touched or path in self._written:
             return True
         while path not in self._emptied:
@@ -148,7 +180,9 @@ class StatObserver:
         folder: int | None = None,
         of_pytest: bool = False,
     ) -> None:
-        """``who`` has asked, by calling ``function``; ``folder`` is open, and what ``path`` is relative to."""
+        """``who`` has asked, by calling ``function``; ``folder`` is open, and what ``path`` is
+        relative to.
+        """
         known = len(self._answers)
         if isinstance(path, int):
             path = file_states.name_of(path)
@@ -176,7 +210,9 @@ class StatObserver:
             self._of_pytest.add(question)
 
     def scanned(self, folder: str, who: FrameType) -> None:
-        """``who`` is about to get the entries of ``folder`` themselves, which say how big and old each is (`DirEntry.stat`) without a word to us."""
+        """``who`` is about to get the entries of ``folder`` themselves, which say how big and old
+        each is (`DirEntry.stat`) without a word to us.
+        """
         if asker(who)[0] or who.f_code.co_filename.startswith(self._inside):
             # A helper, which gives away names.
             return
@@ -213,7 +249,9 @@ class StatObserver:
             self._settled.add(question)
 
     def forget_known(self, is_known: Callable[[str], bool]) -> None:
-        """After :meth:`first_changed_while_collecting`: forget what pytest has asked about paths of which changes are noticed otherwise."""
+        """After :meth:`first_changed_while_collecting`: forget what pytest has asked about paths of
+        which changes are noticed otherwise.
+        """
         for question in self._of_pytest & self._settled:
             if is_known(question[1]):
                 del self._answers[question]
@@ -225,7 +263,13 @@ class StatObserver:
             now = _ask(question)
             if now != before:
                 path = question[1]
-                return f"{path} is new" if before is None else f"{path} is gone" if now is None else f"{path} changed"
+                return (
+                    f"{path} is new"
+                    if before is None
+                    else f"{path} is gone"
+                    if now is None
+                    else f"{path} changed"
+                )
         return None
 
     def missing(self) -> Iterator[str]:
@@ -239,7 +283,9 @@ class StatObserver:
 _current: StatObserver | None = None
 
 
-def _teller(kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int]) -> Callable[..., None]:
+def _teller(
+    kind: str, detail: Callable[[tuple[Any, ...], dict[str, Any]], int]
+) -> Callable[..., None]:
     def tell(args: tuple[Any, ...], kwargs: dict[str, Any] | None, answer: Answer) -> None:
         # Another thread may stop it meanwhile.
         current = _current
@@ -290,7 +336,9 @@ def opening() -> int | None:
 
 
 def absolute(path: str | bytes | os.PathLike[Any], folder: int | None = None) -> str:
-    """Where a path leads that is relative to ``folder``, which is open, or to the current directory."""
+    """Where a path leads that is relative to ``folder``, which is open, or to the current
+    directory.
+    """
     name = os.fsdecode(path)
     if isinstance(folder, int) and folder >= 0 and not os.path.isabs(name):
         name = os.path.join(file_states.name_of(folder) or "", name)
@@ -317,7 +365,8 @@ def _replace(functions: dict[str, Any]) -> None:
         places.append(accessor)
     for place in places:
         for name, function in functions.items():
-            # Not what somebody has put there meanwhile; classes have functions of other names of their own.
+            # Not what somebody has put there meanwhile; classes have functions of other names of
+            # their own.
             if plain(getattr(place, name, None)) is _FUNCTIONS[name].plain:
                 setattr(place, name, function)
 
@@ -331,7 +380,9 @@ _UNTAKEN = _references()
 
 
 def _restore_functions() -> None:
-    """Modules that have taken one of the functions by name, ``from os import stat``, get what they asked for."""
+    """Modules that have taken one of the functions by name, ``from os import stat``, get what they
+    asked for.
+    """
     if _references() == _UNTAKEN:
         # Looking through all modules takes milliseconds.
         return
@@ -350,7 +401,9 @@ def plain(function: object) -> object:
 
 def _is_of_every_run(path: str) -> bool:
     parts = path.split(os.sep)
-    return not _PARTS.isdisjoint(parts) or any(part.startswith(file_states.PREFIX_IGNORED) for part in parts)
+    return not _PARTS.isdisjoint(parts) or any(
+        part.startswith(file_states.PREFIX_IGNORED) for part in parts
+    )
 
 
 def _told(kind: str, found: Any) -> Answer:

@@ -1,4 +1,5 @@
-"""What `--watch` must know of a collected project: the files to look at, and which of them use which.
+"""What `--watch` must know of a collected project: the files to look at, and which of them use
+which.
 
 The command line only orders tests by it: what is missed here is run later, not never.
 """
@@ -53,11 +54,19 @@ class UsageGraph:
             return
         if event == "exec":
             code = args[0]
-            if isinstance(code, CodeType) and code.co_name == "<module>" and _is_ours(code.co_filename):
+            if (
+                isinstance(code, CodeType)
+                and code.co_name == "<module>"
+                and _is_ours(code.co_filename)
+            ):
                 self._names.setdefault(code.co_filename, set()).update(_names(code))
         elif event == "open":
             path = args[0]
-            if isinstance(path, str) and not path.endswith((".py", ".pyc")) and _is_ours(name := os.path.abspath(path)):
+            if (
+                isinstance(path, str)
+                and not path.endswith((".py", ".pyc"))
+                and _is_ours(name := os.path.abspath(path))
+            ):
                 self._readers.setdefault(name, set()).update(_project_callers())
         elif event in ("os.listdir", "os.scandir"):
             path = "." if args[0] is None else args[0]
@@ -65,7 +74,9 @@ class UsageGraph:
                 self.listed.add(os.path.abspath(path))
 
     def edges(self, unloaded: dict[str, str]) -> Iterator[tuple[str, str]]:
-        """Pairs of files: the first uses the second. `unloaded` are modules that a test may import when it runs, with their files."""
+        """Pairs of files: the first uses the second. `unloaded` are modules that a test may import
+        when it runs, with their files.
+        """
         for data, readers in self._readers.items():
             yield from ((reader, data) for reader in readers)
         modules: dict[str, str] = {}
@@ -77,7 +88,10 @@ class UsageGraph:
         modules = {**unloaded, **modules}
         for name in modules:
             by_last.setdefault(name.rpartition(".")[2], []).append(name)
-        packages = {file: name if _is_init(file) else name.rpartition(".")[0] for name, file in modules.items()}
+        packages = {
+            file: name if _is_init(file) else name.rpartition(".")[0]
+            for name, file in modules.items()
+        }
         for file, names in self._names.items():
             own = packages.get(file, "")
             for mentioned in names:
@@ -91,14 +105,27 @@ class UsageGraph:
             parent = name.rpartition(".")[0]
             if parent in modules:
                 yield file, modules[parent]
-        for conftest in [file for file in modules.values() if os.path.basename(file) == "conftest.py"]:
+        for conftest in [
+            file for file in modules.values() if os.path.basename(file) == "conftest.py"
+        ]:
             folder = os.path.dirname(conftest) + os.sep
-            yield from ((file, conftest) for file in self._names if file.startswith(folder) and file != conftest)
+            yield from (
+                (file, conftest)
+                for file in self._names
+                if file.startswith(folder) and file != conftest
+            )
 
 
 def _reaches(parent: str, own: str, names: set[str]) -> bool:
-    """Whether something in the package `parent` is imported by its last name alone: `from parent import x`, `from . import x`."""
-    return parent in names or parent == own or own.startswith(f"{parent}.") or parent.rpartition(".")[2] in names
+    """Whether something in the package `parent` is imported by its last name alone:
+    `from parent import x`, `from . import x`.
+    """
+    return (
+        parent in names
+        or parent == own
+        or own.startswith(f"{parent}.")
+        or parent.rpartition(".")[2] in names
+    )
 
 
 def _is_ours(name: str) -> bool:
@@ -106,7 +133,9 @@ def _is_ours(name: str) -> bool:
 
 
 def _is_watched(name: str) -> bool:
-    """Whether a change of it is the user's doing: not of what is installed, nor of what every run rewrites."""
+    """Whether a change of it is the user's doing: not of what is installed, nor of what every run
+    rewrites.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -165,25 +194,39 @@ def _sources(roots: Iterable[str]) -> Iterator[tuple[str, str]]:
             for name in names:
                 if name.endswith(".py"):
                     path = os.path.join(folder, name)
-                    dotted = os.path.relpath(path, root).removesuffix(".py").removesuffix("/__init__")
+                    dotted = (
+                        os.path.relpath(path, root).removesuffix(".py").removesuffix("/__init__")
+                    )
                     yield dotted.replace(os.sep, "."), path
 
 
 def _roots() -> list[str]:
-    """Where the project's modules are imported from; inner folders first, which is where names begin."""
+    """Where the project's modules are imported from; inner folders first, which is where names
+    begin.
+    """
     folders = {os.path.abspath(name or ".") for name in sys.path} | {os.getcwd()}
     return sorted((name for name in folders if _is_watched(name)), key=len, reverse=True)
 
 
 def encode(
-    files: dict[str, FileState | None], folders: Iterable[str], edges: Iterable[tuple[str, str]], listed: set[str]
+    files: dict[str, FileState | None],
+    folders: Iterable[str],
+    edges: Iterable[tuple[str, str]],
+    listed: set[str],
 ) -> bytes:
     """The `dependencies` message's attachment."""
     numbers = {name: number for number, name in enumerate(files)}
-    used = {(numbers[user], numbers[file]) for user, file in edges if user in numbers and file in numbers}
+    used = {
+        (numbers[user], numbers[file])
+        for user, file in edges
+        if user in numbers and file in numbers
+    }
     content = {
-        # Inode, size, modification and change time as at the moment when it was read; an empty list: it was not there.
-        "files": [[name, list(found[1:]) if found is not None else []] for name, found in files.items()],
+        # Inode, size, modification and change time as at the moment when it was read; an empty
+        # list: it was not there.
+        "files": [
+            [name, list(found[1:]) if found is not None else []] for name, found in files.items()
+        ],
         "folders": [[name, name in listed] for name in folders],
         "uses": sorted(used),
     }
@@ -196,7 +239,9 @@ def send_dependencies(
     graph: UsageGraph | None,
     kind: type[DependenciesEvent] | type[BareDependencies] = DependenciesEvent,
 ) -> None:
-    """Tell the command line what to watch (as a bare worker: the host, which passes it on); when it is gone, nobody watches."""
+    """Tell the command line what to watch (as a bare worker: the host, which passes it on); when it
+    is gone, nobody watches.
+    """
     states = {name: found for name, found in dependencies.states() if _is_watched(name)}
     folders = sorted(name for name in dependencies.folders() if _is_watched(name))
     unloaded = dict(_sources(_roots()))

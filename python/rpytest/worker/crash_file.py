@@ -16,7 +16,9 @@ _KEPT = b"\0rpytest: reports\0"
 
 
 def read_crash_file(crash: int, limit: int) -> tuple[str, bytes]:
-    """What a dead worker has left in its crash file: text (at most ``limit`` bytes), and the reports that it had kept."""
+    """What a dead worker has left in its crash file: text (at most ``limit`` bytes), and the
+    reports that it had kept.
+    """
     size = os.fstat(crash).st_size
     if not size:
         return "", b""
@@ -32,7 +34,8 @@ def read_crash_file(crash: int, limit: int) -> tuple[str, bytes]:
 
 
 class CrashFile(io.TextIOBase):
-    """The terminal of a worker: nobody sees it, but what was written during the test that a worker crashes in is shown with the crash.
+    """The terminal of a worker: nobody sees it, but what was written during the test that a worker
+    crashes in is shown with the crash.
 
     pytest-timeout's method ``thread`` writes all stacks there, then ends the process.
     """
@@ -49,7 +52,9 @@ class CrashFile(io.TextIOBase):
         return len(text)
 
     def keep(self, reports: bytes) -> None:
-        """What the running test has come to, for the case that this process doesn't survive its teardown."""
+        """What the running test has come to, for the case that this process doesn't survive its
+        teardown.
+        """
         self.dirty = True
         os.write(self._fd, _KEPT + len(reports).to_bytes(8, "little") + reports)
 
@@ -61,7 +66,9 @@ class CrashFile(io.TextIOBase):
 
 
 def crash(spec: WorkerSpec, error: BaseException) -> NoReturn:
-    """End a worker that can't go on; without a last record its end is a crash, and this is its stack."""
+    """End a worker that can't go on; without a last record its end is a crash, and this is its
+    stack.
+    """
     import traceback
 
     with contextlib.suppress(BaseException):

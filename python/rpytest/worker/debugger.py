@@ -1,6 +1,8 @@
-"""`breakpoint()` in a worker: the only worker of a run gets the terminal for its debugger, one of several can't.
+"""`breakpoint()` in a worker: the only worker of a run gets the terminal for its debugger, one of
+several can't.
 
-``--pdb`` and ``--trace`` are not meant here: with them pytest itself runs, in a process that owns the terminal.
+``--pdb`` and ``--trace`` are not meant here: with them pytest itself runs, in a process that owns
+the terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ __builtins__ = stdlib.BUILTINS
 
 
 class Debugger:
-    """Asks the command line for the terminal before pytest's debugger writes to it, and gives it back."""
+    """Asks the command line for the terminal before pytest's debugger writes to it, and gives it
+    back.
+    """
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.spec = spec
@@ -79,6 +83,7 @@ class Debugger:
         """Give the terminal back."""
         if self.holds_terminal and pytestPDB._recursive_debug == 0:
             self.holds_terminal = False
-            # The debugger has left its own handler, which would come back to it on Ctrl-C: now that ends the run again.
+            # The debugger has left its own handler, which would come back to it on Ctrl-C: now that
+            # ends the run again.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             channel.send(self.spec.host, WorkerDebugger(active=False))

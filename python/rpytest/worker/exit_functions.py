@@ -1,4 +1,6 @@
-"""The end of a process: what was registered for it runs, an interrupt ends what does not return, and the user hears what that is."""
+"""The end of a process: what was registered for it runs, an interrupt ends what does not return,
+and the user hears what that is.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ _Tell = Callable[[str], None]
 
 
 class _Interrupt:
-    """Lets SIGINT raise `KeyboardInterrupt` as long as functions run that are not ours, and nowhere else."""
+    """Lets SIGINT raise `KeyboardInterrupt` as long as functions run that are not ours, and nowhere
+    else.
+    """
 
     def __init__(self) -> None:
         self._is_open = False
@@ -50,7 +54,9 @@ class _Interrupt:
             raise KeyboardInterrupt
 
     def run(self) -> None:
-        """What the end of the interpreter would do; each interrupt ends one of its parts, as it does there."""
+        """What the end of the interpreter would do; each interrupt ends one of its parts, as it
+        does there.
+        """
         try:
             with contextlib.suppress(BaseException):
                 self._is_open = True
@@ -63,8 +69,9 @@ class _Interrupt:
 def run_exit_functions(tell: _Tell, conn: socket.socket | None = None) -> None:
     """Run what this process has registered for its end.
 
-    ``tell`` is called, from another thread, with a text on what has not returned after a while. ``conn``: the host's connection, by
-    which interrupts come; when it ends while something does not return, so does this process.
+    ``tell`` is called, from another thread, with a text on what has not returned after a while.
+    ``conn``: the host's connection, by which interrupts come; when it ends while something does not
+    return, so does this process.
     """
     interrupt = _Interrupt()
     signal.signal(signal.SIGINT, interrupt)
@@ -79,7 +86,9 @@ def run_exit_functions(tell: _Tell, conn: socket.socket | None = None) -> None:
 
 
 def _may_wait() -> bool:
-    """Whether anything runs that could take long. Most processes have nothing, and need no thread to watch it."""
+    """Whether anything runs that could take long. Most processes have nothing, and need no thread
+    to watch it.
+    """
     multiprocessing: Any = sys.modules.get("multiprocessing.process")
     return (
         atexit._ncallbacks() > 0
@@ -149,7 +158,8 @@ class _Watcher:
         except BlockingIOError:
             return
         except (channel.Closed, OSError, ValueError):
-            # The command line has waited long enough. Whoever else is to do something at the end may, for a while.
+            # The command line has waited long enough. Whoever else is to do something at the end
+            # may, for a while.
             signal.pthread_kill(self._main, signal.SIGINT)
             if not self._stops_within(_LAST_MOMENTS):
                 lifecycle.exit_now(1)
@@ -180,7 +190,10 @@ def waited_for(main: int) -> str:
 
 def _depth(stack: list[FrameType]) -> int:
     """How many frames, the innermost first, are not ours."""
-    return next((at for at, frame in enumerate(stack) if frame.f_code.co_filename.startswith(PACKAGE)), len(stack))
+    return next(
+        (at for at, frame in enumerate(stack) if frame.f_code.co_filename.startswith(PACKAGE)),
+        len(stack),
+    )
 
 
 def _threads() -> str:
@@ -190,7 +203,9 @@ def _threads() -> str:
         if thread is threading.main_thread() or thread.daemon or not thread.is_alive():
             continue
         frame = current.get(thread.ident or 0)
-        parts.append(f"`{thread.name}`" + (f", which is at {_line(frame)}" if frame is not None else ""))
+        parts.append(
+            f"`{thread.name}`" + (f", which is at {_line(frame)}" if frame is not None else "")
+        )
     return f"the thread {' and '.join(parts)}" if parts else "a thread"
 
 

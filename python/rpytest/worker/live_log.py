@@ -1,4 +1,6 @@
-"""Live logs (`log_cli`): what pytest writes to its terminal while a test runs, sent to the command line record by record."""
+"""Live logs (`log_cli`): what pytest writes to its terminal while a test runs, sent to the command
+line record by record.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class LiveLog:
         self._thread = threading.get_ident()
 
     def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
-        """As the terminal reporter's; the line break that ends its own unfinished line is not needed."""
+        """As the terminal reporter's; the line break that ends its own unfinished line is not
+        needed.
+        """
         if content != "\n":
             self._writer.write(content, flush=flush, **markup)
 
@@ -41,7 +45,9 @@ class LiveLog:
         self._writer.sep(sep, title, **kw)
 
     def flush(self) -> None:
-        """After each record of the log: send it. Only the worker's own thread may; what others have logged goes with the next record or result."""
+        """After each record of the log: send it. Only the worker's own thread may; what others have
+        logged goes with the next record or result.
+        """
         if lifecycle.is_foreign():
             # A child that a test has forked has no way to the command line.
             self._buffer.take()

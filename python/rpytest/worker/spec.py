@@ -19,7 +19,15 @@ class WorkerSpec:
     """What a worker is given when it is forked."""
 
     def __init__(
-        self, slot: int, incarnation: int, count: int, uid: str, bell: int, spill: int, crash: int, host: socket.socket
+        self,
+        slot: int,
+        incarnation: int,
+        count: int,
+        uid: str,
+        bell: int,
+        spill: int,
+        crash: int,
+        host: socket.socket,
     ) -> None:
         self.slot = slot
         self.incarnation = incarnation

@@ -77,14 +77,18 @@ class Worker:
 
     # Life
 
-    def configure(self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None) -> None:
+    def configure(
+        self, config: pytest.Config, session: pytest.Session, xml: CollectingXML | None
+    ) -> None:
         """Make the (forked) configuration this worker's own."""
         random_generators.observe_no_longer()
         self.config, self.session, self.xml = config, session, xml
         spec = self.spec
         worker_identity.set_environment(spec.name, spec.count, spec.uid)
         workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-        workerinput.update(spec.input, workerid=spec.name, workercount=spec.count, testrunuid=spec.uid)
+        workerinput.update(
+            spec.input, workerid=spec.name, workercount=spec.count, testrunuid=spec.uid
+        )
         prepare_worker(config, spec.name, spec.input)
         use_basetemp(config, self._basetemp)
         self.claims_early = bool(
@@ -102,10 +106,13 @@ class Worker:
         config.pluginmanager.register(self, "rpytest-worker")
         self._measure_setups()
         if spec.outputs:
-            config.pluginmanager.register(SetupOutputPlugin(self, spec.outputs), "rpytest-setup-output")
+            config.pluginmanager.register(
+                SetupOutputPlugin(self, spec.outputs), "rpytest-setup-output"
+            )
         if spec.shared:
             config.pluginmanager.register(WorkerFinalizers(spec.shared), "rpytest-added")
-        # Being registered, a plugin hears of all warnings so far: those of collection have been reported by the session.
+        # Being registered, a plugin hears of all warnings so far: those of collection have been
+        # reported by the session.
         self.warnings.clear()
         self._replace_protocol()
 
@@ -124,7 +131,10 @@ class Worker:
                 self.index = current
                 self.following = native.claim() if self.claims_early else _UNKNOWN
                 native.begin(current)
-                hook(item=self._item(current), nextitem=self._item(self.following) if self.following >= 0 else None)
+                hook(
+                    item=self._item(current),
+                    nextitem=self._item(self.following) if self.following >= 0 else None,
+                )
                 self._commit()
                 if self.session.shouldfail:
                     self._stop(ring_records.WHY_SHOULDFAIL, -1, str(self.session.shouldfail))
@@ -134,7 +144,8 @@ class Worker:
                     raise self.session.Interrupted(self.session.shouldstop)
                 current = self._next()
                 if current == _NOTHING:
-                    # Everything is torn down and recorded; what others have left may still become worth it.
+                    # Everything is torn down and recorded; what others have left may still become
+                    # worth it.
                     current = native.linger()
             self.index = _NOTHING
         except pytest.exit.Exception as error:
@@ -184,9 +195,11 @@ class Worker:
         lifecycle.exit_now(status)
 
     def _basetemp(self) -> Path:
-        """The worker's own directory, `popen-gwN`, in the run's base directory, which the host knows.
+        """The worker's own directory, `popen-gwN`, in the run's base directory, which the host
+        knows.
 
-        Who follows it in its place has another one: what the tests before have left is there for people to look at, and names are free.
+        Who follows it in its place has another one: what the tests before have left is there for
+        people to look at, and names are free.
         """
         from pathlib import Path
 
@@ -241,7 +254,9 @@ class Worker:
             self.native.set_fork_cost(int(self.fork_cost * 1e6))
 
     def _leave_if_foreign(self, status: int = 1) -> None:
-        """End a child that a test has forked and that came back from it: it must not be a second worker."""
+        """End a child that a test has forked and that came back from it: it must not be a second
+        worker.
+        """
         if lifecycle.is_foreign():
             lifecycle.flush_streams()
             lifecycle.exit_now(status)
@@ -259,7 +274,9 @@ class Worker:
         self._leave_if_foreign()
         self.native.stop()
         test = self.index if self.index >= 0 else ring_records.NO_TEST
-        self.native.push(ring_records.STOP, 0, test, ring_records.stop(why, status, text, location), True)
+        self.native.push(
+            ring_records.STOP, 0, test, ring_records.stop(why, status, text, location), True
+        )
 
     def _measure_setups(self) -> None:
         if self.spec.timings:
@@ -273,7 +290,9 @@ class Worker:
             self.clock = SessionClock(definitions)
 
     def _replace_protocol(self) -> None:
-        """Put ours in the place of pytest's own protocol: plugins that bring one come before it, as they should."""
+        """Put ours in the place of pytest's own protocol: plugins that bring one come before it, as
+        they should.
+        """
         runner = self.config.pluginmanager.getplugin("runner")
         implementation: Any
         for implementation in self.config.hook.pytest_runtest_protocol.get_hookimpls():
@@ -283,8 +302,8 @@ class Worker:
     def _protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """pytest's protocol, but the next test is claimed after the call phase.
 
-        pytest must be told the next test before teardown, and no earlier: claimed at the start, it would wait behind a slow test
-        while other workers are idle (pytest-xdist issue 339).
+        pytest must be told the next test before teardown, and no earlier: claimed at the start, it
+        would wait behind a slow test while other workers are idle (pytest-xdist issue 339).
         """
         native = self.native
         hook = item.ihook
@@ -320,25 +339,35 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the reports of the running test: first, as pytest's terminal and junit file have what a conftest's hook then raises about."""
+        """Keep the reports of the running test: first, as pytest's terminal and junit file have
+        what a conftest's hook then raises about.
+        """
         self.reports.append(report)
 
     @pytest.hookimpl
     def pytest_warning_recorded(
-        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
     ) -> None:
         """Keep the warnings of the running test (or, outside of tests, of the session's end)."""
         self.warnings.append(encode_warning(warning_message, when, nodeid, location))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: object) -> bool:
-        """Send an exception that escaped from a hook to the command line, which prints it as pytest does."""
+        """Send an exception that escaped from a hook to the command line, which prints it as pytest
+        does.
+        """
         self._stop(ring_records.WHY_INTERNAL, 3, str(excrepr))
         return True
 
 
 class ResourceFootprint:
-    """What a process gives back only when it is gone: somebody may want the port, the lock or the memory as soon as the command has ended."""
+    """What a process gives back only when it is gone: somebody may want the port, the lock or the
+    memory as soon as the command has ended.
+    """
 
     #: Pages by which a process may have grown until its end takes noticeably long.
     _GROWTH = (32 << 20) // os.sysconf("SC_PAGESIZE")
@@ -348,7 +377,9 @@ class ResourceFootprint:
         self._pages = self._resident()
 
     def have_grown(self) -> bool:
-        """Whether there are files, threads, or a lot of memory that were not there in the beginning."""
+        """Whether there are files, threads, or a lot of memory that were not there in the
+        beginning.
+        """
         try:
             return (
                 not self._files.issuperset(os.listdir("/proc/self/fd"))

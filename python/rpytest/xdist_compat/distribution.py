@@ -1,7 +1,8 @@
-"""What `importlib.metadata` says of pytest-xdist when it is not installed: that workers here can do what its release can.
+"""What `importlib.metadata` says of pytest-xdist when it is not installed: that workers here can do
+what its release can.
 
-Plugins ask for its version to learn what they may send from a worker; pytest-rerunfailures tells of reruns only if it is new enough. A list of all
-distributions doesn't contain it.
+Plugins ask for its version to learn what they may send from a worker; pytest-rerunfailures tells of
+reruns only if it is new enough. A list of all distributions doesn't contain it.
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ ENTRY_POINTS = ("xdist", "xdist.looponfail")
 
 
 def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
-    """Let an installed pytest-xdist be named where pytest would have loaded it by its entry points: in the header, and for `required_plugins`.
+    """Let an installed pytest-xdist be named where pytest would have loaded it by its entry points:
+    in the header, and for `required_plugins`.
 
-    pytest knows installed plugins by what `PluginManager.load_setuptools_entrypoints` has noted; that one passes over names that are taken, as
-    pytest-xdist's are by ``placeholder``. One that is not installed is named nowhere.
+    pytest knows installed plugins by what `PluginManager.load_setuptools_entrypoints` has noted;
+    that one passes over names that are taken, as pytest-xdist's are by ``placeholder``. One that is
+    not installed is named nowhere.
     """
     # Where it is defined differs between versions; there it is in all of them.
     from pluggy._manager import DistFacade  # type: ignore[attr-defined]
@@ -70,7 +73,9 @@ def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
     known: list[tuple[object, DistFacade]] = pluginmanager._plugin_distinfo
 
     def note(names: Iterable[str]) -> None:
-        if any(plugin is placeholder for plugin, _ in known) or all(map(pluginmanager.is_blocked, names)):
+        if any(plugin is placeholder for plugin, _ in known) or all(
+            map(pluginmanager.is_blocked, names)
+        ):
             return
         try:
             found = distribution("pytest-xdist")
@@ -86,7 +91,9 @@ def name_when_loaded(pluginmanager: Any, placeholder: object) -> None:
 
     def imported(args: tuple[Any, ...], named: dict[str, Any] | None, _: object) -> None:
         modname, consider_entry_points = (*args, False)[:2]
-        if (named or {}).get("consider_entry_points", consider_entry_points) and modname in ENTRY_POINTS:
+        if (named or {}).get(
+            "consider_entry_points", consider_entry_points
+        ) and modname in ENTRY_POINTS:
             # `-p`, where plugins are not loaded by themselves.
             note([modname])
 

@@ -1,7 +1,9 @@
-"""Specifications of pytest-xdist's hooks, so that plugins and conftests written for it work unchanged.
+"""Specifications of pytest-xdist's hooks, so that plugins and conftests written for it work
+unchanged.
 
-Names, arguments and ``firstresult`` are those of pytest-xdist 3.8. All are called in the controller, except
-`pytest_xdist_auto_num_workers`, which every process calls that resolves ``-n auto``.
+Names, arguments and ``firstresult`` are those of pytest-xdist 3.8. All are called in the
+controller, except `pytest_xdist_auto_num_workers`, which every process calls that resolves
+``-n auto``.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def pytest_xdist_getremotemodule() -> Any:
 
 @pytest.hookspec()
 def pytest_configure_node(node: WorkerNode) -> None:
-    """Called for each worker before it is configured: ``node.workerinput`` is what it will have as ``config.workerinput``."""
+    """Called for each worker before it is configured: ``node.workerinput`` is what it will have as
+    ``config.workerinput``.
+    """
 
 
 @pytest.hookspec()
@@ -52,7 +56,9 @@ def pytest_testnodeready(node: WorkerNode) -> None:
 
 @pytest.hookspec()
 def pytest_testnodedown(node: WorkerNode, error: object | None) -> None:
-    """Called when a worker has ended its session (``node.workeroutput`` is there), or has died (``error`` says how)."""
+    """Called when a worker has ended its session (``node.workeroutput`` is there), or has died
+    (``error`` says how).
+    """
 
 
 @pytest.hookspec()
@@ -62,7 +68,9 @@ def pytest_xdist_node_collection_finished(node: WorkerNode, ids: Sequence[str]) 
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Never called; a plugin that has one is a usage error, since its scheduler would not be obeyed."""
+    """Never called; a plugin that has one is a usage error, since its scheduler would not be
+    obeyed.
+    """
 
 
 @pytest.hookspec(firstresult=True)

@@ -1,4 +1,6 @@
-"""What pytest-xdist's own hooks are called with in the controller: nodes, their gateways, and who manages them."""
+"""What pytest-xdist's own hooks are called with in the controller: nodes, their gateways, and who
+manages them.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class NodeManager:
 
 
 class WorkerNode:
-    """A worker as hooks see it in the controller: pytest-xdist's ``WorkerController`` without its network."""
+    """A worker as hooks see it in the controller: pytest-xdist's ``WorkerController`` without its
+    network.
+    """
 
     #: Absent until the worker has ended its session, and for good if it dies: hooks tell by that.
     workeroutput: dict[str, Any]

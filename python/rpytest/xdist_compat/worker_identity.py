@@ -1,7 +1,8 @@
 """Who a worker is, told so that a reader is noticed.
 
-A session is collected before its workers exist. A plugin or conftest that *looks* at the worker's name while it is imported, configured
-or collected would see the wrong one; it is recognised here, and the run then starts its workers in the `bare` way.
+A session is collected before its workers exist. A plugin or conftest that *looks* at the worker's
+name while it is imported, configured or collected would see the wrong one; it is recognised here,
+and the run then starts its workers in the `bare` way.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class IdentityReads:
         return before
 
     def noticed(self, what: str) -> None:
-        """Record that ``what`` was read, with the innermost frame outside of this package and of the standard library."""
+        """Record that ``what`` was read, with the innermost frame outside of this package and of
+        the standard library.
+        """
         if not self.active or self.reader is not None:
             return
         for frame in reversed(traceback.extract_stack()[:-2]):
@@ -70,10 +73,15 @@ class IdentityReads:
         self.reader = f"{what} is read"
 
     def asks(self, depth: int) -> None:
-        """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a worker."""
+        """Record that a plugin or conftest, ``depth`` frames above, wants to know whether this is a
+        worker.
+        """
         if self.active and not self.asked:
             frame = sys._getframe(depth + 1)
-            if frame.f_globals.get("__name__") == xdist_module.__name__ and frame.f_back is not None:
+            if (
+                frame.f_globals.get("__name__") == xdist_module.__name__
+                and frame.f_back is not None
+            ):
                 # For somebody who has called pytest-xdist's function.
                 frame = frame.f_back
             module = str(frame.f_globals.get("__name__", ""))
@@ -83,7 +91,8 @@ class IdentityReads:
 class WorkerInput(dict[str, Any]):
     """`config.workerinput`: a dict that notices when a worker's own values are read.
 
-    What `pytest_configure_node` puts in is fetched when it is first asked for: the controller then has to exist.
+    What `pytest_configure_node` puts in is fetched when it is first asked for: the controller then
+    has to exist.
     """
 
     OWN = frozenset({"workerid", "testrunuid"})
@@ -198,13 +207,19 @@ def hide_input(config: pytest.Config, values: WorkerInput, watch: IdentityReads)
         def workerinput(self) -> None:
             del self.__dict__["_rpytest_workerinput"]
 
-    Config.__name__, Config.__qualname__, Config.__module__ = kind.__name__, kind.__qualname__, kind.__module__
+    Config.__name__, Config.__qualname__, Config.__module__ = (
+        kind.__name__,
+        kind.__qualname__,
+        kind.__module__,
+    )
     config.__class__ = Config
     config.workerinput = values  # type: ignore[attr-defined]
 
 
 class _Environ(dict[bytes, bytes]):
-    """The mapping under `os.environ` that notices when the worker's name is looked up (and not just copied)."""
+    """The mapping under `os.environ` that notices when the worker's name is looked up (and not just
+    copied).
+    """
 
     def __init__(self, values: dict[bytes, bytes], watch: IdentityReads) -> None:
         super().__init__(values)
@@ -240,7 +255,9 @@ class _Environ(dict[bytes, bytes]):
         return super().items()
 
     def _note(self, name: str) -> None:
-        """The caller of the caller looks at a variable, or at all, which may have another value in the next run of the same session."""
+        """The caller of the caller looks at a variable, or at all, which may have another value in
+        the next run of the same session.
+        """
         if name not in self._watch.variables and is_asked_by_others(sys._getframe(2)):
             self._watch.variables.add(name)
 
@@ -269,7 +286,9 @@ def watch_environment(watch: IdentityReads) -> None:
     os.environb._data = environ._data  # type: ignore[attr-defined]
 
 
-def worker_input(config_args: list[str], worker: str, count: int, uid: str, watch: IdentityReads) -> WorkerInput:
+def worker_input(
+    config_args: list[str], worker: str, count: int, uid: str, watch: IdentityReads
+) -> WorkerInput:
     """Build `config.workerinput` as pytest-xdist does."""
     values = {"workerid": worker, "workercount": count, "testrunuid": uid, "mainargv": config_args}
     return WorkerInput(values, watch)
@@ -282,7 +301,9 @@ def set_environment(worker: str, count: int, uid: str) -> None:
     os.environ[ENV_UID] = uid
 
 
-def become_worker_config(config: pytest.Config, workerinput: WorkerInput, watch: IdentityReads) -> None:
+def become_worker_config(
+    config: pytest.Config, workerinput: WorkerInput, watch: IdentityReads
+) -> None:
     """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
     become_worker_options(config.option)
     hide_input(config, workerinput, watch)

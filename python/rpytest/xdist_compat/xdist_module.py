@@ -1,6 +1,8 @@
-"""pytest-xdist's importable interface, for plugins and conftests that import it where it is not installed.
+"""pytest-xdist's importable interface, for plugins and conftests that import it where it is not
+installed.
 
-An installed pytest-xdist is found first; its functions look at ``config.workerinput``, which is there.
+An installed pytest-xdist is found first; its functions look at ``config.workerinput``, which is
+there.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def is_xdist_controller(request_or_session: pytest.FixtureRequest | pytest.Sessi
 
 
 def get_xdist_worker_id(request_or_session: pytest.FixtureRequest | pytest.Session) -> str:
-    """The worker's name (``gw0``…), or ``master`` in the controller or when tests are not distributed."""
+    """The worker's name (``gw0``…), or ``master`` in the controller or when tests are not
+    distributed.
+    """
     workerinput = getattr(request_or_session.config, "workerinput", None)
     return "master" if workerinput is None else str(workerinput["workerid"])
 
@@ -71,11 +75,15 @@ class XdistModuleFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Fill the module."""
         if module.__name__ == "xdist.newhooks":
-            names = {name: value for name, value in vars(hookspecs).items() if name.startswith("pytest_")}
+            names = {
+                name: value for name, value in vars(hookspecs).items() if name.startswith("pytest_")
+            }
         else:
             names = {**_API, "__version__": API_VERSION}
             if module.__name__ == "xdist.plugin":
-                names.update(worker_id=xdist_fixtures.worker_id, testrun_uid=xdist_fixtures.testrun_uid)
+                names.update(
+                    worker_id=xdist_fixtures.worker_id, testrun_uid=xdist_fixtures.testrun_uid
+                )
         vars(module).update(names)
 
 

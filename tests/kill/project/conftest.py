@@ -1,8 +1,10 @@
-"""Fixtures of every scope, and the witness: workers that say what they are doing, and that sometimes kill themselves.
+"""Fixtures of every scope, and the witness: workers that say what they are doing, and that
+sometimes kill themselves.
 
-Each worker maps a file of its own, in which its last words stand after its death: see `tests/kill/witness.py`, the reader.
-A worker that draws a ticket kills itself with SIGKILL at that very place, or is killed by a timer of the kernel a random
-time later. All of this is the project's doing: the workers are rpytest's own, unchanged.
+Each worker maps a file of its own, in which its last words stand after its death: see
+`tests/kill/witness.py`, the reader. A worker that draws a ticket kills itself with SIGKILL at that
+very place, or is killed by a timer of the kernel a random time later. All of this is the project's
+doing: the workers are rpytest's own, unchanged.
 """
 
 from __future__ import annotations
@@ -118,13 +120,16 @@ _bomb: Bomb | None = None
 
 
 def _forks_a_worker() -> bool:
-    """Whether the fork that is going on is a host's for a worker. There are others: hosts themselves, controllers."""
+    """Whether the fork that is going on is a host's for a worker. There are others: hosts
+    themselves, controllers.
+    """
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != "rpytest.process.lifecycle":
         frame = frame.f_back
     while frame is not None and frame.f_globals.get("__name__") == "rpytest.process.lifecycle":
         frame = frame.f_back
-    # Not any frame further up: a worker without a session, whose own host's these are, forks the process that answers.
+    # Not any frame further up: a worker without a session, whose own host's these are, forks the
+    # process that answers.
     return (
         frame is not None
         and frame.f_code.co_name == "_spawn"
@@ -214,7 +219,8 @@ class Tap:
         struct.pack_into("<I", _mapped, PUSHES, self.pushes)
         bomb = _draw("torn", 0.05)
         if bomb:
-            # Copying and checking takes about as long as this: the record is then torn, or not yet or just committed.
+            # Copying and checking takes about as long as this: the record is then torn, or not yet
+            # or just committed.
             self.bomb.set(_random.randrange(1, 2_000 + 3 * len(body)))
         self.native.push(kind, flags, test, body, urgent)
         if bomb:
@@ -231,7 +237,11 @@ class Tap:
 def pytest_plugin_registered(plugin: object) -> None:
     """A worker registers itself when it is about to run tests."""
     worker: Any = plugin
-    if FOLDER and type(plugin).__module__ == "rpytest.worker.worker" and type(plugin).__name__ == "Worker":
+    if (
+        FOLDER
+        and type(plugin).__module__ == "rpytest.worker.worker"
+        and type(plugin).__name__ == "Worker"
+    ):
         _open(worker.spec.incarnation > 0)
         if _bomb is not None:
             _bomb.set(0)

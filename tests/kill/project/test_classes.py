@@ -14,7 +14,9 @@ Record = Callable[[str, object], None]
 
 class Base:
     @pytest.mark.parametrize("i", range(16))
-    def test_method(self, i: int, request: pytest.FixtureRequest, record_property: Record, class_value: str) -> None:
+    def test_method(
+        self, i: int, request: pytest.FixtureRequest, record_property: Record, class_value: str
+    ) -> None:
         assert class_value == f"class {type(self).__name__} {os.getpid()}"
         assert work(request.node.nodeid, record_property)
 

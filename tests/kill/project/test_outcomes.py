@@ -14,9 +14,15 @@ Record = Callable[[str, object], None]
 
 @pytest.mark.parametrize("i", range(60))
 def test_passes(
-    i: int, request: pytest.FixtureRequest, record_property: Record, module_value: str, session_value: str
+    i: int,
+    request: pytest.FixtureRequest,
+    record_property: Record,
+    module_value: str,
+    session_value: str,
 ) -> None:
-    assert module_value == f"module {__name__} {os.getpid()}" and session_value.startswith("session ")
+    assert module_value == f"module {__name__} {os.getpid()}" and session_value.startswith(
+        "session "
+    )
     assert work(request.node.nodeid, record_property)
 
 
@@ -60,5 +66,7 @@ def test_errors_in_teardown(
 
 
 @pytest.mark.parametrize("i", range(6))
-def test_fails_twice(i: int, bad_teardown: object, request: pytest.FixtureRequest, record_property: Record) -> None:
+def test_fails_twice(
+    i: int, bad_teardown: object, request: pytest.FixtureRequest, record_property: Record
+) -> None:
     pytest.fail(f"on purpose: {work(request.node.nodeid, record_property)}")

@@ -22,7 +22,9 @@ class Cov(Row):
     compared = "totals, lines, branches and contexts of each file; the table on the terminal"
 
     def product(self, run: Run) -> dict[str, object]:
-        report: dict[str, Any] = json.loads(run.read("coverage.json") or '{"files": {}, "totals": {}}')
+        report: dict[str, Any] = json.loads(
+            run.read("coverage.json") or '{"files": {}, "totals": {}}'
+        )
         contexts = {
             f"{name}:{line}": sorted(context.partition("|")[0] for context in found)
             for name, file in report["files"].items()
@@ -31,7 +33,9 @@ class Cov(Row):
         parts = ("executed_lines", "missing_lines", "executed_branches", "missing_branches")
         return {
             "totals": report["totals"],
-            "lines": {name: {part: file[part] for part in parts} for name, file in report["files"].items()},
+            "lines": {
+                name: {part: file[part] for part in parts} for name, file in report["files"].items()
+            },
             "contexts": contexts,
             "table": re.findall(r"^(?:shop/\S+|TOTAL) .*$", run.stdout, re.M),
         }
@@ -43,7 +47,9 @@ class Hypothesis(Row):
 
     def product(self, run: Run) -> dict[str, object]:
         return {
-            "statistics": sorted(re.findall(r"^(test_\S+::\S+):$", _section(run, "Hypothesis Statistics"), re.M)),
+            "statistics": sorted(
+                re.findall(r"^(test_\S+::\S+):$", _section(run, "Hypothesis Statistics"), re.M)
+            ),
             "example": re.findall(r"^E +(number=\d+,)$", run.stdout, re.M),
             "database": bool(list(run.folder.glob(".hypothesis/examples/*"))),
         }
@@ -64,7 +70,10 @@ class SyrupyUpdate(Row):
     compared = "the snapshot files, unused ones removed"
 
     def product(self, run: Run) -> dict[str, object]:
-        return {"report": _section(run, "snapshot report").strip(), "files": run.files("__snapshots__/*")}
+        return {
+            "report": _section(run, "snapshot report").strip(),
+            "files": run.files("__snapshots__/*"),
+        }
 
 
 class Regressions(Row):
@@ -106,7 +115,10 @@ class BddCucumber(Row):
     def product(self, run: Run) -> dict[str, object]:
         features = json.loads(run.read("made.json") or "[]")
         scenarios = [
-            (element["name"], [(step["name"], step["result"]["status"]) for step in element["steps"]])
+            (
+                element["name"],
+                [(step["name"], step["result"]["status"]) for step in element["steps"]],
+            )
             for feature in features
             for element in feature["elements"]
         ]

@@ -52,7 +52,9 @@ class Timeout(Row):
 
 
 class TimeoutThread(Row):
-    """This method ends the process: pytest's is the whole run, here a worker crashes and is replaced."""
+    """This method ends the process: pytest's is the whole run, here a worker crashes and is
+    replaced.
+    """
 
     plugin = "pytest-timeout"
     name = "pytest-timeout (thread)"
@@ -131,7 +133,9 @@ class Subtests(Row):
             "counts": {word: count for word, count in run.result.counts.items() if word in words},
             "summary": sorted(
                 re.findall(
-                    r"^(?:SUBFAIL\w*|FAILED|\S+ SUBFAIL).*$", run.stdout.partition("short test summary")[2], re.M
+                    r"^(?:SUBFAIL\w*|FAILED|\S+ SUBFAIL).*$",
+                    run.stdout.partition("short test summary")[2],
+                    re.M,
                 )
             ),
         }

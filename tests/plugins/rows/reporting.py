@@ -25,7 +25,8 @@ class Html(Row):
         found = re.search(r'data-jsonblob="(.*?)"', run.read("report.html"), re.S)
         data: dict[str, Any] = json.loads(html.unescape(found[1])) if found else {"tests": {}}
         results = {
-            name: sorted((one["result"], _lines(one["log"])) for one in tests) for name, tests in data["tests"].items()
+            name: sorted((one["result"], _lines(one["log"])) for one in tests)
+            for name, tests in data["tests"].items()
         }
         return {
             "tests": results,
@@ -48,7 +49,11 @@ class JsonReport(Row):
                 "keywords": sorted(test["keywords"]),
                 "properties": test.get("user_properties"),
                 "phases": {
-                    when: (test[when]["outcome"], test[when].get("stdout"), test[when].get("crash", {}).get("lineno"))
+                    when: (
+                        test[when]["outcome"],
+                        test[when].get("stdout"),
+                        test[when].get("crash", {}).get("lineno"),
+                    )
                     for when in ("setup", "call", "teardown")
                     if when in test
                 },
@@ -115,7 +120,9 @@ class Allure(Row):
             for one in results
         }
         containers = [json.loads(text) for text in run.files("results/*-container.json").values()]
-        fixtures = Counter(fixture["name"] for one in containers for fixture in one.get("befores", ()))
+        fixtures = Counter(
+            fixture["name"] for one in containers for fixture in one.get("befores", ())
+        )
         return {"results": found, "number": len(results), "fixtures": fixtures}
 
 
@@ -127,7 +134,11 @@ class Sugar(Row):
 
     def product(self, run: Run) -> dict[str, object]:
         return {
-            "results": sorted(re.findall(r"^ +(\d+ (?:passed|failed|error|skipped|xfailed|xpassed))", run.stdout, re.M))
+            "results": sorted(
+                re.findall(
+                    r"^ +(\d+ (?:passed|failed|error|skipped|xfailed|xpassed))", run.stdout, re.M
+                )
+            )
         }
 
     def check(self, run: Run) -> Iterator[str]:

@@ -69,7 +69,9 @@ CASES = [
             "test_a.py": "import os\n"
             + parametrized(
                 "thing",
-                body("for turn in range(2000):\n    assert thing.does_nothing(os.getpid()) == os.getpid()"),
+                body(
+                    "for turn in range(2000):\n    assert thing.does_nothing(os.getpid()) == os.getpid()"
+                ),
                 count=64,
             ),
         },

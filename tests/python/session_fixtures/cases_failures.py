@@ -46,9 +46,9 @@ def last_dependant_has_it(run: Run) -> None:
     assert run.result.outcome("test_after") == "passed"
     assert run.result.outcome("test_one[15]") == "error"
     assert "ERROR at teardown of test_one[15]" in run.result.stdout
-    assert run.result.stdout.count("RuntimeError: the server did not stop") == run.serial.stdout.count(
+    assert run.result.stdout.count(
         "RuntimeError: the server did not stop"
-    )
+    ) == run.serial.stdout.count("RuntimeError: the server did not stop")
 
 
 CASES = [
@@ -109,19 +109,31 @@ CASES = [
     ),
     Case(
         "set-up-skips",
-        {"conftest.py": failing("pytest.skip('no docker')"), "test_a.py": parametrized("db"), **OTHERS},
+        {
+            "conftest.py": failing("pytest.skip('no docker')"),
+            "test_a.py": parametrized("db"),
+            **OTHERS,
+        },
         shared=("db",),
         notes=("up db",),
     ),
     Case(
         "set-up-is-expected-to-fail",
-        {"conftest.py": failing("pytest.xfail('known')"), "test_a.py": parametrized("db"), **OTHERS},
+        {
+            "conftest.py": failing("pytest.xfail('known')"),
+            "test_a.py": parametrized("db"),
+            **OTHERS,
+        },
         shared=("db",),
         notes=("up db",),
     ),
     Case(
         "set-up-wants-a-module",
-        {"conftest.py": failing("pytest.importorskip('no_such_module')"), "test_a.py": parametrized("db"), **OTHERS},
+        {
+            "conftest.py": failing("pytest.importorskip('no_such_module')"),
+            "test_a.py": parametrized("db"),
+            **OTHERS,
+        },
         shared=("db",),
         notes=("up db",),
     ),
@@ -193,7 +205,9 @@ CASES = [
     Case(
         "finalizer-fails",
         {
-            "conftest.py": failing("yield; note('down db'); raise RuntimeError('the server did not stop')"),
+            "conftest.py": failing(
+                "yield; note('down db'); raise RuntimeError('the server did not stop')"
+            ),
             "test_a.py": parametrized("db"),
         },
         shared=("db",),
@@ -202,7 +216,9 @@ CASES = [
     Case(
         "finalizer-fails-and-others-follow",
         {
-            "conftest.py": failing("yield; note('down db'); raise RuntimeError('the server did not stop')"),
+            "conftest.py": failing(
+                "yield; note('down db'); raise RuntimeError('the server did not stop')"
+            ),
             "test_5_a.py": parametrized("db"),
             **OTHERS,
         },
@@ -236,7 +252,9 @@ CASES = [
         },
         shared=("server", "db"),
         notes=("up server", "up db", "down db", "down server"),
-        check=lambda run: _texts(run, "RuntimeError: the server did not stop", "ValueError: the db did not stop"),
+        check=lambda run: _texts(
+            run, "RuntimeError: the server did not stop", "ValueError: the db did not stop"
+        ),
     ),
     Case(
         "one-finalizer-of-several-fails",
@@ -264,7 +282,9 @@ CASES = [
     Case(
         "test-and-finalizer-fail",
         {
-            "conftest.py": failing("yield; note('down db'); raise RuntimeError('the server did not stop')"),
+            "conftest.py": failing(
+                "yield; note('down db'); raise RuntimeError('the server did not stop')"
+            ),
             "test_a.py": parametrized("db", "assert i != 15"),
         },
         shared=("db",),
@@ -282,7 +302,9 @@ CASES = [
     Case(
         "finalizer-warns-and-prints",
         {
-            "conftest.py": failing("yield; note('down db'); import warnings; warnings.warn('db stays open')"),
+            "conftest.py": failing(
+                "yield; note('down db'); import warnings; warnings.warn('db stays open')"
+            ),
             "test_a.py": parametrized("db"),
         },
         shared=("db",),

@@ -1,6 +1,7 @@
 """What must not be inherited: each of these would hang, or corrupt, if workers shared it.
 
-The tests use what they were given in a way that goes wrong in a fork: a socket's bytes are stolen by another worker, a file's position moves under the reader.
+The tests use what they were given in a way that goes wrong in a fork: a socket's bytes are stolen
+by another worker, a file's position moves under the reader.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ CASES = [
                 more="def refuse(*_, **__):\n    raise RuntimeError('not here')\n",
             ),
             "test_a.py": "import os\n"
-            + parametrized("thing", body("with pytest.raises(RuntimeError, match='not here'):\n    os.listdir()")),
+            + parametrized(
+                "thing",
+                body("with pytest.raises(RuntimeError, match='not here'):\n    os.listdir()"),
+            ),
         },
         own={"thing": "its set-up replaced `os.fork`"},
         # The notes of its end are written when nothing is replaced any more.
@@ -86,7 +90,10 @@ CASES = [
                 more="class Blocked(socket.socket):\n    def __init__(self, *_, **__):\n        raise RuntimeError('blocked')\n",
             ),
             "test_a.py": "import socket\n"
-            + parametrized("thing", body("with pytest.raises(RuntimeError, match='blocked'):\n    socket.socket()")),
+            + parametrized(
+                "thing",
+                body("with pytest.raises(RuntimeError, match='blocked'):\n    socket.socket()"),
+            ),
         },
         shared=("thing",),
         notes=NOTES,
@@ -134,10 +141,14 @@ CASES = [
     Case(
         "pair-of-sockets",
         {
-            "conftest.py": fixture("it = socket.socketpair()", "it[0].close()\nit[1].close()", "import socket"),
+            "conftest.py": fixture(
+                "it = socket.socketpair()", "it[0].close()\nit[1].close()", "import socket"
+            ),
             "test_a.py": parametrized(
                 "thing",
-                body("for turn in range(50):\n    thing[0].send(b'%d' % i)\n    assert thing[1].recv(9) == b'%d' % i"),
+                body(
+                    "for turn in range(50):\n    thing[0].send(b'%d' % i)\n    assert thing[1].recv(9) == b'%d' % i"
+                ),
             ),
         },
         own={"thing": SOCKET},
@@ -327,7 +338,8 @@ CASES = [
         {
             "data.txt": "".join(f"{number:07d}\n" for number in range(20000)),
             "conftest.py": fixture(
-                "it = open(os.path.join(os.path.dirname(__file__), 'data.txt'), 'rb', 0)", "it.close()"
+                "it = open(os.path.join(os.path.dirname(__file__), 'data.txt'), 'rb', 0)",
+                "it.close()",
             ),
             "test_a.py": parametrized(
                 "thing",
@@ -369,7 +381,9 @@ CASES = [
         "sqlite-in-memory",
         {
             "conftest.py": fixture(
-                "it = sqlite3.connect(':memory:')\nit.execute('create table t (x)')", "it.close()", "import sqlite3"
+                "it = sqlite3.connect(':memory:')\nit.execute('create table t (x)')",
+                "it.close()",
+                "import sqlite3",
             ),
             "test_a.py": parametrized("thing", "thing.execute('insert into t values (?)', (i,))"),
         },

@@ -32,7 +32,8 @@ CASES = [
                 note("down run")
             """,
             "test_a.py": parametrized(
-                "above, worker_id, run, testrun_uid", "assert above == f'db_{worker_id}' and run == testrun_uid"
+                "above, worker_id, run, testrun_uid",
+                "assert above == f'db_{worker_id}' and run == testrun_uid",
             ),
         },
         shared=("run",),
@@ -53,7 +54,8 @@ CASES = [
                 yield os.environ.get("PYTEST_XDIST_WORKER")
                 note("down thing")
             """,
-            "test_a.py": "import os\n" + parametrized("thing", "assert thing == os.environ.get('PYTEST_XDIST_WORKER')"),
+            "test_a.py": "import os\n"
+            + parametrized("thing", "assert thing == os.environ.get('PYTEST_XDIST_WORKER')"),
         },
         own={"thing": "asks which worker it is in"},
         notes=NOTES,

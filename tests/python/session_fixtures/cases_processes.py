@@ -1,4 +1,6 @@
-"""What can be inherited although it is more than a value: child processes, listening sockets, what was registered for the end."""
+"""What can be inherited although it is more than a value: child processes, listening sockets, what
+was registered for the end.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def reap(found):
         pass
 """
 
-REAPED = body(f"late = time.monotonic() + 120\npid = os.fork()\nif pid == 0:\n    os._exit(0)\n{until('pid in thing')}")
+REAPED = body(
+    f"late = time.monotonic() + 120\npid = os.fork()\nif pid == 0:\n    os._exit(0)\n{until('pid in thing')}"
+)
 
 
 def destroyed_once(run: Run) -> None:
@@ -87,7 +91,8 @@ CASES = [
         "http-server-module",
         {
             "conftest.py": fixture(
-                # A port that is free now may be somebody else's in a moment: it looks for one, and says which.
+                # A port that is free now may be somebody else's in a moment: it looks for one, and
+                # says which.
                 "process = subprocess.Popen([sys.executable, '-u', '-m', 'http.server', '--bind', '127.0.0.1', '0'],\n"
                 "    cwd=os.path.dirname(__file__), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
                 "port = process.stdout.readline().partition(b' port ')[2].split()[0].decode()\n"
@@ -97,7 +102,9 @@ CASES = [
             ),
             "page.txt": "a page",
             "test_a.py": "import urllib.request\n"
-            + parametrized("thing", "assert urllib.request.urlopen(thing + 'page.txt').read() == b'a page'"),
+            + parametrized(
+                "thing", "assert urllib.request.urlopen(thing + 'page.txt').read() == b'a page'"
+            ),
         },
         shared=("thing",),
         notes=NOTES,
@@ -147,7 +154,8 @@ CASES = [
                 "import multiprocessing, os",
             ),
             "test_a.py": parametrized(
-                "thing", body("thing.join()\nassert not thing.is_alive()\nassert thing.exitcode == 3")
+                "thing",
+                body("thing.join()\nassert not thing.is_alive()\nassert thing.exitcode == 3"),
             ),
         },
         shared=("thing",),
@@ -192,7 +200,11 @@ CASES = [
             ),
             "test_a.py": "import time\n"
             + parametrized(
-                "thing", body("count, late = len(thing), time.monotonic() + 120\n" + until("len(thing) > count"))
+                "thing",
+                body(
+                    "count, late = len(thing), time.monotonic() + 120\n"
+                    + until("len(thing) > count")
+                ),
             ),
         },
         own={"thing": "its set-up left an interval timer running"},
@@ -228,10 +240,13 @@ CASES = [
     Case(
         "listening-socket",
         {
-            "conftest.py": fixture("it = socket.create_server(('127.0.0.1', 0))", "it.close()", "import socket"),
+            "conftest.py": fixture(
+                "it = socket.create_server(('127.0.0.1', 0))", "it.close()", "import socket"
+            ),
             "test_a.py": "import socket\n"
             + parametrized(
-                "thing", "assert socket.create_connection(thing.getsockname()).getpeername() == thing.getsockname()"
+                "thing",
+                "assert socket.create_connection(thing.getsockname()).getpeername() == thing.getsockname()",
             ),
         },
         shared=("thing",),
@@ -253,7 +268,9 @@ CASES = [
     Case(
         "registered-for-the-exit",
         {
-            "conftest.py": fixture("it = 1\natexit.register(note, 'gone thing')", imports="import atexit"),
+            "conftest.py": fixture(
+                "it = 1\natexit.register(note, 'gone thing')", imports="import atexit"
+            ),
             "test_a.py": parametrized("thing"),
         },
         shared=("thing",),
@@ -284,7 +301,9 @@ CASES = [
                 "import mmap",
             ),
             "table": "0123456789" * 1000,
-            "test_a.py": parametrized("thing", "assert thing[10 * i : 10 * i + 10] == b'0123456789'"),
+            "test_a.py": parametrized(
+                "thing", "assert thing[10 * i : 10 * i + 10] == b'0123456789'"
+            ),
         },
         shared=("thing",),
         notes=NOTES,

@@ -1,4 +1,6 @@
-"""Who requests a session fixture, and how: parameters, scopes, marks, at run time, or nobody after all."""
+"""Who requests a session fixture, and how: parameters, scopes, marks, at run time, or nobody after
+all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ CASES = [
         "used-by-marks",
         {
             "conftest.py": DB,
-            "test_a.py": "import pytest\npytestmark = pytest.mark.usefixtures('db')\n" + parametrized("tmp_path"),
+            "test_a.py": "import pytest\npytestmark = pytest.mark.usefixtures('db')\n"
+            + parametrized("tmp_path"),
             "test_b.py": "import pytest\n@pytest.mark.usefixtures('db')\nclass TestB:\n    def test_1(self): pass\n",
         },
         shared=("db",),
@@ -72,12 +75,21 @@ CASES = [
                 yield 1
                 note("down config")
             """,
-            "test_a.py": parametrized("engine, config", "assert engine in ('sqlite', 'postgres')", count=8),
+            "test_a.py": parametrized(
+                "engine, config", "assert engine in ('sqlite', 'postgres')", count=8
+            ),
         },
         shared=("config",),
         own={"engine": "parametrized"},
         times=None,
-        notes=("up engine sqlite", "up config", "down engine", "up engine postgres", "down engine", "down config"),
+        notes=(
+            "up engine sqlite",
+            "up config",
+            "down engine",
+            "up engine postgres",
+            "down engine",
+            "down config",
+        ),
     ),
     Case(
         "indirect-one",
@@ -117,7 +129,9 @@ CASES = [
                 yield "late"
                 note("down late")
             """,
-            "test_a.py": parametrized("request", "assert request.getfixturevalue('late') == 'late'"),
+            "test_a.py": parametrized(
+                "request", "assert request.getfixturevalue('late') == 'late'"
+            ),
         },
         own={"late": None},
         notes=("up late", "down late"),

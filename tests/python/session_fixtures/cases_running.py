@@ -54,7 +54,11 @@ CASES = [
     *(
         Case(
             f"dist-{mode}",
-            {"conftest.py": TWO, "test_a.py": parametrized("db", count=8), "test_b.py": parametrized("cache", count=8)},
+            {
+                "conftest.py": TWO,
+                "test_a.py": parametrized("db", count=8),
+                "test_b.py": parametrized("cache", count=8),
+            },
             more_args=("--dist", mode),
             shared=("db", "cache"),
             notes=TWO_NOTES,
@@ -84,7 +88,8 @@ CASES = [
         "serial-mark-and-nothing-else",
         {
             "conftest.py": TWO,
-            "test_a.py": "import pytest\npytestmark = pytest.mark.serial\n" + parametrized("cache", count=3),
+            "test_a.py": "import pytest\npytestmark = pytest.mark.serial\n"
+            + parametrized("cache", count=3),
         },
         shared=("db", "cache"),
         notes=TWO_NOTES,
@@ -110,7 +115,9 @@ CASES = [
     Case(
         "failing-finalizer-after-a-stop",
         {
-            "conftest.py": DB.replace("note('down db')", "note('down db'); raise ValueError('stays up')"),
+            "conftest.py": DB.replace(
+                "note('down db')", "note('down db'); raise ValueError('stays up')"
+            ),
             "test_a.py": parametrized("db", "assert 0"),
         },
         args=("-x",),
@@ -132,7 +139,9 @@ CASES = [
     Case(
         "configured-per-worker-but-one",
         {
-            "pyproject.toml": configured('session_fixtures = "per-worker"\nshared_fixtures = ["db"]'),
+            "pyproject.toml": configured(
+                'session_fixtures = "per-worker"\nshared_fixtures = ["db"]'
+            ),
             "conftest.py": TWO,
             "test_a.py": parametrized("cache"),
         },
@@ -301,7 +310,9 @@ CASES = [
             def db(db, worker_id):
                 return f"{db} of {worker_id}"
             """,
-            "a/test_a.py": parametrized("db, worker_id", "assert db == f'1 of {worker_id}'", count=8),
+            "a/test_a.py": parametrized(
+                "db, worker_id", "assert db == f'1 of {worker_id}'", count=8
+            ),
             "test_root.py": parametrized("db", "assert db == 1", count=8),
         },
         # There are two.

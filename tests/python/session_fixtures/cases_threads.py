@@ -25,7 +25,9 @@ CASES = [
         "thread-pool-not-begun",
         {
             "conftest.py": fixture(
-                "it = ThreadPoolExecutor(2)", "it.shutdown()", "from concurrent.futures import ThreadPoolExecutor"
+                "it = ThreadPoolExecutor(2)",
+                "it.shutdown()",
+                "from concurrent.futures import ThreadPoolExecutor",
             ),
             "test_a.py": parametrized("thing", "assert thing.submit(int, i).result() == i"),
         },
@@ -42,7 +44,9 @@ CASES = [
                 imports="import queue, threading",
             ),
             "test_a.py": "import threading\n"
-            + parametrized("thing", "done = threading.Event(); thing.put(done.set); assert done.wait(120)"),
+            + parametrized(
+                "thing", "done = threading.Event(); thing.put(done.set); assert done.wait(120)"
+            ),
         },
         own={"thing": f"{THREAD}: server"},
         notes=NOTES,
@@ -88,7 +92,10 @@ CASES = [
                 note("down beside")
             """,
             "test_a.py": "import threading\n"
-            + parametrized("above, beside", "done = threading.Event(); above.put(done.set); assert done.wait(120)"),
+            + parametrized(
+                "above, beside",
+                "done = threading.Event(); above.put(done.set); assert done.wait(120)",
+            ),
         },
         shared=("plain", "beside"),
         own={"thing": f"{THREAD}: server", "above": "requests thing"},
@@ -147,7 +154,9 @@ CASES = [
                 "it.close()\nit.join_thread()",
                 "import multiprocessing",
             ),
-            "test_a.py": parametrized("thing", body("thing.put(i)\nassert thing.get(timeout=120) == i")),
+            "test_a.py": parametrized(
+                "thing", body("thing.put(i)\nassert thing.get(timeout=120) == i")
+            ),
         },
         own={"thing": f"{THREAD}: QueueFeederThread"},
         notes=NOTES,

@@ -1,4 +1,6 @@
-"""What session fixtures are made of: values, dependencies, order, what they leave in the process and on the terminal."""
+"""What session fixtures are made of: values, dependencies, order, what they leave in the process
+and on the terminal.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,16 @@ def db():
 
 
 def shows_its_output_once(run: Run) -> None:
-    assert run.result.stdout.count("said by db's set-up") == run.serial.stdout.count("said by db's set-up") > 0
-    assert run.result.stdout.count("logged by db's set-up") == run.serial.stdout.count("logged by db's set-up") > 0
+    assert (
+        run.result.stdout.count("said by db's set-up")
+        == run.serial.stdout.count("said by db's set-up")
+        > 0
+    )
+    assert (
+        run.result.stdout.count("logged by db's set-up")
+        == run.serial.stdout.count("logged by db's set-up")
+        > 0
+    )
 
 
 def warns_once(run: Run) -> None:
@@ -119,7 +129,9 @@ CASES = [
 
             first, second, third, always = made("first"), made("second"), made("third"), made("always", autouse=True)
             """,
-            "test_a.py": parametrized("third, first", "assert (third, first) == ('third', 'first')"),
+            "test_a.py": parametrized(
+                "third, first", "assert (third, first) == ('third', 'first')"
+            ),
             "test_b.py": parametrized("second"),
         },
         shared=("always", "third", "first", "second"),
@@ -149,7 +161,8 @@ CASES = [
                 yield
                 note(f"down settings of {os.environ.pop('SETTING')}")
             """,
-            "test_a.py": "import os\n" + parametrized("tmp_path", "assert os.environ['SETTING'] == 'tests'"),
+            "test_a.py": "import os\n"
+            + parametrized("tmp_path", "assert os.environ['SETTING'] == 'tests'"),
         },
         shared=("settings",),
         notes=("up settings", "down settings of tests"),
@@ -275,7 +288,9 @@ CASES = [
                 yield []
                 note("down cart")
             """,
-            "test_a.py": parametrized("cart", "n = len(cart); cart.append(i); assert len(cart) == n + 1"),
+            "test_a.py": parametrized(
+                "cart", "n = len(cart); cart.append(i); assert len(cart) == n + 1"
+            ),
         },
         shared=("cart",),
         notes=("up cart", "down cart"),

@@ -1,7 +1,8 @@
 """Cases of session fixtures: a little project, what is to be shared, and how that is found out.
 
-Fixtures of a case write a line for what they do (``up db``, ``down db``) into one file of the run. So it is seen which set-ups
-there were, in which order, and that the finalizers came after the last test; whichever process it was.
+Fixtures of a case write a line for what they do (``up db``, ``down db``) into one file of the run.
+So it is seen which set-ups there were, in which order, and that the finalizers came after the last
+test; whichever process it was.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class Run:
     serial: Result
     """What plain pytest said."""
     followed: int
-    """Workers that a fresh one has followed, since what was left lay behind what they had run: on a busy machine that happens."""
+    """Workers that a fresh one has followed, since what was left lay behind what they had run: on a
+    busy machine that happens.
+    """
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,13 @@ class Case:
     shared: tuple[str, ...] = ()
     """Names in the order of their set-ups, as ``-v`` lists them."""
     own: Mapping[str, str | None] = field(default_factory=dict)
-    """Session fixtures of each worker and the reason that ``-v`` gives; None: not known before it runs, not listed."""
+    """Session fixtures of each worker and the reason that ``-v`` gives; None: not known before it
+    runs, not listed.
+    """
     times: int | None = 1
-    """How often those are set up in one process; None: as often as it goes on with another parameter."""
+    """How often those are set up in one process; None: as often as it goes on with another
+    parameter.
+    """
     notes: tuple[str, ...] = ()
     """What plain pytest writes; the lines of shared fixtures must be the same in every run."""
     args: tuple[str, ...] = ()
@@ -135,13 +142,19 @@ class Ground:
         result = self.project.pytest("-p", "standalone", *args, env=env, cwd=self.folder)
         return result, self.noted()
 
-    def rpytest(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[Result, tuple[str, ...]]:
-        """rpytest with ``-v``; its result and notes. Each time the same junit file: with another one it might not be warm."""
+    def rpytest(
+        self, *args: str, env: Mapping[str, str] | None = None
+    ) -> tuple[Result, tuple[str, ...]]:
+        """rpytest with ``-v``; its result and notes. Each time the same junit file: with another
+        one it might not be warm.
+        """
         self.forget()
         file = self.project.scratch / f"{self.folder.name}.xml"
         file.unlink(missing_ok=True)
         args = ("-v", *args, f"--junitxml={file}")
-        result = self.project.rpytest(*args, junit=False, env={**self.env, **(env or {})}, cwd=self.folder)
+        result = self.project.rpytest(
+            *args, junit=False, env={**self.env, **(env or {})}, cwd=self.folder
+        )
         return replace(result, cases=junit.read(file) if file.exists() else None), self.noted()
 
     def noted(self) -> tuple[str, ...]:
@@ -170,7 +183,8 @@ class Ground:
 
 
 def hold(case: Case, ground: Ground) -> None:
-    """Run the case with 4 and with 1 or 16 workers, each cold and then warm, and see that everything holds each time.
+    """Run the case with 4 and with 1 or 16 workers, each cold and then warm, and see that
+    everything holds each time.
 
     With ``$RPYTEST_WHOLE_GRID`` with 4, 1 and 16, and all of that twice.
     """
@@ -181,7 +195,8 @@ def hold(case: Case, ground: Ground) -> None:
     counts = (4, 1, 16) * 2 if WHOLE else (4, (1, 16)[zlib.crc32(case.id.encode()) % 2])
     for turn, n in enumerate(counts):
         for warm in (False, True):
-            # Another environment is another session: a cold start that leaves the files as they are.
+            # Another environment is another session: a cold start that leaves the files as they
+            # are.
             args = (*case.args, *case.more_args)
             if "--dist" not in args:
                 args = (*args, f"--record-plan={ground.plan}")
@@ -194,12 +209,16 @@ def hold(case: Case, ground: Ground) -> None:
                 check(case, run)
             except AssertionError as error:
                 name = f"{'warm' if warm else 'cold'} run with {n}"
-                raise AssertionError(f"{name}: {error}\nnotes: {', '.join(ground.noted())}\n{result}") from error
+                raise AssertionError(
+                    f"{name}: {error}\nnotes: {', '.join(ground.noted())}\n{result}"
+                ) from error
             learning = False
 
 
 def check(case: Case, run: Run) -> None:
-    """See that a run has shared what it should have, and nothing else, and has ended as plain pytest does."""
+    """See that a run has shared what it should have, and nothing else, and has ended as plain
+    pytest does.
+    """
     shared, own = announced(run.result)
     assert shared == case.shared
     assert own == {name: reason for name, reason in case.own.items() if reason is not None}
@@ -207,13 +226,16 @@ def check(case: Case, run: Run) -> None:
     mine = tuple(line for line in run.notes if subject(line) in case.shared)
     expected = tuple(line for line in case.notes if subject(line) in case.shared)
     if learned:
-        # Others may be set up and finalized again when a fresh host takes the place of the one with the thread.
+        # Others may be set up and finalized again when a fresh host takes the place of the one with
+        # the thread.
         assert mine[-len(expected) :] == expected if expected else not mine
         assert set(mine) == set(expected)
     else:
         assert mine == expected
     # An exception may be another one next time: it is tried in every run.
-    tried = learned or any((reason or "").startswith("its set-up raised") for reason in case.own.values())
+    tried = learned or any(
+        (reason or "").startswith("its set-up raised") for reason in case.own.values()
+    )
     counted = Counter(" ".join(line.split()[:2]) for line in run.notes)
     for name in case.own:
         if not any(line.startswith(f"up {name}") for line in case.notes):
@@ -221,7 +243,11 @@ def check(case: Case, run: Run) -> None:
         ups, downs = counted[f"up {name}"], counted[f"down {name}"]
         if any(line.startswith(f"down {name}") for line in case.notes):
             assert ups == downs, f"{name} was set up {ups} times, finalized {downs} times"
-        most = sum(run.result.counts.values()) if case.times is None else (run.n + run.followed + tried) * case.times
+        most = (
+            sum(run.result.counts.values())
+            if case.times is None
+            else (run.n + run.followed + tried) * case.times
+        )
         assert 1 <= ups <= most, f"{name} was set up {ups} times"
         if learned and (case.own[name] or "").startswith(FOUND):
             assert ups > 1, f"nobody has looked at {name}"

@@ -1,4 +1,6 @@
-"""Shared session fixtures when a run does not go its way: crashes, interrupts, kills. The finalizers run once, after the last worker."""
+"""Shared session fixtures when a run does not go its way: crashes, interrupts, kills. The
+finalizers run once, after the last worker.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_worker_dies(ground: Ground, n: int, death: str) -> None:
         ground,
         conftest=TWO,
         test_a="import os, signal\n"
-        + parametrized("inner", f"assert inner == {{'value': 1}}\n    if i == 7:\n        {DEATHS[death]}"),
+        + parametrized(
+            "inner", f"assert inner == {{'value': 1}}\n    if i == 7:\n        {DEATHS[death]}"
+        ),
     )
     for _ in range(2):
         result, notes = ground.rpytest(f"-n{n}")
@@ -92,7 +96,9 @@ def test_no_more_replacements(ground: Ground) -> None:
 
 
 def test_server_survives_crashes(ground: Ground) -> None:
-    """A child process of a shared fixture serves every worker and replacement, and ends with the finalizer."""
+    """A child process of a shared fixture serves every worker and replacement, and ends with the
+    finalizer.
+    """
     fill(
         ground,
         conftest=SERVER,
@@ -110,7 +116,9 @@ def test_finalizer_fails_after_a_crash(ground: Ground) -> None:
     """The last dependant has already failed: it gets the error, too."""
     fill(
         ground,
-        conftest=TWO.replace('note("down inner")', 'note("down inner"); raise ValueError("stays up")'),
+        conftest=TWO.replace(
+            'note("down inner")', 'note("down inner"); raise ValueError("stays up")'
+        ),
         test_a="import os\n" + parametrized("inner", "if i == 15: os._exit(1)"),
     )
     result, notes = ground.rpytest("-n2")
@@ -128,7 +136,9 @@ DIES = TWO.replace('note("down inner")', 'import os; note("down inner"); os._exi
 
 @pytest.mark.parametrize("conftest", [FAILS, DIES], ids=["fails", "dies"])
 @pytest.mark.parametrize("args", STOPS.values(), ids=STOPS)
-def test_finalizer_fails_in_a_run_that_was_stopped(ground: Ground, args: tuple[str, ...], conftest: str) -> None:
+def test_finalizer_fails_in_a_run_that_was_stopped(
+    ground: Ground, args: tuple[str, ...], conftest: str
+) -> None:
     """The error is the last dependant's that has run: a test that never ran has no teardown."""
     fill(ground, conftest=conftest, test_a=parametrized("inner", "assert i < 3"))
     result, notes = ground.rpytest("-n1", *args)
@@ -136,7 +146,13 @@ def test_finalizer_fails_in_a_run_that_was_stopped(ground: Ground, args: tuple[s
     blamed = [name for name, outcome in result.outcomes.items() if "+" in outcome]
     assert len(blamed) == 1
     # Each has run: nothing but a finalizer's failure would be said of a test that has not.
-    assert set(result.outcomes.values()) <= {"passed", "failed", "error+failed", "failed+failed", "error+passed"}
+    assert set(result.outcomes.values()) <= {
+        "passed",
+        "failed",
+        "error+failed",
+        "failed+failed",
+        "error+passed",
+    }
     if "-n2" not in args:
         assert list(result.outcomes) == [f"test_a::test_one[{i}]" for i in range(4)]
         assert blamed == ["test_a::test_one[3]"]
@@ -144,7 +160,9 @@ def test_finalizer_fails_in_a_run_that_was_stopped(ground: Ground, args: tuple[s
 
 def test_finalizer_fails_and_no_dependant_has_run(ground: Ground) -> None:
     """It is the last test's that has run; without one it is said outside of tests."""
-    fill(ground, conftest=FAILS, test_0="def test_first(): assert 0\n", test_a=parametrized("inner"))
+    fill(
+        ground, conftest=FAILS, test_0="def test_first(): assert 0\n", test_a=parametrized("inner")
+    )
     result, notes = ground.rpytest("-n1", "-x")
     assert result.outcomes == {"test_0::test_first": "error+failed"}
     assert notes == NOTES
@@ -187,7 +205,9 @@ def test_finalizers_that_tests_add(ground: Ground, end: str) -> None:
     fill(
         ground,
         conftest=FACTORY,
-        test_a=parametrized("make, module", f"make(f'user {{i}}')\n    if i == 7:\n        {last}", count=8),
+        test_a=parametrized(
+            "make, module", f"make(f'user {{i}}')\n    if i == 7:\n        {last}", count=8
+        ),
     )
     args = ("-x",) if end == "-x" else ()
     serial, serial_notes = ground.pytest(*args)
@@ -260,7 +280,9 @@ def test_interrupted_while_a_fixture_is_set_up(ground: Ground, n: int) -> None:
     fill(
         ground,
         conftest="import time\n"
-        + TWO.replace('note("up inner")', 'note("up inner"); [time.sleep(0.1) for _ in range(10000)]'),
+        + TWO.replace(
+            'note("up inner")', 'note("up inner"); [time.sleep(0.1) for _ in range(10000)]'
+        ),
         test_a=SLOW,
     )
     running = started(ground, f"-n{n}", note="up inner")
@@ -296,7 +318,8 @@ def test_set_up_ends_its_process(ground: Ground, death: str) -> None:
     """No test can run. Never green, and nothing waits."""
     fill(
         ground,
-        conftest="import os, signal\n" + TWO.replace('note("up inner")', f'note("up inner"); {death}'),
+        conftest="import os, signal\n"
+        + TWO.replace('note("up inner")', f'note("up inner"); {death}'),
         test_a=parametrized("inner"),
     )
     result, notes = ground.rpytest("-n2")
@@ -311,7 +334,8 @@ def test_finalizer_ends_its_process(ground: Ground, death: str) -> None:
     """What it was to finalize after that is not finalized: an error, not a green run."""
     fill(
         ground,
-        conftest="import os, signal\n" + TWO.replace('note("down inner")', f'note("down inner"); {death}'),
+        conftest="import os, signal\n"
+        + TWO.replace('note("down inner")', f'note("down inner"); {death}'),
         test_a=parametrized("inner"),
     )
     result, notes = ground.rpytest("-n2")
@@ -324,7 +348,9 @@ def test_pytest_exit_in_a_set_up(ground: Ground) -> None:
     """Ends the run as it does in plain pytest."""
     fill(
         ground,
-        conftest=TWO.replace('note("up inner")', 'note("up inner"); pytest.exit("no licence", returncode=7)'),
+        conftest=TWO.replace(
+            'note("up inner")', 'note("up inner"); pytest.exit("no licence", returncode=7)'
+        ),
         test_a=parametrized("inner"),
     )
     serial, serial_notes = ground.pytest()
@@ -343,13 +369,14 @@ def test_command_is_killed(ground: Ground, n: int) -> None:
     """The finalizers run all the same: a server is not left behind."""
     fill(
         ground,
-        conftest=SERVER.replace('note("up server")', 'note("up server"); note(f"host {os.getpid()}")').replace(
-            "import subprocess", "import os, subprocess"
-        ),
+        conftest=SERVER.replace(
+            'note("up server")', 'note("up server"); note(f"host {os.getpid()}")'
+        ).replace("import subprocess", "import os, subprocess"),
         pid_server=PID_SERVER,
         test_a="import time\nfrom notes import note\n"
         + parametrized(
-            "server", "note(f'server {server[0].pid}'); note('test runs'); [time.sleep(0.1) for _ in range(10000)]"
+            "server",
+            "note(f'server {server[0].pid}'); note('test runs'); [time.sleep(0.1) for _ in range(10000)]",
         ),
     )
     running = started(ground, f"-n{n}", note="test runs")
@@ -376,7 +403,9 @@ def test_two_runs_at_once(ground: Ground) -> None:
     second = ground.project.spawn("-n2", env=ground.env, cwd=ground.folder)
     assert first.wait() == 0, first
     assert second.wait() == 0, second
-    assert sorted(line for line in ground.noted() if not line.startswith("sees")) == sorted(2 * NOTES)
+    assert sorted(line for line in ground.noted() if not line.startswith("sees")) == sorted(
+        2 * NOTES
+    )
 
 
 def test_without_a_daemon(ground: Ground) -> None:

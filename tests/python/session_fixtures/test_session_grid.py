@@ -1,4 +1,6 @@
-"""Session fixtures are created once, shared by all workers, wherever that is right: many little projects, each as in plain pytest."""
+"""Session fixtures are created once, shared by all workers, wherever that is right: many little
+projects, each as in plain pytest.
+"""
 
 from __future__ import annotations
 

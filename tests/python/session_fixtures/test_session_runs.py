@@ -38,7 +38,8 @@ def test_shards(ground: Ground) -> None:
     head = "import pytest\nfrom notes import note\n"
     ground.project.write(
         {
-            "conftest.py": head + "".join(DB.replace("db", name).replace(head, "") for name in names),
+            "conftest.py": head
+            + "".join(DB.replace("db", name).replace(head, "") for name in names),
             **{f"test_{name}.py": parametrized(name, count=4) for name in names},
         }
     )
@@ -48,7 +49,10 @@ def test_shards(ground: Ground) -> None:
         assert result.status == 0
         selected = sorted({id.partition("::")[0].removeprefix("test_") for id in result.outcomes})
         assert announced(result) == (tuple(selected), {})
-        assert notes == (*(f"up {name}" for name in selected), *(f"down {name}" for name in reversed(selected)))
+        assert notes == (
+            *(f"up {name}" for name in selected),
+            *(f"down {name}" for name in reversed(selected)),
+        )
         seen += selected
     assert sorted(seen) == names
 
@@ -66,7 +70,11 @@ def test_replay(ground: Ground, tmp_path: Path) -> None:
 def test_last_failed(ground: Ground) -> None:
     """A selection that leaves the dependants out leaves the fixture down."""
     ground.project.write(
-        {"conftest.py": DB, "test_a.py": parametrized("db"), "test_b.py": "def test_fails(): assert 0\n"}
+        {
+            "conftest.py": DB,
+            "test_a.py": parametrized("db"),
+            "test_b.py": "def test_fails(): assert 0\n",
+        }
     )
     result, notes = ground.rpytest("-n2")
     assert (result.status, notes) == (1, NOTES)
@@ -76,14 +84,18 @@ def test_last_failed(ground: Ground) -> None:
 
 
 def test_one_node_id(ground: Ground) -> None:
-    ground.project.write({"conftest.py": DB, "test_a.py": parametrized("db") + "def test_alone(): pass\n"})
+    ground.project.write(
+        {"conftest.py": DB, "test_a.py": parametrized("db") + "def test_alone(): pass\n"}
+    )
     for id, expected in (("test_a.py::test_alone", ()), ("test_a.py::test_one[3]", NOTES)):
         result, notes = ground.rpytest("-n2", id)
         assert (result.status, result.counts, notes) == (0, {"passed": 1}, expected)
 
 
 def test_no_tests(ground: Ground) -> None:
-    ground.project.write({"conftest.py": DB.replace('scope="session"', 'scope="session", autouse=True')})
+    ground.project.write(
+        {"conftest.py": DB.replace('scope="session"', 'scope="session", autouse=True')}
+    )
     result, notes = ground.rpytest("-n2")
     assert (result.status, notes) == (5, ())
 
@@ -134,7 +146,10 @@ def test_a_hazard_is_looked_for_again_when_the_fixture_was_edited(ground: Ground
         note("down thing")
     """
     ground.project.write({"conftest.py": thread, "test_a.py": parametrized("thing")})
-    found: tuple[tuple[str, ...], dict[str, str]] = ((), {"thing": "its set-up started a thread: waits"})
+    found: tuple[tuple[str, ...], dict[str, str]] = (
+        (),
+        {"thing": "its set-up started a thread: waits"},
+    )
     result, notes = ground.rpytest("-n1")
     assert announced(result) == found
     assert notes == ("up thing", "down thing") * 2
@@ -144,7 +159,11 @@ def test_a_hazard_is_looked_for_again_when_the_fixture_was_edited(ground: Ground
         assert notes == ("up thing", "down thing")
     # Without its thread it can be shared, and with it again it is found out again.
     ground.project.write(
-        {"conftest.py": thread.replace("thread.start()", "thread = threading.Thread(); thread.start()")}
+        {
+            "conftest.py": thread.replace(
+                "thread.start()", "thread = threading.Thread(); thread.start()"
+            )
+        }
     )
     result, notes = ground.rpytest("-n1")
     assert announced(result) == (("thing",), {})
@@ -166,7 +185,11 @@ def test_a_hazard_is_looked_for_again_when_the_fixture_was_edited(ground: Ground
 )
 def test_wrong_configuration(ground: Ground, text: str, said: str) -> None:
     ground.project.write(
-        {"pyproject.toml": f"[tool.rpytest]\n{text}\n", "conftest.py": DB, "test_a.py": parametrized("db")}
+        {
+            "pyproject.toml": f"[tool.rpytest]\n{text}\n",
+            "conftest.py": DB,
+            "test_a.py": parametrized("db"),
+        }
     )
     result, notes = ground.rpytest("-n2")
     assert result.status == 4
@@ -176,7 +199,9 @@ def test_wrong_configuration(ground: Ground, text: str, said: str) -> None:
 
 
 def test_changed_configuration_is_heard_by_a_warm_session(ground: Ground) -> None:
-    ground.project.write({"pyproject.toml": "[tool.rpytest]\n", "conftest.py": DB, "test_a.py": parametrized("db")})
+    ground.project.write(
+        {"pyproject.toml": "[tool.rpytest]\n", "conftest.py": DB, "test_a.py": parametrized("db")}
+    )
     for text, expected in (
         ("", (("db",), {})),
         ('per_worker_fixtures = ["db"]', ((), {"db": "per_worker_fixtures"})),
@@ -202,7 +227,8 @@ def test_junit_of_a_failing_finalizer(ground: Ground, tmp_path: Path, body: str)
         suite = ElementTree.parse(file).getroot()[0]
         counts = [(name, suite.get(name)) for name in ("errors", "failures", "skipped", "tests")]
         cases = [
-            (case.get("name"), [(child.tag, child.get("message")) for child in case]) for case in suite.iter("testcase")
+            (case.get("name"), [(child.tag, child.get("message")) for child in case])
+            for case in suite.iter("testcase")
         ]
         return [*counts, *sorted(cases, key=repr)]
 
@@ -219,12 +245,15 @@ def test_durations_of_a_set_up(ground: Ground) -> None:
     """The fixture's time is in the first dependant's set-up, as in plain pytest."""
     ground.project.write(
         {
-            "conftest.py": "import time\n" + DB.replace('note("up db")', 'note("up db"); time.sleep(0.5)'),
+            "conftest.py": "import time\n"
+            + DB.replace('note("up db")', 'note("up db"); time.sleep(0.5)'),
             "test_a.py": parametrized("db"),
         }
     )
     result, _ = ground.rpytest("-n4", "--durations=0", "-v")
-    (seconds,) = re.findall(r"^(\d+\.\d\d)s setup +test_a\.py::test_one\[0\]$", "\n".join(result.lines), re.M)
+    (seconds,) = re.findall(
+        r"^(\d+\.\d\d)s setup +test_a\.py::test_one\[0\]$", "\n".join(result.lines), re.M
+    )
     assert float(seconds) >= 0.5, result
 
 
@@ -232,17 +261,23 @@ def test_history_does_not_blame_the_first_dependant(ground: Ground) -> None:
     """What the plan expects of a test is without the set-up that happens before the workers."""
     ground.project.write(
         {
-            "conftest.py": "import time\n" + DB.replace('note("up db")', 'note("up db"); time.sleep(2)'),
+            "conftest.py": "import time\n"
+            + DB.replace('note("up db")', 'note("up db"); time.sleep(2)'),
             "test_a.py": parametrized("db"),
         }
     )
     run, _ = ground.rpytest("-n2", "--durations=0", "-v")
     shown = re.findall(r"^(\d+\.\d\d)s \w+ +test_a\.py::test_one\[0\]$", "\n".join(run.lines), re.M)
     assert len(shown) == 3, run
-    result = ground.project.rpytest("--inventory-status", "-v", "--inventory-format=json", junit=False, env=ground.env)
+    result = ground.project.rpytest(
+        "--inventory-status", "-v", "--inventory-format=json", junit=False, env=ground.env
+    )
     assert result.status == 0
     (known,) = [
-        test["mean"] for test in json.loads(result.stdout)["durations"] if test["nodeid"].endswith("test_one[0]")
+        test["mean"]
+        for test in json.loads(result.stdout)["durations"]
+        if test["nodeid"].endswith("test_one[0]")
     ]
-    # What is shown has the fixture's two seconds in it; the rest is as long as the machine makes it.
+    # What is shown has the fixture's two seconds in it; the rest is as long as the machine makes
+    # it.
     assert known <= sum(map(float, shown)) - 2 + 0.05, (known, run)

@@ -66,7 +66,9 @@ def section(text: str) -> list[str]:
     return lines[at[0] + 1 : end]
 
 
-@pytest.mark.parametrize("hook", ["", "def pytest_runtest_logreport(report): pass\n"], ids=["host", "controller"])
+@pytest.mark.parametrize(
+    "hook", ["", "def pytest_runtest_logreport(report): pass\n"], ids=["host", "controller"]
+)
 def test_a_file_that_tests_write_to(project: Project, hook: str) -> None:
     """Named with the fixture that has made it, cold and warm; with the setting it passes."""
     project.write({"conftest.py": CONFTEST + hook, "meeting.py": MEETING, "test_a.py": WRITES})
@@ -78,9 +80,14 @@ def test_a_file_that_tests_write_to(project: Project, hook: str) -> None:
             "failed tests use the session fixtures `db`, `name`, which all 2 workers share: "
             "test_a.py::test_rows[0], test_a.py::test_rows[1]"
         )
-        assert told[1].startswith("tests have written to what `db` has made: ") and told[1].endswith("/app.db"), told
+        assert told[1].startswith("tests have written to what `db` has made: ") and told[
+            1
+        ].endswith("/app.db"), told
         assert told[2:] == [HINT.format('["db"]')]
-        assert result.stdout.splitlines()[-1].startswith("=") and " in " in result.stdout.splitlines()[-1]
+        assert (
+            result.stdout.splitlines()[-1].startswith("=")
+            and " in " in result.stdout.splitlines()[-1]
+        )
         assert all("per_worker" not in str(case) for case in result.cases or ()), result.cases
     project.write({"pyproject.toml": '[tool.rpytest]\nper_worker_fixtures = ["db"]\n'})
     result = project.rpytest("-n2")
@@ -98,7 +105,12 @@ def test_a_folder_that_tests_write_into(project: Project) -> None:
 
 def test_nothing_but_a_failure(project: Project) -> None:
     """All that are shared are named where nobody knows more."""
-    project.write({"conftest.py": CONFTEST, "test_a.py": "def test_a(db, name): assert 0\ndef test_b(): assert 0\n"})
+    project.write(
+        {
+            "conftest.py": CONFTEST,
+            "test_a.py": "def test_a(db, name): assert 0\ndef test_b(): assert 0\n",
+        }
+    )
     assert section(project.rpytest("-n2").stdout) == [
         "failed tests use the session fixtures `db`, `name`, which all 2 workers share: test_a.py::test_a",
         HINT.format('["db", "name"]'),

@@ -14,7 +14,9 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 def _anchors(page: Path) -> set[str]:
     """The names of a page's headings, as they stand in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -24,7 +26,9 @@ def test_links(page: Path) -> None:
         if path.startswith("http"):
             continue
         there = page.parent / path if path else page
-        if not there.exists() or (anchor and there.suffix == ".md" and anchor[1:] not in _anchors(there)):
+        if not there.exists() or (
+            anchor and there.suffix == ".md" and anchor[1:] not in _anchors(there)
+        ):
             wrong.append(path + anchor)
     assert wrong == []
     assert len(PAGES) > 20

@@ -30,7 +30,11 @@ def test_a_history_is_shrunk_to_what_makes_the_difference() -> None:
     def fails(commands: list[Command]) -> bool:
         last = commands[-1]
         both = "bad\n" in last.files.get("a.py", "") and "needed\n" in last.files.get("c.py", "")
-        return both and [one.args for one in commands][-1] == "8" and "5" in {one.args for one in commands}
+        return (
+            both
+            and [one.args for one in commands][-1] == "8"
+            and "5" in {one.args for one in commands}
+        )
 
     smallest = shrink(history, 60, fails)
     assert [one.args for one in smallest] == ["5", "8"]

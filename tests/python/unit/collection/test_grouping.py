@@ -44,12 +44,27 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    serial\n    xdist_group\n")
     for name in ("test_a.py", "test_b.py"):
         (folder / name).write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", "--collect-only", "-sq"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        "--collect-only",
+        "-sq",
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     lines = [
-        line.partition(" ") for line in done.stdout.splitlines() if "[" in line and "]" in line and "::" not in line
+        line.partition(" ")
+        for line in done.stdout.splitlines()
+        if "[" in line and "]" in line and "::" not in line
     ]
-    return {name: [int(word) for word in numbers.strip("[]").split(",") if word] for name, _, numbers in lines}
+    return {
+        name: [int(word) for word in numbers.strip("[]").split(",") if word]
+        for name, _, numbers in lines
+    }
 
 
 @pytest.mark.parametrize(

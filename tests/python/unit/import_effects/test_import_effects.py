@@ -223,7 +223,11 @@ def helper(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
 def effects(text: str, name: str = "test_m") -> ImportEffects:
     module = types.ModuleType(name)
     return import_effects(
-        text.encode(), module, name, lambda each: each.startswith("Test"), lambda each: each.startswith("test")
+        text.encode(),
+        module,
+        name,
+        lambda each: each.startswith("Test"),
+        lambda each: each.startswith("test"),
     )
 
 
@@ -256,7 +260,10 @@ def test_the_helper_is_as_it_was(helper: types.ModuleType) -> None:
         ("import xml.dom\nfrom xml import dom\n", ("xml.dom", "xml")),
         ("import pytest\nX = pytest.importorskip('json')\n", ("pytest", "json")),
         ("from __future__ import annotations\n", ()),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nothing_zz\n", ("typing",)),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nothing_zz\n",
+            ("typing",),
+        ),
         ("import typing\nif typing.TYPE_CHECKING:\n    import nothing_zz\n", ("typing",)),
         ("import sys\nif sys.version_info < (3,):\n    import nothing_zz\n", ("sys",)),
         ("try:\n    import nothing_zz\nexcept ImportError:\n    pass\n", ()),
@@ -268,7 +275,10 @@ def test_imports(text: str, wanted: tuple[str, ...]) -> None:
 
 
 def test_imports_of_a_package() -> None:
-    assert effects("from . import inner\nfrom .other import x\n", "pkg.test_m").imports == ("pkg", "pkg.other")
+    assert effects("from . import inner\nfrom .other import x\n", "pkg.test_m").imports == (
+        "pkg",
+        "pkg.other",
+    )
 
 
 def test_conditional_imports() -> None:

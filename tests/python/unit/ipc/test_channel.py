@@ -76,7 +76,9 @@ def test_what_was_said_before_the_end_is_heard(ends: tuple[socket.socket, socket
         channel.receive(theirs, Empty)
 
 
-@pytest.mark.parametrize("data", [b"[]", b"1", b"{", b"\xff", b'{"memfd": 3}', b'{"memfd": "long"}'])
+@pytest.mark.parametrize(
+    "data", [b"[]", b"1", b"{", b"\xff", b'{"memfd": 3}', b'{"memfd": "long"}']
+)
 def test_no_message(ends: tuple[socket.socket, socket.socket], data: bytes) -> None:
     ours, theirs = ends
     ours.send(data)
@@ -84,7 +86,9 @@ def test_no_message(ends: tuple[socket.socket, socket.socket], data: bytes) -> N
         channel.receive(theirs, Empty)
 
 
-def test_no_descriptor_is_kept_of_what_is_no_message(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_no_descriptor_is_kept_of_what_is_no_message(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
     ours, theirs = ends
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     file = channel.memfd("test", b"short")
@@ -95,7 +99,9 @@ def test_no_descriptor_is_kept_of_what_is_no_message(ends: tuple[socket.socket, 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
-def test_no_descriptor_is_kept_of_another_message(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_no_descriptor_is_kept_of_another_message(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
     ours, theirs = ends
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     file = channel.memfd("test", b"text")

@@ -37,9 +37,16 @@ RUN: dict[str, Any] = {
 
 
 def test_fields_and_their_defaults() -> None:
-    request = run_messages.DaemonRequest.parse({**RUN, "tty": {"stdout": True, "columns": 80}, "colour": "red"})
+    request = run_messages.DaemonRequest.parse(
+        {**RUN, "tty": {"stdout": True, "columns": 80}, "colour": "red"}
+    )
     assert isinstance(request, run_messages.RunRequest)
-    assert (request.argv, request.cpus, request.session_fixtures, request.memory_limit) == (["-n2"], 1, "shared", None)
+    assert (request.argv, request.cpus, request.session_fixtures, request.memory_limit) == (
+        ["-n2"],
+        1,
+        "shared",
+        None,
+    )
     assert request.tty == run_messages.Tty(stdout=True)
     assert "colour" not in vars(request)
     assert request.wire()["tty"] == {"stdout": True, "columns": 80}
@@ -58,7 +65,10 @@ def test_a_default_is_no_messages_own() -> None:
     one = run_messages.DaemonRequest.parse({**RUN, "shared_fixtures": None})
     assert isinstance(one, run_messages.RunRequest)
     one.shared_fixtures.append("name")
-    assert run_messages.RunRequest(**{name: RUN[name] for name in RUN if name != "op"}).shared_fixtures == []
+    assert (
+        run_messages.RunRequest(**{name: RUN[name] for name in RUN if name != "op"}).shared_fixtures
+        == []
+    )
 
 
 def test_nothing_is_evaluated_when_a_message_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +81,11 @@ def test_nothing_is_evaluated_when_a_message_comes(monkeypatch: pytest.MonkeyPat
 
 def test_one_kind_of_several_families() -> None:
     raw = run_messages.Report(status=1).wire()
-    families = (run_messages.HostRequest, run_messages.ControllerRequest, run_messages.PytestRequest)
+    families = (
+        run_messages.HostRequest,
+        run_messages.ControllerRequest,
+        run_messages.PytestRequest,
+    )
     assert all(family.parse(raw) == run_messages.Report(status=1) for family in families)
     with pytest.raises(ValueError, match="no WorkerRequest: 'report'"):
         process_messages.WorkerRequest.parse(raw)
@@ -81,9 +95,9 @@ def test_messages_in_messages() -> None:
     inner = run_messages.Crashed(test=3, message="it died")
     raw = json.loads(json.dumps(process_messages.Delegate(request=inner).wire()))
     assert process_messages.SupervisedRequest.parse(raw) == process_messages.Delegate(request=inner)
-    assert process_messages.SupervisedRequest.parse({"op": "delegate", "request": None}) == process_messages.Delegate(
-        request=None
-    )
+    assert process_messages.SupervisedRequest.parse(
+        {"op": "delegate", "request": None}
+    ) == process_messages.Delegate(request=None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,9 @@ def test_the_page_tells_of_each_message() -> None:
 
 
 def test_the_page_knows_the_fields() -> None:
-    """An object of a message that stands there, between back quotes, has no other fields than one of the classes of that name."""
+    """An object of a message that stands there, between back quotes, has no other fields than one
+    of the classes of that name.
+    """
     wrong = []
     for text in re.findall(r"`(\{[^`]*\})`", PAGE.read_text().replace(r"\|", "|")):
         tag = re.match(r'\{"(ev|op)":"(\w+)"', text)
@@ -150,7 +166,9 @@ def test_the_command_line_knows_the_same_kinds() -> None:
     ):
         body = re.search(rf"pub enum {enum}\b.*?\{{(.*?)\n\}}", text, re.S)
         assert body is not None
-        variants = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)", body[1], re.M)} - {"unknown"}
+        variants = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)", body[1], re.M)} - {
+            "unknown"
+        }
         assert {(key, name) for name in variants} == family.kinds.keys()
 
 
@@ -170,10 +188,16 @@ def test_the_command_line_knows_the_same_kinds() -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_the_command_line_knows_the_same_fields(file: str, kind: type[Message], own: set[str]) -> None:
+def test_the_command_line_knows_the_same_fields(
+    file: str, kind: type[Message], own: set[str]
+) -> None:
     """What is declared in Rust: no field is missing on either side."""
     text = (ROOT / "src" / "daemon" / "message" / file).read_text()
     body = re.search(rf"pub struct {kind.__name__} \{{\n(.*?)\n\}}", text, re.S)
     assert body is not None
-    fields = set(re.findall(r"^    pub (\w+):", re.sub(r"#\[serde\(skip\)\]\n    pub \w+:", "", body[1]), re.M))
+    fields = set(
+        re.findall(
+            r"^    pub (\w+):", re.sub(r"#\[serde\(skip\)\]\n    pub \w+:", "", body[1]), re.M
+        )
+    )
     assert fields - {"op"} == kind._types.keys() - own

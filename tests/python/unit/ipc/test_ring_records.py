@@ -89,13 +89,21 @@ def test_what_is_dumped_is_not_changed() -> None:
 
 
 def test_plain_test() -> None:
-    found = ring_records.decode_test(memoryview(ring_records.plain_test(10.0, 1.0, 2.0, 3.0)), plain=True)
-    assert found.reports == [(0, 10.0, 1.0, "", b""), (1, 11.0, 2.0, "passed", b""), (2, 13.0, 3.0, "", b"")]
+    found = ring_records.decode_test(
+        memoryview(ring_records.plain_test(10.0, 1.0, 2.0, 3.0)), plain=True
+    )
+    assert found.reports == [
+        (0, 10.0, 1.0, "", b""),
+        (1, 11.0, 2.0, "passed", b""),
+        (2, 13.0, 3.0, "", b""),
+    ]
     assert found.warnings == []
 
 
 def entry(when: int, blob: bytes) -> ring_records.Entry:
-    return ring_records.Entry(when, 1, 3, 5.0, 0.25, "failed", "F", "FAILED", "red", "becäuse\udc80", blob)
+    return ring_records.Entry(
+        when, 1, 3, 5.0, 0.25, "failed", "F", "FAILED", "red", "becäuse\udc80", blob
+    )
 
 
 @pytest.mark.parametrize("warnings", [[], [b"w"], [b"", b"x" * 100_000]])
@@ -110,18 +118,24 @@ def test_full_test(blobs: list[bytes], warnings: list[bytes]) -> None:
 
 
 def test_setups_come_behind_the_body() -> None:
-    body = ring_records.full_test([entry(1, b"x")], []) + ring_records.setups([("db", "session", "", 1.0, 2.0, False)])
+    body = ring_records.full_test([entry(1, b"x")], []) + ring_records.setups(
+        [("db", "session", "", 1.0, 2.0, False)]
+    )
     assert ring_records.decode_test(memoryview(body), plain=False).reports[0][4] == b"x"
 
 
 def test_bye_and_note() -> None:
     output = ring_records.dump({"said": 1})
-    body = memoryview(ring_records.bye(3, [("name", "välue"), ("", "")], [b"w1", b"w2"], output, holds=True))
+    body = memoryview(
+        ring_records.bye(3, [("name", "välue"), ("", "")], [b"w1", b"w2"], output, holds=True)
+    )
     assert body[0] == 3
     assert body[-1] == 1
     assert ring_records.decode_warnings(body, ring_records.BYE) == [b"w1", b"w2"]
     assert ring_records.load(ring_records.decode_output(body)) == {"said": 1}
-    assert ring_records.decode_warnings(memoryview(ring_records.note([b"w"])), ring_records.NOTE) == [b"w"]
+    assert ring_records.decode_warnings(
+        memoryview(ring_records.note([b"w"])), ring_records.NOTE
+    ) == [b"w"]
 
 
 @pytest.mark.parametrize("cut", range(1, 40))

@@ -1,4 +1,6 @@
-"""Which plugins read the arguments before pytest has parsed them, and whether other arguments mean something else to them."""
+"""Which plugins read the arguments before pytest has parsed them, and whether other arguments mean
+something else to them.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,13 @@ def config_with(name: str, function: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize(
     ("function", "reads"),
-    [(uses, True), (names_only, False), (without, False), (in_a_closure, True), (by_another_name, True)],
+    [
+        (uses, True),
+        (names_only, False),
+        (without, False),
+        (in_a_closure, True),
+        (by_another_name, True),
+    ],
 )
 def test_who_uses_the_arguments(function: Callable[..., Any], reads: bool) -> None:
     config = config_with("somebodys_plugin", function)
@@ -85,7 +93,11 @@ def test_coverage(before: Sequence[str], now: Sequence[str], same: bool) -> None
     ],
 )
 def test_django(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Sequence[str], now: Sequence[str], same: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Sequence[str],
+    now: Sequence[str],
+    same: bool,
 ) -> None:
     for folder in ("site/tests", "other/tests"):
         (tmp_path / folder).mkdir(parents=True)

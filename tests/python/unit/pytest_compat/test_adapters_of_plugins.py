@@ -1,4 +1,6 @@
-"""When a plugin's summary is left out, because it has nothing to say and would import for seconds to find that out."""
+"""When a plugin's summary is left out, because it has nothing to say and would import for seconds
+to find that out.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
     """As Hypothesis's, with its names."""
     module: Any = ModuleType(NAME)
     module.PRINT_STATISTICS_OPTION = "--hypothesis-show-statistics"
-    module.STATS_KEY, module.FAILING_EXAMPLES_KEY = "_hypothesis_stats", "_hypothesis_failing_examples"
+    module.STATS_KEY, module.FAILING_EXAMPLES_KEY = (
+        "_hypothesis_stats",
+        "_hypothesis_failing_examples",
+    )
     monkeypatch.setitem(sys.modules, NAME, module)
     monkeypatch.delitem(sys.modules, "hypothesis.internal.observability", raising=False)
     return module
@@ -45,7 +50,9 @@ def test_reports(plugin: ModuleType, key: str) -> None:
 
 
 def test_files_may_have_been_written(plugin: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hypothesis.internal.observability", ModuleType("observability"))
+    monkeypatch.setitem(
+        sys.modules, "hypothesis.internal.observability", ModuleType("observability")
+    )
     assert has_summary(plugin)
 
 
@@ -61,10 +68,17 @@ def test_other_plugins() -> None:
 def test_only_that_is_muted(plugin: ModuleType) -> None:
     said: list[str] = []
     implementations = [
-        SimpleNamespace(plugin=each, wrapper=False, hookwrapper=False, function=lambda *_, name=name: said.append(name))
+        SimpleNamespace(
+            plugin=each,
+            wrapper=False,
+            hookwrapper=False,
+            function=lambda *_, name=name: said.append(name),
+        )
         for name, each in (("hypothesis", plugin), ("other", ModuleType("other")))
     ]
-    hook = SimpleNamespace(pytest_terminal_summary=SimpleNamespace(get_hookimpls=lambda: implementations))
+    hook = SimpleNamespace(
+        pytest_terminal_summary=SimpleNamespace(get_hookimpls=lambda: implementations)
+    )
     config: Any = SimpleNamespace(getoption=lambda _: False, hook=hook)
     known_plugins.mute_summaries(config, {})
     for implementation in implementations:

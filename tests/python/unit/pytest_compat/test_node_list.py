@@ -10,7 +10,14 @@ import pytest
 from rpytest.pytest_compat import node_list
 from rpytest.pytest_compat.node_list import Members
 
-NAMES = [*(f"test_{number}" for number in range(40)), "test_p[a]", "test_p[b]", "test_1", "test_p", "test_q[x[y]"]
+NAMES = [
+    *(f"test_{number}" for number in range(40)),
+    "test_p[a]",
+    "test_p[b]",
+    "test_1",
+    "test_p",
+    "test_q[x[y]",
+]
 
 
 def nodes() -> list[Any]:
@@ -18,7 +25,9 @@ def nodes() -> list[Any]:
 
 
 def asked(members: list[Any], parts: list[Any]) -> list[str]:
-    """What `reversed` gives to pytest's function, in which the name in question is a local variable."""
+    """What `reversed` gives to pytest's function, in which the name in question is a local
+    variable.
+    """
     matchparts = parts
     assert matchparts is not None
     return [node.name for node in reversed(members)]
@@ -32,7 +41,9 @@ def by_pytest(monkeypatch: pytest.MonkeyPatch) -> CodeType:
 
 
 @pytest.mark.usefixtures("by_pytest")
-@pytest.mark.parametrize("name", ["test_1", "test_p", "test_p[a]", "test_q", "test_q[x[y]", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["test_1", "test_p", "test_p[a]", "test_q", "test_q[x[y]", "nothing"]
+)
 def test_all_that_may_match(name: str) -> None:
     found = asked(Members(nodes()), [name])
     # As pytest compares: with parameters exactly, without them any.
@@ -61,6 +72,8 @@ def test_everything_where_nobody_knows(parts: Any) -> None:
 
 
 def test_the_function_of_this_pytest() -> None:
-    """Its variable has the name that is looked for; without it everything is as slow as in pytest, and right."""
+    """Its variable has the name that is looked for; without it everything is as slow as in pytest,
+    and right.
+    """
     code = pytest.Session.collect.__code__
     assert "matchparts" in code.co_varnames

@@ -13,7 +13,10 @@ from rpytest.staleness.bytecode import ByteCode, is_cached, source_of
 
 
 def test_names() -> None:
-    for name in ("/p/__pycache__/a.cpython-311.pyc", "/p/__pycache__/a.cpython-311-pytest-9.2.0.pyc"):
+    for name in (
+        "/p/__pycache__/a.cpython-311.pyc",
+        "/p/__pycache__/a.cpython-311-pytest-9.2.0.pyc",
+    ):
         assert is_cached(name)
         assert source_of(name) == "/p/a.py"
     for name in ("/p/a.py", "/p/a.pyc", "/p/__pycache__/a.txt", "/p/__pycache__"):
@@ -24,7 +27,11 @@ def test_names() -> None:
 class Module:
     """A source that is older than its cache."""
 
-    def __init__(self, folder: Path, mode: py_compile.PycInvalidationMode = py_compile.PycInvalidationMode.TIMESTAMP):
+    def __init__(
+        self,
+        folder: Path,
+        mode: py_compile.PycInvalidationMode = py_compile.PycInvalidationMode.TIMESTAMP,
+    ):
         self.source = folder / "m.py"
         self.source.write_text("x = 1\n")
         # In another second than now; the change time can't be set.
@@ -36,7 +43,10 @@ class Module:
         name = ""
         later = 0
         while later <= self.source.stat().st_ctime_ns:
-            name = py_compile.compile(str(self.source), invalidation_mode=self.mode, doraise=True) or ""
+            name = (
+                py_compile.compile(str(self.source), invalidation_mode=self.mode, doraise=True)
+                or ""
+            )
             later = Path(name).stat().st_mtime_ns
         return name
 
