@@ -137,7 +137,14 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
         ("import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)", "changes a signal handler"),
         ("import logging\nlogging.root.setLevel(1)", "changes `logging`"),
         ("import warnings\nwarnings.warn('outdated', DeprecationWarning)", "warns: DeprecationWarning: outdated"),
-        ("print('hello')", "prints"),
+        ("print('hello')", "uses `sys.stdout`"),
+        ("import os\nos.write(1, b'hello')", "prints"),
+        ("from sys import stdout", "keeps `sys.stdout`"),
+        ("import sys\ndef show(text, file=sys.stderr): file.write(text)", "keeps `sys.stderr`"),
+        ("import sys\nclass Keeps: file = sys.__stdout__\nKeeps.me = Keeps", "keeps `sys.__stdout__`"),
+        ("import sys\nCOLOURS = sys.stdout.isatty()", "uses `sys.stdout`"),
+        ("import sys\nTESTS = 'test' in sys.argv", "uses `sys.argv`"),
+        ("import sys\nINPUT = sys.stdin is None", None),
         ("import os\nos.register_at_fork(before=lambda: None)", "has handlers for forks"),
         ("import os\nos.chdir('/')\nos.chdir({cwd!r})", "changes the directory"),
         ("raise ImportError('not today')", None),
@@ -178,6 +185,20 @@ def test_a_swallowed_objection_counts(site: Site) -> None:
     site.project.write({"data.txt": "1"})
     site.project.write(test_a="import doing\ndef test_1(): pass\n")
     assert "    without `doing`, which reads " in site.learn()
+
+
+def test_a_stream_that_a_package_keeps_is_the_session_s(site: Site) -> None:
+    """As structlog does, whose loggers can be pickled if they write to one of these."""
+    site.package("heavy", "import sys\nfrom sys import stdout\nERR = [sys.stderr]\n")
+    site.project.write(
+        test_a="import heavy, sys\nSAME = heavy.stdout is sys.stdout, heavy.ERR[0] is sys.stderr\n"
+        "def test_1(): assert SAME == (True, True)\n",
+        test_b="def test_2(): pass\n",
+    )
+    site.learn()
+    for file in ("test_a.py", "test_b.py", "test_a.py", ""):
+        site.edit("test_a.py")
+        assert "failed" not in site.run(*filter(None, [file])).counts
 
 
 class TestWhatAProjectDoes:

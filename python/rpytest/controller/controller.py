@@ -346,9 +346,9 @@ class Controller:
         # Under `--dist each` every worker has its own numbers.
         nodeid = self.ids[crashed.test % len(self.ids)]
         path = nodeid.partition("::")[0]
-        report: Any = pytest.TestReport(
-            nodeid, (path, None, path), {}, "failed", crashed.message, "???"
-        )  # type: ignore[arg-type]
+        when: Any = "???"
+        where = (path, None, path)
+        report: Any = pytest.TestReport(nodeid, where, {}, "failed", crashed.message, when)
         report.node = next(
             node for (slot, _), node in reversed(self.nodes.items()) if slot == crashed.slot
         )

@@ -173,7 +173,9 @@ class PreloadBuilder:
         self._uncover()
         self._stack.append(step)
         try:
-            importlib.import_module(name)
+            with self._guard.without_a_run() as check:
+                importlib.import_module(name)
+                check()
             self._complete(step)
         except BaseException as error:
             self._fail(name, error)

@@ -90,9 +90,8 @@ class ImportStep:
                 sys.meta_path.insert(0 if front else len(sys.meta_path), finder)
         if self.filters:
             # Not all at once: each was put at the front of the list.
-            warnings.filters[:0] = [
-                entry for entry in self.filters if entry not in warnings.filters
-            ]  # type: ignore[index]
+            new = [entry for entry in self.filters if entry not in warnings.filters]
+            warnings.filters[:0] = new  # type: ignore[index]
             filters_changed()
 
     def unbind(self) -> None:
