@@ -139,10 +139,10 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
         ("import warnings\nwarnings.warn('outdated', DeprecationWarning)", "warns: DeprecationWarning: outdated"),
         ("print('hello')", "uses `sys.stdout`"),
         ("import os\nos.write(1, b'hello')", "prints"),
-        ("from sys import stdout", "keeps `sys.stdout`"),
-        ("import sys\ndef show(text, file=sys.stderr): file.write(text)", "keeps `sys.stderr`"),
-        ("import sys\nclass Keeps: file = sys.__stdout__\nKeeps.me = Keeps", "keeps `sys.__stdout__`"),
-        ("import sys\nCOLOURS = sys.stdout.isatty()", "uses `sys.stdout`"),
+        ("from sys import stdout\nKEPT = stdout,", "keeps `sys.stdout`"),
+        ("import sys\ndef show(text, file=sys.stderr): file.write(text)", None),
+        ("import sys\nNAME = sys.stdout.encoding", None),
+        ("import sys\nNUMBER = sys.__stdin__.fileno()", None),
         ("import sys\nTESTS = 'test' in sys.argv", "uses `sys.argv`"),
         ("import sys\nINPUT = sys.stdin is None", None),
         ("import os\nos.register_at_fork(before=lambda: None)", "has handlers for forks"),
@@ -189,16 +189,39 @@ def test_a_swallowed_objection_counts(site: Site) -> None:
 
 def test_a_stream_that_a_package_keeps_is_the_session_s(site: Site) -> None:
     """As structlog does, whose loggers can be pickled if they write to one of these."""
-    site.package("heavy", "import sys\nfrom sys import stdout\nERR = [sys.stderr]\n")
+    site.package("kept", "from sys import stdout\ndef show(text, file=stdout): file.write(text)\n")
+    site.package("heavy", "import os, sys, kept\nERR = [sys.stderr]\nPID = os.getpid()\n")
     site.project.write(
-        test_a="import heavy, sys\nSAME = heavy.stdout is sys.stdout, heavy.ERR[0] is sys.stderr\n"
-        "def test_1(): assert SAME == (True, True)\n",
+        test_a="import heavy, kept, sys\n"
+        "SAME = kept.stdout is sys.stdout, heavy.ERR[0] is sys.stderr\n"
+        "def test_1(capsys): assert SAME == (True, True)\n"
+        "def test_2(): kept.show(f'made in {heavy.PID}\\n')\n",
         test_b="def test_2(): pass\n",
     )
     site.learn()
-    for file in ("test_a.py", "test_b.py", ""):
+    for file in ("test_a.py", "test_b.py", "", "-s"):
         site.edit()
-        assert "failed" not in site.run(*filter(None, [file])).counts
+        result = site.run("-rP", *filter(None, [file]))
+        assert "failed" not in result.counts
+        if file != "test_b.py":
+            made = re.findall(r"made in (\d+)", result.stdout)
+            assert len(made) == 1
+            assert made[0] in re.findall(r"preload (\d+) has ", site.log())
+
+
+def test_what_a_stream_answers_is_another_thing_without_capturing(site: Site) -> None:
+    site.package("heavy", "import sys\nNAME = sys.stdout.errors\n")
+    site.project.write(
+        test_a="import heavy, sys\nSAME = heavy.NAME == sys.stdout.errors\n"
+        "def test_1(): assert SAME\n",
+    )
+    site.learn()
+    site.edit()
+    site.run()
+    assert site.refusals() == []
+    site.edit()
+    site.run("-s")
+    assert site.refusals() == ["`sys.stdout.errors` is another one here"]
 
 
 class TestWhatAProjectDoes:

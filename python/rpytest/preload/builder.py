@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rpytest.preload import import_steps
 from rpytest.preload.import_guard import ImportGuard, NotPreloadable
 from rpytest.preload.import_steps import Binding, ImportStep, PreloadedSpec
+from rpytest.preload.stand_ins import StandIns
 from rpytest.process import lifecycle
 from rpytest.project import locations
 from rpytest.project.locations import top_level
@@ -55,6 +56,7 @@ class PreloadBuilder:
         self._guard = ImportGuard(
             self.dependencies, tuple(os.path.join(root, "") for root in roots), self.inside
         )
+        self._stand_ins = StandIns(self._guard.spoiled)
         self._base = set(sys.modules)
         self._finders = [self, *sys.meta_path]
         self._filters = list(warnings.filters)
@@ -173,9 +175,8 @@ class PreloadBuilder:
         self._uncover()
         self._stack.append(step)
         try:
-            with self._guard.without_a_run() as check:
+            with self._stand_ins.in_place(step.use):
                 importlib.import_module(name)
-                check()
             self._complete(step)
         except BaseException as error:
             self._fail(name, error)

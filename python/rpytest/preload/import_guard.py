@@ -5,13 +5,10 @@ hook that raises.
 from __future__ import annotations
 
 import _thread
-import contextlib
-import gc
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -51,38 +48,11 @@ _REFUSED = {
 }
 
 
-#: What each process of pytest has of its own in `sys`: the command line, and streams that pytest
-#: replaces for its capturing.
-_OF_A_RUN = ("argv", "stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
-
 _register = os.register_at_fork
 
 
 class NotPreloadable(BaseException):
     """An import can't be preloaded. Not an `Exception`: packages catch those of optional parts."""
-
-
-class _OfARun:
-    """In the place of an attribute of `sys` that a preload doesn't have yet: whoever uses it is
-    refused.
-
-    Having a reference to it is no use, and is seen by the count of references.
-    """
-
-    def __init__(self, name: str, refuse: Callable[[str], NotPreloadable]) -> None:
-        object.__setattr__(self, "_use", lambda: refuse(f"uses `sys.{name}`"))
-
-    def __getattribute__(self, name: str) -> NoReturn:
-        raise object.__getattribute__(self, "_use")()
-
-    def _refuse(self, *_: object) -> NoReturn:
-        raise object.__getattribute__(self, "_use")()
-
-    # Python looks for these in the class, and not by `__getattribute__`
-    # (https://docs.python.org/3/reference/datamodel.html#special-method-lookup).
-    __setattr__ = __delattr__ = __contains__ = __getitem__ = __setitem__ = __delitem__ = _refuse
-    __iter__ = __next__ = __len__ = __eq__ = __hash__ = __str__ = __repr__ = __reduce_ex__ = _refuse
-    __enter__ = __exit__ = __add__ = __iadd__ = __mul__ = __lt__ = __gt__ = __format__ = _refuse
 
 
 class ImportGuard:
@@ -126,36 +96,6 @@ class ImportGuard:
         for module, name, value in self._replaced:
             setattr(module, name, value)
         self._replaced.clear()
-
-    @contextlib.contextmanager
-    def without_a_run(self) -> Iterator[Callable[[], None]]:
-        """Hide what belongs to a run (``sys.stdout``, ``sys.argv``…) from what the block imports.
-
-        Yields a function that raises `NotPreloadable` if something has kept one of these: with
-        ``from sys import stdout`` a module would compare a session's streams with the preload's.
-        """
-        before = {name: getattr(sys, name) for name in _OF_A_RUN}
-        stand_ins = {name: _OfARun(name, self.spoiled) for name in _OF_A_RUN}
-        for name in _OF_A_RUN:
-            setattr(sys, name, stand_ins[name])
-        unused = {name: sys.getrefcount(stand_ins[name]) for name in _OF_A_RUN}
-
-        def kept() -> list[str]:
-            return [name for name in _OF_A_RUN if sys.getrefcount(stand_ins[name]) > unused[name]]
-
-        def check() -> None:
-            for name in _OF_A_RUN:
-                if getattr(sys, name, None) is not stand_ins[name]:
-                    raise self.spoiled(f"replaces `sys.{name}`")
-            # What waits for the garbage collector keeps nothing.
-            if kept() and gc.collect() >= 0 and kept():
-                raise self.spoiled(f"keeps `sys.{kept()[0]}`")
-
-        try:
-            yield check
-        finally:
-            for name in _OF_A_RUN:
-                setattr(sys, name, before[name])
 
     def spoiled(self, reason: str) -> NotPreloadable:
         """To be raised: the import can't be kept."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from rpytest.preload.stand_ins import Use
 from rpytest.process.inspection import python_threads
 from rpytest.project.locations import ALL_VARIABLES, OWN, top_level
 from rpytest.staleness.module_state import MISSING, ModuleState
@@ -72,6 +73,8 @@ class ImportStep:
     missing: set[str] = field(default_factory=set)
     #: Environment variables that it looked at.
     reads: set[str] = field(default_factory=set)
+    #: What it does with what is each run's own in `sys`.
+    use: Use = field(default_factory=Use)
     #: It has loaded a library; many of them can't be initialised a second time.
     native: bool = False
     #: What its modules consisted of when the preload was done.
@@ -85,6 +88,7 @@ class ImportStep:
             if key != name:
                 sys.modules[key] = module
         self.bind()
+        self.use.put()
         for finder, front in self.finders:
             if finder not in sys.meta_path:
                 sys.meta_path.insert(0 if front else len(sys.meta_path), finder)

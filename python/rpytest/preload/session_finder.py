@@ -139,6 +139,9 @@ class PreloadFinder:
             for each in step.missing:
                 if self._origin(each, None) is not None:
                     return f"`{each}` exists here", [step.name]
+            other = step.use.first_difference()
+            if other is not None:
+                return f"`{other}` is another one here", [step.name]
             if variables:
                 read = variables if ALL_VARIABLES in step.reads else variables & step.reads
                 read = read or (
