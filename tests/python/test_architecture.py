@@ -200,6 +200,22 @@ def test_turned_arrows_are_found(tmp_path: Path) -> None:
     assert problems(root) == []
 
 
+def test_one_function_returns_in_two_processes() -> None:
+    """`lifecycle._fork`, which `fork_into` calls, and nobody else; it alone calls `os.fork`."""
+    found = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for node in ast.walk(function):
+                text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+                if text in ("_fork", "lifecycle._fork", "os.fork", "os.forkpty"):
+                    found.append((str(file.relative_to(PACKAGE)), function.name, text))
+    lifecycle = "process/lifecycle.py"
+    assert found == [(lifecycle, "fork_into", "_fork"), (lifecycle, "_fork", "os.fork")]
+
+
 def test_contributing_has_the_same_table() -> None:
     text = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows: dict[int, set[str]] = {}

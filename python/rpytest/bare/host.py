@@ -44,12 +44,12 @@ from rpytest.ipc.run_messages import (
     RunRequest,
 )
 from rpytest.process import lifecycle, signal_handlers
-from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.role import pytest_plugin
 from rpytest.role.entry import take_over_command_line
 from rpytest.role.role import Role
 from rpytest.stdlib import contextlib, os, select, signal, socket
+from rpytest.worker.crash_file import crash
 from rpytest.worker.spec import WorkerSpec
 
 __builtins__ = stdlib.BUILTINS
@@ -120,7 +120,7 @@ class BareHost(Host):
         self.expected = known.workers
         self.handed_over = controller
         uid = known.uid if controller is None else controller[0].uid
-        super().__init__(conn, _nothing_yet(uid), b"", RemotePytest(conn), self._be_worker)
+        super().__init__(conn, _nothing_yet(uid), b"", RemotePytest(conn))
 
     def _fork_controller(self) -> ControllerClient:
         """Everything begins with the controller, as under pytest-xdist; it has seen nothing that is
@@ -130,7 +130,8 @@ class BareHost(Host):
         lifecycle.keep_private(ours)
         lifecycle.flush_streams()
         streams = [os.dup(fd) for fd in range(3)]
-        if fork_detached() == 0:
+
+        def be_controller() -> None:
             ours.close()
             self.conn.close()
             lifecycle.keep_private(theirs)
@@ -138,6 +139,8 @@ class BareHost(Host):
             message = StartController(uid=self.uid, workers=self.expected)
             argv = debug_log.arguments(self.request.argv, self.debug, "controller")
             BareController(ControllerStart(message, theirs, streams), self.request, argv).main()
+
+        lifecycle.fork_detached_into(be_controller)
         theirs.close()
         channel.close_all(streams)
         client = ControllerClient(ours)
@@ -161,13 +164,18 @@ class BareHost(Host):
         else:
             super()._reap(child)
 
-    def _be_worker(self, spec: WorkerSpec) -> None:
-        signal_handlers.default_signals(held=(signal.SIGINT,))
-        if self.answering is not None:
-            self.answering.close()
-        spec.count, spec.uid = self.expected, self.uid
-        argv = debug_log.arguments(self.request.argv, self.debug, spec.name)
-        BareWorker(spec, self.request, argv, self.reason, self.segment).main()
+    def _be_worker(self, spec: WorkerSpec) -> NoReturn:
+        if self.controller is not None:
+            self.controller.close()
+        try:
+            signal_handlers.default_signals(held=(signal.SIGINT,))
+            if self.answering is not None:
+                self.answering.close()
+            spec.count, spec.uid = self.expected, self.uid
+            argv = debug_log.arguments(self.request.argv, self.debug, spec.name)
+            BareWorker(spec, self.request, argv, self.reason, self.segment).main()
+        except BaseException as error:
+            crash(spec, error)
 
     def announce(self) -> None:
         """Start the controller, let worker 0 say how many there are, fork the others, and wait
@@ -290,7 +298,7 @@ class BareHost(Host):
         else:
             self._send_go(child, "")
 
-    def _go(self, segment: str) -> WorkerSpec | None:
+    def _go(self, segment: str) -> None:
         from rpytest import _native
 
         self._dismiss(self.slots)
@@ -309,7 +317,6 @@ class BareHost(Host):
         channel.send(self.conn, Attached())
         for slot in range(self.slots):
             self.children.announce(self.children.by_slot[slot])
-        return None
 
     def _send_go(self, child: Child, segment: str) -> None:
         channel.send(child.spec.host, BareGo(segment=segment, timings=self.timings), [self.bell])

@@ -23,14 +23,13 @@ from rpytest.ipc.process_messages import (
 )
 from rpytest.options import meaning
 from rpytest.process import lifecycle, takeover
-from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat import debug_log
 from rpytest.pytest_compat.output import restart_faulthandler, stop_capture
 from rpytest.role import pytest_plugin
 from rpytest.role.role import Role, useful
 from rpytest.staleness import usage_graph
 from rpytest.staleness.dependencies import Dependencies
-from rpytest.stdlib import contextlib, os, signal, socket, traceback
+from rpytest.stdlib import contextlib, os, signal, socket
 from rpytest.worker.spec import WorkerSpec
 from rpytest.worker.worker import Worker
 from rpytest.xdist_compat import worker_identity
@@ -183,18 +182,17 @@ class BareWorker(Role):
     def _fork_answers(self, collected: Collected) -> socket.socket:
         ours, theirs = channel.pair()
         lifecycle.flush_streams()
-        if fork_detached() == 0:
+
+        def answer() -> None:
             ours.close()
             self.spec.host.close()
             lifecycle.forget_inherited_cleanups()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                stop_capture(collected.config)
-                debug_log.separate(collected.config, "summary")
-                serve_pytest(theirs, LocalPytest(collected))
-            except BaseException:
-                # Not into pytest, which runs above here. The host notices the end of the socket.
-                traceback.print_exc()
-            lifecycle.exit_now(3)
+            stop_capture(collected.config)
+            debug_log.separate(collected.config, "summary")
+            serve_pytest(theirs, LocalPytest(collected))
+
+        # If it fails, the host notices the end of the socket.
+        lifecycle.fork_detached_into(answer)
         theirs.close()
         return ours

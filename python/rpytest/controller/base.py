@@ -8,6 +8,7 @@ it costs one idle process per session and nothing else. See ``docs/design/contro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -18,7 +19,6 @@ from rpytest.controller.client import ControllerClient, Died
 from rpytest.ipc import channel
 from rpytest.ipc.process_messages import StartController
 from rpytest.process import lifecycle, signal_handlers, takeover
-from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import rebind_capture
 from rpytest.stdlib import socket
 
@@ -50,8 +50,8 @@ class ControllerBase:
         self.sock.close()
 
 
-class ControllerStart:
-    """What a controller is started with, in its own process."""
+class ControllerStart(lifecycle.BackToPytest):
+    """What a controller is started with; raised in its own process, in which pytest goes on."""
 
     def __init__(self, message: StartController, sock: socket.socket, streams: list[int]) -> None:
         self.message = message
@@ -59,32 +59,26 @@ class ControllerStart:
         self.streams = streams
 
 
-def fork_base(
-    config: pytest.Config, private: Sequence[socket.socket]
-) -> ControllerBase | ControllerStart:
-    """Fork a base; returns :class:`ControllerBase` here and :class:`ControllerStart` in each
-    controller. ``private`` is closed in them.
+def fork_base(config: pytest.Config, private: Sequence[socket.socket]) -> ControllerBase:
+    """Fork a base; raises :class:`ControllerStart` in each controller. ``private`` is closed in
+    them.
     """
     ours, theirs = channel.pair()
     lifecycle.keep_private(ours)
     lifecycle.flush_streams()
-    if fork_detached():
-        theirs.close()
-        return ControllerBase(ours)
-    ours.close()
-    for sock in private:
-        sock.close()
-    try:
-        return _serve_base(config, theirs)
-    except BaseException:
-        import traceback
 
-        # Not into pytest, which runs above here.
-        traceback.print_exc()
-        lifecycle.exit_now(3)
+    def be_base() -> None:
+        ours.close()
+        for sock in private:
+            sock.close()
+        _serve_base(config, theirs)
+
+    lifecycle.fork_detached_into(be_base)
+    theirs.close()
+    return ControllerBase(ours)
 
 
-def _serve_base(config: pytest.Config, sock: socket.socket) -> ControllerStart:
+def _serve_base(config: pytest.Config, sock: socket.socket) -> NoReturn:
     lifecycle.forget_inherited_cleanups()
     # The streams are the run's: each controller gets them with its start.
     takeover.detach_streams()
@@ -94,14 +88,13 @@ def _serve_base(config: pytest.Config, sock: socket.socket) -> ControllerStart:
         try:
             message, fds = channel.receive(sock, StartController)
         except channel.Closed:
-            _leave()
-        if fork_detached() == 0:
-            sock.close()
-            run = channel.adopt(fds[0])
-            lifecycle.keep_private(run)
-            return ControllerStart(message, run, fds[1:])
+            lifecycle.exit_now(0)
+        lifecycle.fork_detached_into(functools.partial(_be_controller, sock, message, fds))
         channel.close_all(fds)
 
 
-def _leave() -> NoReturn:
-    lifecycle.exit_now(0)
+def _be_controller(sock: socket.socket, message: StartController, fds: list[int]) -> NoReturn:
+    sock.close()
+    run = channel.adopt(fds[0])
+    lifecycle.keep_private(run)
+    raise ControllerStart(message, run, fds[1:])

@@ -181,12 +181,13 @@ class Daemon:
         """Run ``main`` in a fork that lets go of everything that belongs to the daemon or to other
         runs than ``but``.
         """
-        pid = lifecycle.fork()
-        if pid == 0:
+
+        def be_child() -> None:
             with _last_resort():
                 self._enter_child(but)
                 main()
-        return pid
+
+        return lifecycle.fork_into(be_child)
 
     def _enter_child(self, but: PendingRun | None) -> None:
         self.preloads.close_in_child()

@@ -4,8 +4,8 @@ killed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 from rpytest import stdlib
 from rpytest.ipc import channel
@@ -52,16 +52,18 @@ class Children:
         """They may be removed meanwhile."""
         return iter(list(self.by_slot.values()))
 
-    def fork(self, spec: WorkerSpec, theirs: socket.socket) -> Child | None:
-        """Fork a worker, which talks by ``theirs``; `None` in it, where nothing is left of the
-        others.
+    def fork(
+        self, spec: WorkerSpec, theirs: socket.socket, main: Callable[[WorkerSpec], NoReturn]
+    ) -> Child:
+        """Fork a worker, which talks by ``theirs`` and does ``main``; nothing is left of the others
+        there.
         """
         lifecycle.flush_streams()
         host = os.getpid()
         # A dump that does not fit is cut off: no process waits for anybody because of it.
         stacks, spec.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        pid = lifecycle.fork()
-        if pid == 0:
+
+        def be_worker() -> None:
             from rpytest import _native
 
             _native.die_with_parent()
@@ -70,20 +72,25 @@ class Children:
             spec.host.close()
             spec.host = theirs
             lifecycle.keep_private(theirs)
-            self.conn.close()
             os.close(stacks)
-            for child in self:
-                for fd in (child.pidfd, child.spec.spill, child.spec.crash, child.spec.stacks):
-                    if fd >= 0:
-                        os.close(fd)
-                child.spec.host.close()
-            self.by_slot.clear()
-            return None
+            self._close_in_worker()
+            main(spec)
+
+        pid = lifecycle.fork_into(be_worker)
         theirs.close()
         os.close(spec.stacks)
         spec.stacks = stacks
         child = self.by_slot[spec.slot] = Child(spec, pid, os.pidfd_open(pid))
         return child
+
+    def _close_in_worker(self) -> None:
+        self.conn.close()
+        for child in self:
+            for fd in (child.pidfd, child.spec.spill, child.spec.crash, child.spec.stacks):
+                if fd >= 0:
+                    os.close(fd)
+            child.spec.host.close()
+        self.by_slot.clear()
 
     def announce(self, child: Child) -> None:
         """Tell the command line of it."""

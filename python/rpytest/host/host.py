@@ -49,8 +49,7 @@ from rpytest.process import heap, lifecycle, takeover
 from rpytest.reports.decode import BODY_HEAD, split_bodies
 from rpytest.stdlib import contextlib, os, select, signal, socket, time, traceback, uuid
 from rpytest.worker import exit_functions
-from rpytest.worker.crash_file import crash
-from rpytest.worker.spec import WorkerSpec
+from rpytest.worker.spec import WorkerForked, WorkerSpec
 
 if TYPE_CHECKING:
     from rpytest import _native
@@ -63,11 +62,7 @@ _HINT = "hint: Ctrl-C ends it"
 
 
 class Host:
-    """Serves one run until the command line says `stop` or goes away.
-
-    ``run`` returns only in a forked worker, with its :class:`WorkerSpec`; the host itself ends
-    inside.
-    """
+    """Serves one run until the command line says `stop` or goes away, and ends."""
 
     def __init__(
         self,
@@ -75,16 +70,13 @@ class Host:
         announcement: Collected,
         inventory: bytes,
         services: PytestServices,
-        prepare: Callable[[WorkerSpec], None],
         controller: ControllerClient | None = None,
         shared: SharedFixtures | None = None,
     ) -> None:
-        self.pid = os.getpid()
         self.conn = conn
         self.announcement = announcement
         self.inventory = inventory
         self.services = services
-        self.prepare = prepare
         self.controller = controller
         #: Session fixtures that are set up here; `None`: each worker has its own.
         self.shared = shared
@@ -104,12 +96,20 @@ class Host:
         #: What a finalizer of a shared fixture has ended the run with.
         self.interruption: Stop | None = None
 
-    def run(self) -> WorkerSpec:
+    def run(self) -> NoReturn:
         """Announce the tests, then serve; see the class."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+
+        def serve() -> NoReturn:
             self.announce()
-            return self._serve()
+            self._serve()
+
+        self._end_after(serve)
+
+    def _end_after(self, serve: Callable[[], NoReturn]) -> NoReturn:
+        """Serve, and see to the end of the run however that ends."""
+        try:
+            serve()
         except channel.Closed:
             self._abandon()
         except Died as error:
@@ -122,9 +122,6 @@ class Host:
                 error.internal,
             )
         except Exception as error:
-            if os.getpid() != self.pid:
-                # In a worker, which has a way of its own to say it.
-                raise
             self._fail(error)
 
     def announce(self) -> None:
@@ -149,7 +146,7 @@ class Host:
 
     # The loop
 
-    def _serve(self) -> WorkerSpec:
+    def _serve(self) -> NoReturn:
         while True:
             poll = select.poll()
             poll.register(self.conn, select.POLLIN)
@@ -173,21 +170,16 @@ class Host:
             if self.controller is not None and self.controller.sock.fileno() in ready:
                 self.controller.read_unsolicited()
             if self.conn.fileno() in ready:
-                spec = self._command()
-                if spec is not None:
-                    return spec
+                self._obey(*channel.receive(self.conn, HostRequest))
 
-    def _command(self) -> WorkerSpec | None:
-        return self._obey(*channel.receive(self.conn, HostRequest))
-
-    def _obey(self, message: HostRequest, fds: list[int]) -> WorkerSpec | None:
+    def _obey(self, message: HostRequest, fds: list[int]) -> None:
         match message:
             case Go():
                 (self.bell,) = fds
                 self.slots, self.timings = message.slots, message.timings
-                return self._go(message.segment)
+                self._go(message.segment)
             case Spawn():
-                return self._spawn(message.slot, message.incarnation)
+                self._spawn(message.slot, message.incarnation)
             case Interrupt():
                 for child in self.children:
                     signal.pidfd_send_signal(child.pidfd, signal.SIGINT)
@@ -212,11 +204,10 @@ class Host:
                     self._end(message.status)
             case _:
                 raise ValueError(f"{message!r} is of no use to a host")
-        return None
 
     # Workers
 
-    def _go(self, segment: str) -> WorkerSpec | None:
+    def _go(self, segment: str) -> None:
         """Map the segment and fork the first workers, which inherit the mapping."""
         from rpytest import _native
 
@@ -226,27 +217,35 @@ class Host:
         heap.freeze()
         self._start_controller()
         channel.send(self.conn, Attached(pid=os.getpid()))
-        pid = os.getpid()
-        self._share()
-        if os.getpid() != pid:
-            # A fork has become the host.
-            channel.send(self.conn, Attached(pid=os.getpid()))
-        if self.shared is not None and self.shared.unanswered_request is not None:
-            request, fds = self.shared.unanswered_request
-            self._obey(request, fds)
-            return None
-        for slot in range(self.slots):
-            spec = self._spawn(slot, 0)
-            if spec is not None:
-                return spec
-        return None
+        if self.shared is not None:
+            message = self.shared.prepare(
+                self.conn, self.segment.planned(), self.slots, self.timings, self._go_on
+            )
+            if self.shared.unanswered_request is not None:
+                # Of the fork that has been the host.
+                self._obey(*self.shared.unanswered_request)
+                return
+            self._tell_shared(message)
+        self._spawn_first()
 
-    def _share(self) -> None:
-        """Set session fixtures up for all workers. May return in a fork: then that is the host."""
-        if self.shared is None or self.segment is None:
-            return
-        message = self.shared.prepare(self.conn, self.segment.planned(), self.slots, self.timings)
-        self.pid = os.getpid()
+    def _go_on(self, message: Fixtures | None) -> NoReturn:
+        """In a fork that has set session fixtures up for all workers: it is the host now."""
+
+        def serve() -> NoReturn:
+            self._tell_shared(message)
+            channel.send(self.conn, Attached(pid=os.getpid()))
+            self._spawn_first()
+            self._serve()
+
+        self._end_after(serve)
+
+    def _spawn_first(self) -> None:
+        for slot in range(self.slots):
+            self._spawn(slot, 0)
+
+    def _tell_shared(self, message: Fixtures | None) -> None:
+        """Tell the command line what was set up, and whether that has ended the run."""
+        assert self.shared is not None and self.segment is not None
         if message is not None:
             channel.send(self.conn, message)
         if self.shared.stop is not None:
@@ -285,7 +284,7 @@ class Host:
         if self.controller is not None:
             self.controller.collected(self.collection_log, self.slots)
 
-    def _spawn(self, slot: int, incarnation: int) -> WorkerSpec | None:
+    def _spawn(self, slot: int, incarnation: int) -> None:
         spill = os.memfd_create(f"rpytest-spill-{slot}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         # A test may truncate whatever is open.
         fcntl.fcntl(spill, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
@@ -302,17 +301,14 @@ class Host:
         if self.shared is not None:
             spec.outputs = self.shared.outputs
             spec.shared = [definition for definition, _ in self.shared.set_up]
-        child = self.children.fork(spec, theirs)
-        if child is None:
-            if self.controller is not None:
-                self.controller.close()
-            try:
-                self.prepare(spec)
-            except BaseException as error:
-                crash(spec, error)
-            return spec
-        self._forked(child)
-        return None
+        self._forked(self.children.fork(spec, theirs, self._be_worker))
+
+    def _be_worker(self, spec: WorkerSpec) -> NoReturn:
+        """In a forked worker."""
+        if self.controller is not None:
+            self.controller.close()
+        assert self.segment is not None
+        raise WorkerForked(spec, self.segment)
 
     def _forked(self, child: Child) -> None:
         """A worker was forked; the command line hears of it at once."""

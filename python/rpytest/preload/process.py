@@ -108,11 +108,13 @@ def _serve(control: socket.socket, preload: PreloadBuilder, session_main: Sessio
             channel.close_all(fds)
             _tell(control, Stale(reason=reason))
             continue
-        pid = lifecycle.fork()
-        if pid == 0:
+
+        def be_session(fd: int = fds[0], began: int = began) -> None:
             control.close()
             channel.close_all(list(children))
-            _be_session(channel.adopt(fds[0]), preload, began, session_main)
+            _be_session(channel.adopt(fd), preload, began, session_main)
+
+        pid = lifecycle.fork_into(be_session)
         channel.close_all(fds)
         pidfd = os.pidfd_open(pid)
         children[pidfd] = pid

@@ -57,8 +57,66 @@ def keep_private(*sockets: socket.socket) -> None:
     _private.update(sockets)
 
 
-def fork() -> int:
-    """`os.fork` for rpytest's own processes, which say themselves what they let go of."""
+class BackToPytest(BaseException):
+    """Raised in a process that was forked while pytest ran further up: pytest goes on in it.
+
+    Each kind is caught in one place, where pytest has called us. Not an `Exception`: nobody in
+    between is to take it for an error.
+    """
+
+
+def fork_into(main: Callable[[], object]) -> int:
+    """Fork a process that does ``main``, which ends it or raises :class:`BackToPytest`.
+
+    Returns its process id, and only in the process that has called it. It is one of rpytest's own:
+    ``main`` says itself what it lets go of.
+    """
+    pid = _fork()
+    if pid == 0:
+        _end_in(main)
+    return pid
+
+
+def fork_detached_into(main: Callable[[], object]) -> None:
+    """:func:`fork_into` a process that is nobody's child: code that waits for all its children must
+    not wait for this one.
+
+    Raises `OSError` if there can't be another process.
+    """
+
+    def in_between() -> None:
+        try:
+            fork_into(main)
+        except OSError:
+            exit_now(1)
+        exit_now(0)
+
+    pid = fork_into(in_between)
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the
+        # socket is closed.
+        status = 0
+    if status != 0:
+        raise BlockingIOError("no process could be forked")
+
+
+def _end_in(main: Callable[[], object]) -> NoReturn:
+    try:
+        main()
+    except BackToPytest:
+        raise
+    except BaseException:
+        # Not into pytest, which runs further up in this process.
+        import traceback
+
+        traceback.print_exc()
+    exit_now(3)
+
+
+def _fork() -> int:
+    """`os.fork`: the only function that returns in two processes."""
     global _is_own_fork
     random_state = random_seeds.state()
     _is_own_fork = True
@@ -199,28 +257,3 @@ def freeze() -> None:
     """
     gc.collect()
     heap.freeze()
-
-
-def fork_detached() -> int:
-    """Fork a process that is nobody's child here: code that waits for all its children must not
-    wait for this one.
-
-    Returns 0 in it.
-    """
-    pid = fork()
-    if pid == 0:
-        try:
-            if fork():
-                exit_now(0)
-        except OSError:
-            exit_now(1)
-        return 0
-    try:
-        _, status = os.waitpid(pid, 0)
-    except ChildProcessError:
-        # A handler of the project's for SIGCHLD was first; if nothing was forked, its end of the
-        # socket is closed.
-        status = 0
-    if status != 0:
-        raise BlockingIOError("no process could be forked")
-    return pid

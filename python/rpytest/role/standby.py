@@ -95,25 +95,20 @@ class StandbyForker:
         config: pytest.Config,
         session: pytest.Session,
         dependencies: Dependencies,
-        let_go: Callable[[], None],
+        main: Callable[[StandbySide], NoReturn],
         editable: Container[str] = (),
-    ) -> StandbyProcess | StandbySide | None:
-        """Fork the process of the next run: returns, and keeps, a `StandbyProcess` here and a
-        `StandbySide` in it; `None` if that is not possible.
+    ) -> StandbyProcess | None:
+        """Fork the process of the next run, which does ``main``; `None` if that is not possible.
 
-        ``let_go`` is called in it. Files that are ``editable`` may have changed.
+        Files that are ``editable`` may have changed.
         """
         if dependencies.changed(editable) is not None:
             # What the last run has left in the project is to be known to both.
             return None
         remember_ids(config, session)
         heap.freeze()
-        forked = self._fork(let_go)
-        if isinstance(forked, StandbySide):
-            self.waiting = forked
-        else:
-            self.standby = forked
-        return forked
+        self.standby = self._fork(main)
+        return self.standby
 
     def offer(
         self,
@@ -160,10 +155,7 @@ class StandbyForker:
         if standby is not None:
             standby.end()
 
-    def _fork(self, let_go: Callable[[], None]) -> StandbyProcess | StandbySide | None:
-        """Fork one: :class:`StandbyProcess` here, :class:`StandbySide` in it, `None` if that is not
-        possible.
-        """
+    def _fork(self, main: Callable[[StandbySide], NoReturn]) -> StandbyProcess | None:
         self._learn()
         try:
             notes = os.memfd_create("rpytest-pages", os.MFD_CLOEXEC)
@@ -174,35 +166,34 @@ class StandbyForker:
         except OSError:
             os.close(notes)
             return None
+
+        def be_standby() -> None:
+            ours.close()
+            lifecycle.keep_private(theirs)
+            lifecycle.forget_inherited_cleanups()
+            _native.copy_pages(self._pages)
+            self.waiting = StandbySide(theirs, notes)
+            main(self.waiting)
+
         try:
-            pid = lifecycle.fork()
+            pid = lifecycle.fork_into(be_standby)
         except OSError:
             ours.close()
             theirs.close()
             os.close(notes)
             return None
-        if pid:
-            theirs.close()
-            try:
-                pidfd = os.pidfd_open(pid)
-            except OSError:
-                # No descriptor is left. It ends when it sees that nobody is there.
-                ours.close()
-                os.close(notes)
-                os.waitpid(pid, 0)
-                return None
-            lifecycle.keep_private(ours)
-            self._notes = notes
-            return StandbyProcess(pid, pidfd, ours)
+        theirs.close()
         try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            # No descriptor is left. It ends when it sees that nobody is there.
             ours.close()
-            lifecycle.keep_private(theirs)
-            lifecycle.forget_inherited_cleanups()
-            let_go()
-            _native.copy_pages(self._pages)
-        except BaseException:
-            lifecycle.exit_now(1)
-        return StandbySide(theirs, notes)
+            os.close(notes)
+            os.waitpid(pid, 0)
+            return None
+        lifecycle.keep_private(ours)
+        self._notes = notes
+        return StandbyProcess(pid, pidfd, ours)
 
     def _learn(self) -> None:
         """Take over what the last process has noted, if it has come that far."""

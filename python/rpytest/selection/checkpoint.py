@@ -20,11 +20,10 @@ from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import ParsedCommandLine
 from rpytest.process import inspection, lifecycle, process_bound
-from rpytest.process.lifecycle import fork_detached
 from rpytest.role.standby import StandbyForker, StandbySide
 from rpytest.selection import forked_session
 from rpytest.selection.collection_cache import CollectionCache
-from rpytest.selection.configured_process import ConfiguredProcess
+from rpytest.selection.configured_process import ConfiguredProcess, SessionForked
 from rpytest.selection.conftests import Conftests
 from rpytest.selection.editable_modules import EditableModules
 from rpytest.selection.selected_run import CollectAgain, Kept, SelectedRun
@@ -43,6 +42,14 @@ _QUIET = 700
 
 #: Items that are prepared between two looks at the control socket.
 _SLICE = 50
+
+
+class RunForked(lifecycle.BackToPytest):
+    """This process is one run's: pytest, which has collected, goes on in it."""
+
+    def __init__(self, message: RunRequest, fds: list[int]) -> None:
+        self.message = message
+        self.fds = fds
 
 
 class Checkpoint:
@@ -82,7 +89,13 @@ class Checkpoint:
 
     def _collect(self, session: pytest.Session) -> None:
         """In the place of pytest's own `pytest_collection`."""
-        self._fork_configured()
+        start = None
+        try:
+            self._fork_configured()
+        except SessionForked as raised:
+            start = raised.with_traceback(None)
+        if start is not None:
+            self._configured.begin(start)
         self.plugins = set(map(id, self.config.pluginmanager.get_plugins()))
         self._is_collecting = True
         self.collection_cache.record.begin()
@@ -122,8 +135,14 @@ class Checkpoint:
             option_reads.reads.find_kept_parts()
             with self.role.dependencies.observer.paused():
                 obstacle = self._obstacle()
-            if obstacle is None:
-                self._fork()
+            run = None
+            try:
+                if obstacle is None:
+                    self._fork()
+            except RunForked as raised:
+                run = raised.with_traceback(None)
+            if run is not None:
+                self._become_run(run.message, run.fds)
 
     def _obstacle(self) -> str | None:
         """Why there is no checkpoint in this session."""
@@ -162,41 +181,34 @@ class Checkpoint:
         """Fork the checkpoint; the session goes on with its own run."""
         ours, theirs = channel.pair()
         lifecycle.flush_streams()
+
+        def be_checkpoint() -> None:
+            ours.close()
+            with contextlib.suppress(channel.Closed):
+                self._live(theirs)
+            lifecycle.exit_now(0)
+
         try:
-            in_session = fork_detached()
+            lifecycle.fork_detached_into(be_checkpoint)
         except OSError:
             # Too many processes: there is none, then.
             ours.close()
             theirs.close()
             return
-        if in_session:
-            theirs.close()
-            self.collection_cache.reports.clear()
-            with contextlib.suppress(channel.Closed):
-                channel.send(
-                    self.role.control,
-                    CheckpointForked(tests=len(self.session.items), root=str(self.config.rootpath)),
-                    [ours.fileno()],
-                )
-            ours.close()
-            return
-        try:
-            ours.close()
-            self._live(theirs)
-        except CollectAgain:
-            raise
-        except channel.Closed:
-            lifecycle.exit_now(0)
-        except BaseException as error:
-            # Not into pytest, which runs above here.
-            if self.selection is not None:
-                self.selection.decline(f"{type(error).__name__}: {error}")
-            lifecycle.exit_now(3)
+        theirs.close()
+        self.collection_cache.reports.clear()
+        with contextlib.suppress(channel.Closed):
+            channel.send(
+                self.role.control,
+                CheckpointForked(tests=len(self.session.items), root=str(self.config.rootpath)),
+                [ours.fileno()],
+            )
+        ours.close()
 
     # The checkpoint's process
 
-    def _live(self, control: socket.socket) -> None:
-        """Serve; returns, or raises :class:`CollectAgain`, in the process of a run."""
+    def _live(self, control: socket.socket) -> NoReturn:
+        """Serve; raises :class:`RunForked` in the process of a run."""
         role = self.role
         self.control = control
         forked_session.close_run_in_child(role, self.config, control)
@@ -215,19 +227,10 @@ class Checkpoint:
         idle = self._prepare()
         while True:
             self._wait(idle)
-            if self.standby_forker.waiting is not None:
-                message, fds = self.standby_forker.waiting.wait()
-                self._become_run(message, fds)
-                return
-            message, fds = channel.receive(control, RunRequest)
-            if self._serve(message, fds):
-                self._become_run(message, fds)
-                return
+            self._serve(*channel.receive(control, RunRequest))
 
-    def _serve(self, message: RunRequest, fds: list[int]) -> bool:
-        """Give a run to a process of its own, if nothing has changed but test modules; `True` in
-        one that is forked for it.
-        """
+    def _serve(self, message: RunRequest, fds: list[int]) -> None:
+        """Give a run to a process of its own, if nothing has changed but test modules."""
         dependencies = self.role.dependencies
         standby, reason = self.standby_forker.offer(message, fds, dependencies, self.editable.files)
         self.edited = set(dependencies.edited)
@@ -240,15 +243,20 @@ class Checkpoint:
             channel.close_all(fds)
             self._end()
         if standby is None:
-            pid = lifecycle.fork()
-            if pid == 0:
-                return True
-            pidfd = os.pidfd_open(pid)
+            pidfd = os.pidfd_open(lifecycle.fork_into(lambda: self._leave(message, fds)))
         else:
             pidfd = standby.pidfd
         channel.close_all(fds)
         self.children.add(pidfd)
-        return False
+
+    def _serve_ahead(self, waiting: StandbySide) -> NoReturn:
+        """In a standby process."""
+        self.control.close()
+        self._leave(*waiting.wait())
+
+    @staticmethod
+    def _leave(message: RunRequest, fds: list[int]) -> NoReturn:
+        raise RunForked(message, fds)
 
     def _prepare(self) -> Iterator[None]:
         """What every run would have to do is done once, while nobody waits, a little at a time."""
@@ -270,8 +278,6 @@ class Checkpoint:
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when there is a request; look after the processes of runs, and prepare when
         nothing else is to be done.
-
-        Returns in a standby process, too.
         """
         quiet = _QUIET
         while True:
@@ -294,13 +300,13 @@ class Checkpoint:
             if self.children or self.standby_forker.standby is not None or quiet < 0:
                 continue
             if self._is_prepared:
-                dependencies = self.role.dependencies
-                let_go = self.control.close
                 forked = self.standby_forker.prepare(
-                    self.config, self.session, dependencies, let_go, self.editable.files
+                    self.config,
+                    self.session,
+                    self.role.dependencies,
+                    self._serve_ahead,
+                    self.editable.files,
                 )
-                if isinstance(forked, StandbySide):
-                    return
                 if forked is None:
                     quiet = -1
                     continue
@@ -342,4 +348,10 @@ class Checkpoint:
         if self.standby_forker.standby is not None:
             self.standby_forker.standby.let_go()
             self.standby_forker.standby = None
-        selection.begin(message, fds)
+        try:
+            selection.begin(message, fds)
+        except CollectAgain:
+            raise
+        except BaseException as error:
+            # Another session may do better.
+            selection.decline(f"{type(error).__name__}: {error}")

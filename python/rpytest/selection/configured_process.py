@@ -30,7 +30,6 @@ from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined, ParsedCommandLine
 from rpytest.process import lifecycle, signal_handlers, takeover
-from rpytest.process.lifecycle import fork_detached
 from rpytest.pytest_compat.output import restart_capture
 from rpytest.role.entry import announce_process, finish_plain
 from rpytest.selection import apply_options, forked_session
@@ -49,6 +48,15 @@ if TYPE_CHECKING:
 _QUIET = 300
 
 
+class SessionForked(lifecycle.BackToPytest):
+    """This process is a session, which pytest is to collect."""
+
+    def __init__(self, control: socket.socket, began: int) -> None:
+        """``began``: when it was forked, in nanoseconds of `time.time_ns`."""
+        self.control = control
+        self.began = began
+
+
 class ConfiguredProcess:
     """Such a process, and each session that is forked from it."""
 
@@ -56,46 +64,39 @@ class ConfiguredProcess:
         self.role = role
         self.session = session
         self.config = session.config
-        #: In a session that was forked from such a process, which is there already.
-        self.is_forked = False
         self._control: socket.socket
         self._children: dict[int, int] = {}
 
     def fork(self) -> None:
-        """Fork the process; returns in the session, and in each session that is forked later."""
+        """Fork the process; raises :class:`SessionForked` in each session that is forked later."""
         ours, theirs = channel.pair()
         lifecycle.flush_streams()
+
+        def be_configured() -> None:
+            ours.close()
+            with contextlib.suppress(channel.Closed):
+                self._live(theirs)
+            lifecycle.exit_now(0)
+
         try:
-            in_session = fork_detached()
+            lifecycle.fork_detached_into(be_configured)
         except OSError:
             # Too many processes: there is none, then.
             ours.close()
             theirs.close()
             return
-        if in_session:
-            theirs.close()
-            with contextlib.suppress(channel.Closed):
-                message = ConfiguredForked(
-                    root=str(self.config.rootpath), preloaded=self.role.finder is not None
-                )
-                channel.send(self.role.control, message, [ours.fileno()])
-            ours.close()
-            return
-        try:
-            ours.close()
-            self._live(theirs)
-        except channel.Closed:
-            lifecycle.exit_now(0)
-        except BaseException:
-            if self.is_forked:
-                raise
-            # Not into pytest, which runs above here.
-            lifecycle.exit_now(3)
+        theirs.close()
+        with contextlib.suppress(channel.Closed):
+            message = ConfiguredForked(
+                root=str(self.config.rootpath), preloaded=self.role.finder is not None
+            )
+            channel.send(self.role.control, message, [ours.fileno()])
+        ours.close()
 
     # The process
 
-    def _live(self, control: socket.socket) -> None:
-        """Serve; returns in a session."""
+    def _live(self, control: socket.socket) -> NoReturn:
+        """Serve; raises :class:`SessionForked` in a session."""
         role = self.role
         self._control = control
         forked_session.close_run_in_child(role, self.config, control)
@@ -121,11 +122,11 @@ class ConfiguredProcess:
                 pid, status = os.waitpid(self._children.pop(fd), 0)
                 os.close(fd)
                 channel.send(control, SessionEnded(pid=pid, status=status))
-            if control.fileno() in ready and self._serve():
-                return
+            if control.fileno() in ready:
+                self._serve()
 
-    def _serve(self) -> bool:
-        """Fork a session; `True` in it."""
+    def _serve(self) -> None:
+        """Fork a session."""
         try:
             _, fds = channel.receive(self._control, ForkSession)
         except (channel.Closed, OSError, ValueError):
@@ -136,18 +137,17 @@ class ConfiguredProcess:
             channel.close_all(fds)
             channel.send(self._control, Stale(reason=reason))
             self._end()
-        pid = lifecycle.fork()
-        if pid == 0:
-            self.is_forked = True
+
+        def be_session() -> NoReturn:
             self._control.close()
             channel.close_all(list(self._children))
-            self._begin(channel.adopt(fds[0]), began)
-            return True
+            raise SessionForked(channel.adopt(fds[0]), began)
+
+        pid = lifecycle.fork_into(be_session)
         channel.close_all(fds)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
         channel.send(self._control, Forked(pid=pid), [pidfd])
-        return False
 
     def _end(self) -> NoReturn:
         for pid in self._children.values():
@@ -156,9 +156,9 @@ class ConfiguredProcess:
 
     # A session
 
-    def _begin(self, control: socket.socket, began: int) -> None:
+    def begin(self, start: SessionForked) -> None:
         """Take a run over, or leave it to another session."""
-        role, config = self.role, self.config
+        role, config, control = self.role, self.config, start.control
         try:
             request, fds = channel.receive(control, RunRequest)
         except (channel.Closed, OSError, ValueError):
@@ -180,7 +180,7 @@ class ConfiguredProcess:
         except Declined as declined:
             self._refuse(str(declined))
         restart_capture(config)
-        role.dependencies.begin_again(request.variables, began)
+        role.dependencies.begin_again(request.variables, start.began)
         option_reads.resume(config)
         announce_process(role.conn)
         self._start_controller()

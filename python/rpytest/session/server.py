@@ -32,7 +32,7 @@ from rpytest.staleness.dependencies import Dependencies
 from rpytest.staleness.usage_graph import UsageGraph
 from rpytest.stdlib import contextlib, os, select, signal, socket, time
 from rpytest.worker.crash_file import crash
-from rpytest.worker.spec import WorkerSpec
+from rpytest.worker.spec import WorkerForked, WorkerSpec
 from rpytest.worker.worker import Worker
 from rpytest.xdist_compat.worker_identity import IdentityReads
 
@@ -80,30 +80,27 @@ class Server:
         self._has_asked = False
         self.interrupt_handler = signal.getsignal(signal.SIGINT)
 
-    def serve(self) -> Worker:
-        """Fork a host for each run; returns only in a worker, which a host has forked."""
+    def serve(self) -> NoReturn:
+        """Fork a host for each run. A worker, which a host has forked, raises `WorkerForked`."""
         park_capture(self.collected.config)
         signal_handlers.park_child_handler()
         lifecycle.freeze()
         # The daemon may go at any time: what runs is finished, and no more.
         with contextlib.suppress(channel.Closed):
-            worker = self._fork_host(warm=False, fds=[])
-            while worker is None:
-                worker = self._next_run()
-            return worker
+            self._fork_host(warm=False, fds=[])
+            while True:
+                self._next_run()
         self._end()
 
-    def serve_selection(self, waiting: StandbySide | None) -> Worker:
-        """Be the host of the one run that this process was forked for; returns only in a worker."""
+    def serve_selection(self, waiting: StandbySide | None) -> NoReturn:
+        """Be the host of the one run that this process was forked for."""
         self.standby_forker.waiting = waiting
         park_capture(self.collected.config)
         signal_handlers.park_child_handler()
-        return self._be_host(warm=True, selection=True)
+        self._be_host(warm=True, selection=True)
 
-    def _next_run(self) -> Worker | None:
-        """Serve one more run: a worker in the worker, `None` in the session; raises `Closed` when
-        there will be no other.
-        """
+    def _next_run(self) -> None:
+        """Serve one more run; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
             # It will not be used again; what it started must not outlive this run.
             self._tell(Stale(reason=self.dependencies.effects, learns=self._learned() is not None))
@@ -115,8 +112,6 @@ class Server:
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
-        if self.standby_forker.waiting is not None:
-            return self._serve_ahead(self.standby_forker.waiting)
         message, fds = channel.receive(self.control, RunRequest)
         self.dependencies.hash_files()
         standby, reason = self.standby_forker.offer(message, fds, self.dependencies)
@@ -129,14 +124,14 @@ class Server:
             self._accept()
             if standby.confirm():
                 self._keep(standby.pidfd, fds)
-                return None
+                return
             standby.end()
         if self.controllers.base is not None and not self._control(message, fds):
-            return None
+            return
         self.request = message
         self.conn = channel.adopt(fds[0])
         lifecycle.keep_private(self.conn)
-        return self._fork_host(warm=True, fds=fds[1:], is_accepted=standby is not None)
+        self._fork_host(warm=True, fds=fds[1:], is_accepted=standby is not None)
 
     def _control(self, message: RunRequest, fds: list[int]) -> bool:
         """Start the controller of the next run; `False`: it has ended the run."""
@@ -185,7 +180,7 @@ class Server:
 
     def _wait(self, idle: Iterator[None]) -> None:
         """Return when the control socket has something; reap hosts and, while nothing runs,
-        prepare. Returns in a standby process, too.
+        prepare.
         """
         busy = may_fork = True
         while True:
@@ -217,21 +212,20 @@ class Server:
                 may_fork = False
                 collected = self.collected
                 forked = self.standby_forker.prepare(
-                    collected.config, collected.session, self.dependencies, self.control.close
+                    collected.config, collected.session, self.dependencies, self._serve_ahead
                 )
-                if isinstance(forked, StandbySide):
-                    return
                 if forked is not None:
                     self._tell(Standby(pid=forked.pid))
 
-    def _serve_ahead(self, waiting: StandbySide) -> Worker:
-        """Be the host of the next run."""
+    def _serve_ahead(self, waiting: StandbySide) -> NoReturn:
+        """In a standby process: be the host of the next run."""
+        self.control.close()
         message, fds = waiting.wait()
         self.request = message
         self.conn = channel.adopt(fds[0])
         lifecycle.keep_private(self.conn)
         self._adopt(fds[1:], waiting)
-        return self._be_host(warm=True)
+        self._be_host(warm=True)
 
     def _learned(self) -> Learned | None:
         """Not before the first run has its process: somebody waits for that."""
@@ -262,22 +256,23 @@ class Server:
                 yield
         lifecycle.freeze()
 
-    def _fork_host(self, warm: bool, fds: list[int], is_accepted: bool = False) -> Worker | None:
-        """Fork the host of one run: a worker in the worker, `None` in the session."""
+    def _fork_host(self, warm: bool, fds: list[int], is_accepted: bool = False) -> None:
+        """Fork the host of one run."""
         if not is_accepted:
             self._accept()
         lifecycle.flush_streams()
-        pid = lifecycle.fork()
-        if pid:
-            self.conn.close()
-            self._keep(os.pidfd_open(pid), fds)
-            return None
-        self.control.close()
-        channel.close_all(self.hosts)
-        lifecycle.forget_inherited_cleanups()
-        if warm:
-            self._adopt(fds)
-        return self._be_host(warm)
+
+        def be_host() -> NoReturn:
+            self.control.close()
+            channel.close_all(self.hosts)
+            lifecycle.forget_inherited_cleanups()
+            if warm:
+                self._adopt(fds)
+            self._be_host(warm)
+
+        pid = lifecycle.fork_into(be_host)
+        self.conn.close()
+        self._keep(os.pidfd_open(pid), fds)
 
     def _keep(self, host: int, fds: list[int]) -> None:
         """A run has its host."""
@@ -318,7 +313,15 @@ class Server:
         if self.controllers.client is None:
             truncate_log_file(self.collected.config)
 
-    def _be_host(self, warm: bool, selection: bool = False) -> Worker:
+    def _be_host(self, warm: bool, selection: bool = False) -> NoReturn:
+        """Serve the run, and end with it. A worker raises `WorkerForked`."""
+        with contextlib.suppress(channel.Closed):
+            self._host(warm, selection).run()
+        # The command line was gone before the run had begun.
+        lifecycle.run_exit_functions()
+        lifecycle.exit_now(0)
+
+    def _host(self, warm: bool, selection: bool) -> Host:
         if self.request.watch:
             usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
         services = LocalPytest(self.collected)
@@ -340,9 +343,7 @@ class Server:
         if services.summary.cache.has_failures():
             # Passing tests must be taken out of pytest's cache.
             announcement.options.needs_report = True
-        host = Host(
-            self.conn, announcement, self.collected.inventory, services, self._become_worker, client
-        )
+        host = Host(self.conn, announcement, self.collected.inventory, services, client)
         if self.standby_forker.waiting is not None:
             host.at_end = self.standby_forker.waiting.note
         shared = SharedFixtures(
@@ -359,15 +360,18 @@ class Server:
             host.collection_log = self.collected.collection_log.encode(
                 self.collected.session, client.wants_ids
             )
-        spec = host.run()
-        assert host.segment is not None
-        try:
-            return Worker(spec, host.segment)
-        except BaseException as error:
-            crash(spec, error)
+        return host
 
-    def _become_worker(self, spec: WorkerSpec) -> None:
-        """In a forked worker: nothing is shared with its siblings that must not be."""
+    def become_worker(self, forked: WorkerForked) -> Worker:
+        """In a forked worker, where pytest goes on."""
+        try:
+            self._leave_host(forked.spec)
+            return Worker(forked.spec, forked.segment)
+        except BaseException as error:
+            crash(forked.spec, error)
+
+    def _leave_host(self, spec: WorkerSpec) -> None:
+        """Share nothing with the worker's siblings that must not be shared."""
         lifecycle.forget_inherited_cleanups()
         if self.shared is not None:
             self.shared.detach()

@@ -41,6 +41,7 @@ from rpytest.session.server import Server
 from rpytest.staleness import per_run, usage_graph
 from rpytest.staleness.dependencies import Dependencies
 from rpytest.stdlib import contextlib, socket
+from rpytest.worker.spec import WorkerForked
 from rpytest.xdist_compat import worker_identity
 
 __builtins__ = stdlib.BUILTINS
@@ -158,10 +159,14 @@ class Session(SessionState):
         if threads:
             # They would be missing in a controller, too, which is forked here.
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
-        base = fork_base(config, [self.control, self.conn])
-        if isinstance(base, ControllerStart):
+        start = None
+        try:
+            base = fork_base(config, [self.control, self.conn])
+        except ControllerStart as raised:
+            start = raised.with_traceback(None)
+        if start is not None:
             debug_log.separate(config, "controller")
-            self.become_controller(config, base, list(self.request.argv))
+            self.become_controller(config, start, list(self.request.argv))
             return
         uid = config.option.testrunuid or "0"
         # Until workers exist the identity is a placeholder; who looks at it is noticed.
@@ -293,9 +298,15 @@ class Session(SessionState):
             self.graph,
         )
         selection = self.selection
-        worker = self.worker = (
-            server.serve() if selection is None else server.serve_selection(selection.waiting)
-        )
+        try:
+            if selection is None:
+                server.serve()
+            else:
+                server.serve_selection(selection.waiting)
+        except WorkerForked as raised:
+            forked = raised.with_traceback(None)
+        # Not while an exception is dealt with: a test may look.
+        worker = self.worker = server.become_worker(forked)
         worker.configure(config, session, self.xml)
         worker.run()
         return True

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rpytest import stdlib
+from rpytest.process import lifecycle
 from rpytest.stdlib import socket, time
 
 if TYPE_CHECKING:
+    from rpytest import _native
     from rpytest.fixtures.setup_output import SetupOutput
 
 __builtins__ = stdlib.BUILTINS
@@ -59,3 +61,11 @@ class WorkerSpec:
     def name(self) -> str:
         """pytest-xdist's name of this worker."""
         return f"gw{self.slot}"
+
+
+class WorkerForked(lifecycle.BackToPytest):
+    """This process is a worker: pytest goes on in it, in `pytest_runtestloop`."""
+
+    def __init__(self, spec: WorkerSpec, segment: _native.Segment) -> None:
+        self.spec = spec
+        self.segment = segment
