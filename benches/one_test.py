@@ -68,7 +68,8 @@ def main() -> int:
                 medians = {name: statistics.median(values) * 1000 for name, values in times.items()}
                 least = min(times["rpytest"]) * 1000
                 print(
-                    f"after `rpytest {' '.join(before)}`: pytest {medians['pytest']:.0f}, rpytest {medians['rpytest']:.0f}"
+                    f"after `rpytest {' '.join(before)}`: pytest {medians['pytest']:.0f}, "
+                    f"rpytest {medians['rpytest']:.0f}"
                     f" (least {least:.0f}), ratio 1/{medians['pytest'] / medians['rpytest']:.1f}",
                     flush=True,
                 )
@@ -80,7 +81,8 @@ def main() -> int:
                 for each in (command, ["true"])
             )
             print(
-                f"the command from start to end: {statistics.median(own):.1f} (least {min(own):.1f}),"
+                f"the command from start to end: {statistics.median(own):.1f} (least "
+                f"{min(own):.1f}),"
                 f" `true` {statistics.median(nothing):.1f} (least {min(nothing):.1f})"
             )
         finally:

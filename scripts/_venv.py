@@ -47,7 +47,8 @@ class Venv:
                 return
             if Path(sys.prefix).resolve() == self.path.resolve():
                 raise SetupError(
-                    f"`{self.path}` must be made anew, but it is what runs this script\nhint: `deactivate` first"
+                    f"`{self.path}` must be made anew, but it is what runs this script\n"
+                    "hint: `deactivate` first"
                 )
             shutil.rmtree(self.path)
         print(f"== making a virtual environment: {self.path}", flush=True)

@@ -138,7 +138,8 @@ class Bench:
         found = status, final_counts(text)
         if found != reference:
             raise Disagreement(
-                f"{mode} on {self.suite.name}: exit status and counts {found}, pytest {reference}\n{text[-3000:]}"
+                f"{mode} on {self.suite.name}: exit status and counts {found}, pytest "
+                f"{reference}\n{text[-3000:]}"
             )
         return seconds
 

@@ -63,7 +63,8 @@ def main() -> int:
     missing = [name for name in ("numpy", "pandas") if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
-            f"error: {' and '.join(missing)} can't be imported\nhint: {sys.executable} -m pip install numpy pandas\n"
+            f"error: {' and '.join(missing)} can't be imported\n"
+            f"hint: {sys.executable} -m pip install numpy pandas\n"
         )
         return 2
     with tempfile.TemporaryDirectory(prefix="rpytest-edit-") as name:

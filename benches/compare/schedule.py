@@ -113,7 +113,8 @@ def measure(
             seconds = [one for one, _ in taken]
             least, median = min(seconds), statistics.median(seconds)
             print(
-                f"  {name:<24} least {least:5.2f} s, median {median:5.2f} s{_counted([count for _, count in taken])}"
+                f"  {name:<24} least {least:5.2f} s, median {median:5.2f} "
+                f"s{_counted([count for _, count in taken])}"
             )
     finally:
         subprocess.run(

@@ -92,7 +92,7 @@ def postgres():
     note("up postgres")
     programs = Path(os.environ["POSTGRES_BIN"])
     user = os.environ.get("POSTGRES_USER")  # the server does not run as root
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as folder:
         if user:
             entry = pwd.getpwnam(user)
@@ -102,7 +102,8 @@ def postgres():
         command = [programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "--no-sync"]
         subprocess.run(command, check=True, cwd=folder, **options)
         settings = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"]
-        server = subprocess.Popen([programs / "postgres", "-D", data, "-k", folder, *settings], cwd=folder, **options)
+        command = [programs / "postgres", "-D", data, "-k", folder, *settings]
+        server = subprocess.Popen(command, cwd=folder, **options)
         address = f"host={folder} user=tests dbname=postgres"
         while True:
             try:

@@ -88,7 +88,8 @@ class Ground:
         )
         if done.returncode != status:
             raise Failed(
-                f"{program} {' '.join(args)}: exit status {done.returncode}, not {status}\n{done.stdout}{done.stderr}"
+                f"{program} {' '.join(args)}: exit status {done.returncode}, not {status}\n"
+                f"{done.stdout}{done.stderr}"
             )
         return done.stdout
 
@@ -141,7 +142,8 @@ def measure_time(venv: Venv, n: int, turns: int) -> None:
     finally:
         ground.close()
     print(
-        f"A session fixture that computes for 1 s, 200 tests, {os.cpu_count()} processors, medians of {turns} turns:"
+        f"A session fixture that computes for 1 s, 200 tests, {os.cpu_count()} processors, "
+        f"medians of {turns} turns:"
     )
     print("| | wall s | processor s | set-ups |\n|---|---|---|---|")
     for name in programs:
@@ -149,7 +151,8 @@ def measure_time(venv: Venv, n: int, turns: int) -> None:
             "–" if name.endswith("warm") else f"{statistics.median(processors[name]):.2f}"
         )
         print(
-            f"| {name} | {statistics.median(walls[name]):.2f} | {all_processors} | {', '.join(map(str, sorted(ups[name])))} |"
+            f"| {name} | {statistics.median(walls[name]):.2f} | {all_processors} | "
+            f"{', '.join(map(str, sorted(ups[name])))} |"
         )
     if any(ups[name] != {1} for name in programs if name.startswith("rpytest")):
         raise Failed("rpytest has set the fixture up more than once in a run")
@@ -190,10 +193,12 @@ def children() -> set[int]:
 def measure_memory(venv: Venv, n: int, turns: int) -> None:
     """Peak PSS of the tree of processes while tests walk 200 MB of a session fixture."""
     print(
-        f"200 MB in a session fixture, walked by each of 16 tests: peak PSS of all processes in MiB, medians of {turns} turns:"
+        "200 MB in a session fixture, walked by each of 16 tests: peak PSS of all "
+        f"processes in MiB, medians of {turns} turns:"
     )
     print(
-        f"| | pytest | pytest-xdist -n {n} | rpytest -n {n} | rpytest / pytest |\n|---|---|---|---|---|"
+        f"| | pytest | pytest-xdist -n {n} | rpytest -n {n} | rpytest / pytest |\n"
+        "|---|---|---|---|---|"
     )
     too_much = []
     for kind in ("bytes", "array", "objects"):
@@ -242,7 +247,8 @@ def postgres_programs() -> Path:
         if (place / "initdb").exists() and (place / "postgres").exists():
             return place
     raise Failed(
-        "PostgreSQL's `initdb` and `postgres` are not there\nhint: Debian, Ubuntu: `apt-get install postgresql`"
+        "PostgreSQL's `initdb` and `postgres` are not there\n"
+        "hint: Debian, Ubuntu: `apt-get install postgresql`"
     )
 
 
@@ -282,7 +288,10 @@ def measure_postgres(venv: Venv, n: int, turns: int) -> None:
                 if len(names) != 32 or not 1 <= len(set(names)) <= connections <= workers:
                     raise Failed(f"{connections} connections, {line}")
                 print(
-                    f"postgres, -n {workers}, {'warm' if turn % 2 else 'cold'}: 1 server, {connections} connections",
+                    (
+                        f"postgres, -n {workers}, {'warm' if turn % 2 else 'cold'}: 1 server, "
+                        f"{connections} connections"
+                    ),
                     flush=True,
                 )
         output = ground.run("rpytest", "-n", str(n), env={"CRASH": "7"}, status=1)
@@ -291,7 +300,8 @@ def measure_postgres(venv: Venv, n: int, turns: int) -> None:
         if "1 failed, 31 passed" not in output:
             raise Failed(f"a worker's crash cost more than its test\n{output}")
         print(
-            f"postgres, -n {n}, a worker crashes: 1 server, {len(ground.noted('up connection'))} connections, 31 of 32 tests pass"
+            f"postgres, -n {n}, a worker crashes: 1 server, "
+            f"{len(ground.noted('up connection'))} connections, 31 of 32 tests pass"
         )
     finally:
         ground.close()

@@ -13,7 +13,8 @@ from rpytest.program import ProgramNotFound, find_program
 BROKEN_INSTALLATION = 3
 
 
-#: Options of the interpreter, one letter each, that say how it works (`python --help`): with and without a value.
+#: Options of the interpreter, one letter each, that say how it works (`python --help`): with and
+#: without a value.
 _OF_A_LETTER = frozenset("bBdEIOPqRsSuv")
 _WITH_VALUE = frozenset("WX")
 #: Those after which the options of a program follow.

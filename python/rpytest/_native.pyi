@@ -62,7 +62,9 @@ class Noticed:
 
 @final
 class Segment:
-    """The shared memory of one run, as it was made by the program. Inherited by forked processes."""
+    """The shared memory of one run, as it was made by the program. Inherited by forked
+    processes.
+    """
 
     @staticmethod
     def open(name: str) -> Segment:

@@ -55,8 +55,14 @@ from rpytest.worker.spec import WorkerSpec
 __builtins__ = stdlib.BUILTINS
 
 _SHOWN_DIFFERENCES = 10
-_DIFFERENCE_HINT = "hint: ids must not depend on the process that collects: sets, `random`, addresses and times make them differ\n"
-_DIED_HINT = "hint: a test module, conftest or plugin may have ended it while it was imported, or the system when memory was short\n"
+_DIFFERENCE_HINT = (
+    "hint: ids must not depend on the process that collects: sets, `random`, addresses and "
+    "times make them differ\n"
+)
+_DIED_HINT = (
+    "hint: a test module, conftest or plugin may have ended it while it was imported, or the "
+    "system when memory was short\n"
+)
 
 
 class BareController(Role):
@@ -198,7 +204,10 @@ class BareHost(Host):
             status, _, _ = self.controller.conclude(Report(status=self.ended, alone=True), b"")
             self._give_up(status, "")
         for slot, (status, text) in sorted(self.failed.items()):
-            text += f"error: worker 'gw{slot}' ended with status {status} before any test, worker 'gw0' has tests to run\n"
+            text += (
+                f"error: worker 'gw{slot}' ended with status {status} before any test, worker "
+                "'gw0' has tests to run\n"
+            )
             self._give_up(status or 2, text + _DIFFERENCE_HINT)
         first = self.lists[0]
         for slot, other in sorted(self.lists.items()):
@@ -247,7 +256,10 @@ class BareHost(Host):
                     )
                     self._give_up(
                         3,
-                        f"error: worker '{child.spec.name}' died while it collected: {cause}\n{_DIED_HINT}",
+                        (
+                            f"error: worker '{child.spec.name}' died while it collected: "
+                            f"{cause}\n{_DIED_HINT}"
+                        ),
                     )
 
     def _heard(self, child: Child, message: WorkerRequest, fds: list[int]) -> None:
@@ -348,7 +360,10 @@ def _difference(one: int, first: bytes, two: int, second: bytes) -> str:
 
     a, b = json.loads(first)["ids"], json.loads(second)["ids"]
     lines = [
-        f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected {len(b)}, in another order or not the same"
+        (
+            f"error: worker 'gw{one}' collected {len(a)} tests and worker 'gw{two}' collected "
+            f"{len(b)}, in another order or not the same"
+        )
     ]
     only_a = [name for name in a if name not in set(b)]
     only_b = [name for name in b if name not in set(a)]

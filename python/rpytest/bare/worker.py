@@ -1,4 +1,6 @@
-"""A worker of the `bare` start method: it configures and collects by itself before there is a plan."""
+"""A worker of the `bare` start method: it configures and collects by itself before there is a
+plan.
+"""
 
 from __future__ import annotations
 

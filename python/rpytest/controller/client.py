@@ -48,7 +48,10 @@ class Died(Exception):
     """The controller's process is gone without a word."""
 
     def __str__(self) -> str:
-        return "the process that runs the reporting hooks died; hint: a plugin's or conftest's hook may have ended it"
+        return (
+            "the process that runs the reporting hooks died; hint: a plugin's or conftest's "
+            "hook may have ended it"
+        )
 
 
 class ControllerClient:
@@ -195,7 +198,9 @@ class ControllerClient:
             self._receive_one()
 
     def _receive(self, kind: type[_E]) -> tuple[_E, bytes]:
-        """Wait for an answer of this kind; raises `Closed` when the command line is gone meanwhile."""
+        """Wait for an answer of this kind; raises `Closed` when the command line is gone
+        meanwhile.
+        """
         while True:
             if self.conn >= 0:
                 poll = select.poll()

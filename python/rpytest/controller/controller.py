@@ -94,7 +94,8 @@ class Controller:
         self.internal = ""
         #: Node ids by number, where they are needed.
         self.ids: list[str] = []
-        #: The test that `pytest_handlecrashitem` is asked about, and whether it called `mark_test_pending`.
+        #: The test that `pytest_handlecrashitem` is asked about, and whether it called
+        #: `mark_test_pending`.
         self.crashing = ""
         self.again = False
         #: Number of the test by identity of its report.
@@ -164,7 +165,9 @@ class Controller:
             self.terminal.reporter._show_progress_info = False
         if third_party_hooks(config, "pytest_xdist_make_scheduler"):
             raise pytest.UsageError(
-                "a plugin or conftest has a scheduler of its own (`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, `--dist` and the mark `xdist_group` say what stays together"
+                "a plugin or conftest has a scheduler of its own "
+                "(`pytest_xdist_make_scheduler`), which can't be obeyed; hint: remove it, "
+                "`--dist` and the mark `xdist_group` say what stays together"
             )
         inputs = ring_records.dump([node.workerinput for node in self.nodes.values()])
         self.is_ready = True
@@ -216,7 +219,9 @@ class Controller:
             raise KeyboardInterrupt from None
 
     def _serve(self, session: pytest.Session) -> bool:
-        """Do as the command line asks until it sends the report; raises `Closed` when it is gone."""
+        """Do as the command line asks until it sends the report; raises `Closed` when it is
+        gone.
+        """
         while True:
             message, fds = channel.receive(self.sock, ControllerRequest)
             match message:

@@ -18,7 +18,9 @@ class _InternalError(Exception):
 
 
 def conclude(session: pytest.Session, report: Report) -> None:
-    """Raise what ended the run that a `report` request is about, or return when it ended by itself."""
+    """Raise what ended the run that a `report` request is about, or return when it ended by
+    itself.
+    """
     status, interrupted, stop = report.status, report.interrupted, report.stop
     if interrupted is not None:
         if status != pytest.ExitCode.INTERRUPTED:

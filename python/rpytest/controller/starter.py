@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __builtins__ = stdlib.BUILTINS
 
 
-#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run as a whole, or see its reports.
+#: Hooks that, implemented by a plugin or conftest, make a controller necessary: they act on the run
+#: as a whole, or see its reports.
 HOOKS = (
     "pytest_sessionstart",
     "pytest_sessionfinish",

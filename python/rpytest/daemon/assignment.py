@@ -66,7 +66,8 @@ class Assignment:
         #: Runs whose process has become another program, by its pidfd.
         self.others: dict[int, Other] = {}
         self.last_reason: str | None = None
-        #: Why sessions can't be forked into workers, and the state of the files that this was seen with.
+        #: Why sessions can't be forked into workers, and the state of the files that this was seen
+        #: with.
         self._bare: dict[str, tuple[Bare, FileTimes]] = {}
         self._reaper = Reaper(preloads.status_of)
         #: MiB, by the latest run's configuration.

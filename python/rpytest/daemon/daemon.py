@@ -52,7 +52,8 @@ class Daemon:
         self.listener = listener
         self.idle = idle
         self.started = time.time()
-        #: Seconds without anything to do. They are counted, as a clock that stands still would keep it for ever.
+        #: Seconds without anything to do. They are counted, as a clock that stands still would keep
+        #: it for ever.
         self.unused = 0
         self.waiting: dict[int, socket.socket] = {}
         self.preloads = Preloads(self._fork, log)
@@ -280,7 +281,9 @@ def _preload(conn: socket.socket) -> None:
 
 
 def main() -> NoReturn:
-    """Entry: ``--conn FD`` is the first client; ``--socket PATH`` is where others find this daemon."""
+    """Entry: ``--conn FD`` is the first client; ``--socket PATH`` is where others find this
+    daemon.
+    """
     parser = argparse.ArgumentParser(prog="rpytest-daemon")
     parser.add_argument("--conn", type=int, required=True)
     parser.add_argument("--socket")
@@ -326,7 +329,9 @@ _TICK = 0.01
 
 
 def _wait_for_children(seconds: float) -> None:
-    """Sessions end when their control socket closes; give those that clean up this long, then go."""
+    """Sessions end when their control socket closes; give those that clean up this long, then
+    go.
+    """
     with contextlib.suppress(ChildProcessError):
         while seconds > 0:
             pid, _ = os.waitpid(-1, os.WNOHANG)

@@ -72,7 +72,8 @@ class PendingRun:
     gone: bool = False
     #: `time.monotonic` when it came.
     since: float = field(default_factory=time.monotonic)
-    #: A controller that was started for it by a session which could not serve it: `controller.client.ControllerClient.hand_over`.
+    #: A controller that was started for it by a session which could not serve it:
+    #: `controller.client.ControllerClient.hand_over`.
     controller: tuple[HandedOver, list[int]] | None = None
 
     def keep(self, controller: HandedOver | None, fds: list[int]) -> None:
@@ -117,7 +118,8 @@ class SessionEntry:
     #: The run that it was made for.
     first: PendingRun | None
     pending: list[PendingRun] = field(default_factory=list)
-    #: The first of these, once it was passed on. The others stay here, so that a command that does not wait any longer is let go of.
+    #: The first of these, once it was passed on. The others stay here, so that a command that does
+    #: not wait any longer is let go of.
     sent: PendingRun | None = None
     #: What it has said of itself; `None`: it collects.
     info: Info | None = None
@@ -130,7 +132,8 @@ class SessionEntry:
     is_over: bool = False
     #: pytest itself runs there, without workers.
     is_plain: bool = False
-    #: It serves runs with other arguments, each by a fork from the moment before tests are selected.
+    #: It serves runs with other arguments, each by a fork from the moment before tests are
+    #: selected.
     is_checkpoint: bool = False
     #: The key that runs must share for that.
     base: str = ""

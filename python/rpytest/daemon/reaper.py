@@ -10,7 +10,8 @@ from collections.abc import Callable, Container
 from rpytest.process import lifecycle
 from rpytest.process.inspection import signal_name
 
-#: How often it is looked whether a session has ended that has closed its connection: 2 seconds. A core dump takes longer.
+#: How often it is looked whether a session has ended that has closed its connection: 2 seconds. A
+#: core dump takes longer.
 _LAST_MOMENTS = 400
 #: Seconds between two looks.
 _TICK = 0.005

@@ -221,7 +221,8 @@ class Sessions(Assignment):
                 message.reason if isinstance(message, Declined) else "its process died"
             )
             log(
-                f"checkpoint {checkpoint.pid} does not serve `{' '.join(pending.request.argv)}`: {self.last_reason}"
+                f"checkpoint {checkpoint.pid} does not serve "
+                f"`{' '.join(pending.request.argv)}`: {self.last_reason}"
             )
         pending.reason = self.last_reason
         if (
@@ -261,7 +262,10 @@ class Sessions(Assignment):
         status = self._reaper.status(other.pid, other.reaper)
         os.close(other.pidfd)
         if status == 0 and not other.is_python:
-            text = "another program than Python was put in the place of this run (`os.execv`): no test was seen to run"
+            text = (
+                "another program than Python was put in the place of this run (`os.execv`): no "
+                "test was seen to run"
+            )
             send_refusal(
                 other.pending.conn, text, "a test module or conftest did it while it was imported"
             )
@@ -269,7 +273,10 @@ class Sessions(Assignment):
             with contextlib.suppress(channel.Closed, OSError):
                 channel.send(other.pending.conn, Exit(status=os.WEXITSTATUS(status)))
         else:
-            text = f"the program that a conftest or plugin has put in the place of this run (`os.execv`) {reaper_cause(status)}"
+            text = (
+                "the program that a conftest or plugin has put in the place of this run "
+                f"(`os.execv`) {reaper_cause(status)}"
+            )
             send_refusal(other.pending.conn, text, "`pytest` itself would have ended the same way")
         other.pending.close()
 
@@ -308,10 +315,16 @@ class Sessions(Assignment):
                 continue
             if entry.is_plain:
                 text = f"the process that runs pytest itself {cause}"
-                hint = "what has ended it would end pytest; with workers (`-n 2`) a crash costs only the test that crashes"
+                hint = (
+                    "what has ended it would end pytest; with workers (`-n 2`) a crash costs "
+                    "only the test that crashes"
+                )
             else:
                 text = f"the process that collects the tests {cause} before it was done"
-                hint = "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what is imported last"
+                hint = (
+                    "`rpytest -n 0` runs pytest itself; look for `os._exit` or a crash in what "
+                    "is imported last"
+                )
             send_refusal(pending.conn, text, hint)
             pending.close()
         for pending in waiting:

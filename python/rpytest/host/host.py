@@ -344,7 +344,10 @@ class Host:
                     )
                 channel.send(child.spec.host, answer)
             case Waits():
-                text = f"[worker {child.spec.slot}] has run its tests and waits for {message.text}\n{_HINT}"
+                text = (
+                    f"[worker {child.spec.slot}] has run its tests and waits for "
+                    f"{message.text}\n{_HINT}"
+                )
                 channel.send(self.conn, Notice(text=text, slot=child.spec.slot))
             case WorkerDebugger():
                 # The command line answers when it has let go of the terminal.
@@ -428,7 +431,8 @@ class Host:
         except Exception as error:
             # Every test has its result: what else pytest keeps of a run is not worth losing that.
             sys.stderr.write(
-                f"warning: pytest's cache or temporary directories could not be updated: {_describe(error)}\n"
+                "warning: pytest's cache or temporary directories could not be updated: "
+                f"{_describe(error)}\n"
             )
         exit_functions.run_exit_functions(
             self._tell_what_is_waited_for, self.conn if is_waited_for else None

@@ -100,8 +100,8 @@ BUILTIN_DECORATORS = names("classmethod property staticmethod")
 #: Classes of Python and pytest that may be the base of one of the module's own.
 BASES = names(
     """
-    abc.ABC collections.OrderedDict collections.UserDict collections.UserList collections.abc.Mapping
-    collections.abc.Sequence collections.abc.MutableMapping
+    abc.ABC collections.OrderedDict collections.UserDict collections.UserList
+    collections.abc.Mapping collections.abc.Sequence collections.abc.MutableMapping
     enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum
     typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
     typing_extensions.Protocol typing_extensions.TypedDict
@@ -156,8 +156,9 @@ CONTAINER_METHODS = names(
 #: Values that are the same at any moment.
 CONSTANT_VALUES = names(
     """
-    datetime.UTC datetime.timezone.utc os.name os.sep os.linesep os.pathsep sys.byteorder sys.implementation sys.maxsize sys.platform
-    sys.version sys.version_info sys.executable sys.prefix sys.base_prefix
+    datetime.UTC datetime.timezone.utc os.name os.sep os.linesep os.pathsep sys.byteorder
+    sys.implementation sys.maxsize sys.platform sys.version sys.version_info
+    sys.executable sys.prefix sys.base_prefix
     """
 )
 
@@ -295,7 +296,9 @@ def is_test_case(value: type) -> bool:
 
 
 def may_be_base(value: Any, is_test_class: bool) -> bool:
-    """Whether making a sub-class of it runs no code of anybody, and neither does looking at that."""
+    """Whether making a sub-class of it runs no code of anybody, and neither does looking at
+    that.
+    """
     if type(value) is not type:
         return False
     for each in value.__mro__[:-1]:

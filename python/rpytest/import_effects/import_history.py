@@ -162,7 +162,9 @@ class ImportRecord:
     # What each of them does
 
     def judge(self, read: Callable[[str], bytes | None]) -> Iterator[None]:
-        """Find out what each module does, a little at a time; ``read`` returns what was collected."""
+        """Find out what each module does, a little at a time; ``read`` returns what was
+        collected.
+        """
         for entry in self.executed:
             if entry.path not in self._effects:
                 self._effects[entry.path] = self._judge(entry, read(str(entry.path)))
@@ -171,7 +173,9 @@ class ImportRecord:
         yield
 
     def _obstacle_of_all(self) -> str | None:
-        """Why no selection may leave out any module, if so; remembers what each is compared with."""
+        """Why no selection may leave out any module, if so; remembers what each is compared
+        with.
+        """
         if self.objection is not None:
             return self.objection
         for entry in self.executed:
@@ -204,7 +208,10 @@ class ImportRecord:
         if self._common is not None and not noisy:
             return f"collected afresh, as {self._common}"
         if not noisy:
-            return f"used as collected, as none of {len(found)} modules leaves anything when it is imported"
+            return (
+                f"used as collected, as none of {len(found)} modules leaves anything when it "
+                "is imported"
+            )
         path, reason = next(iter(noisy.items()))
         several = f" and {len(noisy) - 1} more do" if len(noisy) > 1 else ""
         return (
@@ -233,7 +240,10 @@ class ImportRecord:
                 and effects.reads is not None
                 and entry.module in early
             ):
-                return f"{self._shown(entry.path)} looks at {effects.reads}, and would be imported earlier"
+                return (
+                    f"{self._shown(entry.path)} looks at {effects.reads}, and would be "
+                    "imported earlier"
+                )
         try:
             whole, part = self._whole, self._order(selected, changed)
         except MayLeaveTraces as reason:

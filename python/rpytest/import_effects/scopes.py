@@ -127,7 +127,9 @@ class Scopes:
         scopes: list[dict[str, Value]],
         source: ast.expr | None,
     ) -> None:
-        """Something is assigned; ``source``: the expression that its value is of, if there is one."""
+        """Something is assigned; ``source``: the expression that its value is of, if there is
+        one.
+        """
         raise NotImplementedError
 
     def _statements(self, statements: Iterable[ast.stmt], scopes: list[dict[str, Value]]) -> None:

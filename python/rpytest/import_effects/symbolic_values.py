@@ -1,4 +1,6 @@
-"""What is known of the values of a module that is executed symbolically, and of the whole module."""
+"""What is known of the values of a module that is executed symbolically, and of the whole
+module.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ def memfd(name: str, data: bytes | bytearray | memoryview) -> int:
 
 
 def read_all(fd: int, length: int) -> bytes:
-    """Read exactly ``length`` bytes from the start of ``fd``; shorter files raise ``ValueError``."""
+    """Read exactly ``length`` bytes from the start of ``fd``; shorter files raise
+    ``ValueError``.
+    """
     parts = []
     done = 0
     while done < length:

@@ -41,7 +41,8 @@ class Message:
     `None`.
     """
 
-    #: What it is called on the wire: ``{"ev": "born"}``; empty: nothing tells it from others that may come at its place.
+    #: What it is called on the wire: ``{"ev": "born"}``; empty: nothing tells it from others that
+    #: may come at its place.
     tag: ClassVar[dict[str, str]] = {}
     #: The kinds of a family, by `tag`.
     kinds: ClassVar[dict[tuple[str, str], type[Any]]] = {}
@@ -79,7 +80,8 @@ class Message:
         self.__dict__.update(fields)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

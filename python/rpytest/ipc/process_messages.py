@@ -392,7 +392,9 @@ class ReadyToFork(ProcessEvent, ev="ready_to_fork"):
 
 
 class Spoiled(ProcessEvent, ev="spoiled"):
-    """Of a preload: something was executed that is not kept; it is to be made again without these."""
+    """Of a preload: something was executed that is not kept; it is to be made again without
+    these.
+    """
 
     failed: dict[str, str]
 

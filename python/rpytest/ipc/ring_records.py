@@ -20,7 +20,8 @@ __builtins__ = stdlib.BUILTINS
 
 TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
 PLAIN = 1
-#: The body ends with fixtures that were set up: all of them (`--timings`), or expensive ones of the session.
+#: The body ends with fixtures that were set up: all of them (`--timings`), or expensive ones of the
+#: session.
 SETUPS = 2
 NO_TEST = 0xFFFF_FFFF
 
@@ -42,8 +43,8 @@ _U32 = struct.Struct("<I")
 _COUNTS = struct.Struct("<5I")
 _SETUP = struct.Struct("<ddB")
 
-#: A fixture that was set up: name, scope, node id of where it is defined, start (epoch), seconds without other fixtures' set-ups,
-#: whether it raised.
+#: A fixture that was set up: name, scope, node id of where it is defined, start (epoch), seconds
+#: without other fixtures' set-ups, whether it raised.
 Setup = tuple[str, str, str, float, float, bool]
 
 NO_COUNTS = (0, 0, 0, 0, 0)
@@ -229,7 +230,9 @@ def bye(
 
 
 def stop(why: int, status: int, text: str, location: str) -> bytes:
-    """Body of a record by which a worker ends the run; ``status`` −1 means the default for ``why``."""
+    """Body of a record by which a worker ends the run; ``status`` −1 means the default for
+    ``why``.
+    """
     return bytes((why,)) + struct.pack("<i", status) + _text(text) + _text(location)
 
 

@@ -401,7 +401,8 @@ class Crashed(HostRequest, ControllerRequest, PytestRequest, op="crashed"):
     #: What a plugin has made of it.
     outcome: str = "failed"
     attributes: dict[str, Any] = {}
-    #: To a pytest in another process: what the worker has written when it crashed, and the length of the reports that it had kept.
+    #: To a pytest in another process: what the worker has written when it crashed, and the length
+    #: of the reports that it had kept.
     stack: str = ""
     len: int = 0
 

@@ -27,8 +27,8 @@ from rpytest.stdlib import os
 __builtins__ = stdlib.BUILTINS
 
 
-#: Options that choose or order tests, by the names of their values in ``config.option``. pytest reads them when it selects tests, or the
-#: selection is made anew (:data:`COLLECTING`).
+#: Options that choose or order tests, by the names of their values in ``config.option``. pytest
+#: reads them when it selects tests, or the selection is made anew (:data:`COLLECTING`).
 SELECTING = frozenset(
     {
         "file_or_dir",
@@ -104,7 +104,8 @@ RUNNING = frozenset(
 
 FREE = SELECTING | REPORTING | RUNNING
 
-#: Options whose value is another one in a worker, or is completed by pytest: that is no plugin's doing.
+#: Options whose value is another one in a worker, or is completed by pytest: that is no plugin's
+#: doing.
 _COMPLETED = frozenset({"dist", "distload", "numprocesses", "maxprocesses", "stepwise"})
 
 #: How many workers there are, in one way or the other.
@@ -195,7 +196,8 @@ class ParsedCommandLine:
         if option_reads.COMMAND_LINE in option_reads.reads.read:
             # For somebody who reads them `-k a` is not `-ka`.
             raise Declined(
-                f"the arguments are others, and were read by {option_reads.where(option_reads.COMMAND_LINE)}"
+                "the arguments are others, and were read by "
+                f"{option_reads.where(option_reads.COMMAND_LINE)}"
             )
         if (reader := early_readers.who_minds(self.config, self.argv, argv)) is not None:
             raise Declined(f"the arguments are others, and were read by {reader}")
@@ -204,7 +206,8 @@ class ParsedCommandLine:
                 raise Declined(f"the option `{name}` has another value")
             if name in self._changed:
                 raise Declined(
-                    f"the option `{name}` has another value, and a plugin or conftest has changed it"
+                    f"the option `{name}` has another value, and a plugin or conftest has "
+                    "changed it"
                 )
             place = option_reads.where(name)
             if place is not None:

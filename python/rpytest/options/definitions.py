@@ -62,7 +62,11 @@ def add_options(parser: pytest.Parser) -> None:
         action="store",
         type=_numprocesses,
         default=None,
-        help="Number of parallel workers: a number, 'auto' (available processors) or 'logical'. 0 runs pytest itself in one process. Default: 1, or `default_workers` in [tool.rpytest].",
+        help=(
+            "Number of parallel workers: a number, 'auto' (available processors) or 'logical'. "
+            "0 runs pytest itself in one process. Default: 1, or `default_workers` in "
+            "[tool.rpytest]."
+        ),
     )
     group.addoption(
         "--maxprocesses",
@@ -78,7 +82,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="N",
         type=_natural,
         default=None,
-        help="How many crashed workers are replaced before the run gives up (default: 4 for each worker).",
+        help=(
+            "How many crashed workers are replaced before the run gives up (default: 4 for "
+            "each worker)."
+        ),
     )
     group.addoption(
         "--dist",
@@ -86,8 +93,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="MODE",
         choices=DIST_MODES,
         default="no",
-        help="How tests are distributed. 'load', 'worksteal' (both: longest first, idle workers steal; also the meaning of -n alone); "
-        "'loadfile', 'loadscope' (a module's functions, a class's methods), 'loadgroup' (mark xdist_group): as load, but a group stays in one worker; "
+        help="How tests are distributed. 'load', 'worksteal' (both: longest first, idle workers "
+        "steal; also the meaning of -n alone); "
+        "'loadfile', 'loadscope' (a module's functions, a class's methods), 'loadgroup' "
+        "(mark xdist_group): as load, but a group stays in one worker; "
         "'each': every test in every worker; 'no'.",
     )
     group._addoption(
@@ -116,7 +125,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="ORDER",
         choices=("lpt", "collected"),
         default="lpt",
-        help="'lpt': longest first (default). 'collected': contiguous pieces in the order of collection, the same for each worker in every run; nothing is stolen.",
+        help=(
+            "'lpt': longest first (default). 'collected': contiguous pieces in the order of "
+            "collection, the same for each worker in every run; nothing is stolen."
+        ),
     )
     group.addoption(
         "--record-plan",
@@ -144,21 +156,29 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SPEC",
         action="append",
         default=[],
-        help="Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible.",
+        help=(
+            "Add workers by pytest-xdist's specification; only 'popen' and 'N*popen' are possible."
+        ),
     )
     group.addoption(
         "--testrunuid",
         dest="testrunuid",
         metavar="ID",
         default=None,
-        help="Value of the 'testrun_uid' fixture, the same in all workers (default: new for each run).",
+        help=(
+            "Value of the 'testrun_uid' fixture, the same in all workers (default: new for "
+            "each run)."
+        ),
     )
     group.addoption(
         "--start-method",
         dest="start_method",
         choices=("collected", "imported", "bare"),
         default=None,
-        help="What workers are forked from: the collected session (default); 'imported': one that is collected for this run; 'bare': each collects by itself.",
+        help=(
+            "What workers are forked from: the collected session (default); 'imported': one "
+            "that is collected for this run; 'bare': each collects by itself."
+        ),
     )
     group.addoption(
         "--stats",
@@ -173,7 +193,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="N",
         type=_positive,
         default=None,
-        help="How many tests a worker may take in one step, as pytest-xdist has it. Workers take one at a time, which is within any limit.",
+        help=(
+            "How many tests a worker may take in one step, as pytest-xdist has it. Workers "
+            "take one at a time, which is within any limit."
+        ),
     )
     for name in ("-f", "--looponfail"):
         group._addoption(
@@ -214,7 +237,10 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FILE",
         nargs="?",
         action=_CommandLineOnly,
-        help="Write a picture of the run (workers, fixtures, idle time, the plan) as an HTML page; default of FILE, which is given with '=': rpytest-timings.html.",
+        help=(
+            "Write a picture of the run (workers, fixtures, idle time, the plan) as an HTML "
+            "page; default of FILE, which is given with '=': rpytest-timings.html."
+        ),
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rpytest.ipc.run_messages import RunRequest
 
-#: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in one process.
+#: Options of pytest that print and run nothing, or that own the terminal: pytest itself runs, in
+#: one process.
 _PRINTING = (
     "collectonly",
     "showfixtures",
@@ -65,7 +66,9 @@ def refuse_workers_options(config: pytest.Config, request: RunRequest) -> None:
     ):
         if is_given:
             raise pytest.UsageError(
-                f"`{name}` {what}, and here pytest itself runs, in one process; hint: leave out `{name}`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+                f"`{name}` {what}, and here pytest itself runs, in one process; hint: "
+                f"leave out `{name}`, or use `-n 1` or more and no option that only prints "
+                "or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
             )
 
 
@@ -75,7 +78,9 @@ def refuse_watch(config: pytest.Config, request: RunRequest) -> None:
     if not request.watch or getattr(option, "help", False) or getattr(option, "version", False):
         return
     raise pytest.UsageError(
-        "`--watch` runs tests in workers, and here pytest itself runs, in one process; hint: leave out `--watch`, or use `-n 1` or more and no option that only prints or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
+        "`--watch` runs tests in workers, and here pytest itself runs, in one process; "
+        "hint: leave out `--watch`, or use `-n 1` or more and no option that only prints "
+        "or debugs (`--collect-only`, `--setup-show`, `--pdb`, …)"
     )
 
 
@@ -88,7 +93,8 @@ def _check_combinations(option: Any) -> None:
         )
     if each and (option.rpytest_record_plan or option.rpytest_replay):
         raise pytest.UsageError(
-            "with `--dist each` there is no plan to record or replay; hint: every worker runs all tests in the order of collection"
+            "with `--dist each` there is no plan to record or replay; hint: every worker "
+            "runs all tests in the order of collection"
         )
     if option.rpytest_replay and (option.usepdb or option.trace or option.numprocesses == 0):
         raise pytest.UsageError(
@@ -121,7 +127,8 @@ def _recorded_workers(file: Path) -> int:
         count = len(json.loads(file.read_text())["workers"])
     except OSError as error:
         raise pytest.UsageError(
-            f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` writes one"
+            f"cannot read the plan `{file}`: {error.strerror}; hint: `--record-plan FILE` "
+            "writes one"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise pytest.UsageError(
@@ -145,7 +152,8 @@ def _tx_workers(specs: list[str]) -> int:
         count, star, kind = spec.rpartition("*")
         if kind != "popen" or (star and not count.isdigit()):
             raise pytest.UsageError(
-                f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx N*popen` or `-n N`"
+                f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx "
+                "N*popen` or `-n N`"
             )
         total += int(count) if star else 1
     return total

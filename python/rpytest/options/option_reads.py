@@ -29,7 +29,8 @@ _READERS = frozenset({"argparse", "copy", "copyreg"})
 #: Functions of pytest that read an option for their caller.
 _GETTERS = frozenset({"getoption", "getvalue", "getvalueorskip", "get_verbosity"})
 
-#: In the place of an option's name: all of them, the paths and node ids, the command line as it was given.
+#: In the place of an option's name: all of them, the paths and node ids, the command line as it was
+#: given.
 EVERYTHING = "*"
 ARGUMENTS = "file_or_dir"
 COMMAND_LINE = "argv"
@@ -44,7 +45,8 @@ class OptionReads:
         #: What was read for pytest's header only: that is written anew where it matters.
         self.in_header: dict[str, str] = {}
         self._target = self.read
-        #: Parts of `sys.argv` that nobody has read, each with its slice and with the place where it was taken.
+        #: Parts of `sys.argv` that nobody has read, each with its slice and with the place where it
+        #: was taken.
         self.parts: list[tuple[list[Any], slice, str]] = []
         #: Where such parts are kept, and what they are now; without a slice it is all of it.
         self.defaults: list[tuple[list[KeptPart], slice | None, list[str]]] = []

@@ -18,7 +18,8 @@ __builtins__ = stdlib.BUILTINS
 #: Where a configuration keeps what `resolve` returned.
 KEY = pytest.StashKey[Shard]()
 
-#: For each CI system: its name, the variables with the number of the job and of all jobs, and the number of its first job.
+#: For each CI system: its name, the variables with the number of the job and of all jobs, and the
+#: number of its first job.
 _SYSTEMS = (
     ("GitLab", "CI_NODE_INDEX", "CI_NODE_TOTAL", 1),
     ("CircleCI", "CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", 0),
@@ -33,7 +34,10 @@ def add_options(group: Any) -> None:
         dest="shard",
         metavar="I",
         default=None,
-        help="Run one part of the suite: number I, from 0, of --total-shards; 'auto' takes both from GitLab, CircleCI or Buildkite.",
+        help=(
+            "Run one part of the suite: number I, from 0, of --total-shards; 'auto' takes both "
+            "from GitLab, CircleCI or Buildkite."
+        ),
     )
     group.addoption(
         "--total-shards",
@@ -47,7 +51,10 @@ def add_options(group: Any) -> None:
         dest="shard_history",
         metavar="FILE",
         default=None,
-        help="Make shards of equal duration by this file, the same for all (see --history-export); without it modules are dealt by their names.",
+        help=(
+            "Make shards of equal duration by this file, the same for all (see "
+            "--history-export); without it modules are dealt by their names."
+        ),
     )
 
 
@@ -66,7 +73,8 @@ def resolve(shard: str | None, total: str | None, environment: Mapping[str, str]
     if shard is None:
         if total is not None:
             raise pytest.UsageError(
-                "`--total-shards` needs to know which one to run; hint: add `--shard=I`, with I from 0, or `--shard=auto`"
+                "`--total-shards` needs to know which one to run; hint: add `--shard=I`, "
+                "with I from 0, or `--shard=auto`"
             )
         return None
     if shard == "auto":
@@ -88,19 +96,25 @@ def _automatic(total: str | None, environment: Mapping[str, str]) -> Shard:
         index = _number(index_name, job) - first if job else 0
         if not job and jobs != "1":
             raise pytest.UsageError(
-                f"{system} has set `{total_name}={jobs}` without `{index_name}`; hint: give `--shard=I --total-shards=N`"
+                f"{system} has set `{total_name}={jobs}` without `{index_name}`; hint: "
+                "give `--shard=I --total-shards=N`"
             )
         if total is not None and _number("--total-shards", total) != _number(total_name, jobs):
             raise pytest.UsageError(
-                f"`--total-shards={total}` is not {system}'s `{total_name}={jobs}`; hint: leave it out with `--shard=auto`"
+                f"`--total-shards={total}` is not {system}'s `{total_name}={jobs}`; hint: "
+                "leave it out with `--shard=auto`"
             )
         count = _number(total_name, jobs)
         if job and not 0 <= index < count:
             raise pytest.UsageError(
-                f"{system}'s `{index_name}={job}` is none of its {count} jobs, which are counted from {first}; hint: give `--shard=I --total-shards=N`"
+                f"{system}'s `{index_name}={job}` is none of its {count} jobs, which are "
+                f"counted from {first}; hint: give `--shard=I --total-shards=N`"
             )
         return _checked(index, count)
-    hint = "give `--shard=I --total-shards=N`; in GitHub Actions `--shard=${{ matrix.shard }}` or `--shard=${{ strategy.job-index }} --total-shards=${{ strategy.job-total }}`"
+    hint = (
+        "give `--shard=I --total-shards=N`; in GitHub Actions `--shard=${{ matrix.shard }}` or "
+        "`--shard=${{ strategy.job-index }} --total-shards=${{ strategy.job-total }}`"
+    )
     names = ", ".join(name for _, _, name, _ in _SYSTEMS)
     raise pytest.UsageError(
         f"`--shard=auto` finds no parallel CI job (looked for {names}); hint: {hint}"
@@ -111,7 +125,8 @@ def _number(name: str, text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     raise pytest.UsageError(
-        f"`{name}={text}` is no number; hint: shards are counted from 0, as in `--shard=0 --total-shards=4`"
+        f"`{name}={text}` is no number; hint: shards are counted from 0, as in `--shard=0 "
+        "--total-shards=4`"
     )
 
 

@@ -66,7 +66,8 @@ class PreloadBuilder:
         self._executed: list[str] = []
         #: The innermost step that failed.
         self._culprit: str | None = None
-        #: What the modules that every session here has from the daemon consist of, without pytest's own.
+        #: What the modules that every session here has from the daemon consist of, without pytest's
+        #: own.
         self.states: list[module_state.ModuleState] = []
         #: Environment variables that were looked at.
         self.reads: frozenset[str] = frozenset()

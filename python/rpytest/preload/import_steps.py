@@ -31,7 +31,8 @@ LEFT_OUT = "which is not preloaded"
 
 _LOADERS = (importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionFileLoader)
 
-#: Native threads of these don't survive a fork and need not: they start them again (OpenBLAS, by fork handlers of its own).
+#: Native threads of these don't survive a fork and need not: they start them again (OpenBLAS, by
+#: fork handlers of its own).
 RESTARTS_ITS_THREADS = frozenset({"numpy", "scipy"})
 
 
@@ -243,15 +244,26 @@ def surroundings() -> dict[str, Any]:
         "`sys.path`": list(sys.path),
         "`sys.path_hooks`": list(sys.path_hooks),
         "`sys.excepthook`": (sys.excepthook, threading.excepthook, sys.unraisablehook),
-        "a limit of the interpreter": (sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(), gc.get_threshold()),
+        "a limit of the interpreter": (
+            sys.getrecursionlimit(),
+            sys.getswitchinterval(),
+            gc.isenabled(),
+            gc.get_threshold(),
+        ),
         "a signal handler": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
-        "`logging`": logging and (logging.getLoggerClass(), list(logging.root.handlers), logging.root.level, logging.root.manager.disable),
+        "`logging`": logging
+        and (
+            logging.getLoggerClass(),
+            list(logging.root.handlers),
+            logging.root.level,
+            logging.root.manager.disable,
+        ),
         "the timeout of sockets": sockets and sockets.getdefaulttimeout(),
         "the locale": locale and locale.setlocale(locale.LC_ALL),
         "tracing": (sys.gettrace(), sys.getprofile()),
         "open files": sorted(_descriptors()),
         "a thread": python_threads(),
-    }  # fmt: skip
+    }
 
 
 def _descriptors() -> set[str]:

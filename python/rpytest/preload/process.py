@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _PROBED = ("matplotlibrc",)
 
 
-#: `rpytest.session.session.session_main`, which is above all this: the daemon, which knows both, hands it in.
+#: `rpytest.session.session.session_main`, which is above all this: the daemon, which knows both,
+#: hands it in.
 SessionMain = Callable[..., NoReturn]
 
 

@@ -2,10 +2,10 @@
 pytest replaces for its capturing, and the command line.
 
 A preload has none of them when it imports a package. What the package asks a stand-in
-(``sys.stdout.encoding``) is answered as pytest's captured streams would answer, and noted: a session
-in which the answer is another one can't use the package. Where the package keeps one (``from sys
-import stdout``, ``def show(text, file=sys.stderr)``) is noted, too, and the session puts its own
-there. Whatever else is done with one is refused.
+(``sys.stdout.encoding``) is answered as pytest's captured streams would answer, and noted: a
+session in which the answer is another one can't use the package. Where the package keeps one
+(``from sys import stdout``, ``def show(text, file=sys.stderr)``) is noted, too, and the session
+puts its own there. Whatever else is done with one is refused.
 """
 
 from __future__ import annotations

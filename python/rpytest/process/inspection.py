@@ -49,7 +49,9 @@ def interval_timers() -> set[int]:
 
 
 def python_threads() -> list[str]:
-    """Names of Python threads besides the current one: a process with one can't be forked safely."""
+    """Names of Python threads besides the current one: a process with one can't be forked
+    safely.
+    """
     current = threading.current_thread()
     return [
         thread.name
@@ -59,7 +61,9 @@ def python_threads() -> list[str]:
 
 
 def memory_kb(pid: int) -> int:
-    """Memory that the process has in use, in KiB; what it shares with others counts in part (PSS)."""
+    """Memory that the process has in use, in KiB; what it shares with others counts in part
+    (PSS).
+    """
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))

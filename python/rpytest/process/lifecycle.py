@@ -23,11 +23,13 @@ __builtins__ = stdlib.BUILTINS
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-#: Callbacks and objects that were registered for the end of another process: kept alive, never called. Dropping the last
-#: reference to a generator or an object with ``__del__`` would run the very clean-up that belongs to that process.
+#: Callbacks and objects that were registered for the end of another process: kept alive, never
+#: called. Dropping the last reference to a generator or an object with ``__del__`` would run the
+#: very clean-up that belongs to that process.
 _kept: list[object] = []
 
-#: Bound before any project's code runs: a conftest or a test may put something else in its place and never put it back.
+#: Bound before any project's code runs: a conftest or a test may put something else in its place
+#: and never put it back.
 _exit = os._exit
 
 

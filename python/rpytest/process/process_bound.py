@@ -1,4 +1,6 @@
-"""Objects of well-known libraries that remember their process and refuse to work in a fork of it."""
+"""Objects of well-known libraries that remember their process and refuse to work in a fork of
+it.
+"""
 
 from __future__ import annotations
 

@@ -108,7 +108,9 @@ def _mentions(code: CodeType) -> Iterator[tuple[str, ...]]:
 
 
 def _dotted_names(code: CodeType) -> Iterator[tuple[str, ...]]:
-    """`random.seed`, `np.random.seed`, and what `seed` is called after ``from … import seed as …``."""
+    """`random.seed`, `np.random.seed`, and what `seed` is called after
+    ``from … import seed as …``.
+    """
     import dis
 
     name: tuple[str, ...] = ()

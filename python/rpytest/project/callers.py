@@ -28,7 +28,8 @@ _HELPERS = frozenset(
         for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")
     }
 )
-#: Whose questions are about what is known otherwise, or is nobody else's business: packages and single modules.
+#: Whose questions are about what is known otherwise, or is nobody else's business: packages and
+#: single modules.
 KNOWN = frozenset(
     {
         "_pytest",

@@ -14,7 +14,8 @@ from rpytest.stdlib import contextlib, os, time
 __builtins__ = stdlib.BUILTINS
 
 
-#: Names in a listing that come and go without meaning anything to pytest. Who lists a folder himself may mean just these: that is `ALL`.
+#: Names in a listing that come and go without meaning anything to pytest. Who lists a folder
+#: himself may mean just these: that is `ALL`.
 IGNORED_NAMES = frozenset(
     {
         "__pycache__",
@@ -39,8 +40,10 @@ VIRTUAL = ("/proc/", "/sys/", "/dev/")
 
 FileState = tuple[int, int, int, int, int]
 
-#: Which names of a folder count: to Python's import system and to pytest, which makes doctests of texts (`_pytest.doctest.pytest_collect_file`), folders
-#: and what may be a module, a text or an installed distribution; in doubt all but those that come and go; to a hook that is asked what to collect, all that pytest has not made; to who has listed it, all.
+#: Which names of a folder count: to Python's import system and to pytest, which makes doctests of
+#: texts (`_pytest.doctest.pytest_collect_file`), folders and what may be a module, a text or an
+#: installed distribution; in doubt all but those that come and go; to a hook that is asked what to
+#: collect, all that pytest has not made; to who has listed it, all.
 MODULES, SOME, MOST, ALL = range(4)
 _SUFFIXES = (
     *importlib.machinery.all_suffixes(),
@@ -53,8 +56,9 @@ _SUFFIXES = (
     ".rst",
 )
 
-#: In the place of the state of a folder that was changed just now. File systems know the time of the last tick of the kernel's clock only
-#: (`current_time` in the kernel), so what is made in the same tick would leave no trace.
+#: In the place of the state of a folder that was changed just now. File systems know the time of
+#: the last tick of the kernel's clock only (`current_time` in the kernel), so what is made in the
+#: same tick would leave no trace.
 YOUNG: FileState = (0, 0, 0, 0, 0)
 _TICK_NS = 20_000_000
 

@@ -28,7 +28,8 @@ _RERUNFAILURES = "pytest_rerunfailures"
 
 _HYPOTHESIS = "_hypothesis_pytestplugin"
 
-#: Plugins whose hooks on the run as a whole don't look at the reports of passed tests, unless they have put something into them.
+#: Plugins whose hooks on the run as a whole don't look at the reports of passed tests, unless they
+#: have put something into them.
 _CONTENT_WITH_NUMBERS = frozenset(
     {
         "pytest_cov",
@@ -41,7 +42,8 @@ _CONTENT_WITH_NUMBERS = frozenset(
     }
 )
 
-#: Hooks that look as if they acted on the run as a whole, and set something in the process that they are called in.
+#: Hooks that look as if they acted on the run as a whole, and set something in the process that
+#: they are called in.
 _OF_THEIR_PROCESS = frozenset({(_HYPOTHESIS, "pytest_sessionstart")})
 
 

@@ -105,7 +105,9 @@ def _ends_at_timeout(config: pytest.Config) -> bool:
 
 
 def restart_log_file(config: pytest.Config) -> None:
-    """Reopen ``--log-file`` for appending: inherited, all workers would write at one shared offset."""
+    """Reopen ``--log-file`` for appending: inherited, all workers would write at one shared
+    offset.
+    """
     plugin: Any = config.pluginmanager.getplugin("logging-plugin")
     handler: logging.FileHandler | None = getattr(plugin, "log_file_handler", None)
     if handler is None or handler.baseFilename == os.devnull or handler.stream is None:
@@ -117,7 +119,9 @@ def restart_log_file(config: pytest.Config) -> None:
 
 
 def truncate_log_file(config: pytest.Config) -> None:
-    """At the start of a run with a reused session: ``--log-file`` begins anew, as pytest opens it."""
+    """At the start of a run with a reused session: ``--log-file`` begins anew, as pytest opens
+    it.
+    """
     plugin: Any = config.pluginmanager.getplugin("logging-plugin")
     handler: logging.FileHandler | None = getattr(plugin, "log_file_handler", None)
     if (

@@ -14,7 +14,8 @@ from rpytest.stdlib import struct
 
 __builtins__ = stdlib.BUILTINS
 
-#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot, incarnation, length of the body in bytes.
+#: Before each body in the memfd of a `report` request: test, record flags, record kind, slot,
+#: incarnation, length of the body in bytes.
 BODY_HEAD = struct.Struct("<IBBHHI")
 
 

@@ -20,7 +20,8 @@ __builtins__ = stdlib.BUILTINS
 
 _PHASES = ["setup", "call", "teardown"]
 
-#: What `pytest_report_teststatus` answers: category, letter, word, names of its colours separated by commas.
+#: What `pytest_report_teststatus` answers: category, letter, word, names of its colours separated
+#: by commas.
 Status = tuple[str, str, str, str]
 
 
@@ -61,7 +62,8 @@ class Encoder:
         self._report_characters: str = getattr(terminal, "reportchars", "")
         self._xfail_tb = bool(getattr(config.option, "xfail_tb", False))
         self._keep_all = needs_every_report(config)
-        #: A plugin may have put something into a passed test's report that it takes out again at the end.
+        #: A plugin may have put something into a passed test's report that it takes out again at
+        #: the end.
         self._keep_additions = bool(third_party_hooks(config, "pytest_terminal_summary"))
         #: Nobody but pytest says how a report travels.
         self._is_ours = not any(

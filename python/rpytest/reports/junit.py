@@ -25,7 +25,8 @@ class CollectingXML(LogXML):
     announces the file at the end.
     """
 
-    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code writes it, in this process.
+    #: A run that ends without workers (collection errors, no tests) has a file, too: pytest's code
+    #: writes it, in this process.
     writes_file = True
 
     # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not
@@ -62,7 +63,9 @@ class CollectingXML(LogXML):
 
 
 def install_junit(config: pytest.Config, writes_file: bool) -> CollectingXML | None:
-    """Create the writer that pytest does not create in a worker; ``None`` without ``--junitxml``."""
+    """Create the writer that pytest does not create in a worker; ``None`` without
+    ``--junitxml``.
+    """
     path = getattr(config.option, "xmlpath", None)
     if not path or config.pluginmanager.is_blocked("junitxml"):
         return None

@@ -100,7 +100,9 @@ class Terminal:
             self.reporter._tw._file = Buffer(False)
 
     def renew(self) -> None:
-        """A plugin may have put another reporter in the place of pytest's since: redirect that one."""
+        """A plugin may have put another reporter in the place of pytest's since: redirect that
+        one.
+        """
         current = self.config.pluginmanager.getplugin("terminalreporter")
         if current is not self.reporter and current is not None and self.is_redirected:
             self.reporter = current
@@ -108,7 +110,9 @@ class Terminal:
             current._tw._file = self.buffer
 
     def restart_clock(self) -> None:
-        """Let the duration in pytest's final line begin now: a reused session was started long ago."""
+        """Let the duration in pytest's final line begin now: a reused session was started long
+        ago.
+        """
         reporter: Any = self.reporter
         if reporter is not None:
             # pytest before 8.4 had plain times.

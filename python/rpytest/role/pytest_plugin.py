@@ -74,7 +74,8 @@ class RpytestPlugin:
         )
         if misplaced:
             raise pytest.UsageError(
-                f"`{misplaced[0]}` works on the command line only; hint: remove it from `addopts` and `PYTEST_ADDOPTS`"
+                f"`{misplaced[0]}` works on the command line only; hint: remove it from "
+                "`addopts` and `PYTEST_ADDOPTS`"
             )
         settle_options(config)
         self._decide(config)
@@ -84,11 +85,17 @@ class RpytestPlugin:
         """Register the marks that say where tests run."""
         config.addinivalue_line(
             "markers",
-            "serial: the test runs alone: after all others, in one worker, while no other test runs.",
+            (
+                "serial: the test runs alone: after all others, in one worker, while no other "
+                "test runs."
+            ),
         )
         config.addinivalue_line(
             "markers",
-            "xdist_group(name): tests of one group run in the same worker under `--dist loadgroup`.",
+            (
+                "xdist_group(name): tests of one group run in the same worker under `--dist "
+                "loadgroup`."
+            ),
         )
         _warn_of_settings(config)
 
@@ -108,5 +115,8 @@ def _warn_of_settings(config: pytest.Config) -> None:
         ("rsyncignore", "workers are forks on this machine, for which nothing is copied"),
     ):
         if config.getini(name):
-            text = f"the setting `{name}` of pytest-xdist is deprecated and has no effect; hint: remove it, {hint}"
+            text = (
+                f"the setting `{name}` of pytest-xdist is deprecated and has no effect; hint: "
+                f"remove it, {hint}"
+            )
             config.issue_config_time_warning(DeprecationWarning(text), 2)

@@ -175,7 +175,8 @@ def _escaped(error: BaseException, has_collected: bool) -> int:
             # No test has run: that is no success.
             place = traceback.extract_tb(error.__traceback__)[-1]
             sys.stderr.write(
-                f"error: `sys.exit` was called before the tests were collected, at {place.filename}:{place.lineno}\n"
+                "error: `sys.exit` was called before the tests were collected, at "
+                f"{place.filename}:{place.lineno}\n"
             )
             sys.stderr.write("hint: raise `pytest.exit` or `pytest.skip` there instead\n")
             status = ExitCode.INTERNAL_ERROR

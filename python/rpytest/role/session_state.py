@@ -38,7 +38,8 @@ class SessionState(Role):
         self.request = request
         self.dependencies = dependencies
         self.identity_reads = worker_identity.IdentityReads()
-        #: By identity: the plugins that were there when the arguments were parsed, initial conftests included.
+        #: By identity: the plugins that were there when the arguments were parsed, initial
+        #: conftests included.
         self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.
         self.uid: str | None = None

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from rpytest.staleness.dependencies import Dependencies
 
-#: More bytes than this are not copied ahead: they would be kept twice for a run that may never come. What was copied for nothing can't be told
-#: from what was needed, so the pages become more from run to run; beyond this it is begun anew.
+#: More bytes than this are not copied ahead: they would be kept twice for a run that may never
+#: come. What was copied for nothing can't be told from what was needed, so the pages become more
+#: from run to run; beyond this it is begun anew.
 _MOST_BYTES = 32 << 20
 
 

@@ -130,7 +130,9 @@ class CollectionCache:
     # While a selection is collected
 
     def _old(self) -> list[pytest.Collector]:
-        """What the selection has collected; of files that were collected anew, the old collectors."""
+        """What the selection has collected; of files that were collected anew, the old
+        collectors.
+        """
         old: dict[pytest.Collector, pytest.Collector] = {
             new: old for old, new in self._renewed.items()
         }

@@ -40,7 +40,8 @@ _LOCAL = frozenset(
     }
 )
 
-#: Hooks that do the same whether their conftest is loaded before or during collection, as long as they are called in the same order.
+#: Hooks that do the same whether their conftest is loaded before or during collection, as long as
+#: they are called in the same order.
 _LATE = _LOCAL | {
     "pytest_collection_modifyitems",
     "pytest_deselected",
@@ -72,7 +73,8 @@ class Conftests:
         #: Folders whose conftests the selection asked about last would load.
         self.loaded: set[Path] = set()
         self._initial = anchors(config, args)
-        #: Conftests that the selection asked about last would load before collection, those of outer folders first.
+        #: Conftests that the selection asked about last would load before collection, those of
+        #: outer folders first.
         self.earlier: list[Any] = []
         self._late = _LATE if has_controller else _LATE | _LATE_REPORT
 

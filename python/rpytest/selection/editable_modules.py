@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 #: Bytes of test modules: more is not kept.
 _MOST_TEXT = 16 << 20
 
-#: Test modules, those that were changed last, that are kept at once: the next edit may come soon, and be one of these.
+#: Test modules, those that were changed last, that are kept at once: the next edit may come soon,
+#: and be one of these.
 _FIRST = 32
 
 #: Hooks by which the project may make tests depend on those that were made before.

@@ -162,7 +162,8 @@ class EditedModules:
             changed = new.reads or self._replaced(module, old, new)
             if changed is not None:
                 self._decline(
-                    f"{collector.nodeid} looks at {changed}, and comes after modules that may leave traces"
+                    f"{collector.nodeid} looks at {changed}, and comes after modules that "
+                    "may leave traces"
                 )
 
     def _others(self, effects: ImportEffects) -> list[str]:

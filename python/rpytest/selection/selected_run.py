@@ -87,7 +87,8 @@ class SelectedRun:
         self.arguments = kept.arguments
         self.conftests = kept.conftests
         self.editable = kept.editable
-        #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else gets the run.
+        #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else
+        #: gets the run.
         self.control = line
         #: This process was there before there was a run for it.
         self.waiting = kept.waiting
@@ -130,7 +131,8 @@ class SelectedRun:
                 and different.keys() & comparison.REPORTING
             ):
                 raise Declined(
-                    "a file could not be collected, and its error may look otherwise with these options"
+                    "a file could not be collected, and its error may look otherwise with "
+                    "these options"
                 )
             if again:
                 self._may_collect()
@@ -199,7 +201,8 @@ class SelectedRun:
                 raise Declined("a plugin was registered while the tests were collected")
         if self.collection_cache.loose_warnings():
             raise Declined(
-                "warnings were recorded while the tests were collected, of which nobody knows whose they are"
+                "warnings were recorded while the tests were collected, of which nobody "
+                "knows whose they are"
             )
 
     def _decline_edits(self, reason: str) -> NoReturn:
@@ -323,7 +326,9 @@ class SelectedRun:
         lifecycle.exit_now(0)
 
     def _controller(self) -> tuple[HandedOver | None, list[int]]:
-        """The controller that is there for this run already: whoever takes the run goes on with it."""
+        """The controller that is there for this run already: whoever takes the run goes on with
+        it.
+        """
         controllers = self.role.controllers
         return (None, []) if controllers is None else controllers.hand_over()
 

@@ -1,4 +1,6 @@
-"""A collected session at work: for each run it forks a host, in between it prepares the next run."""
+"""A collected session at work: for each run it forks a host, in between it prepares the next
+run.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ _SLICE = 50
 
 
 class Server:
-    """Serves runs until the daemon lets go of the session or something it depends on has changed."""
+    """Serves runs until the daemon lets go of the session or something it depends on has
+    changed.
+    """
 
     def __init__(
         self,

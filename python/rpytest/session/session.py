@@ -218,7 +218,9 @@ class Session(SessionState):
         return Learned(modules=found, tried=tried, root=str(self.session.config.rootpath))
 
     def configured(self, config: pytest.Config) -> None:
-        """Before `pytest_sessionstart` of others: they must find what the controller has for them."""
+        """Before `pytest_sessionstart` of others: they must find what the controller has for
+        them.
+        """
         if self.finder is not None:
             self.finder.check_modules()
         if self.controllers is not None:
@@ -274,7 +276,8 @@ class Session(SessionState):
         refusing = process_bound.process_bound_object()
         if refusing is not None:
             self._fall_back(
-                f"{refusing}, made while the tests were collected, works only in the process that made it"
+                f"{refusing}, made while the tests were collected, works only in the "
+                "process that made it"
             )
         if self.selection is not None:
             self.selection.confirm()
@@ -404,8 +407,10 @@ def require_reporter(config: pytest.Config, terminal: Terminal | None) -> None:
     had = terminal is not None and terminal.reporter is not None
     if had and not config.pluginmanager.hasplugin("terminalreporter"):
         raise pytest.UsageError(
-            "a plugin has removed pytest's terminal reporter, so it can't be told of what workers do\n"
-            "hint: `-n 0` runs pytest itself; or leave the option out that asks for the plugin's output (`--rich`?)"
+            "a plugin has removed pytest's terminal reporter, so it can't be told of what "
+            "workers do\n"
+            "hint: `-n 0` runs pytest itself; or leave the option out that asks for the "
+            "plugin's output (`--rich`?)"
         )
 
 

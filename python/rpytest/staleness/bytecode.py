@@ -15,7 +15,8 @@ from collections.abc import Container, Iterable
 
 from rpytest.project.file_states import FileState, state
 
-#: Flags of a cache that names its source's hash, which is compared each time (PEP 552); pytest's own from version 9.2 on.
+#: Flags of a cache that names its source's hash, which is compared each time (PEP 552); pytest's
+#: own from version 9.2 on.
 _CHECKED_HASH = 3
 
 #: Magic number, flags (0: the next two count), the source's modification time in seconds, its size.
@@ -61,7 +62,8 @@ class ByteCode:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._states: dict[str, FileState | None] = {}
-        #: Caches whose modules may be other code than their sources are: these were changed after they had been compiled.
+        #: Caches whose modules may be other code than their sources are: these were changed after
+        #: they had been compiled.
         self._doubtful: set[str] = set()
         #: What was seen since the last look.
         self._fresh: set[str] = set()

@@ -43,7 +43,8 @@ from rpytest.stdlib import os
 __builtins__ = stdlib.BUILTINS
 
 
-#: Files that pytest and Python look for in every directory on the way; absence is a dependency, too.
+#: Files that pytest and Python look for in every directory on the way; absence is a dependency,
+#: too.
 _PROBED = (
     "conftest.py",
     "__init__.py",
@@ -75,7 +76,8 @@ class Dependencies:
         """``environment`` is that of the command line."""
         self.observer = Observer()
         self._environment = environment or {}
-        #: Variables that were looked at, of those that are no part of what makes two runs the same session; or `ALL_VARIABLES`.
+        #: Variables that were looked at, of those that are no part of what makes two runs the same
+        #: session; or `ALL_VARIABLES`.
         self.variables: set[str] = set()
         self._complete = False
         #: Why this can't be used again.
@@ -94,7 +96,8 @@ class Dependencies:
         self._directories: dict[str, tuple[FolderListing, int]] = {}
         #: What `changed` has found to have other contents, and may have.
         self.edited: set[str] = set()
-        #: How often something had another state and was found to be the same: forks from before don't know of it.
+        #: How often something had another state and was found to be the same: forks from before
+        #: don't know of it.
         self.updates = 0
 
     def inherit(self, other: Dependencies) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: Settings are of these types; other objects come and go as caches and counters.
 _SIMPLE = (bool, int, float, str, bytes, tuple, frozenset)
 
-#: Names of pytest's and this package's own replacements, made in every session before anything of the project runs.
+#: Names of pytest's and this package's own replacements, made in every session before anything of
+#: the project runs.
 _OURS = frozenset({("pdb", "set_trace"), ("threading", "excepthook"), ("inspect", "unwrap")})
 
 #: Changed by `warnings.catch_warnings`; by every fork of ours.

@@ -27,14 +27,17 @@ from rpytest.staleness.bytecode import ByteCode, is_cached, source_of
 from rpytest.staleness.stat_observer import StatObserver
 
 _LOADER_CACHE = "/etc/ld.so.cache"
-#: How often it is tried to follow a new connection: in the hook each call of a function may be followed by some dozens of attempts.
+#: How often it is tried to follow a new connection: in the hook each call of a function may be
+#: followed by some dozens of attempts.
 _ATTEMPTS = 5000
 #: A statement of SQL by which another database is opened, and its name in quotation marks.
 _ATTACH = re.compile(
-    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""",
+    r"""(?:\s|--[^\n]*\n|/\*.*?\*/)*ATTACH\b\s*(?:DATABASE\b\s*)?"""
+    r"""(?P<name>'(?:[^']|'')*'|"(?:[^"]|"")*")?(?(name)\s*AS\b|)""",
     re.I | re.S,
 )
-#: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with the latter.
+#: Events that name a program and its arguments. From Python 3.13 on the former mostly comes with
+#: the latter.
 STARTING = ("subprocess.Popen", "os.posix_spawn")
 
 
@@ -64,10 +67,12 @@ class Observer:
     def __init__(self) -> None:
         #: Each file with its state when it was opened first.
         self.opened: dict[str, FileState | None] = {}
-        #: Entries of a directory when it was listed first, or first by somebody to whom more of the names count; and which these are.
+        #: Entries of a directory when it was listed first, or first by somebody to whom more of the
+        #: names count; and which these are.
         self.listed: dict[str, FolderListing] = {}
         self.told: dict[str, int] = {}
-        #: Entries of the directories on `sys.path` in the beginning: Python's finders may know them from before.
+        #: Entries of the directories on `sys.path` in the beginning: Python's finders may know them
+        #: from before.
         self.given: dict[str, FolderListing] = {}
         #: What was something else when it was looked at again.
         self.changed: str | None = None
@@ -88,13 +93,15 @@ class Observer:
         self.stat_observer = StatObserver(self.written)
         #: What was done that has to happen in every run, if anything.
         self.per_run: str | None = None
-        #: Told of what is about to be done that each worker may have to do for itself; it need not return.
+        #: Told of what is about to be done that each worker may have to do for itself; it need not
+        #: return.
         self.before_effect: Callable[[str, tuple[Any, ...]], None] | None = None
         #: When it began to observe, in nanoseconds since the epoch.
         self.started_ns = 0
         self._watching = False
         self._installed = False
-        #: How names of files begin that are not the project's; what is made of a text has none, and whoever does that is known.
+        #: How names of files begin that are not the project's; what is made of a text has none, and
+        #: whoever does that is known.
         self._no_project = (*locations.installed_folders(), "<")
 
     def start(self) -> None:

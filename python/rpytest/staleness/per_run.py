@@ -17,10 +17,12 @@ import pytest
 from rpytest.project import locations
 from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 
-#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a check of what conftests do at import.
+#: Plugins whose `pytest_sessionstart` may as well have run before the fork. Hypothesis's ends a
+#: check of what conftests do at import.
 _STARTS_ONCE = frozenset({"_hypothesis_pytestplugin"})
 
-#: Audit events by which a conftest's `pytest_configure` does something that is to be done, or undone, in every run.
+#: Audit events by which a conftest's `pytest_configure` does something that is to be done, or
+#: undone, in every run.
 EVENTS = {
     "open": "writes",
     "os.mkdir": "makes",
@@ -150,7 +152,9 @@ def _effect_on_files(event: str, args: tuple[Any, ...]) -> str | None:
 
 
 def _is_importing() -> bool:
-    """Whether the top level of an installed module is being executed, within a `pytest_configure`."""
+    """Whether the top level of an installed module is being executed, within a
+    `pytest_configure`.
+    """
     frame: FrameType | None = sys._getframe(2)
     inside = locations.installed_folders()
     while frame is not None and frame.f_code.co_name != "pytest_configure":

@@ -25,7 +25,8 @@ from rpytest.project.file_states import VIRTUAL
 Question = tuple[str, str, int]
 Answer = object
 
-#: Where pytest asks for what makes a difference to the tests that it finds: ini files, conftests and packages, in folders above them, too.
+#: Where pytest asks for what makes a difference to the tests that it finds: ini files, conftests
+#: and packages, in folders above them, too.
 _OF_PYTEST = frozenset(
     {
         "_pytest.config",
@@ -36,8 +37,9 @@ _OF_PYTEST = frozenset(
         "_pytest.doctest",
     }
 )
-#: Functions there that ask about words of the command line, which each run resolves for itself, about temporary folders, and whether something is
-#: a virtual environment, which `staleness.dependencies` looks for.
+#: Functions there that ask about words of the command line, which each run resolves for itself,
+#: about temporary folders, and whether something is a virtual environment, which
+#: `staleness.dependencies` looks for.
 _KNOWN_OTHERWISE = frozenset(
     {
         "_in_venv",
@@ -83,8 +85,8 @@ _PARTS = frozenset(
     {"__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".coverage"}
 )
 
-#: Audit events of functions that make something or take it away, and which of their arguments say where: a path, and the open folder that it is
-#: relative to, if there is one.
+#: Audit events of functions that make something or take it away, and which of their arguments say
+#: where: a path, and the open folder that it is relative to, if there is one.
 _ACTS: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.mkdir": ((0, 2),),
     "os.remove": ((0, 1),),
@@ -112,13 +114,15 @@ class StatObserver:
         #: What this process has made or removed, and folders with all that is in them.
         self._touched: set[str] = set()
         self._emptied: set[str] = set()
-        #: Of both, and of the files that it has written, those that are the project's doing: they are to be as it has left them.
+        #: Of both, and of the files that it has written, those that are the project's doing: they
+        #: are to be as it has left them.
         self.made: dict[str, None] = {}
         #: Files that it has opened to append something, with their sizes.
         self.appended: dict[str, int] = {}
         #: What had another answer when somebody asked again.
         self._differed: str | None = None
-        #: Questions of pytest itself, which as a rule are about what is known otherwise: it lists the folder, or opens the file.
+        #: Questions of pytest itself, which as a rule are about what is known otherwise: it lists
+        #: the folder, or opens the file.
         self._of_pytest: set[Question] = set()
         self._inside = INSIDE
 

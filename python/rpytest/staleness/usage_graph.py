@@ -33,7 +33,8 @@ class UsageGraph:
 
     def __init__(self) -> None:
         self._active = False
-        #: Names that a module's code, with all functions in it, mentions: imported ones are among them.
+        #: Names that a module's code, with all functions in it, mentions: imported ones are among
+        #: them.
         self._names: dict[str, set[str]] = {}
         #: Data files, and the project's code that was at work when they were opened.
         self._readers: dict[str, set[str]] = {}
@@ -176,7 +177,9 @@ _MOST_FOLDERS = 3000
 
 
 def _sources(roots: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Python files below `roots`, with the names that they have when they are imported from there."""
+    """Python files below `roots`, with the names that they have when they are imported from
+    there.
+    """
     seen: set[str] = set()
     for root in roots:
         for folder, folders, names in os.walk(root):

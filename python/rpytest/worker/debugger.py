@@ -52,7 +52,8 @@ class Debugger:
     def _refuse(self, *_args: object, **_kwargs: object) -> None:
         __tracebackhide__ = True
         pytest.fail(
-            f"a debugger needs the terminal, which belongs to {self.spec.count} workers; hint: run this test with `-n 1`"
+            f"a debugger needs the terminal, which belongs to {self.spec.count} workers; "
+            "hint: run this test with `-n 1`"
         )
 
     def take_terminal(self) -> None:
@@ -67,7 +68,9 @@ class Debugger:
 
     @pytest.hookimpl
     def pytest_enter_pdb(self, pdb: Any) -> None:
-        """A debugger that continued comes back without pytest when it meets one of its breakpoints."""
+        """A debugger that continued comes back without pytest when it meets one of its
+        breakpoints.
+        """
         original = getattr(pdb, "setup", None)
         if original is None:
             return

@@ -211,7 +211,10 @@ def _threads() -> str:
 
 def _place(frame: FrameType) -> str:
     code = frame.f_code
-    return f"`{getattr(code, 'co_qualname', code.co_name)}` ({_shown(code.co_filename)}:{code.co_firstlineno})"
+    return (
+        f"`{getattr(code, 'co_qualname', code.co_name)}` "
+        f"({_shown(code.co_filename)}:{code.co_firstlineno})"
+    )
 
 
 def _line(frame: FrameType) -> str:

@@ -40,7 +40,8 @@ class WorkerSpec:
         self.spill = spill
         self.crash = crash
         self.host = host
-        #: A pipe for the stacks of a test that runs for too long: its end to write to here, in a host the one to read from.
+        #: A pipe for the stacks of a test that runs for too long: its end to write to here, in a
+        #: host the one to read from.
         self.stacks = -1
         #: What the controller has put into this worker's input, and whether it wants every report.
         self.input: dict[str, Any] = {}

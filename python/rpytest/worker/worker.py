@@ -41,9 +41,9 @@ __builtins__ = stdlib.BUILTINS
 _UNKNOWN = -2
 _NOTHING = -1
 
-#: Seconds that a fresh worker is reckoned to take at least: the end of one session and the beginning
-#: of another. By some milliseconds any worker is late now and then, because it did not get a
-#: processor; nothing is to be set up once more for that.
+#: Seconds that a fresh worker is reckoned to take at least: the end of one session and the
+#: beginning of another. By some milliseconds any worker is late now and then, because it did not
+#: get a processor; nothing is to be set up once more for that.
 _LEAST_FORK = 0.05
 
 
@@ -70,7 +70,8 @@ class Worker:
         #: Names of the session fixtures that this worker does not make.
         self.shared = frozenset(definition.argname for definition in spec.shared)
         self.clock: SetupClock | SessionClock | None = None
-        #: Seconds that a fresh worker in the place of this one would take to get as far: session fixtures included.
+        #: Seconds that a fresh worker in the place of this one would take to get as far: session
+        #: fixtures included.
         self.fork_cost = 0.0
         #: What this process had before its first test.
         self.footprint: ResourceFootprint | None = None
@@ -190,7 +191,9 @@ class Worker:
             channel.send(self.spec.host, Waits(text=text))
 
     def abort(self, status: int) -> NoReturn:
-        """Leave without a goodbye: something escaped from pytest, so this session was not finished."""
+        """Leave without a goodbye: something escaped from pytest, so this session was not
+        finished.
+        """
         exit_functions.run_exit_functions(self._tell_what_is_waited_for)
         lifecycle.exit_now(status)
 

@@ -76,7 +76,8 @@ class WorkerNode:
 
     #: Absent until the worker has ended its session, and for good if it dies: hooks tell by that.
     workeroutput: dict[str, Any]
-    #: Absent unless it is to be another one: the line about the worker above each failure, under pytest's name for it.
+    #: Absent unless it is to be another one: the line about the worker above each failure, under
+    #: pytest's name for it.
     _workerinfocache: str
 
     def __init__(self, manager: NodeManager, slot: int, arguments: list[str]) -> None:

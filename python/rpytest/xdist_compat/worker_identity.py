@@ -32,7 +32,8 @@ ENV_UID = "PYTEST_XDIST_TESTRUNUID"
 _OWN_FILES = (__file__, xdist_module.__file__)
 
 
-#: Whether a :class:`IdentityReads` is active, the reader that it has noticed, and whether a shared fixture is set up.
+#: Whether a :class:`IdentityReads` is active, the reader that it has noticed, and whether a shared
+#: fixture is set up.
 WatchState = tuple[bool, "str | None", bool]
 
 
@@ -42,13 +43,16 @@ class IdentityReads:
     def __init__(self) -> None:
         self.active = True
         self.reader: str | None = None
-        #: A shared fixture is set up: the run's id is known, and what the controller's hooks have for a worker is its own.
+        #: A shared fixture is set up: the run's id is known, and what the controller's hooks have
+        #: for a worker is its own.
         self.is_sharing = False
-        #: A plugin or conftest asked whether this is a worker: it does something else in the controller.
+        #: A plugin or conftest asked whether this is a worker: it does something else in the
+        #: controller.
         self.asked = False
         #: One asked how many workers there are.
         self.counted = False
-        #: Environment variables that were looked at, of those that count as noise otherwise; or `ALL_VARIABLES`.
+        #: Environment variables that were looked at, of those that count as noise otherwise; or
+        #: `ALL_VARIABLES`.
         self.variables: set[str] = set()
 
     def replace_state(self, state: WatchState) -> WatchState:
@@ -101,7 +105,8 @@ class WorkerInput(dict[str, Any]):
     def __init__(self, values: dict[str, Any], watch: IdentityReads) -> None:
         super().__init__(values)
         self._watch = watch
-        #: Returns what the controller's hooks have put in for this worker; `None` once it was called.
+        #: Returns what the controller's hooks have put in for this worker; `None` once it was
+        #: called.
         self.fetch: Callable[[], dict[str, Any]] | None = None
         #: Keys of the controller that were read.
         self.read: set[str] = set()
@@ -224,7 +229,8 @@ class _Environ(dict[bytes, bytes]):
     def __init__(self, values: dict[bytes, bytes], watch: IdentityReads) -> None:
         super().__init__(values)
         self._watch = watch
-        #: For each key of the last iteration the one before it: `os.environ` makes a list of all keys, then looks each of them up.
+        #: For each key of the last iteration the one before it: `os.environ` makes a list of all
+        #: keys, then looks each of them up.
         self._before: dict[bytes, bytes | None] = {}
         self._last: bytes | None = None
 
@@ -304,7 +310,9 @@ def set_environment(worker: str, count: int, uid: str) -> None:
 def become_worker_config(
     config: pytest.Config, workerinput: WorkerInput, watch: IdentityReads
 ) -> None:
-    """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist does."""
+    """Give ``config`` what plugins look at to see that they are in a worker, as pytest-xdist
+    does.
+    """
     become_worker_options(config.option)
     hide_input(config, workerinput, watch)
     config.workeroutput = {}  # type: ignore[attr-defined]
