@@ -40,7 +40,7 @@ which rpytest does as pytest does, on purpose: 2 for errors while collecting (py
 ## Tests that pass
 
 {passing}
-"""
+"""  # noqa: E501
 
 _PYTEST_HEAD = """# pytest's tests, run by rpytest
 
@@ -54,7 +54,7 @@ $ python tests/conformance/run.py --suite pytest --write
 Of {count} tests {reference} pass when the command is `pytest`, {ours} when it is `rpytest`. These pass with the first only:
 
 {lines}
-"""
+"""  # noqa: E501
 
 _ROWS = (
     ("xdist", "pytest-xdist itself"),

@@ -25,7 +25,8 @@ WATCHDOG_SECONDS = 60.0
 #: A few tests with every outcome.
 MODULE = "test_outcomes.py"
 _WORKERS = 3
-#: How many processes without a parent there were with these sessions, these checkpoints as far as they are known, and so many of them.
+#: How many processes without a parent there were with these sessions, these checkpoints as far as
+#: they are known, and so many of them.
 _orphans: dict[tuple[frozenset[int], frozenset[int], int, int], int] = {}
 _FAILED = 1
 _BROKEN = 3

@@ -42,8 +42,10 @@ class Report:
                     lines.append(f"{target:10} {phase:34} {count:5}")
             lines.append(f"{target:10} {'in all':34} {self.total(target):5}")
         lines.append(
-            f"{self.runs} runs, {self.tests} tests planned, {self.crashed} of them reported as crashed: "
-            f"{self.count('lost') + self.count('partly lost')} lost, {self.count('duplicated')} duplicated, "
+            f"{self.runs} runs, {self.tests} tests planned, {self.crashed} of them "
+            "reported as crashed: "
+            f"{self.count('lost') + self.count('partly lost')} lost, "
+            f"{self.count('duplicated')} duplicated, "
             f"{self.count('torn')} torn or mixed up, {len(self.problems)} problems in all"
         )
         return "\n".join(lines)

@@ -113,7 +113,8 @@ def check_results(
                 if getattr(seen, name) != getattr(wanted, name)
             ]
             problems.append(
-                f"torn or mixed up: {nodeid}: {', '.join(fields)} differ ({seen.kinds} {seen.messages})"
+                f"torn or mixed up: {nodeid}: {', '.join(fields)} differ ({seen.kinds} "
+                f"{seen.messages})"
             )
     return problems
 

@@ -14,7 +14,8 @@ from pathlib import Path
 # The layout that project/conftest.py writes.
 PUSHES, NODEID = 4, 16
 
-#: In which phase a kill struck, by the letter that the worker wrote; in the order of a worker's life.
+#: In which phase a kill struck, by the letter that the worker wrote; in the order of a worker's
+#: life.
 PHASES = {
     "start": "forked, not yet at work",
     "respawn": "a replacement, forked, not yet at work",

@@ -85,7 +85,10 @@ class Round:
         for phase in dead.values():
             report.kills["worker", phase] += 1
         method = "bare" if self.bare else "collected"
-        return f"{title}: {self.workers} workers ({method}), {len(dead)} killed, {time.monotonic() - began:.1f} s"
+        return (
+            f"{title}: {self.workers} workers ({method}), {len(dead)} killed, "
+            f"{time.monotonic() - began:.1f} s"
+        )
 
     # -- kills
 
@@ -167,7 +170,8 @@ class Round:
                 said.nodeid in results and results[said.nodeid].crashed_late,
             ):
                 problems.append(
-                    f"died in its {said.phase}, but is said to have died in another phase: {said.nodeid}"
+                    f"died in its {said.phase}, but is said to have died in another phase: "
+                    f"{said.nodeid}"
                 )
         if status != 1:
             problems.append(f"exit status {status} instead of 1")

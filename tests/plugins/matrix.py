@@ -54,7 +54,8 @@ def main() -> int:
     unknown = set(options.only or ()) - {name for row in rows for name in (row.plugin, row.title)}
     if unknown:
         parser.error(
-            f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(row.title for row in ROWS)}"
+            f"no such row: {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(row.title for row in ROWS)}"
         )
     build = environments.Build("release" if options.release else "debug")
 

@@ -52,4 +52,7 @@ def write(rows: Sequence[Row], verdicts: Sequence[Verdict], pytest: str) -> None
 def _cells(row: Row, verdict: Verdict) -> str:
     kept = "yes" if verdict.reused and verdict.method == "collected" else "no"
     result = f"red: {row.known or 'see the output of the command'}" if verdict.problems else "green"
-    return f"| {row.title} | {verdict.version} | {result} | {verdict.method} | {kept} | {row.compared} |"
+    return (
+        f"| {row.title} | {verdict.version} | {result} | {verdict.method} | {kept} | "
+        f"{row.compared} |"
+    )

@@ -36,7 +36,10 @@ def sockets(project: Project) -> list[Path]:
 
 def waiting_code(started: str, go: str) -> str:
     """Statements that make a file `started` and wait for a file `go`."""
-    return f"import pathlib, time\npathlib.Path({started!r}).touch()\nwhile not pathlib.Path({go!r}).exists(): time.sleep(0.01)\n"
+    return (
+        f"import pathlib, time\npathlib.Path({started!r}).touch()\n"
+        f"while not pathlib.Path({go!r}).exists(): time.sleep(0.01)\n"
+    )
 
 
 def waiting_test(started: str, go: str) -> str:

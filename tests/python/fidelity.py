@@ -30,7 +30,7 @@ Arguments that begin with `= ` are those of a command of which all output is pyt
 _COLOR = r"(?:\x1b\[[0-9;]*m)*"
 _TITLE = re.compile(rf"^{_COLOR}= {_COLOR}(?!test session starts).* {_COLOR}={_COLOR}$")
 _COUNTS = re.compile(
-    rf"^{_COLOR}(?:= )?(?:{_COLOR}\d+ [a-z]+{_COLOR}(?:, )?{_COLOR}|no tests ran|no tests collected)+.* in TIME"
+    rf"^{_COLOR}(?:= )?(?:{_COLOR}\d+ [a-z]+{_COLOR}(?:, )?{_COLOR}|no tests ran|no tests collected)+.* in TIME"  # noqa: E501
 )
 _RESULT = re.compile(
     r"^(?P<worker>\[worker \d+\] )?(?P<result>\S.*? [A-Z]+(?:\[.*?\])?(?: \(.*)?)$"
@@ -69,7 +69,7 @@ _NORMALISE = (
     (re.compile(r'^  File ".*/bin/pytest", .*\n(    .*\n)+', re.M), ""),
     (
         re.compile(
-            r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+',
+            r'^  File ".*/_pytest/config/__init__\.py", line \d+, in (console_main|main)\n(    .*\n)+',  # noqa: E501
             re.M,
         ),
         "",

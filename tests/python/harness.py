@@ -334,7 +334,7 @@ def meet(count=None, place="run", _been=set()):
     while len(list(here.iterdir())) < count:
         assert time.monotonic() < late, f"only {sorted(here.iterdir())} of {count} workers have come"
         time.sleep(0.002)
-"""
+"""  # noqa: E501
 """A project's module ``meeting.py``, for tests about what several workers do."""
 
 

@@ -54,7 +54,10 @@ NAMES = sorted(os.path.basename(name) for name in glob.glob("data/*.txt"))
 @pytest.mark.parametrize("value", VALUES + NAMES)
 def test_p{name}(value): print(value)
 """
-FIXTURE = "import pytest\nfrom lib import {module}\n@pytest.fixture{options}\ndef value(): return {module}.VALUE + {number}\n"
+FIXTURE = (
+    "import pytest\nfrom lib import {module}\n@pytest.fixture{options}\n"
+    "def value(): return {module}.VALUE + {number}\n"
+)
 
 
 #: They read what others may have brought.
@@ -137,7 +140,9 @@ class Tree:
         )
 
     def effect(self) -> str:
-        """A block of statements that have an effect, between comments by which it is found again."""
+        """A block of statements that have an effect, between comments by which it is found
+        again.
+        """
         if self.random.random() < 0.2:
             text = self.random.choice(BRINGERS)
         else:
@@ -329,10 +334,32 @@ class Tree:
         """Do one to three edits."""
         self.past.append(dict(self.files))
         edits: list[Callable[[], str]] = [
-            self.edit_module, self.edit_module, self.edit_module, self.edit_tests, self.edit_tests, self.new_tests, self.delete_tests,
-            self.rename_tests, self.conftest, self.init, self.ini, self.data, self.listing, self.helper, self.environment, self.back, self.back,
-            self.delete_module, self.add_effect, self.add_effect, self.add_effect, self.drop_effect, self.drop_effect, self.comment, self.comment,
-        ]  # fmt: skip
+            self.edit_module,
+            self.edit_module,
+            self.edit_module,
+            self.edit_tests,
+            self.edit_tests,
+            self.new_tests,
+            self.delete_tests,
+            self.rename_tests,
+            self.conftest,
+            self.init,
+            self.ini,
+            self.data,
+            self.listing,
+            self.helper,
+            self.environment,
+            self.back,
+            self.back,
+            self.delete_module,
+            self.add_effect,
+            self.add_effect,
+            self.add_effect,
+            self.drop_effect,
+            self.drop_effect,
+            self.comment,
+            self.comment,
+        ]
         return [
             edit() for edit in self.random.choices(edits, k=self.random.choice([0, 1, 1, 1, 2, 3]))
         ]

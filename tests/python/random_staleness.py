@@ -242,7 +242,10 @@ def main() -> int:
             elif rounds:
                 done += rounds
                 print(
-                    f"seed {seed}: {rounds} rounds without a difference, {seconds:.0f} s; {done} in all",
+                    (
+                        f"seed {seed}: {rounds} rounds without a difference, {seconds:.0f} s; "
+                        f"{done} in all"
+                    ),
                     flush=True,
                 )
     if bad:

@@ -44,7 +44,7 @@ def leaky():
 @pytest.fixture
 def needs_broken(broken):
     return broken
-'''
+'''  # noqa: E501
 
 _OUTCOMES = """
 import inspect
@@ -158,7 +158,7 @@ def test_prints_odd_things():
     print("a\\ttab, \\x1b[31mred\\x1b[0m, bell \\x07")
     print("no line end", end="")
     assert 0
-"""
+"""  # noqa: E501
 
 _PARAMS = """
 import pytest
@@ -178,7 +178,7 @@ def test_product(letter, number): assert (letter, number) != ("y", 2)
 
 @pytest.mark.parametrize("nothing", [])
 def test_no_params(nothing): pass
-"""
+"""  # noqa: E501
 
 _CLASSES = """
 import unittest
@@ -285,15 +285,30 @@ _FILES = {
     "test_params.py": _PARAMS,
     "test_classes.py": _CLASSES,
     "test_junit_things.py": _JUNIT,
-    "test_async.py": "async def test_async(): pass\n\nasync def test_async_fixture(tmp_path): pass\n",
-    "test_skipped_module.py": 'import pytest\npytest.skip("whole module", allow_module_level=True)\n',
+    "test_async.py": (
+        "async def test_async(): pass\n\nasync def test_async_fixture(tmp_path): pass\n"
+    ),
+    "test_skipped_module.py": (
+        'import pytest\npytest.skip("whole module", allow_module_level=True)\n'
+    ),
     "test_missing_import.py": 'import pytest\npytest.importorskip("no_such_module_anywhere")\n',
     "package/__init__.py": '"""\n>>> 1 + 1\n2\n"""\n',
-    "package/code.py": 'def double(x):\n    """Twice.\n\n    >>> double(2)\n    4\n    >>> double(3)\n    7\n    """\n    return 2 * x\n',
+    "package/code.py": (
+        'def double(x):\n    """Twice.\n\n    >>> double(2)\n    4\n    >>> double(3)\n    7\n'
+        '    """\n    return 2 * x\n'
+    ),
     "package/deep/__init__.py": "",
-    "package/deep/conftest.py": "import pytest\n\n@pytest.fixture(scope='package')\ndef deep(): return 'deep'\n",
-    "package/deep/test_deep.py": "def test_deep(deep): assert deep == 'deep'\ndef test_deep_fails(deep): assert deep == 'shallow'\n",
-    "collect_warning/test_warned.py": "class TestWithInit:\n    def __init__(self): pass\n    def test_never(self): pass\n\ndef test_ok(): pass\n",
+    "package/deep/conftest.py": (
+        "import pytest\n\n@pytest.fixture(scope='package')\ndef deep(): return 'deep'\n"
+    ),
+    "package/deep/test_deep.py": (
+        "def test_deep(deep): assert deep == 'deep'\n"
+        "def test_deep_fails(deep): assert deep == 'shallow'\n"
+    ),
+    "collect_warning/test_warned.py": (
+        "class TestWithInit:\n    def __init__(self): pass\n    def test_never(self): pass\n\n"
+        "def test_ok(): pass\n"
+    ),
 }
 
 BROKEN_MODULES = {
@@ -342,7 +357,7 @@ def header(output: str) -> list[str]:
     # An installed pytest-xdist is left out by rpytest; the path of Python may be another name of
     # the same program.
     own = re.compile(
-        r"plugins: |created: |bringing up nodes|\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |collection: |[-.FEsxXu]+( +\[ *\d+%\])?$"
+        r"plugins: |created: |bringing up nodes|\d+ workers? \[|[\w/]+\.py(::| [-.FEsxXu])|\[worker |start method: |scheduling tests: |collection: |[-.FEsxXu]+( +\[ *\d+%\])?$"  # noqa: E501
     )
     lines = []
     for line in output.splitlines():

@@ -22,7 +22,10 @@ WATCHDOG_SECONDS = processes.PATIENCE_SECONDS
 """After this a command hangs. Far more than a loaded machine needs: never a measure of speed."""
 
 # Makes the terminal on descriptor 0 the controlling one, so that ^C in it is a SIGINT.
-_WITH_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_WITH_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 class Hang(AssertionError):
@@ -200,7 +203,10 @@ class Running:
         self._process.wait()
 
     def __str__(self) -> str:
-        return f"$ {' '.join(self.command)}\n---- stdout\n{self.stdout}\n---- stderr\n{self.stderr}\n----"
+        return (
+            f"$ {' '.join(self.command)}\n---- stdout\n{self.stdout}\n---- stderr\n"
+            f"{self.stderr}\n----"
+        )
 
     # -- inside
 

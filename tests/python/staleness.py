@@ -190,7 +190,9 @@ def check(project: Project, folder: Path, scenario: Scenario, scene: Scene | Non
 
 
 def agree(scene: Scene, where: str, args: str | None = None) -> Seen:
-    """Run the command by rpytest, by rpytest with what is warm now, and by pytest; they must agree."""
+    """Run the command by rpytest, by rpytest with what is warm now, and by pytest; they must
+    agree.
+    """
     words = ["-rA", *(scene.args if args is None else args).split()]
     cache = scene.folder / ".pytest_cache"
     kept = scene.project.scratch / "pytest_cache"

@@ -18,8 +18,13 @@ class TestCache:
         return actual
 
     FILES: ClassVar = {
-        "test_a.py": "import os, pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i != 2 or os.path.exists('fixed')\n",
-        "test_b.py": "import os\ndef test_b(): pass\ndef test_c(): assert os.path.exists('fixed')\n",
+        "test_a.py": (
+            "import os, pytest\n@pytest.mark.parametrize('i', range(4))\n"
+            "def test_1(i): assert i != 2 or os.path.exists('fixed')\n"
+        ),
+        "test_b.py": (
+            "import os\ndef test_b(): pass\ndef test_c(): assert os.path.exists('fixed')\n"
+        ),
     }
 
     def test_last_failed(self, shared_project: Project, folder: Path) -> None:

@@ -16,7 +16,10 @@ LIBRARIES = sorted(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
 
 FILES = {
     "test_a.py": "def test_1(): pass\ndef test_2(): assert 0\n",
-    "test_b.py": "import pytest\n@pytest.fixture(scope='session')\ndef shared(): yield 1\ndef test_3(shared): pass\ndef test_4(shared): pass\n",
+    "test_b.py": (
+        "import pytest\n@pytest.fixture(scope='session')\ndef shared(): yield 1\n"
+        "def test_3(shared): pass\ndef test_4(shared): pass\n"
+    ),
 }
 
 needs_libfaketime = pytest.mark.skipif(

@@ -70,7 +70,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.fixture(scope="session")
 def gift(request): return request.config.workerinput["gift"]
-"""
+"""  # noqa: E501
     )
     TESTS = """
 import pytest
@@ -127,7 +127,7 @@ def test_1(i, gift, worker_id, testrun_uid, request):
             def pytest_configure(config):
                 config.seed = config.workerinput["seed"] if hasattr(config, "workerinput") else "none"
             def pytest_collection_modifyitems(config, items): items.sort(key=lambda item: item.name, reverse=config.seed == "2")
-        """
+        """  # noqa: E501
         test = "import pytest\n@pytest.mark.parametrize('i', range(3))\ndef test_1(i): pass\n"
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         for seed, order in (("1", "012"), ("1", "012"), ("2", "210"), ("2", "210"), ("1", "012")):
@@ -136,7 +136,10 @@ def test_1(i, gift, worker_id, testrun_uid, request):
             assert [case.id[-2] for case in result.cases or ()] == list(order), (seed, result)
 
     def test_a_dead_worker(self, shared_project: Project, folder: Path) -> None:
-        tests = "import os\ndef test_1(): os._exit(3)\ndef test_2(gift, worker_id): assert gift['for'] == worker_id\n"
+        tests = (
+            "import os\ndef test_1(): os._exit(3)\n"
+            "def test_2(gift, worker_id): assert gift['for'] == worker_id\n"
+        )
         shared_project.fill(folder, {"conftest.py": self.CONFTEST, "test_a.py": tests})
         result = run(shared_project, folder, n=1)
         assert result.outcomes == {"test_a::test_1": "failed", "test_a::test_2": "passed"}, result
@@ -146,7 +149,10 @@ def test_1(i, gift, worker_id, testrun_uid, request):
 
     def test_number_of_workers(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_xdist_auto_num_workers(config): return 3\n"
-        test = "import pytest\n@pytest.mark.parametrize('i', range(3))\ndef test_1(i, request): assert request.config.workerinput['workercount'] == 3\n"
+        test = (
+            "import pytest\n@pytest.mark.parametrize('i', range(3))\n"
+            "def test_1(i, request): assert request.config.workerinput['workercount'] == 3\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         assert shared_project.rpytest("-nauto", cwd=folder).counts == {"passed": 3}
 
@@ -179,7 +185,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     assert all(report.duration >= 0 and report.keywords for name in ("passed", "failed") for report in terminalreporter.stats[name])
 def pytest_sessionfinish(session, exitstatus): tell(session.config, "sessionfinish", status=int(exitstatus), failed=session.testsfailed)
 def pytest_unconfigure(config): tell(config, "unconfigure")
-"""
+"""  # noqa: E501
     )
 
     @METHODS
@@ -218,7 +224,10 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
             assert len([line for line in lines if line["hook"] == "unconfigure"]) == 1
 
     def test_text_is_pytests(self, shared_project: Project, folder: Path) -> None:
-        conftest = "def pytest_sessionfinish(session): pass\ndef pytest_terminal_summary(terminalreporter): terminalreporter.section('mine')\n"
+        conftest = (
+            "def pytest_sessionfinish(session): pass\n"
+            "def pytest_terminal_summary(terminalreporter): terminalreporter.section('mine')\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": TESTS})
         expected = shared_project.pytest("-ra", cwd=folder, junit=False)
         for _ in range(2):
@@ -244,7 +253,10 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
                 if not hasattr(config, "workerinput"):
                     open(os.path.join(os.path.dirname(__file__), "made-once"), "a").write("x")
         """
-        test = "import os\ndef test_1(): assert open(os.path.join(os.path.dirname(__file__), 'made-once')).read()\n"
+        test = (
+            "import os\ndef test_1(): assert open(os.path.join(os.path.dirname(__file__), "
+            "'made-once')).read()\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         for number in (1, 2):
             assert run(shared_project, folder).counts == {"passed": 1}
@@ -267,7 +279,10 @@ def pytest_unconfigure(config): tell(config, "unconfigure")
         self, shared_project: Project, folder: Path
     ) -> None:
         conftest = "def pytest_runtest_logreport(report): pass\n"
-        test = "import pytest, time\n@pytest.mark.parametrize('i', range(6))\ndef test_1(i):\n    time.sleep((6 - i) / 50)\n    assert 0\n"
+        test = (
+            "import pytest, time\n@pytest.mark.parametrize('i', range(6))\ndef test_1(i):\n"
+            "    time.sleep((6 - i) / 50)\n    assert 0\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         result = run(shared_project, folder, n=4)
         failed = [line for line in result.lines if line.startswith("FAILED ")]
@@ -330,7 +345,10 @@ class TestEnds:
         return actual
 
     PASSING = "def test_1(): pass\ndef test_2(): pass\n"
-    ONLY_CONTROLLER = "import os, pytest\nCONFIG = None\ndef pytest_configure(config):\n    global CONFIG\n    CONFIG = config\n"
+    ONLY_CONTROLLER = (
+        "import os, pytest\nCONFIG = None\ndef pytest_configure(config):\n    global CONFIG\n"
+        "    CONFIG = config\n"
+    )
 
     def test_status_of_a_hook(self, shared_project: Project, folder: Path) -> None:
         conftest = "def pytest_sessionfinish(session): session.exitstatus = 9\n"
@@ -363,7 +381,8 @@ class TestEnds:
 
     def test_death_of_the_controller(self, shared_project: Project, folder: Path) -> None:
         conftest = self.ONLY_CONTROLLER + (
-            "def pytest_runtest_logreport(report):\n    if not hasattr(CONFIG, 'workerinput'): os._exit(0)\n"
+            "def pytest_runtest_logreport(report):\n"
+            "    if not hasattr(CONFIG, 'workerinput'): os._exit(0)\n"
         )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": self.PASSING})
         for _ in range(2):
@@ -387,7 +406,10 @@ class TestEnds:
         self, shared_project: Project, folder: Path, hook: str, code: str
     ) -> None:
         config = "config" if "config" in hook else "session.config"
-        conftest = f"import pytest\ndef pytest_{hook}:\n    if not hasattr({config}, 'workerinput'): {code}\n"
+        conftest = (
+            f"import pytest\ndef pytest_{hook}:\n    if not hasattr({config}, 'workerinput'): "
+            f"{code}\n"
+        )
         result = self.both(shared_project, folder, conftest, tests=self.PASSING)
         assert "mine" in result.stdout + result.stderr
 
@@ -401,7 +423,7 @@ def pytest_configure(config):
     global CONFIG
     CONFIG = config
 def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", status=int(exitstatus))
-"""
+"""  # noqa: E501
         )
         result = self.both(shared_project, folder, conftest, tests="import nothing_such\n")
         assert result.status == 2
@@ -424,9 +446,9 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
         assert self.both(shared_project, folder, conftest, "-knothing").status == 5
 
     def test_first_failure(self, shared_project: Project, folder: Path) -> None:
-        conftest = (
-            TELLING
-            + "def pytest_sessionfinish(session): tell(session.config, 'finish', why=str(session.shouldfail))\n"
+        conftest = TELLING + (
+            "def pytest_sessionfinish(session): tell(session.config, 'finish', "
+            "why=str(session.shouldfail))\n"
         )
         result = self.both(shared_project, folder, conftest, "-x", tests="def test_1(): assert 0\n")
         assert "stopping after 1 failures" in result.stdout
@@ -435,11 +457,14 @@ def pytest_sessionfinish(session, exitstatus): tell(session.config, "finish", st
         }
 
     def test_interrupt(self, project: Project) -> None:
-        conftest = (
-            TELLING
-            + "def pytest_sessionfinish(session, exitstatus): tell(session.config, 'finish', status=int(exitstatus))\n"
+        conftest = TELLING + (
+            "def pytest_sessionfinish(session, exitstatus): tell(session.config, 'finish', "
+            "status=int(exitstatus))\n"
         )
-        test = "import pathlib, time\ndef test_1():\n    pathlib.Path('running').touch()\n    [time.sleep(0.1) for _ in range(600)]\n"
+        test = (
+            "import pathlib, time\ndef test_1():\n    pathlib.Path('running').touch()\n"
+            "    [time.sleep(0.1) for _ in range(600)]\n"
+        )
         project.write({"conftest.py": conftest, "test_a.py": test})
         running = project.spawn("-n1")
         assert processes.wait_until((project.path / "running").exists)
@@ -493,7 +518,7 @@ class TestImportXdist:
         def pytest_sessionfinish(session):
             with open(os.path.join(os.path.dirname(__file__), "told"), "a") as file:
                 print(get_xdist_worker_id(session), is_xdist_worker(session), is_xdist_controller(session), file=file)
-    """
+    """  # noqa: E501
     TEST = """
         import pytest, time, xdist
         @pytest.mark.parametrize("i", range(8))
@@ -525,7 +550,10 @@ def test_passed_tests_in_the_summary_of_bare_workers(project: Project) -> None:
     them.
     """
     project.write(
-        test_a="def test_1(): print('said')\ndef test_2(): pass\ndef test_3(record_property): record_property('a', 1)"
+        test_a=(
+            "def test_1(): print('said')\ndef test_2(): pass\n"
+            "def test_3(record_property): record_property('a', 1)"
+        )
     )
     for options in (["-rA", "-v"], ["-rp"], ["-rP"], ["--durations=0", "-vv"]):
         expected = project.pytest(*options, junit=False)

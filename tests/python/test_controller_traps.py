@@ -55,7 +55,10 @@ class TestSame:
         assert self.both(shared_project, folder, files, "nothing_such.py").status == 4
 
     def test_exit_while_collecting(self, shared_project: Project, folder: Path) -> None:
-        conftest = "import pytest\ndef pytest_sessionfinish(): pass\ndef pytest_collection_modifyitems(): pytest.exit('mine', returncode=7)\n"
+        conftest = (
+            "import pytest\ndef pytest_sessionfinish(): pass\n"
+            "def pytest_collection_modifyitems(): pytest.exit('mine', returncode=7)\n"
+        )
         result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": PASSING})
         assert (result.status, "mine" in result.stdout) == (7, True)
 
@@ -84,8 +87,11 @@ class TestSame:
             import logging
             def pytest_sessionfinish(session):
                 if not hasattr(session.config, "workerinput"): logging.getLogger().warning("of the controller")
-        """
-        test = "import logging, pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): logging.warning(f'of test {i}')\n"
+        """  # noqa: E501
+        test = (
+            "import logging, pytest\n@pytest.mark.parametrize('i', range(4))\n"
+            "def test_1(i): logging.warning(f'of test {i}')\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         for _ in range(2):
             assert run(shared_project, folder, "--log-file=log.txt").status == 0
@@ -94,7 +100,10 @@ class TestSame:
             assert text.count("of the controller") == 1, text
 
     def test_internal_errors_are_shown_once(self, shared_project: Project, folder: Path) -> None:
-        conftest = "def pytest_sessionfinish(): pass\ndef pytest_runtest_logfinish(): raise LookupError('mine')\n"
+        conftest = (
+            "def pytest_sessionfinish(): pass\ndef pytest_runtest_logfinish(): raise "
+            "LookupError('mine')\n"
+        )
         result = self.both(
             shared_project, folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass\n"}
         )
@@ -137,7 +146,10 @@ class TestSame:
                 if not hasattr(SESSION.config, "workerinput"): SESSION.shouldstop = "enough"
         """
         # However late it is asked for, there is something left.
-        test = "import pytest, time\n@pytest.mark.parametrize('i', range(400))\ndef test_1(i): time.sleep(0.05 if i % 200 < 20 else 1)\n"
+        test = (
+            "import pytest, time\n@pytest.mark.parametrize('i', range(400))\n"
+            "def test_1(i): time.sleep(0.05 if i % 200 < 20 else 1)\n"
+        )
         result = self.both(shared_project, folder, {"conftest.py": conftest, "test_a.py": test})
         assert result.status == 2
         assert "enough" in result.stdout
@@ -178,14 +190,14 @@ class TestNodes:
             def pytest_configure_node(node): node.workerinput["gift"] = node.gateway.id
             def pytest_configure(config):
                 config.everything = dict(config.workerinput) if hasattr(config, "workerinput") else {}
-        """
+        """  # noqa: E501
         test = """
             import pytest, time
             @pytest.mark.parametrize("i", range(8))
             def test_1(i, request, worker_id):
                 time.sleep(0.02)
                 assert request.config.everything["workerid"] == request.config.everything["gift"] == worker_id
-        """
+        """  # noqa: E501
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         for _ in range(2):
             assert run(shared_project, folder).counts == {"passed": 8}
@@ -196,14 +208,20 @@ class TestNodes:
         conftest = (
             "def pytest_handlecrashitem(crashitem, report, sched): print('CRASH', crashitem)\n"
         )
-        test = "import os\ndef test_1(worker_id):\n    if worker_id == 'gw1': os._exit(3)\ndef test_2(): pass\n"
+        test = (
+            "import os\ndef test_1(worker_id):\n    if worker_id == 'gw1': os._exit(3)\n"
+            "def test_2(): pass\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         result = run(shared_project, folder, "--dist=each")
         assert result.status == 1
         assert result.counts == {"passed": 3, "failed": 1}
 
     def test_endless_reruns_end(self, shared_project: Project, folder: Path) -> None:
-        conftest = "def pytest_handlecrashitem(crashitem, report, sched): sched.mark_test_pending(crashitem)\n"
+        conftest = (
+            "def pytest_handlecrashitem(crashitem, report, sched): "
+            "sched.mark_test_pending(crashitem)\n"
+        )
         test = "import os\ndef test_1(): os._exit(3)\ndef test_2(): pass\n"
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": test})
         result = run(shared_project, folder, "--max-worker-restart=3", n=1)

@@ -13,10 +13,18 @@ from harness import Project, Result
 
 FILES = {
     "shop/__init__.py": "",
-    "shop/prices.py": "def gross(net):\n    if net < 0:\n        raise ValueError\n    return net * 2\n\n\ndef never():\n    return 1\n",
-    "shop/stock.py": "def count(items):\n    total = 0\n    for item in items:\n        total += item\n    return total\n",
+    "shop/prices.py": (
+        "def gross(net):\n    if net < 0:\n        raise ValueError\n    return net * 2\n\n\n"
+        "def never():\n    return 1\n"
+    ),
+    "shop/stock.py": (
+        "def count(items):\n    total = 0\n    for item in items:\n        total += item\n"
+        "    return total\n"
+    ),
     "shop/setup.py": "def value():\n    return 7\n",
-    "shop/child.py": "def main():\n    print('child')\n\n\nif __name__ == '__main__':\n    main()\n",
+    "shop/child.py": (
+        "def main():\n    print('child')\n\n\nif __name__ == '__main__':\n    main()\n"
+    ),
     "conftest.py": """
         import pytest
         from shop import setup
@@ -146,7 +154,10 @@ def test_every_process(
         "    process = multiprocessing.get_context('spawn').Process(target=child.main)\n"
         "    process.start()\n    process.join()\n    assert process.exitcode == 0\n"
         if multiprocessing
-        else "import subprocess, sys\ndef test_child():\n    subprocess.run([sys.executable, '-m', 'shop.child'], check=True)\n"
+        else (
+            "import subprocess, sys\ndef test_child():\n"
+            "    subprocess.run([sys.executable, '-m', 'shop.child'], check=True)\n"
+        )
     )
     project.write({"test_child.py": start})
     assert project.rpytest("-n2", env={"COVERAGE_PROCESS_START": None}).status == 0
@@ -166,12 +177,18 @@ def test_nothing_is_measured_for_others(project: Project) -> None:
     run(project, "run", "-m", "rpytest", "-n2")
     project.write(
         {
-            "test_free.py": "import sys\ndef test_free(): assert sys.gettrace() is None and 'coverage' not in sys.modules\n"
+            "test_free.py": (
+                "import sys\ndef test_free(): assert sys.gettrace() is None and 'coverage' not "
+                "in sys.modules\n"
+            )
         }
     )
     project.write(
         {
-            "test_variables.py": "import os\ndef test_variables(): assert not any('RPYTEST_COV' in name for name in os.environ)\n"
+            "test_variables.py": (
+                "import os\ndef test_variables(): assert not any('RPYTEST_COV' in name for "
+                "name in os.environ)\n"
+            )
         }
     )
     for _ in range(2):

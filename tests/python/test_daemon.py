@@ -37,7 +37,7 @@ def test_starts_by_itself_and_says_what_it_keeps(project: Project) -> None:
     assert project.rpytest("-n2", "-k", "test_1", junit=False).status == 0
     text = status(project)
     assert re.match(
-        r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n",
+        r"daemon \d+ has been running for \d+ s \(Python 3\.\d+\.\d+\S*, pytest \d\S+, rpytest \S+\)\n",  # noqa: E501
         text,
     )
     assert "ends when unused for 15 min" in text
@@ -304,16 +304,18 @@ def test_sessions_are_bounded(project: Project) -> None:
 
 
 def test_memory_is_bounded(project: Project) -> None:
-    """What was used least recently goes, and the status says so; the run that is at work ends well."""
+    """What was used least recently goes, and the status says so; the run that is at work ends
+    well.
+    """
     project.write(
         {"pyproject.toml": "[tool.rpytest]\nmemory_limit = 1\n", "test_a.py": PASSING["test_a.py"]}
     )
     assert "at most 1 are kept" in (project.rpytest("-n2", junit=False), status(project))[1]
     assert processes.wait_until(lambda: runs(project) == [] and "  preload " not in status(project))
     assert (
-        "the last session was not reused: it was let go, as more than 1 MiB are in use (`memory_limit`)"
-        in status(project)
-    )
+        "the last session was not reused: it was let go, as more than 1 MiB are in use "
+        "(`memory_limit`)"
+    ) in status(project)
     assert project.rpytest("-n2", junit=False).counts == {"passed": 2}
 
 
@@ -418,7 +420,9 @@ class TestAtOnce:
             shared_project.fill(
                 folder,
                 {
-                    "test_a.py": f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"
+                    "test_a.py": (
+                        f"import os\ndef test_{number}(): assert os.getcwd() == {str(folder)!r}"
+                    )
                 },
             )
         for number, running in enumerate(
@@ -434,7 +438,9 @@ class TestAtOnce:
         assert project.stop_daemon().stdout == "daemon stopped\n"
 
     def test_collection_errors(self, shared_project: Project, folder: Path) -> None:
-        """The second run waits for the first one's session, which ends without having served a run."""
+        """The second run waits for the first one's session, which ends without having served a
+        run.
+        """
         shared_project.fill(
             folder,
             {"conftest.py": "import time\ntime.sleep(0.5)", "test_a.py": "import nothing_such"},
@@ -444,7 +450,10 @@ class TestAtOnce:
             assert "nothing_such" in running.stdout
 
     def test_collection_that_dies(self, shared_project: Project, folder: Path) -> None:
-        code = "import os, pathlib\nif not pathlib.Path('seen').exists():\n    pathlib.Path('seen').touch()\n"
+        code = (
+            "import os, pathlib\nif not pathlib.Path('seen').exists():\n"
+            "    pathlib.Path('seen').touch()\n"
+        )
         code += "    import time; time.sleep(0.5)\n    os._exit(0)\n"
         shared_project.fill(folder, {**PASSING, "conftest.py": code})
         ended = together(shared_project, *[(folder, ("-n2",))] * 2)
@@ -486,7 +495,10 @@ def test_from_a_subdirectory(shared_project: Project, folder: Path) -> None:
 
 
 class TestChildren:
-    CHILD = "import multiprocessing, time\nfork = multiprocessing.get_context('fork')\nchild = fork.Process(target=time.sleep, args=(300,), daemon=True)\n"
+    CHILD = (
+        "import multiprocessing, time\nfork = multiprocessing.get_context('fork')\n"
+        "child = fork.Process(target=time.sleep, args=(300,), daemon=True)\n"
+    )
 
     @staticmethod
     def is_gone(pid: int) -> bool:

@@ -293,7 +293,10 @@ def test_worker_that_dies_between_claim_and_test(project: Project, args: tuple[s
 def test_too_many_deaths(project: Project) -> None:
     """What can't run any more is an error, by name."""
     project.write(
-        test_a="import os, pytest\n@pytest.mark.parametrize('i', range(30))\ndef test_1(i): os._exit(0)"
+        test_a=(
+            "import os, pytest\n@pytest.mark.parametrize('i', range(30))\n"
+            "def test_1(i): os._exit(0)"
+        )
     )
     result = project.rpytest("-n2", "--max-worker-restart=3")
     assert result.status == 1

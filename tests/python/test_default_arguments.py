@@ -65,14 +65,29 @@ def test_what_is_kept_is_put_back(project: Project) -> None:
     [
         "import sys\nARGS = [sys.argv[1:]]\ndef value(): return ARGS[0]\n",
         "import sys, functools\nvalue = functools.partial(list, sys.argv[1:])\n",
-        "import sys\ndef value(args=sys.argv[1:]): return args\nvalue()\nclass Kept: pass\nKept.args = value()\n",
+        (
+            "import sys\ndef value(args=sys.argv[1:]): return args\nvalue()\nclass Kept: pass\n"
+            "Kept.args = value()\n"
+        ),
         "import sys\nclass Kept: args = sys.argv[1:]\ndef value(): return Kept.args\n",
-        "import sys\nCOUNT = len(sys.argv[1:])\ndef value(): return sys.argv[1:] if len(sys.argv) - 1 == COUNT else COUNT\n",
-        "import sys\nTEXT = repr(sys.argv[1:])\ndef value(): return sys.argv[1:] if repr(sys.argv[1:]) == TEXT else TEXT\n",
+        (
+            "import sys\nCOUNT = len(sys.argv[1:])\n"
+            "def value(): return sys.argv[1:] if len(sys.argv) - 1 == COUNT else COUNT\n"
+        ),
+        (
+            "import sys\nTEXT = repr(sys.argv[1:])\n"
+            "def value(): return sys.argv[1:] if repr(sys.argv[1:]) == TEXT else TEXT\n"
+        ),
         "import sys\nALL = ['x'] + sys.argv[1:]\ndef value(): return ALL[1:]\n",
         "import sys\nALL = [*sys.argv[1:]]\ndef value(): return ALL\n",
-        "import sys\ndef value(args=sys.argv[1:]): return args\nFIRST = value()[:1]\nassert FIRST == value()[:1]\n",
-        "import sys\nPARSED = ' '.join(sys.argv[1:])\ndef value(): return sys.argv[1:] if ' '.join(sys.argv[1:]) == PARSED else 0\n",
+        (
+            "import sys\ndef value(args=sys.argv[1:]): return args\nFIRST = value()[:1]\n"
+            "assert FIRST == value()[:1]\n"
+        ),
+        (
+            "import sys\nPARSED = ' '.join(sys.argv[1:])\n"
+            "def value(): return sys.argv[1:] if ' '.join(sys.argv[1:]) == PARSED else 0\n"
+        ),
     ],
 )
 def test_what_is_read_or_kept_elsewhere(project: Project, tool: str) -> None:

@@ -37,7 +37,7 @@ CONFTEST = """
     @pytest.fixture(autouse=True)
     def a_while():
         time.sleep(0.005)
-"""
+"""  # noqa: E501
 
 #: Every worker has a test, however late it starts.
 ALL_MEET = (
@@ -519,7 +519,7 @@ def test_tests_of_one_parameter_are_planned_together(project: Project) -> None:
                 json.dump(json.loads(inventory(session.items, "load", 0))["classes"], open("classes", "w"))
 
         sys.exit(pytest.main(["--collect-only", "-q"], plugins=[Plugin()]))
-        """,
+        """,  # noqa: E501
     )
     subprocess.run(
         [sys.executable, "ask.py"], cwd=project.path, check=True, stdout=subprocess.DEVNULL

@@ -73,7 +73,10 @@ def test_a_session_fixture_of_each_worker_is_no_part_of_a_test(project: Project)
 
 def test_one_worker_runs_in_the_order_of_collection(project: Project) -> None:
     project.write(
-        test_a="import time\ndef test_short(): pass\ndef test_long(): time.sleep(0.5)\ndef test_last(): pass\n",
+        test_a=(
+            "import time\ndef test_short(): pass\ndef test_long(): time.sleep(0.5)\n"
+            "def test_last(): pass\n"
+        ),
         test_b="import time\ndef test_longest(): time.sleep(1)\n",
     )
     expected = [

@@ -15,7 +15,8 @@ from daemons import status
 from harness import Project
 from staleness import Scenario, Scene, agree
 
-#: Leaves a line when it is imported, which says by whom. It comes after all others, and is never edited.
+#: Leaves a line when it is imported, which says by whom. It comes after all others, and is never
+#: edited.
 _LAST = """
 import os, sys
 with open(os.environ["IMPORTED"], "a") as file:
@@ -25,10 +26,13 @@ def test_last(): pass
 
 FILES: Mapping[str, str] = {
     "conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
-    "helper.py": "import functools\nVALUE = 1\nNAMES = []\ndef register(name): NAMES.append(name)\ndef double(n): return 2 * n\n"
+    "helper.py": "import functools\nVALUE = 1\nNAMES = []\ndef register(name): NAMES.append(name)\n"
+    "def double(n): return 2 * n\n"
     "class Base: pass\nclass Mixin:\n    def test_mixed(self): assert self.number == 1\n"
-    "class Log:\n    def __init__(self): self.seen = []\nLOG = Log()\nCONFIG = {'debug': False}\nROUTES = {}\n"
-    "def route(name): return lambda handler: ROUTES.setdefault(name, handler)\nimport itertools\nCOUNT = itertools.count()\n",
+    "class Log:\n    def __init__(self): self.seen = []\nLOG = Log()\n"
+    "CONFIG = {'debug': False}\nROUTES = {}\n"
+    "def route(name): return lambda handler: ROUTES.setdefault(name, handler)\n"
+    "import itertools\nCOUNT = itertools.count()\n",
     "test_b.py": "import helper\ndef test_b(): assert not helper.NAMES and not helper.LOG.seen\n"
     "def test_value(value): assert value == 1\n",
     "test_zz.py": _LAST,
@@ -56,13 +60,19 @@ SERVED: Mapping[str, tuple[str, str]] = {
     "mixin": (
         _PLAIN + "class TestX(helper.Mixin): number = 1\n",
         _PLAIN
-        + "class TestX(helper.Mixin):\n    number = 1\n    def test_more(self): assert self.number == 2\n",
+        + (
+            "class TestX(helper.Mixin):\n    number = 1\n"
+            "    def test_more(self): assert self.number == 2\n"
+        ),
     ),
     "own helper": (
         _IMPORTS
         + "def sizes(): return [1]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
         _IMPORTS
-        + "def sizes(): return [1, 2]\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
+        + (
+            "def sizes(): return [1, 2]\n@pytest.mark.parametrize('n', sizes())\n"
+            "def test_n(n): pass\n"
+        ),
     ),
     "fixture": (_FIXTURE, _FIXTURE.replace("return 1", "return 2")),
     "fixture gone": (_FIXTURE, _FIXTURE.replace("@pytest.fixture\n", "")),
@@ -86,16 +96,28 @@ SERVED: Mapping[str, tuple[str, str]] = {
     "setup_function gone": (_PLAIN + "def setup_function(): raise ValueError\n", _PLAIN),
     "class": (
         _PLAIN
-        + "class TestX:\n    @pytest.fixture\n    def own(self): return 1\n    def test_x(self, own): assert own == 1\n",
+        + (
+            "class TestX:\n    @pytest.fixture\n    def own(self): return 1\n"
+            "    def test_x(self, own): assert own == 1\n"
+        ),
         _PLAIN
-        + "class TestX:\n    @pytest.fixture\n    def own(self): return 2\n    def test_y(self, own): assert own == 1\n",
+        + (
+            "class TestX:\n    @pytest.fixture\n    def own(self): return 2\n"
+            "    def test_y(self, own): assert own == 1\n"
+        ),
     ),
     "class gone": (_PLAIN + "class TestX:\n    def test_x(self): pass\n", _PLAIN),
     "unittest": (
         _PLAIN
-        + "class X(unittest.TestCase):\n    def setUp(self): self.n = 1\n    def test_x(self): assert self.n == 1\n",
+        + (
+            "class X(unittest.TestCase):\n    def setUp(self): self.n = 1\n"
+            "    def test_x(self): assert self.n == 1\n"
+        ),
         _PLAIN
-        + "class X(unittest.TestCase):\n    def setUp(self): self.n = 2\n    def test_x(self): assert self.n == 1\n",
+        + (
+            "class X(unittest.TestCase):\n    def setUp(self): self.n = 2\n"
+            "    def test_x(self): assert self.n == 1\n"
+        ),
     ),
     "pattern": (
         "import re\nX = re.compile('a')\n" + _PLAIN,
@@ -106,8 +128,8 @@ SERVED: Mapping[str, tuple[str, str]] = {
     "pytestmark": (_PLAIN, _PLAIN + "pytestmark = pytest.mark.skip\n"),
     "generated": (
         _PLAIN,
-        _PLAIN
-        + "def pytest_generate_tests(metafunc):\n    if 'g' in metafunc.fixturenames: metafunc.parametrize('g', [1, 2])\n"
+        _PLAIN + "def pytest_generate_tests(metafunc):\n"
+        "    if 'g' in metafunc.fixturenames: metafunc.parametrize('g', [1, 2])\n"
         "def test_g(g): assert g == 1\n",
     ),
     "a warning": (_PLAIN, _PLAIN + "def test_w():\n    import warnings\n    warnings.warn('so')\n"),
@@ -169,9 +191,15 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "less to construct an object of the project from": (
         _IMPORTS
-        + "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\ndef test_n(n): assert n == 6\n",
+        + (
+            "import pytest\n@pytest.mark.parametrize('n', [helper.double(3)])\n"
+            "def test_n(n): assert n == 6\n"
+        ),
         _IMPORTS
-        + "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\ndef test_n(n): assert n == 6\n",
+        + (
+            "import pytest\n@pytest.mark.parametrize('n', [helper.double(4)])\n"
+            "def test_n(n): assert n == 6\n"
+        ),
     ),
     "entry of a dictionary": (
         "from helper import CONFIG\nCONFIG['debug'] = True\n" + _PLAIN,
@@ -184,9 +212,15 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "the first one counts": (
         _IMPORTS
-        + "@helper.route('x')\ndef handler(): return 1\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+        + (
+            "@helper.route('x')\ndef handler(): return 1\n"
+            "def test_x(): assert helper.ROUTES['x']() == 1\n"
+        ),
         _IMPORTS
-        + "@helper.route('x')\ndef handler(): return 2\ndef test_x(): assert helper.ROUTES['x']() == 1\n",
+        + (
+            "@helper.route('x')\ndef handler(): return 2\n"
+            "def test_x(): assert helper.ROUTES['x']() == 1\n"
+        ),
     ),
     "counter": (
         _IMPORTS + "@pytest.mark.parametrize('n', [next(helper.COUNT)])\ndef test_n(n): pass\n",
@@ -211,14 +245,20 @@ AFRESH: Mapping[str, tuple[str, str]] = {
         "import calendar\n" + _PLAIN + "def test_day(): assert calendar.firstweekday() == 0\n",
     ),
     "import in a function": (
-        "def quiet():\n    import warnings\n    warnings.filterwarnings('ignore', message='so')\nquiet()\n"
+        (
+            "def quiet():\n    import warnings\n    warnings.filterwarnings('ignore', "
+            "message='so')\nquiet()\n"
+        )
         + _PLAIN,
         _PLAIN + "def test_w():\n    import warnings\n    warnings.warn('so')\n",
     ),
     "name that is deleted": (
         "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\ndel signal\n" + _PLAIN,
         _PLAIN
-        + "def test_s():\n    import signal\n    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL\n",
+        + (
+            "def test_s():\n    import signal\n    assert signal.getsignal(signal.SIGUSR1) == "
+            "signal.SIG_DFL\n"
+        ),
     ),
     "mark on something imported": (
         _IMPORTS + "test_s = pytest.mark.xfail(helper.double)\n" + _PLAIN,
@@ -226,14 +266,21 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "nested sub-class": (
         _IMPORTS
-        + "class TestA:\n    class M(helper.Base): pass\n    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n",
+        + (
+            "class TestA:\n    class M(helper.Base): pass\n"
+            "    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n"
+        ),
         _IMPORTS
-        + "class TestA:\n    class N(helper.Base): pass\n    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n",
+        + (
+            "class TestA:\n    class N(helper.Base): pass\n"
+            "    def test_a(self): assert len(helper.Base.__subclasses__()) == 1\n"
+        ),
     ),
     "sub-class of Python's own": (
         _IMPORTS + "class A(unittest.TestCase):\n    def test_a(self): pass\n",
         _IMPORTS + "class A(unittest.TestCase):\n    def test_b(self):\n"
-        "        assert len([c for c in unittest.TestCase.__subclasses__() if c.__module__ == 'test_m']) == 1\n",
+        "        assert len([c for c in unittest.TestCase.__subclasses__() if c.__module__ "
+        "== 'test_m']) == 1\n",
     ),
     "patched": (
         _IMPORTS + "helper.VALUE = 2\n" + _PLAIN,
@@ -257,9 +304,15 @@ AFRESH: Mapping[str, tuple[str, str]] = {
     ),
     "sub-class": (
         _PLAIN
-        + "class Own(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
+        + (
+            "class Own(helper.Base): pass\ndef test_one(): assert "
+            "len(helper.Base.__subclasses__()) == 1\n"
+        ),
         _PLAIN
-        + "class New(helper.Base): pass\ndef test_one(): assert len(helper.Base.__subclasses__()) == 1\n",
+        + (
+            "class New(helper.Base): pass\ndef test_one(): assert "
+            "len(helper.Base.__subclasses__()) == 1\n"
+        ),
     ),
     "plugin": (_PLAIN, _PLAIN + "pytest_plugins = ['helper']\n"),
     "handler at exit": (
@@ -361,7 +414,7 @@ def test_a_module_that_another_one_imports(shared_project: Project, folder: Path
 def test_a_module_that_a_conftest_reads(shared_project: Project, folder: Path) -> None:
     conftest = (
         FILES["conftest.py"]
-        + "import pathlib\nCOUNT = pathlib.Path(__file__).with_name('test_m.py').read_text().count('def')\n"
+        + "import pathlib\nCOUNT = pathlib.Path(__file__).with_name('test_m.py').read_text().count('def')\n"  # noqa: E501
     )
     conftest += "def pytest_report_header(): return f'definitions: {COUNT}'\n"
     edited = Edited(shared_project, folder, {"test_m.py": _PLAIN, "conftest.py": conftest})
@@ -478,7 +531,8 @@ KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
     ),
     "a package that imports all that is in it": (
         {
-            "tests/__init__.py": "import importlib, pkgutil\nALL = {}\nfor each in pkgutil.iter_modules(__path__):\n"
+            "tests/__init__.py": "import importlib, pkgutil\nALL = {}\n"
+            "for each in pkgutil.iter_modules(__path__):\n"
             "    ALL[each.name] = importlib.import_module(f'{__name__}.{each.name}')\n",
             "tests/test_p.py": "X = 1\ndef test_p(): pass\n",
             "tests/test_q.py": "from tests import ALL\ndef test_q(): assert ALL['test_p'].X == 1\n",
@@ -492,7 +546,8 @@ KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
             ".pytest_cache/CACHEDIR.TAG": "",
             "test_a.py": "import importlib, pathlib, pytest\nHERE = pathlib.Path(__file__).parent\n"
             "ALL = [importlib.import_module(p.stem) for p in sorted(HERE.glob('test_[m-y]*.py'))]\n"
-            "@pytest.mark.parametrize('name', [n for m in ALL for n in vars(m) if n.startswith('test')])\ndef test_all(name): pass\n",
+            "@pytest.mark.parametrize('name', [n for m in ALL for n in vars(m) if "
+            "n.startswith('test')])\ndef test_all(name): pass\n",
             "test_m.py": _PLAIN,
         },
         "test_m",
@@ -508,10 +563,11 @@ KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
     ),
     "a hook that keeps parameters": (
         {
-            "conftest.py": FILES["conftest.py"]
-            + "import functools, sys\n@functools.lru_cache\ndef cases(name): return sys.modules[name].CASES\n"
+            "conftest.py": FILES["conftest.py"] + "import functools, sys\n@functools.lru_cache\n"
+            "def cases(name): return sys.modules[name].CASES\n"
             "def pytest_generate_tests(metafunc):\n"
-            "    if 'case' in metafunc.fixturenames: metafunc.parametrize('case', cases(metafunc.module.__name__))\n",
+            "    if 'case' in metafunc.fixturenames: metafunc.parametrize('case', "
+            "cases(metafunc.module.__name__))\n",
             "test_m.py": "CASES = [1]\ndef test_m(case): pass\n",
         },
         "test_m",
@@ -520,7 +576,10 @@ KNOWN: Mapping[str, tuple[Mapping[str, str], str, str]] = {
     "a module that sets the same state later": (
         {
             "test_m.py": "import sys\nsys.setrecursionlimit(2222)\ndef test_m(): pass\n",
-            "test_n.py": "import sys\nsys.setrecursionlimit(3333)\ndef test_n(): assert sys.getrecursionlimit() == 3333\n",
+            "test_n.py": (
+                "import sys\nsys.setrecursionlimit(3333)\n"
+                "def test_n(): assert sys.getrecursionlimit() == 3333\n"
+            ),
         },
         "test_m",
         "import sys\nsys.setrecursionlimit(2222)\ndef test_m(): assert 1\n",

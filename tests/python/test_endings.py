@@ -22,12 +22,18 @@ class TestStopsAtFailures:
     def test_one_worker_is_as_exact_as_pytest(
         self, shared_project: Project, folder: Path, args: tuple[str, ...]
     ) -> None:
-        test = "import pytest\n@pytest.mark.parametrize('i', range(8))\ndef test_1(i): assert i not in (2, 4)\n"
+        test = (
+            "import pytest\n@pytest.mark.parametrize('i', range(8))\n"
+            "def test_1(i): assert i not in (2, 4)\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         assert shared_project.compare(*args, n=1, cwd=folder).status == 1
 
     def test_errors_of_fixtures_count(self, shared_project: Project, folder: Path) -> None:
-        test = "import pytest\n@pytest.fixture\ndef bad():\n    yield\n    assert 0\n@pytest.mark.parametrize('i', range(8))\ndef test_1(i, bad): assert i\n"
+        test = (
+            "import pytest\n@pytest.fixture\ndef bad():\n    yield\n    assert 0\n"
+            "@pytest.mark.parametrize('i', range(8))\ndef test_1(i, bad): assert i\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         shared_project.compare("--maxfail=3", n=1, cwd=folder)
 
@@ -65,7 +71,10 @@ class TestStopsAtFailures:
     @pytest.mark.parametrize("end", ["raise KeyboardInterrupt", "pytest.exit('enough')"])
     def test_interrupted_in_teardown(self, shared_project: Project, folder: Path, end: str) -> None:
         """The test has passed."""
-        test = f"import pytest\n@pytest.fixture\ndef bad():\n    yield\n    {end}\ndef test_1(bad): pass\ndef test_2(): pass\n"
+        test = (
+            f"import pytest\n@pytest.fixture\ndef bad():\n    yield\n    {end}\n"
+            "def test_1(bad): pass\ndef test_2(): pass\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         result = shared_project.compare(n=1, cwd=folder)
         assert result.status == 2
@@ -76,7 +85,10 @@ class TestStopsAtFailures:
             folder,
             {
                 "conftest.py": FINALIZER,
-                "test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(9))\ndef test_1(i): assert 0\n",
+                "test_a.py": (
+                    "import pytest\n@pytest.mark.parametrize('i', range(9))\n"
+                    "def test_1(i): assert 0\n"
+                ),
             },
         )
         assert shared_project.rpytest("-n2", "-x", cwd=folder).status == 1
@@ -198,7 +210,10 @@ class TestSignals:
         assert "test_b.py:3" in running.stdout
 
     def test_while_conftest_is_imported(self, shared_project: Project, folder: Path) -> None:
-        conftest = "import pathlib, time\npathlib.Path('begun').touch()\n[time.sleep(0.1) for _ in range(3000)]\n"
+        conftest = (
+            "import pathlib, time\npathlib.Path('begun').touch()\n"
+            "[time.sleep(0.1) for _ in range(3000)]\n"
+        )
         shared_project.fill(folder, {"conftest.py": conftest, "test_a.py": "def test_1(): pass"})
         running = shared_project.spawn("-n2", cwd=folder)
         assert processes.wait_until((folder / "begun").exists)
@@ -210,13 +225,18 @@ class TestSignals:
         """All tests have been called by then, and are reported."""
         conftest = FINALIZER.replace(
             "    yield\n",
-            "    yield\n    open(f'begun-{os.getpid()}', 'w').close()\n    import time; time.sleep(300)\n",
+            (
+                "    yield\n    open(f'begun-{os.getpid()}', 'w').close()\n"
+                "    import time; time.sleep(300)\n"
+            ),
         )
         shared_project.fill(
             folder,
             {
                 "conftest.py": conftest,
-                "test_a.py": "import time\ndef test_1(): time.sleep(0.3)\ndef test_2(): time.sleep(0.3)",
+                "test_a.py": (
+                    "import time\ndef test_1(): time.sleep(0.3)\ndef test_2(): time.sleep(0.3)"
+                ),
             },
         )
         running = shared_project.spawn("-n2", cwd=folder)

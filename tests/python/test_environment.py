@@ -90,9 +90,12 @@ def test_what_acts_at_the_interpreters_start_makes_a_daemon_of_its_own(
 ) -> None:
     project.write(
         test_a="import os, pathlib, sys\n\ndef test_1():\n"
-        "    fields = dict(item.split(b'=', 1) for item in pathlib.Path('/proc/self/environ').read_bytes().split(b'\\0') if b'=' in item)\n"
-        f"    assert fields.get({name!r}.encode()) == os.environ.get({name!r}, '').encode() or {name!r} not in os.environ\n"
-        f"    pathlib.Path(os.environ['OUT']).write_text(repr((os.environ.get({name!r}), sys.flags)))\n"
+        "    fields = dict(item.split(b'=', 1) for item in "
+        "pathlib.Path('/proc/self/environ').read_bytes().split(b'\\0') if b'=' in item)\n"
+        f"    assert fields.get({name!r}.encode()) == os.environ.get({name!r}, "
+        f"'').encode() or {name!r} not in os.environ\n"
+        f"    pathlib.Path(os.environ['OUT']).write_text(repr((os.environ.get({name!r}), "
+        "sys.flags)))\n"
     )
     out = project.scratch / "out"
 
@@ -148,7 +151,7 @@ def test_no_variable_of_another_project_is_in_memory(
             if "TOKEN" in os.environ:
                 # Its own: the search finds what is there.
                 assert 0
-    """
+    """  # noqa: E501
     project.fill(
         other,
         {"test_o.py": f"{packages}\ndef test_1(): pass\n", "test_p.py": "def test_2(): pass\n"},

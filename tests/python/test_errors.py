@@ -99,7 +99,9 @@ CASES = [
         4,
         ("ERROR: use it well",),
         {
-            "conftest.py": "import pytest\ndef pytest_configure(): raise pytest.UsageError('use it well')"
+            "conftest.py": (
+                "import pytest\ndef pytest_configure(): raise pytest.UsageError('use it well')"
+            )
         },
     ),
     Case(
@@ -119,7 +121,10 @@ CASES = [
         3,
         ("INTERNALERROR> ", "LookupError: kaboom"),
         {
-            "conftest.py": "def pytest_runtest_logreport(report):\n    if report.when == 'call': raise LookupError('kaboom')"
+            "conftest.py": (
+                "def pytest_runtest_logreport(report):\n"
+                "    if report.when == 'call': raise LookupError('kaboom')"
+            )
         },
     ),
     Case(
@@ -158,7 +163,9 @@ CASES = [
         9,
         ("Exit: enough",),
         {
-            "conftest.py": "import pytest\ndef pytest_configure(): pytest.exit('enough', returncode=9)"
+            "conftest.py": (
+                "import pytest\ndef pytest_configure(): pytest.exit('enough', returncode=9)"
+            )
         },
     ),
     Case(

@@ -14,7 +14,9 @@ from harness import Project
 TWO = {"test_a.py": "def test_1(): pass\ndef test_2(): pass"}
 #: Two of four tests fail; with several workers in any order.
 MIXED = {
-    "test_a.py": "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i % 2"
+    "test_a.py": (
+        "import pytest\n@pytest.mark.parametrize('i', range(4))\ndef test_1(i): assert i % 2"
+    )
 }
 
 
@@ -34,7 +36,10 @@ def beside(body: str, before: str = "") -> dict[str, str]:
     """A module beside two tests that pass."""
     return {
         **TWO,
-        "test_b.py": f"import os, pytest, sys, warnings\n{before}\ndef test_x({'f' if 'def f' in before else ''}): {body}\n",
+        "test_b.py": (
+            f"import os, pytest, sys, warnings\n{before}\n"
+            f"def test_x({'f' if 'def f' in before else ''}): {body}\n"
+        ),
     }
 
 

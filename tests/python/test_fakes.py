@@ -8,8 +8,9 @@ import pytest
 
 from harness import Project, Result
 
-#: Puts a function in the place of every function of these modules and of the builtins: called by code of rpytest it fails,
-#: called by anybody else it is the function. Written for a fixture of each scope.
+#: Puts a function in the place of every function of these modules and of the builtins: called by
+#: code of rpytest it fails, called by anybody else it is the function. Written for a fixture of
+#: each scope.
 _FAKES = """
     import builtins, functools, importlib, os, sys, types
 
@@ -51,7 +52,7 @@ _FAKES = """
     def put_back(replaced):
         for place, attribute, real in replaced:
             place[attribute] = real
-"""
+"""  # noqa: E501
 
 _TESTS = """
     import logging, sys, warnings
@@ -110,7 +111,10 @@ def _project(project: Project, scope: str, is_bare: bool) -> None:
                 fakes.put_back(replaced)
         """,
         test_a=_TESTS,
-        test_b="import pytest\n@pytest.mark.parametrize('number', range(6))\ndef test_b(number): pass\n",
+        test_b=(
+            "import pytest\n@pytest.mark.parametrize('number', range(6))\n"
+            "def test_b(number): pass\n"
+        ),
     )
 
 
@@ -207,7 +211,7 @@ def test_each_test_has_a_fake_that_raises(project: Project, scope: str) -> None:
         @pytest.mark.xfail
         def test_xpasses(): pass
         def test_exits(): raise SystemExit(1)
-    """
+    """  # noqa: E501
     project.write(test_a=body.format(names=_SURVIVED, scope=scope))
     result = project.compare("-p", "no:logging", n=2)
     assert len(result.outcomes) == 5 * len(_SURVIVED)

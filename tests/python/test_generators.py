@@ -46,8 +46,14 @@ def drawn(project: Project, *args: str, n: int = 2) -> list[str]:
         "import random\nr = random.Random(None)\ndef draw(): return r.random()",
         "import random\nr = random.Random(7)\nr.seed()\ndef draw(): return r.random()",
         "import random\nclass Mine(random.Random): pass\nr = Mine()\ndef draw(): return r.random()",
-        "import random\nclass Holder:\n    r = random.Random()\ndef draw(): return Holder.r.gauss(0, 1)",
-        "import random\ndef make(r=random.Random()):\n    return r\ndef draw(): return make().getrandbits(64)",
+        (
+            "import random\nclass Holder:\n    r = random.Random()\n"
+            "def draw(): return Holder.r.gauss(0, 1)"
+        ),
+        (
+            "import random\ndef make(r=random.Random()):\n    return r\n"
+            "def draw(): return make().getrandbits(64)"
+        ),
     ],
 )
 @pytest.mark.parametrize("args", [(), ("--start-method=bare",)], ids=["", "bare"])
@@ -68,10 +74,19 @@ FIRST = _SEVEN.random()
         "import random\nr = random.Random(x=7)\ndef draw(): return r.random()",
         "import random\nr = random.Random()\nr.seed(7)\ndef draw(): return r.random()",
         "import random\nr = random.Random()\nr.seed(a=7)\ndef draw(): return r.random()",
-        "import random\nr = random.Random()\nr.setstate(random.Random(7).getstate())\ndef draw(): return r.random()",
+        (
+            "import random\nr = random.Random()\nr.setstate(random.Random(7).getstate())\n"
+            "def draw(): return r.random()"
+        ),
         "import random, copy\nr = copy.copy(random.Random(7))\ndef draw(): return r.random()",
-        "import random, pickle\nr = pickle.loads(pickle.dumps(random.Random(7)))\ndef draw(): return r.random()",
-        "import random\nclass Mine(random.Random): pass\nr = Mine(7)\ndef draw(): return r.random()",
+        (
+            "import random, pickle\nr = pickle.loads(pickle.dumps(random.Random(7)))\n"
+            "def draw(): return r.random()"
+        ),
+        (
+            "import random\nclass Mine(random.Random): pass\nr = Mine(7)\n"
+            "def draw(): return r.random()"
+        ),
     ],
 )
 def test_seeded_by_the_project(project: Project, source: str) -> None:
@@ -83,7 +98,10 @@ def test_seeded_by_the_project(project: Project, source: str) -> None:
 def test_seeded_by_a_shared_fixture(project: Project) -> None:
     project.write(
         things="import random\nr = random.Random()\ndef draw(): return r.random()",
-        conftest="import pytest, things\n@pytest.fixture(scope='session', autouse=True)\ndef seeded(): things.r.seed(7)\n",
+        conftest=(
+            "import pytest, things\n@pytest.fixture(scope='session', autouse=True)\n"
+            "def seeded(): things.r.seed(7)\n"
+        ),
         test_a=DRAWS,
     )
     for _ in range(2):
@@ -105,7 +123,8 @@ def test_a_test_finds_the_class_as_it_was(project: Project) -> None:
     project.compare(n=2)
 
 
-#: numpy's generators as far as they matter: they can be neither observed nor referred to weakly, and keep what they were seeded with.
+#: numpy's generators as far as they matter: they can be neither observed nor referred to weakly,
+#: and keep what they were seeded with.
 _NUMPY = {
     "numpy/__init__.py": "from numpy import random\n",
     "numpy/random.py": """
@@ -149,7 +168,10 @@ def test_numpys(project: Project, made: str, seed: str) -> None:
     """100 bits that the project has drawn are its seed."""
     project.write(
         _NUMPY,
-        things=f"import secrets, numpy as np\nr = np.random.{made}({seed})\ndef draw(): return r.random()",
+        things=(
+            f"import secrets, numpy as np\nr = np.random.{made}({seed})\n"
+            "def draw(): return r.random()"
+        ),
         test_a=DRAWS,
     )
     values = [value for _ in range(3) for value in drawn(project)]

@@ -12,17 +12,30 @@ from harness import Project
 
 TESTS = "def test_1(): pass\ndef test_2(): pass\ndef test_3(): pass\n"
 
-#: Raises about the second test, in one process: each test after another, so all tools have run the same ones.
+#: Raises about the second test, in one process: each test after another, so all tools have run the
+#: same ones.
 HOOKS = {
-    "logreport of a call": "def pytest_runtest_logreport(report):\n    if report.when == 'call': fail(report.nodeid)",
-    "logreport of a setup": "def pytest_runtest_logreport(report):\n    if report.when == 'setup': fail(report.nodeid)",
-    "logreport of a teardown": "def pytest_runtest_logreport(report):\n    if report.when == 'teardown': fail(report.nodeid)",
+    "logreport of a call": (
+        "def pytest_runtest_logreport(report):\n    if report.when == 'call': fail(report.nodeid)"
+    ),
+    "logreport of a setup": (
+        "def pytest_runtest_logreport(report):\n    if report.when == 'setup': fail(report.nodeid)"
+    ),
+    "logreport of a teardown": (
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.when == 'teardown': fail(report.nodeid)"
+    ),
     "logstart": "def pytest_runtest_logstart(nodeid): fail(nodeid)",
     "logfinish": "def pytest_runtest_logfinish(nodeid): fail(nodeid)",
-    "makereport": "def pytest_runtest_makereport(item, call):\n    if call.when == 'call': fail(item.nodeid)",
+    "makereport": (
+        "def pytest_runtest_makereport(item, call):\n    if call.when == 'call': fail(item.nodeid)"
+    ),
     "protocol": "def pytest_runtest_protocol(item): fail(item.nodeid)",
 }
-_FAIL = "def fail(nodeid):\n    if nodeid.endswith('test_2'): raise ValueError(f'<from> & the hook: {nodeid}')\n\n"
+_FAIL = (
+    "def fail(nodeid):\n    if nodeid.endswith('test_2'): raise ValueError(f'<from> & the "
+    "hook: {nodeid}')\n\n"
+)
 _CONTROLLER = """
 class Hooks:
     def pytest_runtest_logreport(self, report):

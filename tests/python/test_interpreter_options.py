@@ -28,7 +28,7 @@ def test_warns():
 
 def test_compares_bytes():
     assert b"a" != "a"
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(

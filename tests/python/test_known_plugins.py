@@ -95,7 +95,7 @@ DEPENDENCY = """
 def pytest_addoption(parser): parser.addini("automark_dependency", "all tests", type="bool", default=False)
 def pytest_configure(config): config.addinivalue_line("markers", "dependency(depends, scope): needs others")
 passed = []
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,8 @@ def test_files_with_dependencies_stay_together(
     project.compare("-p", "pytest_dependency", *option, n=4, env={"PYTHONPATH": str(project.path)})
 
 
-#: Decides by the arguments before pytest has parsed them, as pytest-django looks for the project's folder.
+#: Decides by the arguments before pytest has parsed them, as pytest-django looks for the project's
+#: folder.
 EARLY = """
 import os
 

@@ -22,7 +22,10 @@ _HANGS = {
         r"worker \d\].* waits for the thread `spinner`, which is at test_a.py:\d+ in `spin`",
     ),
     "atexit": (
-        "import atexit, time\n\ndef hang(): time.sleep(1000)\n\ndef test_1(): atexit.register(hang)\n",
+        (
+            "import atexit, time\n\ndef hang(): time.sleep(1000)\n\n"
+            "def test_1(): atexit.register(hang)\n"
+        ),
         r"worker \d\].* waits for the exit function `hang` \(test_a.py:3\)",
     ),
     "finalizer": (
@@ -35,7 +38,8 @@ _HANGS = {
     "session fixture": (
         (
             "import pytest, threading, time\n\n@pytest.fixture(scope='session')\ndef f():\n"
-            "    lock = threading.Lock()\n    yield lock\n    time.sleep(1000)\n\ndef test_1(f): pass\n"
+            "    lock = threading.Lock()\n    yield lock\n    time.sleep(1000)\n\n"
+            "def test_1(f): pass\n"
         ),
         r"waiting for (worker \d|the run's host process) \(process \d+\)",
     ),
@@ -45,7 +49,8 @@ _HANGS = {
     ),
     "host": (
         (
-            "import atexit, pytest, time\n\ndef hang(): time.sleep(1000)\n\n@pytest.fixture(scope='session')\ndef f():\n"
+            "import atexit, pytest, time\n\ndef hang(): time.sleep(1000)\n\n"
+            "@pytest.fixture(scope='session')\ndef f():\n"
             "    atexit.register(hang)\n    return 1\n\ndef test_1(f): pass\n"
         ),
         r"waits for the exit function `hang` \(test_a.py:3\)",
@@ -58,7 +63,10 @@ def test_the_user_hears_who_is_waited_for_and_an_interrupt_ends_it(
     project: Project, kind: str
 ) -> None:
     text, expected = _HANGS[kind]
-    hook = "import time\n\ndef pytest_sessionfinish(session):\n    if hasattr(session.config, 'workerinput'): time.sleep(1000)\n"
+    hook = (
+        "import time\n\ndef pytest_sessionfinish(session):\n"
+        "    if hasattr(session.config, 'workerinput'): time.sleep(1000)\n"
+    )
     project.write(
         conftest=hook if kind == "hook" else "", test_a=text, test_b="def test_2(): pass\n"
     )
@@ -77,8 +85,10 @@ def test_the_user_hears_who_is_waited_for_and_an_interrupt_ends_it(
 
 def test_what_ends_in_time_is_not_spoken_of(project: Project) -> None:
     project.write(
-        test_a="import atexit, pathlib, threading, time\n\ndef end(): pathlib.Path('ended').touch()\n\n"
-        "def test_1():\n    atexit.register(end)\n    threading.Thread(target=time.sleep, args=(0.1,)).start()\n"
+        test_a="import atexit, pathlib, threading, time\n\n"
+        "def end(): pathlib.Path('ended').touch()\n\n"
+        "def test_1():\n    atexit.register(end)\n"
+        "    threading.Thread(target=time.sleep, args=(0.1,)).start()\n"
     )
     result = project.compare()
     assert "waits" not in result.stdout + result.stderr, result
@@ -114,7 +124,8 @@ def test_a_process_that_stands_still_is_named(project: Project, who: str) -> Non
 @pytest.mark.parametrize("who", ["worker", "session"])
 def test_an_interrupt_ends_what_stands_still(project: Project, who: str) -> None:
     code = (
-        "import os, pathlib, time\npathlib.Path('pid.new').write_text(str(os.getpid())); os.replace('pid.new', 'pid')\n"
+        "import os, pathlib, time\npathlib.Path('pid.new').write_text(str(os.getpid())); "
+        "os.replace('pid.new', 'pid')\n"
         "time.sleep(1000)\n"
     )
     inside = "def test_1():\n" + "".join(f"    {line}\n" for line in code.splitlines())
@@ -146,7 +157,8 @@ def _leader(pid: int) -> int:
 
 def test_a_test_that_truncates_whatever_is_open(project: Project) -> None:
     project.write(
-        test_a="import os\n\ndef test_1():\n    for name in range(3, 300):\n        try: os.ftruncate(name, 0)\n"
+        test_a="import os\n\ndef test_1():\n    for name in range(3, 300):\n"
+        "        try: os.ftruncate(name, 0)\n"
         "        except OSError: pass\n",
         test_b="def test_2():\n    print('y' * 3_000_000)\n    assert 0\n\ndef test_3(): pass\n",
     )

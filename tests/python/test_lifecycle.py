@@ -147,9 +147,19 @@ class TestProject:
         assert str(folder / "a") not in status(shared_project)
 
     def test_deleted_in_a_run(self, shared_project: Project, folder: Path) -> None:
-        """The run goes on with what it has read, and whoever comes to that place later begins anew."""
+        """The run goes on with what it has read, and whoever comes to that place later begins
+        anew.
+        """
         inner = folder / "inner"
-        shared_project.fill(inner, {"test_a.py": f"import shutil\ndef test_1(): shutil.rmtree({str(inner)!r})\ndef test_2(): pass\n"})  # fmt: skip
+        shared_project.fill(
+            inner,
+            {
+                "test_a.py": (
+                    f"import shutil\ndef test_1(): shutil.rmtree({str(inner)!r})\n"
+                    "def test_2(): pass\n"
+                )
+            },
+        )
         result = shared_project.rpytest("-n1", "-p", "no:cacheprovider", junit=False, cwd=inner)
         assert result.counts == {"passed": 2}, result
         assert not inner.exists()
@@ -201,7 +211,11 @@ class TestRuntimeDirectory:
         folder.mkdir(mode=0o700)
         self.check(project, folder / "rpytest", XDG_RUNTIME_DIR=str(folder))
 
-    @pytest.mark.parametrize("value", [None, "", "relative", "/tmp/" + "x" * 120], ids=["none", "empty", "relative", "long"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "value",
+        [None, "", "relative", "/tmp/" + "x" * 120],
+        ids=["none", "empty", "relative", "long"],
+    )
     def test_none_of_use(self, project: Project, value: str | None) -> None:
         self.check(project, Path(f"/tmp/rpytest-{os.getuid()}"), XDG_RUNTIME_DIR=value)
 
@@ -226,7 +240,10 @@ class TestUsers:
         }
         # They may read all there is, as Python may be in a folder of ours, but write no more than
         # others.
-        become = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --securebits +no_setuid_fixup"
+        become = (
+            f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --securebits "
+            "+no_setuid_fixup"
+        )
         setpriv, *options = (
             f"{become} --inh-caps +dac_read_search --ambient-caps +dac_read_search".split()
         )

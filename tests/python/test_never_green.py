@@ -41,7 +41,10 @@ GREEN = {
         """,
     "data.txt": "",
     "folder/test_b.py": "def test_4(): pass\ndef test_6(): assert 0",
-    "pytest.ini": "[pytest]\nenable_assertion_pass_hook = true\naddopts = --deselect folder/test_b.py::test_6\n",
+    "pytest.ini": (
+        "[pytest]\nenable_assertion_pass_hook = true\n"
+        "addopts = --deselect folder/test_b.py::test_6\n"
+    ),
 }
 RED = {**GREEN, "test_c.py": "def test_5(): assert 0"}
 #: Called by nothing in these projects.
@@ -64,7 +67,10 @@ RUNS = {
 
 
 def _conftest(hook: str, action: str, witness: Path) -> str:
-    return f"import os, sys, pytest\ndef {hook}():\n    open({str(witness)!r}, 'w').close()\n    {action}\n"
+    return (
+        f"import os, sys, pytest\ndef {hook}():\n    open({str(witness)!r}, 'w').close()\n"
+        f"    {action}\n"
+    )
 
 
 def test_hooks_are_enumerated() -> None:
@@ -146,7 +152,10 @@ DISASTERS = {
         "test_x.py": "import os, pytest\n@pytest.fixture\ndef f(): os._exit(0)\ndef test_x(f): pass"
     },
     "os._exit(0) in a finalizer": {
-        "test_x.py": "import os, pytest\n@pytest.fixture(scope='session')\ndef f():\n    yield\n    os._exit(0)\ndef test_x(f): pass"
+        "test_x.py": (
+            "import os, pytest\n@pytest.fixture(scope='session')\ndef f():\n    yield\n"
+            "    os._exit(0)\ndef test_x(f): pass"
+        )
     },
     "os._exit(0) at import": {"test_x.py": "import os\nos._exit(0)"},
     "os._exit(0) in conftest": {"conftest.py": "import os\nos._exit(0)"},
@@ -154,7 +163,10 @@ DISASTERS = {
         "test_x.py": "import atexit, os\ndef test_x(): atexit.register(os._exit, 0); assert 0"
     },
     "os._exit(0) in a thread": {
-        "test_x.py": "import os, threading, time\ndef test_x():\n    threading.Timer(0.1, os._exit, [0]).start()\n    time.sleep(60)"
+        "test_x.py": (
+            "import os, threading, time\ndef test_x():\n"
+            "    threading.Timer(0.1, os._exit, [0]).start()\n    time.sleep(60)"
+        )
     },
     "SIGSEGV in a test": {
         "test_x.py": "import os, signal\ndef test_x(): os.kill(os.getpid(), signal.SIGSEGV)"
@@ -171,10 +183,15 @@ DISASTERS = {
     },
     "sys.exit(0) in a test": {"test_x.py": "import sys\ndef test_x(): sys.exit(0)"},
     "sys.exit(0) in a fixture": {
-        "test_x.py": "import sys, pytest\n@pytest.fixture\ndef f(): sys.exit(0)\ndef test_x(f): pass"
+        "test_x.py": (
+            "import sys, pytest\n@pytest.fixture\ndef f(): sys.exit(0)\ndef test_x(f): pass"
+        )
     },
     "sys.exit(0) in a finalizer": {
-        "test_x.py": "import sys, pytest\n@pytest.fixture(scope='session')\ndef f():\n    yield\n    sys.exit(0)\ndef test_x(f): pass"
+        "test_x.py": (
+            "import sys, pytest\n@pytest.fixture(scope='session')\ndef f():\n    yield\n"
+            "    sys.exit(0)\ndef test_x(f): pass"
+        )
     },
     "sys.exit(0) at import": {"test_x.py": "import sys\nsys.exit(0)"},
     "sys.exit(0) in conftest": {"conftest.py": "import sys\nsys.exit(0)"},
@@ -195,16 +212,28 @@ DISASTERS = {
     "KeyboardInterrupt in a test": {"test_x.py": "def test_x(): raise KeyboardInterrupt"},
     "GeneratorExit in a test": {"test_x.py": "def test_x(): raise GeneratorExit"},
     "all streams closed": {
-        "test_x.py": "import os\ndef test_x():\n    for fd in range(3, 256):\n        try: os.close(fd)\n        except OSError: pass\n    assert 0"
+        "test_x.py": (
+            "import os\ndef test_x():\n    for fd in range(3, 256):\n"
+            "        try: os.close(fd)\n        except OSError: pass\n    assert 0"
+        )
     },
     "os._exit(0) in a function's finalizer": {
-        "test_x.py": "import os, pytest\n@pytest.fixture\ndef f():\n    yield\n    os._exit(0)\ndef test_x(f): pass"
+        "test_x.py": (
+            "import os, pytest\n@pytest.fixture\ndef f():\n    yield\n    os._exit(0)\n"
+            "def test_x(f): pass"
+        )
     },
     "os._exit(0) in tearDownClass": {
-        "test_x.py": "import os, unittest\nclass Test(unittest.TestCase):\n    tearDownClass = classmethod(lambda cls: os._exit(0))\n    def test_x(self): pass"
+        "test_x.py": (
+            "import os, unittest\nclass Test(unittest.TestCase):\n"
+            "    tearDownClass = classmethod(lambda cls: os._exit(0))\n"
+            "    def test_x(self): pass"
+        )
     },
     "os._exit(0) in a destructor": {
-        "test_x.py": "import os\nclass Thing:\n    def __del__(self): os._exit(0)\ndef test_x(): Thing()"
+        "test_x.py": (
+            "import os\nclass Thing:\n    def __del__(self): os._exit(0)\ndef test_x(): Thing()"
+        )
     },
     "another program in a test": {
         "test_x.py": "import os\ndef test_x(): os.execv('/bin/true', ['true'])"
@@ -214,13 +243,22 @@ DISASTERS = {
         "test_x.py": "import os\ndef test_x():\n    if os.fork(): os._exit(0)"
     },
     "SIGALRM in a test": {
-        "test_x.py": "import signal, time\ndef test_x():\n    signal.setitimer(signal.ITIMER_REAL, 0.1)\n    time.sleep(60)"
+        "test_x.py": (
+            "import signal, time\ndef test_x():\n    signal.setitimer(signal.ITIMER_REAL, "
+            "0.1)\n    time.sleep(60)"
+        )
     },
     "SIGKILL of the process above a worker": {
-        "test_x.py": "import os, signal, time\ndef test_x():\n    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(60)"
+        "test_x.py": (
+            "import os, signal, time\ndef test_x():\n"
+            "    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(60)"
+        )
     },
     "sys.exit(0) in the ids of parameters": {
-        "test_x.py": "import pytest, sys\n@pytest.mark.parametrize('i', [1], ids=lambda i: sys.exit(0))\ndef test_x(i): pass"
+        "test_x.py": (
+            "import pytest, sys\n@pytest.mark.parametrize('i', [1], ids=lambda i: "
+            "sys.exit(0))\ndef test_x(i): pass"
+        )
     },
     "os._exit(0) in a thread of conftest": {
         "conftest.py": "import os, threading\nthreading.Timer(0.3, os._exit, [0]).start()\n",
@@ -239,23 +277,38 @@ DISASTERS = {
         "test_x.py": "def test_x(): assert 0",
     },
     "no memory in a test": {
-        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_AS, (100 << 20,) * 2)\n    bytearray(1 << 30)"
+        "test_x.py": (
+            "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_AS, (100 "
+            "<< 20,) * 2)\n    bytearray(1 << 30)"
+        )
     },
     "no memory in any test": {
-        "conftest.py": "import resource\ndef pytest_runtest_setup(): resource.setrlimit(resource.RLIMIT_AS, (1 << 20,) * 2)",
+        "conftest.py": (
+            "import resource\ndef pytest_runtest_setup(): "
+            "resource.setrlimit(resource.RLIMIT_AS, (1 << 20,) * 2)"
+        ),
         "test_x.py": "def test_x(): bytearray(1 << 30)",
     },
     "no time in a test": {
-        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n    while True: pass"
+        "test_x.py": (
+            "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_CPU, (1, "
+            "1))\n    while True: pass"
+        )
     },
     "no files in a test": {
-        "test_x.py": "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))\n    assert 0"
+        "test_x.py": (
+            "import resource\ndef test_x():\n    resource.setrlimit(resource.RLIMIT_NOFILE, "
+            "(4, 4))\n    assert 0"
+        )
     },
     "SIGTERM of the process group in a test": {
         "test_x.py": "import os, signal\ndef test_x(): os.killpg(0, signal.SIGTERM)"
     },
     "a result that never arrives": {
-        "conftest.py": "def pytest_runtest_logreport(report):\n    import rpytest.worker.worker\n    rpytest.worker.worker.Worker._commit = lambda worker: None\n"
+        "conftest.py": (
+            "def pytest_runtest_logreport(report):\n    import rpytest.worker.worker\n"
+            "    rpytest.worker.worker.Worker._commit = lambda worker: None\n"
+        )
     },
     "a worker killed while it runs no test": {
         "conftest.py": """
@@ -266,7 +319,7 @@ DISASTERS = {
                     os.rename("victim.new", "victim")
                     time.sleep(600)
             def pytest_runtest_setup(item): os.environ["LAST"] = item.nodeid
-            """,
+            """,  # noqa: E501
         "test_x.py": """
             import os, signal, time
             def test_x():
@@ -298,10 +351,14 @@ def _says_why(result: Result) -> bool:
 
 
 def test_os_exit_is_replaced(shared_project: Project, folder: Path) -> None:
-    """Code that ends processes is tested with another `os._exit`, which may stay: ours still end."""
+    """Code that ends processes is tested with another `os._exit`, which may stay: ours still
+    end.
+    """
     files = {
         "conftest.py": "import os\nos._exit = lambda status=0: None\n",
-        "test_a.py": "import os\ndef test_1(): os._exit(0)\ndef test_2(): pass\ndef test_3(): assert 0",
+        "test_a.py": (
+            "import os\ndef test_1(): os._exit(0)\ndef test_2(): pass\ndef test_3(): assert 0"
+        ),
     }
     shared_project.fill(folder, files)
     expected = shared_project.pytest(junit=False, cwd=folder)

@@ -8,7 +8,9 @@ from harness import Project
 
 CASES = {
     "os.stat taken by name": {
-        "mod.py": "import os\nfrom os import stat, access\nheld = [os.stat]\nhere = stat(__file__)\n",
+        "mod.py": (
+            "import os\nfrom os import stat, access\nheld = [os.stat]\nhere = stat(__file__)\n"
+        ),
         "test_a.py": (
             "import inspect, os, posix, weakref\nfrom unittest import mock\nimport mod\n\n"
             "def test_taken():\n"
@@ -25,7 +27,8 @@ CASES = {
     },
     "the current directory is gone": {
         "conftest.py": (
-            "import os, tempfile\nbefore = os.getcwd()\nos.chdir(tempfile.mkdtemp())\nos.rmdir(os.getcwd())\n"
+            "import os, tempfile\nbefore = os.getcwd()\nos.chdir(tempfile.mkdtemp())\n"
+            "os.rmdir(os.getcwd())\n"
             "os.stat('.')\nos.path.exists('x')\nos.chdir(before)\n"
         ),
         "test_a.py": "def test_1(): pass\n",
@@ -42,11 +45,13 @@ CASES = {
     },
     "objects that are not there yet": {
         "lazy.py": (
-            "class Lazy:\n    @property\n    def __class__(self): raise ImportError('not configured')\n"
+            "class Lazy:\n    @property\n    def __class__(self): raise ImportError('not "
+            "configured')\n"
             "    def __getattr__(self, name): raise ImportError('not configured')\n"
             "settings = Lazy()\n"
             "def set_up():\n    global settings\n    settings = Lazy()\n"
-            "class Meta(type):\n    def __getattribute__(cls, name): raise ImportError('not configured')\n"
+            "class Meta(type):\n    def __getattribute__(cls, name): raise "
+            "ImportError('not configured')\n"
             "class Odd(metaclass=Meta): pass\n"
         ),
         "test_a.py": "import lazy\nlazy.set_up()\ndef test_1(): pass\n",

@@ -124,25 +124,40 @@ def test_each_beginning_has_its_end(project: Project, hooks: str, args: list[str
     "files",
     [
         {
-            "conftest.py": "def pytest_configure(config): config.name = os.environ.get('PYTEST_XDIST_WORKER')\n"
+            "conftest.py": (
+                "def pytest_configure(config): config.name = "
+                "os.environ.get('PYTEST_XDIST_WORKER')\n"
+            )
         },
         {
-            "conftest.py": "def pytest_sessionstart(session): getattr(session.config, 'workerinput', {}).get('workerid')\n"
+            "conftest.py": (
+                "def pytest_sessionstart(session): getattr(session.config, 'workerinput', "
+                "{}).get('workerid')\n"
+            )
         },
         {
-            "conftest.py": "def pytest_collection_modifyitems(config): config.workerinput['workerid']\n"
+            "conftest.py": (
+                "def pytest_collection_modifyitems(config): config.workerinput['workerid']\n"
+            )
         },
         {"conftest.py": "NAME = os.environ.get('PYTEST_XDIST_WORKER')\n"},
         {
-            "test_b.py": "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\ndef test_b(): pass\n"
+            "test_b.py": (
+                "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\ndef test_b(): pass\n"
+            )
         },
         {
-            "test_b.py": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+            "test_b.py": (
+                "import threading\nthreading.Thread(target=threading.Event().wait, "
+                "daemon=True).start()\n"
+            )
         },
         {"test_b.py": "import socket\nSOCKET = socket.socket()\ndef test_b(): pass\n"},
         {"test_b.py": "import signal\nsignal.alarm(1000)\ndef test_b(): pass\n"},
         {
-            "conftest.py": "import random\ndef pytest_configure_node(node): node.workerinput['seed'] = random.random()\n"
+            "conftest.py": "import random\ndef pytest_configure_node(node): "
+            "node.workerinput['seed'] = "
+            "random.random()\n"
             "def pytest_collection_modifyitems(config): config.workerinput['seed']\n"
         },
     ],
@@ -226,7 +241,10 @@ def test_what_is_preloaded_and_can_not_be_used(project: Project) -> None:
     site.wait()
     project.write(
         {
-            "test_a.py": "import os\nos.environ['LIBRARY'] = 'x'\nimport library\ndef test_a(): assert library.VALUE == 'x'\n"
+            "test_a.py": (
+                "import os\nos.environ['LIBRARY'] = 'x'\nimport library\n"
+                "def test_a(): assert library.VALUE == 'x'\n"
+            )
         }
     )
     assert run(project, "-n2") == [("main", {"start": 1, "finish": 1})]

@@ -151,7 +151,9 @@ def test_commands_and_edits_at_any_moment(project: Project) -> None:
     for name in names:
         project.write(
             {
-                f"{name}.py": "import pytest\n\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
+                f"{name}.py": (
+                    "import pytest\n\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
+                )
             }
         )
     for number in range(rounds):
@@ -168,7 +170,10 @@ def test_commands_and_edits_at_any_moment(project: Project) -> None:
                     ]
                 )
                 name = rng.choice(names)
-                text = f"import pytest\n{extra}\n@pytest.mark.parametrize('x', range(3))\ndef test(x): pass\n"
+                text = (
+                    f"import pytest\n{extra}\n@pytest.mark.parametrize('x', range(3))\n"
+                    "def test(x): pass\n"
+                )
                 project.put({f"{name}.py": text})
             chosen = rng.sample(names, rng.choice([1, 2, 4]))
             args = rng.choice([[f"{each}.py" for each in chosen], ["-k", " or ".join(chosen)]])

@@ -178,7 +178,10 @@ CASES = [
         LOGS,
         [
             "--log-cli-level=INFO --log-cli-format=%(message)s!",
-            "--log-cli-level=INFO -o log_cli_format=%(asctime)s␠%(message)s --log-cli-date-format=DATE",
+            (
+                "--log-cli-level=INFO -o log_cli_format=%(asctime)s␠%(message)s "
+                "--log-cli-date-format=DATE"
+            ),
             "--log-cli-level=INFO -o log_cli_date_format=DAY",
         ],
         n=1,
@@ -411,7 +414,9 @@ def test_debug_with_a_controller(shared_project: Project, folder: Path) -> None:
         folder,
         {
             "conftest.py": "def pytest_runtest_logreport(report): pass",
-            "test_a.py": "import os\ndef test_1(): pass\ndef test_2(): os._exit(3)\ndef test_3(): pass\n",
+            "test_a.py": (
+                "import os\ndef test_1(): pass\ndef test_2(): os._exit(3)\ndef test_3(): pass\n"
+            ),
         },
     )
     result = shared_project.rpytest("-n1", "--debug", junit=False, cwd=folder)

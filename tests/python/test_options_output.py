@@ -119,7 +119,10 @@ UNITTEST = {
         """
 }
 LONG = {
-    "test_a.py": "def test_1(): assert list(range(200)) == list(range(199)) + [0]\ndef test_2(): assert 'a\\n' * 50 == 'b\\n' * 50"
+    "test_a.py": (
+        "def test_1(): assert list(range(200)) == list(range(199)) + [0]\n"
+        "def test_2(): assert 'a\\n' * 50 == 'b\\n' * 50"
+    )
 }
 
 

@@ -70,10 +70,13 @@ MIXED = {
                 record_property("k", "v"); print("hi"); assert capsys.readouterr().out == "hi\\n"
         class TestTwo(TestOne): pass
         """,
-    "sub/test_skipped.py": "import pytest\npytest.importorskip('nothing_like_it')\ndef test_1(): pass",
+    "sub/test_skipped.py": "import pytest\npytest.importorskip('nothing_like_it')\ndef test_1(): pass",  # noqa: E501
 }
 UNIT = {
-    "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-ra'\ntestpaths = ['tests', 'pkg']\nfilterwarnings = ['ignore:quiet']\n",
+    "pyproject.toml": (
+        "[tool.pytest.ini_options]\naddopts = '-ra'\ntestpaths = ['tests', 'pkg']\n"
+        "filterwarnings = ['ignore:quiet']\n"
+    ),
     "pkg/__init__.py": "",
     "pkg/mod.py": '''
         """
@@ -122,13 +125,23 @@ UNIT = {
 }
 BROKEN = {
     "setup.cfg": "[tool:pytest]\nmarkers =\n    slow: x\n    db: y\nconsole_output_style = count\n",
-    "test_ok.py": "import pytest\n@pytest.fixture(params=[1, 2], ids=['one', 'two'], scope='module')\ndef p(request): return request.param\ndef test_1(p): pass\n@pytest.mark.slow\ndef test_2(p): assert p == 1\ndef test_3(tmp_path, monkeypatch): monkeypatch.chdir(tmp_path)",
+    "test_ok.py": (
+        "import pytest\n@pytest.fixture(params=[1, 2], ids=['one', 'two'], scope='module')\n"
+        "def p(request): return request.param\ndef test_1(p): pass\n@pytest.mark.slow\n"
+        "def test_2(p): assert p == 1\ndef test_3(tmp_path, monkeypatch): "
+        "monkeypatch.chdir(tmp_path)"
+    ),
     "test_syntax.py": "def test_1(:\n",
     "test_import.py": "import nothing_like_it\ndef test_1(): pass",
     "test_name.py": "def test_1(unknown): pass\n@undefined\ndef test_2(): pass",
-    "deep/conftest.py": "collect_ignore = ['test_ignored.py']\ndef pytest_report_header(): return 'deep header'",
+    "deep/conftest.py": (
+        "collect_ignore = ['test_ignored.py']\ndef pytest_report_header(): return 'deep header'"
+    ),
     "deep/test_ignored.py": "assert 0",
-    "deep/test_deep.py": "import pytest\n@pytest.mark.db\ndef test_d(): pytest.fail('on purpose', pytrace=False)\ndef test_e(): pass",
+    "deep/test_deep.py": (
+        "import pytest\n@pytest.mark.db\ndef test_d(): pytest.fail('on purpose', "
+        "pytrace=False)\ndef test_e(): pass"
+    ),
 }
 PROJECTS = {"mixed": MIXED, "unit": UNIT, "broken": BROKEN}
 OPTIONS = [

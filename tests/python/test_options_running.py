@@ -36,7 +36,10 @@ FIXTURES = {
 }
 MARKS = {
     "pytest.ini": "[pytest]\nmarkers =\n    mine: of this project\n",
-    "test_a.py": "import pytest\n@pytest.mark.mine\ndef test_1(): pass\n@pytest.mark.theirs\ndef test_2(): assert 0",
+    "test_a.py": (
+        "import pytest\n@pytest.mark.mine\ndef test_1(): pass\n@pytest.mark.theirs\n"
+        "def test_2(): assert 0"
+    ),
 }
 XFAIL = {
     "test_a.py": """
@@ -61,7 +64,10 @@ PLACES = {
     "sub/test_a.py": "def test_one(): assert 0\ndef test_two(): pass\ndef check_three(): assert 0",
 }
 PLUGIN = {
-    "plug.py": "def pytest_report_header(): return 'plug is here'\ndef pytest_collection_modifyitems(items): items.reverse()",
+    "plug.py": (
+        "def pytest_report_header(): return 'plug is here'\n"
+        "def pytest_collection_modifyitems(items): items.reverse()"
+    ),
     "test_a.py": "def test_1(): pass\ndef test_2(): assert 0",
 }
 TEMP = {
@@ -73,15 +79,22 @@ TEMP = {
 }
 ASSERTS = {
     "conftest.py": "def pytest_assertion_pass(item, lineno, orig, expl): print('asserted', orig)",
-    "test_a.py": "def test_1():\n    a = 1\n    assert a == 2\ndef test_2():\n    b = 1\n    assert b == 1",
+    "test_a.py": (
+        "def test_1():\n    a = 1\n    assert a == 2\ndef test_2():\n    b = 1\n    assert b == 1"
+    ),
 }
 STRICT = {
     "pytest.ini": "[pytest]\nno_such_setting = 1\n",
-    "test_a.py": "import pytest\n@pytest.mark.theirs\ndef test_1(): pass\n@pytest.mark.xfail\ndef test_2(): pass",
+    "test_a.py": (
+        "import pytest\n@pytest.mark.theirs\ndef test_1(): pass\n@pytest.mark.xfail\n"
+        "def test_2(): pass"
+    ),
 }
 IDS = {"test_a.py": "import pytest\n@pytest.mark.parametrize('a', [1, 1])\ndef test_1(a): pass"}
 LONG_ID = {
-    "test_a.py": "import pytest\n@pytest.mark.parametrize('a', ['x' * 300, 'y'])\ndef test_1(a): pass"
+    "test_a.py": (
+        "import pytest\n@pytest.mark.parametrize('a', ['x' * 300, 'y'])\ndef test_1(a): pass"
+    )
 }
 
 #: Modules beside the tests can be plugins.
@@ -268,7 +281,9 @@ def test_help(shared_project: Project, folder: Path, option: str) -> None:
     shared_project.fill(
         folder,
         {
-            "conftest.py": "def pytest_addoption(parser): parser.addoption('--mine', help='of the project')"
+            "conftest.py": (
+                "def pytest_addoption(parser): parser.addoption('--mine', help='of the project')"
+            )
         },
     )
     expected = shared_project.pytest(option, junit=False, env=ALONE, cwd=folder)

@@ -33,7 +33,7 @@ TREE = {
         @pytest.mark.parametrize("text", ["a b", "x/y", "p::q", "[z]", "ü", "tab\\t", "(1)", "", "'q'", "a-b", "@at"])
         def test_ids(text): assert text != "x/y"
         def test_one(): pass
-        """,
+        """,  # noqa: E501
     "sub/deep/test_c.py": "def test_c(): pass",
     "other/test_d.py": "def test_d(): pass",
 }
@@ -90,9 +90,15 @@ SAME_NAME = {
     "two/test_same.py": "def test_2(): assert __name__ in ('test_same', 'two.test_same')",
 }
 PATHS = {
-    "one/test_a.py": "import sys, os\ndef test_1(): assert os.path.dirname(__file__) == sys.path[0]",
-    "two/test_b.py": "import sys, os\ndef test_2(): assert os.path.dirname(__file__) == sys.path[-1]",
-    "three/test_c.py": "import sys, os\ndef test_3(): assert os.path.dirname(__file__) not in sys.path",
+    "one/test_a.py": (
+        "import sys, os\ndef test_1(): assert os.path.dirname(__file__) == sys.path[0]"
+    ),
+    "two/test_b.py": (
+        "import sys, os\ndef test_2(): assert os.path.dirname(__file__) == sys.path[-1]"
+    ),
+    "three/test_c.py": (
+        "import sys, os\ndef test_3(): assert os.path.dirname(__file__) not in sys.path"
+    ),
 }
 
 CASES = [
@@ -337,7 +343,10 @@ CASES = [
         "usefixtures",
         {
             "test_a.py": "import os\ndef test_1(): assert os.getenv('SEEN') == '1'",
-            "conftest.py": "import pytest\n@pytest.fixture\ndef seen(monkeypatch): monkeypatch.setenv('SEEN', '1')",
+            "conftest.py": (
+                "import pytest\n@pytest.fixture\ndef seen(monkeypatch): "
+                "monkeypatch.setenv('SEEN', '1')"
+            ),
         },
         ["-v", "-v -o usefixtures=seen"],
     ),

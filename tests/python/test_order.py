@@ -150,7 +150,8 @@ def test_one_worker_runs_the_collection(project: Project) -> None:
         assert numbers == list(range(len(result.outcomes)))
 
 
-#: The last test took long when it was learned, so a worker begins with it. Then it ends at once, and all others lie behind it.
+#: The last test took long when it was learned, so a worker begins with it. Then it ends at once,
+#: and all others lie behind it.
 BEHIND = """
     import meeting, os, pathlib, pytest, time
     from conftest import note
@@ -256,7 +257,10 @@ def test_a_session_fixture_that_fails_at_its_end_is_told_once(behind: Project) -
     behind.write(
         test_a=textwrap.dedent(BEHIND).replace(
             'note("end", os.getpid(), worker_id)',
-            'note("end", os.getpid(), worker_id)\n    assert not pathlib.Path(f"bad-{worker_id}").exists()',
+            (
+                'note("end", os.getpid(), worker_id)\n'
+                '    assert not pathlib.Path(f"bad-{worker_id}").exists()'
+            ),
         )
     )
     for worker in ("gw0", "gw1"):
@@ -297,7 +301,8 @@ def test_where_a_fork_is_dear_nobody_is_forked(behind: Project) -> None:
     assert len(processes(lines)) == 2, "a second session would take longer than all that is left"
 
 
-#: As `freezegun` and `jsonschema` have it: a late test leaves something that an early one can't bear.
+#: As `freezegun` and `jsonschema` have it: a late test leaves something that an early one can't
+#: bear.
 LEAVES = """
     import pytest, registry, time
 

@@ -1,4 +1,6 @@
-"""What is printed beside pytest's: the same header and sections, and lines of our own in between."""
+"""What is printed beside pytest's: the same header and sections, and lines of our own in
+between.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import rich
 from harness import Project, Result
 
 NO_BROKEN = "--ignore=broken"
-#: pytest's letter for a subtest of unittest is captured as the test's output: a section of pytest's that we don't have.
+#: pytest's letter for a subtest of unittest is captured as the test's output: a section of pytest's
+#: that we don't have.
 NO_SUBTEST = "--deselect=test_classes.py::Case::test_sub"
 
 
@@ -210,7 +213,10 @@ class TestLines:
             {
                 "guide/pytest.ini": "[pytest]\n",
                 "guide/test_a.py": "def test_1(): pass\ndef test_3(): assert 0\n",
-                "guide/test_b.py": "def test_2(): pass\nimport pytest\n@pytest.mark.skip(reason='why not')\ndef test_4(): pass\n",
+                "guide/test_b.py": (
+                    "def test_2(): pass\nimport pytest\n@pytest.mark.skip(reason='why not')\n"
+                    "def test_4(): pass\n"
+                ),
             }
         )
         return shared_project

@@ -34,11 +34,17 @@ def method(stdout: str) -> str | None:
             "`pytest_configure` of conftest writes {cwd}/notes",
         ),
         (
-            "import os\ndef pytest_configure(config):\n    os.mkdir('made')\n    os.rmdir('made')\n    note('start')",
+            (
+                "import os\ndef pytest_configure(config):\n    os.mkdir('made')\n"
+                "    os.rmdir('made')\n    note('start')"
+            ),
             "`pytest_configure` of conftest makes {cwd}/made",
         ),
         (
-            "def pytest_configure(config):\n    import subprocess\n    subprocess.run(['true'], check=True)\n    note('start')",
+            (
+                "def pytest_configure(config):\n    import subprocess\n"
+                "    subprocess.run(['true'], check=True)\n    note('start')"
+            ),
             "collection started a process",
         ),
         (
@@ -50,7 +56,10 @@ def method(stdout: str) -> str | None:
 def test_hooks_with_effects(project: Project, conftest: str, reason: str) -> None:
     project.write(
         {
-            "conftest.py": f"def note(text):\n    with open('notes', 'a') as file: file.write(text + ' ')\n{conftest}\n",
+            "conftest.py": (
+                "def note(text):\n    with open('notes', 'a') as file: file.write(text + ' "
+                f"')\n{conftest}\n"
+            ),
             "test_a.py": TEST,
         }
     )
@@ -85,9 +94,14 @@ def test_hooks_with_effects(project: Project, conftest: str, reason: str) -> Non
     ids=["by an installed module", "by a function", "by a module of the project"],
 )
 def test_sockets_that_are_bound(project: Project, conftest: str, reason: str | None) -> None:
-    """urllib3 tries what the system can do when it is imported; a server's port is another matter."""
+    """urllib3 tries what the system can do when it is imported; a server's port is another
+    matter.
+    """
     site = Site(project)
-    bind = "import socket\ndef bind():\n    with socket.socket() as sock: sock.bind(('127.0.0.1', 0))\nbind()\n"
+    bind = (
+        "import socket\ndef bind():\n    with socket.socket() as sock: sock.bind(('127.0.0.1', "
+        "0))\nbind()\n"
+    )
     site.package("library", bind)
     configure = f"def pytest_configure(config):\n    {conftest}\n"
     project.write({"own.py": bind, "conftest.py": configure, "test_a.py": TEST})
@@ -105,7 +119,10 @@ def test_sockets_that_are_bound(project: Project, conftest: str, reason: str | N
         "def pytest_configure(config):\n    import os\n    os.makedirs('there', exist_ok=True)",
         "def pytest_report_header(): return 'mine'",
         # In the controller, which each run has of its own.
-        "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): open('notes', 'a').write('x')",
+        (
+            "def pytest_configure(config):\n    if not hasattr(config, 'workerinput'): "
+            "open('notes', 'a').write('x')"
+        ),
         "def pytest_sessionfinish(session): pass",
     ],
 )
@@ -140,7 +157,8 @@ def test_what_each_run_has_of_its_own(project: Project) -> None:
             "run.log": "",
             "pytest.ini": "[pytest]\nlog_file = run.log\nlog_file_level = INFO\n",
             "test_a.py": "import logging\ndef test_1(tmp_path_factory, testrun_uid):\n"
-            "    print('mine', tmp_path_factory.getbasetemp().parent, testrun_uid)\n    logging.info('one line')\n",
+            "    print('mine', tmp_path_factory.getbasetemp().parent, testrun_uid)\n"
+            "    logging.info('one line')\n",
         }
     )
     bases, uids = set(), set()

@@ -47,7 +47,10 @@ class TestLastWords:
         assert "a later test" not in result.stdout
 
     def test_are_not_shown_without_a_crash(self, shared_project: Project, folder: Path) -> None:
-        test = "def test_1(request): request.config.get_terminal_writer().line('nobody sees this')\ndef test_2(): assert 0\n"
+        test = (
+            "def test_1(request): request.config.get_terminal_writer().line('nobody sees "
+            "this')\ndef test_2(): assert 0\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         result = shared_project.rpytest("-n2", cwd=folder)
         assert result.counts == {"failed": 1, "passed": 1}
@@ -130,7 +133,10 @@ def test_a_plugin_that_removes_the_terminal_reporter(shared_project: Project, fo
     [
         ("import ctypes.util; ctypes.util.find_library('c')", True),
         (
-            "import subprocess; subprocess.run(['/sbin/ldconfig', '-p'], stdout=-1, close_fds=False)",
+            (
+                "import subprocess; subprocess.run(['/sbin/ldconfig', '-p'], stdout=-1, "
+                "close_fds=False)"
+            ),
             True,
         ),
         ("import platform; platform.processor()", True),

@@ -48,7 +48,10 @@ def test_a_session_depends_on_what_its_preload_has_read(site: Site) -> None:
     site.package("heavy.part", "VALUE = 1\n")
     site.package("heavy.__init__", "from heavy.part import VALUE\n")
     site.project.write(
-        test_a="import heavy\ndef test_1(): assert heavy.VALUE == 1\ndef test_2(): assert heavy.VALUE == 22\n"
+        test_a=(
+            "import heavy\ndef test_1(): assert heavy.VALUE == 1\n"
+            "def test_2(): assert heavy.VALUE == 22\n"
+        )
     )
     site.learn()
     site.edit()
@@ -91,19 +94,27 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
     site.package("heavy.part", "")
     site.package("heavy.other", "")
     site.package("second", "import heavy.other\n")
-    seen = "import sys\nNAMES = [name for name in sys.modules if name.split('.')[0] in ('heavy', 'second', 'colorsys')]\n"
+    seen = (
+        "import sys\nNAMES = [name for name in sys.modules if name.split('.')[0] in ('heavy', "
+        "'second', 'colorsys')]\n"
+    )
     site.project.write(
         {
             "test_a.py": seen + "import heavy\ndef test_1(): assert NAMES == []\n"
-            "HAS = hasattr(heavy, 'part'), hasattr(heavy, 'other')\ndef test_2(): assert HAS == (False, False)\n",
+            "HAS = hasattr(heavy, 'part'), hasattr(heavy, 'other')\n"
+            "def test_2(): assert HAS == (False, False)\n",
             "test_b.py": seen + "import heavy.part\ndef test_1(): assert NAMES == ['heavy']\n"
-            "HAS = hasattr(heavy, 'part'), hasattr(heavy, 'other')\ndef test_2(): assert HAS == (True, False)\n",
+            "HAS = hasattr(heavy, 'part'), hasattr(heavy, 'other')\n"
+            "def test_2(): assert HAS == (True, False)\n",
             "test_c.py": seen
-            + "import colorsys, second, heavy\ndef test_1(): assert NAMES == ['heavy', 'heavy.part']\n"
+            + "import colorsys, second, heavy\ndef test_1(): assert NAMES == ['heavy', "
+            "'heavy.part']\n"
             "def test_2(): assert hasattr(heavy, 'other')\n"
-            "def test_3():\n    import importlib\n    for name, module in list(sys.modules.items()):\n"
+            "def test_3():\n    import importlib\n"
+            "    for name, module in list(sys.modules.items()):\n"
             "        if name.split('.')[0] in ('heavy', 'second', 'colorsys'):\n"
-            "            assert module.__spec__.name == name and module.__spec__.loader is module.__loader__\n"
+            "            assert module.__spec__.name == name and module.__spec__.loader is "
+            "module.__loader__\n"
             "            assert importlib.reload(module) is module\n",
         }
     )
@@ -122,21 +133,45 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()", "starts a thread"),
-        ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], check=True)", "starts a process"),
+        (
+            (
+                "import threading\nthread = threading.Thread(target=int)\nthread.start()\n"
+                "thread.join()"
+            ),
+            "starts a thread",
+        ),
+        (
+            "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], check=True)",
+            "starts a process",
+        ),
         ("import os\nif os.fork() == 0: os._exit(0)\nos.wait()", "starts a process"),
-        ("import socket\ns = socket.socket()\ntry: s.connect(('127.0.0.1', 9))\nexcept OSError: s.close()", "connects a socket"),
+        (
+            (
+                "import socket\ns = socket.socket()\ntry: s.connect(('127.0.0.1', 9))\n"
+                "except OSError: s.close()"
+            ),
+            "connects a socket",
+        ),
         ("import os\nOPEN = open(os.devnull)", "changes open files"),
         ("import pathlib\nTEXT = pathlib.Path('data.txt').read_text()", "reads {cwd}/data.txt"),
         ("import os\nNAMES = os.listdir('.')", "looks into the project's folder"),
-        ("import pathlib\npathlib.Path({scratch!r}, 'written').write_text('')", "writes {scratch}/written"),
+        (
+            "import pathlib\npathlib.Path({scratch!r}, 'written').write_text('')",
+            "writes {scratch}/written",
+        ),
         ("import pathlib\npathlib.Path({scratch!r}, 'made').mkdir(exist_ok=True)", None),
         ("import os\nos.environ['ADDED'] = '1'", "changes the environment"),
         ("import sys\nsys.path.append('/nowhere')", "changes `sys.path`"),
         ("import sys\nsys.setrecursionlimit(3456)", "changes a limit of the interpreter"),
-        ("import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)", "changes a signal handler"),
+        (
+            "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+            "changes a signal handler",
+        ),
         ("import logging\nlogging.root.setLevel(1)", "changes `logging`"),
-        ("import warnings\nwarnings.warn('outdated', DeprecationWarning)", "warns: DeprecationWarning: outdated"),
+        (
+            "import warnings\nwarnings.warn('outdated', DeprecationWarning)",
+            "warns: DeprecationWarning: outdated",
+        ),
         ("print('hello')", "uses `sys.stdout`"),
         ("import os\nos.write(1, b'hello')", "prints"),
         ("from sys import stdout\nKEPT = stdout,", "keeps `sys.stdout`"),
@@ -150,7 +185,7 @@ def test_sys_modules_is_as_in_a_cold_run(site: Site) -> None:
         ("raise ImportError('not today')", None),
         ("import sqlite3\nsqlite3.connect(':memory:').close()", "opens a database"),
     ],
-)  # fmt: skip
+)
 def test_imports_that_do_something_are_not_preloaded(
     site: Site, code: str, reason: str | None
 ) -> None:
@@ -165,7 +200,10 @@ def test_imports_that_do_something_are_not_preloaded(
     site.package("plain", "import os\nPID = os.getpid()\n")
     site.project.write({"data.txt": "1"})
     site.project.write(
-        test_a="import os, plain, needs\ndef test_1(): print('made in', plain.PID, needs.PID, 'session', os.getpid())\n"
+        test_a=(
+            "import os, plain, needs\ndef test_1(): print('made in', plain.PID, needs.PID, "
+            "'session', os.getpid())\n"
+        )
     )
     text = site.learn("-rP")
     if reason is not None:
@@ -292,8 +330,10 @@ class TestWhatAProjectDoes:
         """A test that removes a module from `sys.modules` gets a new one."""
         site.package("heavy", "VALUE = object()\n")
         site.project.write(
-            test_a="import heavy, sys\ndef test_1():\n    before = heavy\n    del sys.modules['heavy']\n"
-            "    import heavy as again\n    assert again is not before and again.VALUE is not before.VALUE\n"
+            test_a="import heavy, sys\ndef test_1():\n    before = heavy\n"
+            "    del sys.modules['heavy']\n"
+            "    import heavy as again\n    assert again is not before and again.VALUE is "
+            "not before.VALUE\n"
         )
         site.learn()
         site.edit()
@@ -306,7 +346,10 @@ class TestWhatAProjectDoes:
         site.project.write(test_a="import heavy\ndef test_1(): assert heavy.VALUE == 1\n")
         site.learn()
         site.project.write(
-            test_a="import sys\ndef test_1():\n    assert 'heavy' not in sys.modules\n    import heavy\n    assert heavy.VALUE == 1\n"
+            test_a=(
+                "import sys\ndef test_1():\n    assert 'heavy' not in sys.modules\n"
+                "    import heavy\n    assert heavy.VALUE == 1\n"
+            )
         )
         for number in ("0", "1", "2"):
             result = site.project.rpytest("-n", number, junit=False)
@@ -319,7 +362,9 @@ class TestWhatAProjectDoes:
         for name in "abcd":
             site.project.write(
                 {
-                    f"{name}/test_a.py": "import heavy, os\ndef test_1(): assert heavy.WHERE == os.getcwd()\n"
+                    f"{name}/test_a.py": (
+                        "import heavy, os\ndef test_1(): assert heavy.WHERE == os.getcwd()\n"
+                    )
                 }
             )
             site.project.rpytest(junit=False, cwd=site.project.path / name)
@@ -334,7 +379,10 @@ class TestWhatAProjectDoes:
     def test_warning_filters(self, site: Site) -> None:
         """Those that a package installs hold from when it is imported."""
         site.package("heavy", "import warnings\nwarnings.filterwarnings('ignore', 'of heavy')\n")
-        text = "import warnings\nwarnings.warn('before of heavy')\nimport heavy\nwarnings.warn('of heavy')\ndef test_1(): pass\n"
+        text = (
+            "import warnings\nwarnings.warn('before of heavy')\nimport heavy\n"
+            "warnings.warn('of heavy')\ndef test_1(): pass\n"
+        )
         site.project.write(
             test_a=text, test_b="import warnings\nwarnings.warn('of heavy')\ndef test_1(): pass\n"
         )
@@ -351,11 +399,13 @@ class TestWhatAProjectDoes:
             "import sys, types\nfrom importlib.machinery import ModuleSpec\n"
             "class Finder:\n    @staticmethod\n    def find_spec(name, path=None, target=None):\n"
             "        return ModuleSpec(name, Finder) if name == 'virtual' else None\n"
-            "    create_module = staticmethod(lambda spec: None)\n    exec_module = staticmethod(lambda module: None)\n"
+            "    create_module = staticmethod(lambda spec: None)\n"
+            "    exec_module = staticmethod(lambda module: None)\n"
             "sys.meta_path.append(Finder)\n",
         )
         site.project.write(
-            test_a="import importlib.util\nBEFORE = importlib.util.find_spec('virtual')\nimport heavy, virtual\n"
+            test_a="import importlib.util\nBEFORE = importlib.util.find_spec('virtual')\n"
+            "import heavy, virtual\n"
             "def test_1(): assert BEFORE is None\n"
         )
         site.learn()
@@ -430,7 +480,8 @@ def test_coverage_sees_imports(site: Site) -> None:
         {
             "tracing.py": "import sys\nSEEN = []\ndef trace(frame, event, _):\n"
             "    SEEN.append(frame.f_globals.get('__name__'))\n"
-            "def pytest_configure(config):\n    if config.getoption('--trace-it'): sys.settrace(trace)\n"
+            "def pytest_configure(config):\n    if config.getoption('--trace-it'): "
+            "sys.settrace(trace)\n"
             "def pytest_addoption(parser): parser.addoption('--trace-it', action='store_true')\n",
             "conftest.py": "pytest_plugins = ['tracing']\n",
             "test_a.py": "import tracing, heavy\ndef test_1(): assert 'heavy' in tracing.SEEN\n",

@@ -76,12 +76,16 @@ def test_of_a_package(site: Site, replace: str) -> None:
     site.package("base", "import os\nMODE = 1\ndef mode(): return 1\nclass Mode: pass\n")
     site.package(
         "heavy",
-        "import base\nTAKEN = [getattr(base, name, None) for name in ('MODE', 'Mode')], base.mode()\n",
+        (
+            "import base\nTAKEN = [getattr(base, name, None) for name in ('MODE', 'Mode')], "
+            "base.mode()\n"
+        ),
     )
     site.package("other", "import os\nPID = os.getpid()\n")
     text = (
         "import heavy, other, base\n"
-        "def test_1(): assert heavy.TAKEN == ([getattr(base, name, None) for name in ('MODE', 'Mode')], base.mode())\n"
+        "def test_1(): assert heavy.TAKEN == ([getattr(base, name, None) for name in "
+        "('MODE', 'Mode')], base.mode())\n"
     )
     site.project.write(test_a=text)
     site.learn()
@@ -106,7 +110,8 @@ def test_what_is_no_replacement(site: Site) -> None:
     site.package("heavy", "import base, socket, tempfile, pdb, warnings, os\nPID = os.getpid()\n")
     site.project.write(
         conftest="import base, base.part, os, pdb, socket, sys, tempfile, warnings\n"
-        "base.CACHE = {}\nbase._count += 1\nbase.ADDED = 1\nsocket.ADDED = 1\ntempfile.gettempdir()\n"
+        "base.CACHE = {}\nbase._count += 1\nbase.ADDED = 1\nsocket.ADDED = 1\n"
+        "tempfile.gettempdir()\n"
         "sys.dont_write_bytecode = sys.dont_write_bytecode\n",
         test_a="import warnings\nwith warnings.catch_warnings(record=True):\n    import heavy\n"
         "def test_1(): print('made in', heavy.PID)\n",
@@ -139,7 +144,8 @@ def test_by_a_test(site: Site) -> None:
     site.project.write(test_a="import heavy\ndef test_1(): assert heavy.TAKEN\n")
     site.learn()
     site.project.write(
-        test_a="import time\ndef test_1(monkeypatch):\n    monkeypatch.setattr(time, 'sleep', len)\n"
+        test_a="import time\ndef test_1(monkeypatch):\n"
+        "    monkeypatch.setattr(time, 'sleep', len)\n"
         "    import heavy\n    assert heavy.TAKEN is len\n"
     )
     for number in ("0", "1"):
@@ -151,10 +157,14 @@ def test_by_a_test(site: Site) -> None:
 def test_sockets_of_its_own(project: Project) -> None:
     """Nothing of rpytest's uses what a conftest has put in the place of Python's sockets."""
     project.write(
-        conftest="import socket\nclass Socket(socket.socket):\n    def __init__(self, *args, **kwargs):\n"
+        conftest="import socket\nclass Socket(socket.socket):\n"
+        "    def __init__(self, *args, **kwargs):\n"
         "        super().__init__(*args, **kwargs)\n        self.setblocking(False)\n"
         "socket.socket = Socket\n",
-        test_a="import socket\ndef test_1(): assert socket.socket.__name__ == 'Socket'\ndef test_2(): pass\n",
+        test_a=(
+            "import socket\ndef test_1(): assert socket.socket.__name__ == 'Socket'\n"
+            "def test_2(): pass\n"
+        ),
     )
     for arguments in (
         (),

@@ -101,7 +101,9 @@ def test_edits(project: Project) -> None:
     ],
 )
 def test_seeded_by_a_session_fixture(project: Project, setup: str) -> None:
-    """That is set up once for all workers: each goes on from there, as if it had set it up itself."""
+    """That is set up once for all workers: each goes on from there, as if it had set it up
+    itself.
+    """
     project.write(
         helper="import random\ndef sow(value): random.seed(value)\n",
         conftest=f"""
@@ -169,7 +171,9 @@ def test_not_seeded(project: Project, source: str) -> None:
 
 NUMPY = {
     "numpy/__init__.py": "from numpy import random\n",
-    "numpy/random.py": "state = 'of the import'\ndef seed(value=None):\n    global state\n    state = value\n",
+    "numpy/random.py": (
+        "state = 'of the import'\ndef seed(value=None):\n    global state\n    state = value\n"
+    ),
 }
 READS = """
 def test_reads(record_property):

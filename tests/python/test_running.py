@@ -316,11 +316,17 @@ class TestBareFallback:
                 "$PYTEST_XDIST_WORKER is read by",
             ),
             (
-                "import os\nNAME = os.environ['PYTEST_XDIST_WORKER'] if 'PYTEST_XDIST_WORKER' in os.environ else None",
+                (
+                    "import os\nNAME = os.environ['PYTEST_XDIST_WORKER'] if "
+                    "'PYTEST_XDIST_WORKER' in os.environ else None"
+                ),
                 "$PYTEST_XDIST_WORKER is read by",
             ),
             (
-                "def pytest_configure(config):\n    config.name = hasattr(config, 'workerinput') and config.workerinput['workerid']",
+                (
+                    "def pytest_configure(config):\n    config.name = hasattr(config, "
+                    "'workerinput') and config.workerinput['workerid']"
+                ),
                 "`config.workerinput['workerid']` is read by",
             ),
             (
@@ -328,14 +334,19 @@ class TestBareFallback:
                 "$PYTEST_XDIST_WORKER_COUNT is read by",
             ),
             (
-                "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='busy').start()",
+                (
+                    "import threading\nthreading.Thread(target=threading.Event().wait, "
+                    "daemon=True, name='busy').start()"
+                ),
                 "a thread is alive before collection (busy)",
             ),
             (
                 (
                     "import subprocess\n"
-                    "def pytest_sessionstart(session): session.mine = subprocess.Popen(['sleep', '600'])\n"
-                    "def pytest_sessionfinish(session):\n    session.mine.kill()\n    session.mine.wait()"
+                    "def pytest_sessionstart(session): session.mine = "
+                    "subprocess.Popen(['sleep', '600'])\n"
+                    "def pytest_sessionfinish(session):\n    session.mine.kill()\n"
+                    "    session.mine.wait()"
                 ),
                 "`pytest_sessionstart` of conftest",
             ),
@@ -387,7 +398,10 @@ class TestBareFallback:
             ) is here
 
     def test_every_worker_sees_itself(self, shared_project: Project, folder: Path) -> None:
-        seen = "import os\nSEEN = [os.environ.get('PYTEST_XDIST_' + name) for name in ('WORKER', 'WORKER_COUNT', 'TESTRUNUID')]\n"
+        seen = (
+            "import os\nSEEN = [os.environ.get('PYTEST_XDIST_' + name) for name in ('WORKER', "
+            "'WORKER_COUNT', 'TESTRUNUID')]\n"
+        )
         test = (
             seen
             + """
@@ -421,7 +435,10 @@ def test_1(i, worker_id, testrun_uid):
     def test_copying_the_environment_is_no_reading(
         self, shared_project: Project, folder: Path
     ) -> None:
-        copies = "import os\nCOPY = dict(os.environ), os.environ.copy(), {**os.environ, 'A': '1'}, [v for k, v in os.environ.items()]\n"
+        copies = (
+            "import os\nCOPY = dict(os.environ), os.environ.copy(), {**os.environ, 'A': '1'}, "
+            "[v for k, v in os.environ.items()]\n"
+        )
         # While tests are collected, after others have set variables, too.
         conftest = copies + "def pytest_configure(): os.environ['SET_LATER'] = '1'\n"
         shared_project.fill(
@@ -443,7 +460,10 @@ def test_1(i, worker_id, testrun_uid):
     def test_unequal_lists(
         self, shared_project: Project, folder: Path, ids: str, says: str
     ) -> None:
-        test = f"import os, pytest\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n@pytest.mark.parametrize('i', {ids})\ndef test_1(i): pass\n"
+        test = (
+            "import os, pytest\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n"
+            f"@pytest.mark.parametrize('i', {ids})\ndef test_1(i): pass\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
         assert result.status == 2
@@ -452,7 +472,10 @@ def test_1(i, worker_id, testrun_uid):
         assert "passed" not in result.stdout
 
     def test_errors_of_another_worker(self, shared_project: Project, folder: Path) -> None:
-        test = "import os\nif os.environ['PYTEST_XDIST_WORKER'] == 'gw1': import nothing_such\ndef test_1(): pass\ndef test_2(): pass\n"
+        test = (
+            "import os\nif os.environ['PYTEST_XDIST_WORKER'] == 'gw1': import nothing_such\n"
+            "def test_1(): pass\ndef test_2(): pass\n"
+        )
         shared_project.fill(folder, {"test_a.py": test})
         result = shared_project.rpytest("-n2", junit=False, cwd=folder)
         assert result.status == 2

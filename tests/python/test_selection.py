@@ -95,7 +95,8 @@ QUIET: Mapping[str, str] = {
     },
 }
 
-#: pytest 9 collects each file once for these; version 8 makes other objects for those that are given as files.
+#: pytest 9 collects each file once for these; version 8 makes other objects for those that are
+#: given as files.
 OVERLAPPING = ("sub/test_b.py sub/test_b.py", "test_a.py::test_one test_a.py")
 
 #: What must be served from the one collection of `rpytest`.
@@ -191,7 +192,7 @@ class TestServed:
 def wait_until_judged(project: Project, folder: Path) -> None:
     """Wait until the checkpoint knows what may be left out of what it has."""
     pattern = re.compile(
-        rf"kept for other arguments: {re.escape(str(folder))}, .*\n +a part of them: (used|collected)"
+        rf"kept for other arguments: {re.escape(str(folder))}, .*\n +a part of them: (used|collected)"  # noqa: E501
     )
     processes.wait_until(lambda: pattern.search(status(project)) is not None, seconds=30)
 
@@ -201,7 +202,8 @@ TWO = {
     "b/test_b.py": "def test_b(): pass\ndef test_c(): pass\n",
 }
 
-#: What can't be served without a difference, or looks as if: a project, and commands of which the first is everything.
+#: What can't be served without a difference, or looks as if: a project, and commands of which the
+#: first is everything.
 TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "a folder that comes later to the path": (
         {
@@ -214,7 +216,10 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     ),
     "an option is read at configure": (
         {
-            "conftest.py": "def pytest_configure(config):\n    import builtins; builtins.LEVEL = config.option.verbose",
+            "conftest.py": (
+                "def pytest_configure(config):\n    import builtins; builtins.LEVEL = "
+                "config.option.verbose"
+            ),
             "test_a.py": "def test_a(): assert LEVEL == 0\ndef test_b(): pass",
         },
         ["", "-v", "-vv", "test_a.py::test_b"],
@@ -230,20 +235,27 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     ),
     "arguments are read": (
         {
-            "test_a.py": "import sys\nGIVEN = 'fast' in str(sys.argv[1:])\ndef test_a(): assert not GIVEN\ndef test_fast(): pass"
+            "test_a.py": (
+                "import sys\nGIVEN = 'fast' in str(sys.argv[1:])\n"
+                "def test_a(): assert not GIVEN\ndef test_fast(): pass"
+            )
         },
         ["", "-k fast", "test_a.py::test_fast"],
     ),
     "arguments are parsed by a module": (
         {
-            "test_a.py": "import argparse\nP = argparse.ArgumentParser()\nP.add_argument('-q', action='count', default=0)\n"
+            "test_a.py": "import argparse\nP = argparse.ArgumentParser()\n"
+            "P.add_argument('-q', action='count', default=0)\n"
             "QUIET = P.parse_known_args()[0].q\ndef test_a(): assert QUIET < 2\ndef test_b(): pass"
         },
         ["", "-qq", "test_a.py::test_a -q", "test_a.py::test_a -q -q"],
     ),
     "config.args is read": (
         {
-            "conftest.py": "def pytest_collection_modifyitems(config, items):\n    items[0].user_properties.append(('args', len(config.args)))",
+            "conftest.py": (
+                "def pytest_collection_modifyitems(config, items):\n"
+                "    items[0].user_properties.append(('args', len(config.args)))"
+            ),
             "test_a.py": "def test_a(): pass",
             "test_b.py": "def test_b(): pass",
         },
@@ -251,8 +263,14 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     ),
     "config.args is read at configure": (
         {
-            "conftest.py": "def pytest_configure(config):\n    config.count = len(config.invocation_params.args) + len(config.args)",
-            "test_a.py": "def test_a(request): assert request.config.count < 4, 'arguments'\ndef test_b(): pass",
+            "conftest.py": (
+                "def pytest_configure(config):\n    config.count = "
+                "len(config.invocation_params.args) + len(config.args)"
+            ),
+            "test_a.py": (
+                "def test_a(request): assert request.config.count < 4, 'arguments'\n"
+                "def test_b(): pass"
+            ),
         },
         ["", "-q -q -q test_a.py::test_a test_a.py::test_b", "test_a.py::test_b"],
     ),
@@ -264,21 +282,30 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         {
             **TWO,
             "conftest.py": "def pytest_report_header(config):\n"
-            "    return f'{config.getoption(\"keyword\")} {config.option.tbstyle} {len(config.args[0])}'",
+            '    return f\'{config.getoption("keyword")} {config.option.tbstyle} '
+            "{len(config.args[0])}'",
         },
         ["", "-k test_a", "--tb=short", "a", "-v", ""],
     ),
     "arguments are read for the header": (
         {
             **TWO,
-            "conftest.py": "def pytest_report_header(config): return str('-q' in config.invocation_params.args)",
+            "conftest.py": (
+                "def pytest_report_header(config): return str('-q' in "
+                "config.invocation_params.args)"
+            ),
         },
         ["", "-v -q", "a", "a --quiet -v"],
     ),
     "what failed last is read at configure": (
         {
-            "conftest.py": "def pytest_configure(config): config.known = config.cache.get('cache/lastfailed', {})",
-            "test_a.py": "def test_a(request): assert not request.config.known\ndef test_b(): assert 0",
+            "conftest.py": (
+                "def pytest_configure(config): config.known = "
+                "config.cache.get('cache/lastfailed', {})"
+            ),
+            "test_a.py": (
+                "def test_a(request): assert not request.config.known\ndef test_b(): assert 0"
+            ),
         },
         ["", "", "-v", "-k test_a", "-k test_b"],
     ),
@@ -287,7 +314,9 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "conftest.py": "WHOSE = 'top'",
             "a/conftest.py": "WHOSE = 'a'",
             "a/test_a.py": "import sys\ndef test_a(): assert sys.modules['conftest'].WHOSE == 'a'",
-            "b/test_b.py": "import sys\ndef test_b(): assert sys.modules['conftest'].WHOSE == 'top'",
+            "b/test_b.py": (
+                "import sys\ndef test_b(): assert sys.modules['conftest'].WHOSE == 'top'"
+            ),
         },
         ["", "b", "a", "b/test_b.py::test_b a"],
     ),
@@ -297,7 +326,9 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     ),
     "a module changes the environment for those after it": (
         {
-            "a/test_a.py": "import os\nGIVEN = os.environ.get('BY_B')\ndef test_a(): assert GIVEN is None",
+            "a/test_a.py": (
+                "import os\nGIVEN = os.environ.get('BY_B')\ndef test_a(): assert GIVEN is None"
+            ),
             "b/test_b.py": "import os\nos.environ['BY_B'] = '1'\ndef test_b(): pass",
         },
         ["", "b a", "a b", "a b/test_b.py::test_b", "-v"],
@@ -317,16 +348,28 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "a conftest of another folder writes a section": (
         {
             **TWO,
-            "b/conftest.py": "def pytest_terminal_summary(terminalreporter):\n    terminalreporter.write_line('= from b =')",
+            "b/conftest.py": (
+                "def pytest_terminal_summary(terminalreporter):\n"
+                "    terminalreporter.write_line('= from b =')"
+            ),
         },
         ["", "a", "b/test_b.py::test_c"],
     ),
     "conftests sort": (
         {
             **TWO,
-            "conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'top')) for item in items]",
-            "b/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'b')) for item in items]",
-            "b/c/conftest.py": "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', 'c')) for item in items]",
+            "conftest.py": (
+                "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', "
+                "'top')) for item in items]"
+            ),
+            "b/conftest.py": (
+                "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', "
+                "'b')) for item in items]"
+            ),
+            "b/c/conftest.py": (
+                "def pytest_collection_modifyitems(items): [item.user_properties.append(('by', "
+                "'c')) for item in items]"
+            ),
             "b/c/test_d.py": "def test_d(): pass",
         },
         ["", "b", "b/c", "b/test_b.py b/c/test_d.py", "--lf b"],
@@ -341,8 +384,10 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "a conftest is early only where its folder is given": (
         {
             **TWO,
-            "b/conftest.py": "def pytest_addoption(parser): parser.addoption('--of-b', default='nothing')\n"
-            "def pytest_report_header(config): return 'of b: ' + str(config.getoption('--of-b', None))",
+            "b/conftest.py": "def pytest_addoption(parser): "
+            "parser.addoption('--of-b', default='nothing')\n"
+            "def pytest_report_header(config): return 'of b: ' + "
+            "str(config.getoption('--of-b', None))",
         },
         ["", "b", "b --of-b=1", "a", "a --of-b=1"],
     ),
@@ -373,8 +418,13 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "a/further.py": "X = 1",
             "a/test_a.py": "import helper\ndef test_a(): pass",
             "b/test_b.py": "import further\ndef test_b(): assert further.X",
-            "c/test_c.py": "def test_c():\n    import importlib\n    importlib.import_module('helper')",
-            "d/test_d.py": "import sys\ndef test_d(): assert not [path for path in sys.path if path.endswith('/a')]",
+            "c/test_c.py": (
+                "def test_c():\n    import importlib\n    importlib.import_module('helper')"
+            ),
+            "d/test_d.py": (
+                "import sys\ndef test_d(): assert not [path for path in sys.path if "
+                "path.endswith('/a')]"
+            ),
         },
         ["", "b", "c", "d", "a", "c a", "d b"],
     ),
@@ -382,7 +432,9 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         {
             **TWO,
             "b/test_b.py": "pytest_plugins = ['helping']\ndef test_b(help): pass",
-            "helping.py": "import pytest\n@pytest.fixture(autouse=True)\ndef help(): print('helping')",
+            "helping.py": (
+                "import pytest\n@pytest.fixture(autouse=True)\ndef help(): print('helping')"
+            ),
             "pytest.ini": "[pytest]\npythonpath = .",
         },
         ["-rP", "-rP a", "-rP b"],
@@ -427,14 +479,18 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "hooks hear of each item": (
         {
             **TWO,
-            "conftest.py": "def pytest_itemcollected(item): item.user_properties.append(('heard', len(item.user_properties)))",
+            "conftest.py": (
+                "def pytest_itemcollected(item): item.user_properties.append(('heard', "
+                "len(item.user_properties)))"
+            ),
         },
         ["", "b/test_b.py::test_c", "a"],
     ),
     "hooks hear of each collector": (
         {
             **TWO,
-            "conftest.py": "SEEN = []\ndef pytest_collectreport(report): SEEN.append(report.nodeid)\n"
+            "conftest.py": "SEEN = []\ndef pytest_collectreport(report): "
+            "SEEN.append(report.nodeid)\n"
             "def pytest_report_collectionfinish(): return 'reports: ' + str(len(SEEN))",
         },
         ["", "b/test_b.py::test_c", "a"],
@@ -495,7 +551,10 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
     "a source that Python warns of when it reads it": (
         {
             **TWO,
-            "pytest.ini": "[pytest]\nfilterwarnings =\n    ignore::Warning:.*tool\n    ignore::Warning:.*test_d\n",
+            "pytest.ini": (
+                "[pytest]\nfilterwarnings =\n    ignore::Warning:.*tool\n"
+                "    ignore::Warning:.*test_d\n"
+            ),
             "b/tool.py": "X = '\\w'\n",
             "b/test_d.py": "import tool\nX = '\\w'\ndef test_d(): assert tool.X\n",
         },
@@ -505,7 +564,8 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         {
             **TWO,
             "conftest.py": "import threading, time\ndef pytest_collection_modifyitems(items):\n"
-            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), "
+            "daemon=True).start()",
         },
         ["", "b", "a", "-k b", "b --tb=short"],
     ),
@@ -513,8 +573,10 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         {
             **TWO,
             "conftest.py": "import threading, time\ndef pytest_collection_modifyitems(items):\n"
-            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
-            "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'): session.config.done = 1",
+            "    if len(items) == 2: threading.Thread(target=time.sleep, args=(600,), "
+            "daemon=True).start()\n"
+            "def pytest_sessionfinish(session):\n"
+            "    if not hasattr(session.config, 'workerinput'): session.config.done = 1",
         },
         ["", "b", "a"],
     ),
@@ -522,15 +584,18 @@ TRAPS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         {
             **TWO,
             "conftest.py": "import os, pytest\ndef pytest_collection_modifyitems(items):\n"
-            "    if len(items) == 1: pytest.exit('enough', 7)\n    if len(items) == 2: raise pytest.UsageError('no')",
+            "    if len(items) == 1: pytest.exit('enough', 7)\n"
+            "    if len(items) == 2: raise pytest.UsageError('no')",
         },
         ["", "b", "a", "", "a/test_a.py -q"],
     ),
     "a controller": (
         {
             **TWO,
-            "conftest.py": "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'):\n"
-            "        print('status', session.exitstatus, session.testscollected, session.config.option.verbose)",
+            "conftest.py": "def pytest_sessionfinish(session):\n"
+            "    if not hasattr(session.config, 'workerinput'):\n"
+            "        print('status', session.exitstatus, session.testscollected, "
+            "session.config.option.verbose)",
         },
         ["", "a", "b/test_b.py::test_c -v", "-q b"],
     ),

@@ -27,7 +27,7 @@ COMPARES = """
 
     def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{count} reports compared")
-"""
+"""  # noqa: E501
 TESTS = """
     import pytest
 

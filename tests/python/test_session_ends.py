@@ -61,6 +61,6 @@ def test_the_other_program_is_killed(project: Project) -> None:
     result = project.rpytest(junit=False)
     assert result.status == 3, result
     assert (
-        "the program that a conftest or plugin has put in the place of this run (`os.execv`) was killed by SIGKILL"
-        in (result.stderr)
-    )
+        "the program that a conftest or plugin has put in the place of this run "
+        "(`os.execv`) was killed by SIGKILL"
+    ) in (result.stderr)

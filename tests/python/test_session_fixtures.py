@@ -606,7 +606,9 @@ def test_condition_of_a_mark_that_cannot_be_evaluated(
     shared_project.fill(
         folder,
         {
-            "conftest.py": f"def answer():\n    {how}\ndef pytest_markeval_namespace(config):\n    {body}\n",
+            "conftest.py": (
+                f"def answer():\n    {how}\ndef pytest_markeval_namespace(config):\n    {body}\n"
+            ),
             "test_a.py": """
                 import pytest
                 @pytest.fixture(scope="session")

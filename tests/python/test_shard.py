@@ -265,7 +265,9 @@ class TestMerge:
         write_suite(project)
         project.write(
             {
-                "tests/test_skipped.py": "import pytest\npytest.skip('not here', allow_module_level=True)",
+                "tests/test_skipped.py": (
+                    "import pytest\npytest.skip('not here', allow_module_level=True)"
+                ),
                 "tests/test_more.py": """
                 import pytest
 

@@ -24,7 +24,8 @@ class TestStaleness:
         "conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
         "helper.py": "VALUE = 1\n",
         "data.txt": "1",
-        "test_a.py": "import os, helper\nDATA = open('data.txt').read()\nVARIABLE = os.environ.get('VARIABLE')\n"
+        "test_a.py": "import os, helper\nDATA = open('data.txt').read()\n"
+        "VARIABLE = os.environ.get('VARIABLE')\n"
         "def test_helper(): assert helper.VALUE == 1\n"
         "def test_data(): assert DATA == '1'\n"
         "def test_variable(): assert VARIABLE is None\n"
@@ -253,7 +254,10 @@ class TestStaleness:
     def test_bare_is_forgotten_when_its_reason_is_gone(
         self, shared_project: Project, folder: Path
     ) -> None:
-        thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(300,), daemon=True).start()\n"
+        thread = (
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(300,), "
+            "daemon=True).start()\n"
+        )
         shared_project.fill(folder, {**PASSING, "conftest.py": thread})
         for _ in range(2):
             result = shared_project.rpytest("-n2", "-v", junit=False, cwd=folder)

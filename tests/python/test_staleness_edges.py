@@ -41,7 +41,10 @@ MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
     "ini file": (WAITING, {"pytest.ini": "[pytest]\npython_functions = nothing\n"}),
     "module that was missing": (
         {
-            "test_a.py": "try: import extra\nexcept ImportError: extra = None\n{wait}\ndef test_a(): print(extra)\n"
+            "test_a.py": (
+                "try: import extra\nexcept ImportError: extra = None\n{wait}\n"
+                "def test_a(): print(extra)\n"
+            )
         },
         {"extra.py": ""},
     ),
@@ -49,27 +52,38 @@ MEANWHILE: Mapping[str, tuple[Mapping[str, str], Files]] = {
         {
             "pytest.ini": "[pytest]\npythonpath = lib\n",
             "lib/one.py": "",
-            "test_a.py": "import one\ntry: import two\nexcept ImportError: two = None\n{wait}\ndef test_a(): print(bool(two))\n",
+            "test_a.py": (
+                "import one\ntry: import two\nexcept ImportError: two = None\n{wait}\n"
+                "def test_a(): print(bool(two))\n"
+            ),
         },
         {"lib/two.py": ""},
     ),
     "data file in a folder that is listed": (
         {
-            "test_a.py": "import os\nNAMES = os.listdir('data')\n{wait}\ndef test_a(): print(sorted(NAMES))\n",
+            "test_a.py": (
+                "import os\nNAMES = os.listdir('data')\n{wait}\n"
+                "def test_a(): print(sorted(NAMES))\n"
+            ),
             "data/1": "",
         },
         {"data/2": ""},
     ),
     "data file that a pattern names": (
         {
-            "test_a.py": "import pathlib\nNAMES = [*pathlib.Path('data').glob('*.x')]\n{wait}\ndef test_a(): print(len(NAMES))\n",
+            "test_a.py": (
+                "import pathlib\nNAMES = [*pathlib.Path('data').glob('*.x')]\n{wait}\n"
+                "def test_a(): print(len(NAMES))\n"
+            ),
             "data/1.x": "",
         },
         {"data/1.x": None},
     ),
     "data file that was missing": (
         {
-            "test_a.py": "import os\nFOUND = os.path.exists('x')\n{wait}\ndef test_a(): print(FOUND)\n"
+            "test_a.py": (
+                "import os\nFOUND = os.path.exists('x')\n{wait}\ndef test_a(): print(FOUND)\n"
+            )
         },
         {"x": ""},
     ),
@@ -183,8 +197,10 @@ def database(name: str, value: int) -> Callable[[Scene], None]:
 
 def attached(name: str, arguments: str = "()") -> dict[str, str]:
     code = (
-        f"import sqlite3\nC = sqlite3.connect(':memory:', uri=True)\nC.execute({name!r}, {arguments})\n"
-        "VALUE = C.execute('select value from other.data').fetchall()\nC.close()\ndef test_a(): print(VALUE)\n"
+        "import sqlite3\nC = sqlite3.connect(':memory:', uri=True)\n"
+        f"C.execute({name!r}, {arguments})\n"
+        "VALUE = C.execute('select value from other.data').fetchall()\nC.close()\n"
+        "def test_a(): print(VALUE)\n"
     )
     return {"conftest.py": "import sqlite3\n", "test_a.py": code, "in/none": ""}
 
@@ -220,7 +236,10 @@ LOADER = SPEC.replace(
     'spec_from_file_location("loaded", path)',
     'spec_from_loader("loaded", importlib.machinery.SourceFileLoader("loaded", path))',
 ).replace("import importlib.util", "import importlib.machinery, importlib.util")
-POPPED = "import sys, helper\nVALUE = helper.X\ndel sys.modules['helper'], helper\ndef test_a(): print(VALUE)\n"
+POPPED = (
+    "import sys, helper\nVALUE = helper.X\ndel sys.modules['helper'], helper\n"
+    "def test_a(): print(VALUE)\n"
+)
 AGAIN = (
     "import sys, helper\nsys.modules.pop('helper')\nimport helper\ndef test_a(): print(helper.X)\n"
 )
@@ -230,53 +249,278 @@ PREFIX = {"PYTHONPYCACHEPREFIX": "cached"}
 X = [{"in/x": "22"}, {"in/x": "1"}]
 
 SCENARIOS = [
-    Scenario("editor's suffix", prints("open('in/x~').read() + open('in/y.swp').read()") | {"in/x~": "1", "in/y.swp": "1"}, [{"in/x~": "22"}, {"in/y.swp": "22"}]),
-    Scenario("listed editor's files", prints("sorted(os.listdir('in'))", x="1"), [{"in/x~": ""}, {"in/.x.swp": ""}, {"in/x~": None}]),
-    Scenario("listed caches", prints("[n for n in sorted(os.listdir('.')) if n in ('.git', '.coverage', '.hg')]"), [{".git/HEAD": ""}, {".coverage": ""}, {".git": None}]),
-    Scenario("walked", prints("[n for _, d, f in os.walk('in') for n in sorted(d + f)]", x=""), [{"in/.git/HEAD": ""}, {"in/.git/config~": ""}]),
-    Scenario("pattern", prints("sorted(str(p) for p in Path('in').glob('.*'))", "from pathlib import Path", x=""), [{"in/.coverage": ""}, {"in/.DS_Store": ""}]),
-    Scenario("asked for a cache", prints("os.path.exists('.coverage'), Path('.git').is_dir()", "import os\nfrom pathlib import Path"), [{".git/HEAD": ""}, {".coverage": ""}]),
-    Scenario("iniconfig of git", prints("open('.git/HEAD').read()") | {".git/HEAD": "1"}, [{".git/HEAD": "22"}]),
+    Scenario(
+        "editor's suffix",
+        prints("open('in/x~').read() + open('in/y.swp').read()") | {"in/x~": "1", "in/y.swp": "1"},
+        [{"in/x~": "22"}, {"in/y.swp": "22"}],
+    ),
+    Scenario(
+        "listed editor's files",
+        prints("sorted(os.listdir('in'))", x="1"),
+        [{"in/x~": ""}, {"in/.x.swp": ""}, {"in/x~": None}],
+    ),
+    Scenario(
+        "listed caches",
+        prints("[n for n in sorted(os.listdir('.')) if n in ('.git', '.coverage', '.hg')]"),
+        [{".git/HEAD": ""}, {".coverage": ""}, {".git": None}],
+    ),
+    Scenario(
+        "walked",
+        prints("[n for _, d, f in os.walk('in') for n in sorted(d + f)]", x=""),
+        [{"in/.git/HEAD": ""}, {"in/.git/config~": ""}],
+    ),
+    Scenario(
+        "pattern",
+        prints("sorted(str(p) for p in Path('in').glob('.*'))", "from pathlib import Path", x=""),
+        [{"in/.coverage": ""}, {"in/.DS_Store": ""}],
+    ),
+    Scenario(
+        "asked for a cache",
+        prints(
+            "os.path.exists('.coverage'), Path('.git').is_dir()",
+            "import os\nfrom pathlib import Path",
+        ),
+        [{".git/HEAD": ""}, {".coverage": ""}],
+    ),
+    Scenario(
+        "iniconfig of git",
+        prints("open('.git/HEAD').read()") | {".git/HEAD": "1"},
+        [{".git/HEAD": "22"}],
+    ),
     Scenario(
         "hook that sees all names",
-        {"conftest.py": "SEEN = []\ndef pytest_ignore_collect(collection_path): SEEN.append(collection_path.name)\n", "test_a.py": "from conftest import SEEN\ndef test_a(): print('x~' in SEEN, '.git' in SEEN)\n"},
+        {
+            "conftest.py": (
+                "SEEN = []\ndef pytest_ignore_collect(collection_path): "
+                "SEEN.append(collection_path.name)\n"
+            ),
+            "test_a.py": (
+                "from conftest import SEEN\ndef test_a(): print('x~' in SEEN, '.git' in SEEN)\n"
+            ),
+        },
         [{"x~": ""}, {".git/HEAD": ""}, {"x~": None}],
     ),
-    Scenario("dir_fd of open", prints("os.read(f, 9)", opened("f = os.open('x', os.O_RDONLY, dir_fd=fd)"), x="1"), X),
-    Scenario("opener", prints("T", opened("with open('x', opener=lambda n, flags: os.open(n, flags, dir_fd=fd)) as f: T = f.read()"), x="1"), X),
-    Scenario("dir_fd of stat", prints("T", opened("T = os.stat('x', dir_fd=fd).st_size"), x="1"), X),
-    Scenario("dir_fd of access", prints("T", opened("T = os.access('y', os.F_OK, dir_fd=fd)"), x="1"), [{"in/y": ""}, {"in/y": None}]),
-    Scenario("fstat", prints("T", "import os\nwith open('in/x') as f: T = os.fstat(f.fileno()).st_mtime_ns", x="1"), [lambda scene: os.utime(scene / "in/x")]),
-    Scenario("stat of an open file", prints("T", "import os\nwith open('in/x') as f: T = os.stat(f.fileno()).st_mtime_ns", x="1"), [lambda scene: os.utime(scene / "in/x")]),
-    Scenario("scandir of an open folder", prints("T", opened("T = sorted(e.name for e in os.scandir(fd))"), x="1"), [{"in/y": ""}, {"in/y": None}]),
-    Scenario("listdir of an open folder", prints("T", opened("T = sorted(os.listdir(fd))"), x="1"), [{"in/y": ""}, {"in/y": None}]),
-    Scenario("fwalk", prints("T", "import os\nT = [os.stat(n, dir_fd=fd).st_size for *_, f, fd in os.fwalk('in') for n in f]", x="1"), [{"in/x": "22"}, {"in/y/z": ""}]),
-    Scenario("other directory", prints("T", "import os\nos.chdir('in')\nT = open('x').read(), os.path.exists('y')\nos.chdir('..')", x="1"), [{"in/x": "22"}, {"in/y": ""}]),
-    Scenario("fchdir", prints("T", opened("os.fchdir(fd)\nT = open('x').read()\nos.chdir('..')"), x="1"), X),
-    Scenario("size from a listing", prints("[e.stat().st_size for e in os.scandir('in')]", x="1"), X),
-    Scenario("mapped", prints("T", "import mmap\nwith open('in/x', 'rb') as f: T = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)[:]", x="1"), X),
-    Scenario("open_code", prints("io.open_code(os.path.abspath('in/x')).read()", "import io, os", x="1"), X),
+    Scenario(
+        "dir_fd of open",
+        prints("os.read(f, 9)", opened("f = os.open('x', os.O_RDONLY, dir_fd=fd)"), x="1"),
+        X,
+    ),
+    Scenario(
+        "opener",
+        prints(
+            "T",
+            opened(
+                "with open('x', opener=lambda n, flags: os.open(n, flags, dir_fd=fd)) as f: T = "
+                "f.read()"
+            ),
+            x="1",
+        ),
+        X,
+    ),
+    Scenario(
+        "dir_fd of stat", prints("T", opened("T = os.stat('x', dir_fd=fd).st_size"), x="1"), X
+    ),
+    Scenario(
+        "dir_fd of access",
+        prints("T", opened("T = os.access('y', os.F_OK, dir_fd=fd)"), x="1"),
+        [{"in/y": ""}, {"in/y": None}],
+    ),
+    Scenario(
+        "fstat",
+        prints(
+            "T", "import os\nwith open('in/x') as f: T = os.fstat(f.fileno()).st_mtime_ns", x="1"
+        ),
+        [lambda scene: os.utime(scene / "in/x")],
+    ),
+    Scenario(
+        "stat of an open file",
+        prints(
+            "T", "import os\nwith open('in/x') as f: T = os.stat(f.fileno()).st_mtime_ns", x="1"
+        ),
+        [lambda scene: os.utime(scene / "in/x")],
+    ),
+    Scenario(
+        "scandir of an open folder",
+        prints("T", opened("T = sorted(e.name for e in os.scandir(fd))"), x="1"),
+        [{"in/y": ""}, {"in/y": None}],
+    ),
+    Scenario(
+        "listdir of an open folder",
+        prints("T", opened("T = sorted(os.listdir(fd))"), x="1"),
+        [{"in/y": ""}, {"in/y": None}],
+    ),
+    Scenario(
+        "fwalk",
+        prints(
+            "T",
+            (
+                "import os\nT = [os.stat(n, dir_fd=fd).st_size for *_, f, fd in "
+                "os.fwalk('in') for n "
+                "in f]"
+            ),
+            x="1",
+        ),
+        [{"in/x": "22"}, {"in/y/z": ""}],
+    ),
+    Scenario(
+        "other directory",
+        prints(
+            "T",
+            "import os\nos.chdir('in')\nT = open('x').read(), os.path.exists('y')\nos.chdir('..')",
+            x="1",
+        ),
+        [{"in/x": "22"}, {"in/y": ""}],
+    ),
+    Scenario(
+        "fchdir",
+        prints("T", opened("os.fchdir(fd)\nT = open('x').read()\nos.chdir('..')"), x="1"),
+        X,
+    ),
+    Scenario(
+        "size from a listing", prints("[e.stat().st_size for e in os.scandir('in')]", x="1"), X
+    ),
+    Scenario(
+        "mapped",
+        prints(
+            "T",
+            (
+                "import mmap\nwith open('in/x', 'rb') as f: T = mmap.mmap(f.fileno(), 0, "
+                "prot=mmap.PROT_READ)[:]"
+            ),
+            x="1",
+        ),
+        X,
+    ),
+    Scenario(
+        "open_code",
+        prints("io.open_code(os.path.abspath('in/x')).read()", "import io, os", x="1"),
+        X,
+    ),
     Scenario("linecache", prints("linecache.getline('in/x', 1)", "import linecache", x="1"), X),
-    Scenario("resources", prints("files('in').joinpath('x').read_text()", "from importlib.resources import files", x="1", **{"__init__.py": ""}), X),
-    Scenario("resource names", prints("sorted(p.name for p in files('in').iterdir() if p.name[0] != '_')", "from importlib.resources import files", x="1", **{"__init__.py": ""}), [{"in/x~": ""}]),
-    Scenario("get_data", prints("pkgutil.get_data('in', 'x')", "import pkgutil", x="1", **{"__init__.py": ""}), X),
-    Scenario("iter_modules", prints("[m.name for m in pkgutil.iter_modules(['in'])]", "import pkgutil", **{"x.py": ""}), [{"in/y.py": ""}, {"in/x.py": None}]),
-    Scenario("module by path", {"test_a.py": SPEC, "in/x.py": "X = 1\n"}, [{"in/x.py": "X = 22\n"}]),
-    Scenario("module by path with a prefix", {"test_a.py": SPEC, "in/x.py": "X = 1\n"}, [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}], env=PREFIX),
-    Scenario("imported module with a prefix", {"test_a.py": "import helper\ndef test_a(): print(helper.X)\n", "helper.py": "X = 1\n"}, [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}], env=PREFIX),
-    Scenario("loader", {"test_a.py": LOADER, "in/x.py": "X = 1\n"}, [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}], env=PREFIX),
-    Scenario("loader of an odd name", {"test_a.py": LOADER.replace("x.py", "my.odd.x"), "in/my.odd.x": "X = 1\n"}, [{"in/my.odd.x": "X = 22\n"}, {"in/my.odd.x": "X = 1\n"}]),
-    Scenario("runpy", {"test_a.py": BY_PATH.format(imports="runpy", load="runpy.run_path('in/x.py')['X']"), "in/x.py": "X = 1\n"}, [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}], env=PREFIX),
-    Scenario("popped", {"test_a.py": POPPED, "helper.py": "X = 1\n"}, [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}]),
-    Scenario("popped with a prefix", {"test_a.py": POPPED, "helper.py": "X = 1\n"}, [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}], env=PREFIX),
-    Scenario("popped and imported again", {"test_a.py": AGAIN, "helper.py": "X = 1\n"}, [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}]),
-    Scenario("popped, and another one is imported", {"test_a.py": AGAIN.replace(".pop('helper')", ".pop('helper')\nsys.path.insert(0, 'in')"), "helper.py": "X = 1\n", "in/helper.py": "X = 2\n"}, [{"in/helper.py": "X = 22\n"}, {"in/helper.py": None}]),
-    Scenario("archive on the path", {"pytest.ini": "[pytest]\npythonpath = in.zip\n", "test_a.py": "try: import zipped\nexcept ImportError: zipped = None\ndef test_a(): print(zipped and zipped.X)\n"}, [archive("X = 1"), archive("X = 22"), {"in.zip": None}]),
-    Scenario("attached", attached("attach 'in/y.db' as other"), [database("in/y.db", 22), database("in/y.db", 1)]),
-    Scenario("attached by an argument", attached("ATTACH DATABASE ? AS other", "('in/y.db',)"), [database("in/y.db", 22), database("in/y.db", 1)]),
-    Scenario("attached by a URI", attached("attach 'file:in/y.db?mode=ro' as other"), [database("in/y.db", 22), database("in/y.db", 1)]),
-    Scenario("attached by an expression", attached("attach 'in/' || 'y.db' as other"), [database("in/y.db", 22), database("in/y.db", 1)]),
-]  # fmt: skip
+    Scenario(
+        "resources",
+        prints(
+            "files('in').joinpath('x').read_text()",
+            "from importlib.resources import files",
+            x="1",
+            **{"__init__.py": ""},
+        ),
+        X,
+    ),
+    Scenario(
+        "resource names",
+        prints(
+            "sorted(p.name for p in files('in').iterdir() if p.name[0] != '_')",
+            "from importlib.resources import files",
+            x="1",
+            **{"__init__.py": ""},
+        ),
+        [{"in/x~": ""}],
+    ),
+    Scenario(
+        "get_data",
+        prints("pkgutil.get_data('in', 'x')", "import pkgutil", x="1", **{"__init__.py": ""}),
+        X,
+    ),
+    Scenario(
+        "iter_modules",
+        prints("[m.name for m in pkgutil.iter_modules(['in'])]", "import pkgutil", **{"x.py": ""}),
+        [{"in/y.py": ""}, {"in/x.py": None}],
+    ),
+    Scenario(
+        "module by path", {"test_a.py": SPEC, "in/x.py": "X = 1\n"}, [{"in/x.py": "X = 22\n"}]
+    ),
+    Scenario(
+        "module by path with a prefix",
+        {"test_a.py": SPEC, "in/x.py": "X = 1\n"},
+        [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}],
+        env=PREFIX,
+    ),
+    Scenario(
+        "imported module with a prefix",
+        {"test_a.py": "import helper\ndef test_a(): print(helper.X)\n", "helper.py": "X = 1\n"},
+        [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}],
+        env=PREFIX,
+    ),
+    Scenario(
+        "loader",
+        {"test_a.py": LOADER, "in/x.py": "X = 1\n"},
+        [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}],
+        env=PREFIX,
+    ),
+    Scenario(
+        "loader of an odd name",
+        {"test_a.py": LOADER.replace("x.py", "my.odd.x"), "in/my.odd.x": "X = 1\n"},
+        [{"in/my.odd.x": "X = 22\n"}, {"in/my.odd.x": "X = 1\n"}],
+    ),
+    Scenario(
+        "runpy",
+        {
+            "test_a.py": BY_PATH.format(imports="runpy", load="runpy.run_path('in/x.py')['X']"),
+            "in/x.py": "X = 1\n",
+        },
+        [{"in/x.py": "X = 22\n"}, {"in/x.py": "X = 1\n"}],
+        env=PREFIX,
+    ),
+    Scenario(
+        "popped",
+        {"test_a.py": POPPED, "helper.py": "X = 1\n"},
+        [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}],
+    ),
+    Scenario(
+        "popped with a prefix",
+        {"test_a.py": POPPED, "helper.py": "X = 1\n"},
+        [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}],
+        env=PREFIX,
+    ),
+    Scenario(
+        "popped and imported again",
+        {"test_a.py": AGAIN, "helper.py": "X = 1\n"},
+        [{"helper.py": "X = 22\n"}, {"helper.py": "X = 1\n"}],
+    ),
+    Scenario(
+        "popped, and another one is imported",
+        {
+            "test_a.py": AGAIN.replace(
+                ".pop('helper')", ".pop('helper')\nsys.path.insert(0, 'in')"
+            ),
+            "helper.py": "X = 1\n",
+            "in/helper.py": "X = 2\n",
+        },
+        [{"in/helper.py": "X = 22\n"}, {"in/helper.py": None}],
+    ),
+    Scenario(
+        "archive on the path",
+        {
+            "pytest.ini": "[pytest]\npythonpath = in.zip\n",
+            "test_a.py": (
+                "try: import zipped\nexcept ImportError: zipped = None\n"
+                "def test_a(): print(zipped and zipped.X)\n"
+            ),
+        },
+        [archive("X = 1"), archive("X = 22"), {"in.zip": None}],
+    ),
+    Scenario(
+        "attached",
+        attached("attach 'in/y.db' as other"),
+        [database("in/y.db", 22), database("in/y.db", 1)],
+    ),
+    Scenario(
+        "attached by an argument",
+        attached("ATTACH DATABASE ? AS other", "('in/y.db',)"),
+        [database("in/y.db", 22), database("in/y.db", 1)],
+    ),
+    Scenario(
+        "attached by a URI",
+        attached("attach 'file:in/y.db?mode=ro' as other"),
+        [database("in/y.db", 22), database("in/y.db", 1)],
+    ),
+    Scenario(
+        "attached by an expression",
+        attached("attach 'in/' || 'y.db' as other"),
+        [database("in/y.db", 22), database("in/y.db", 1)],
+    ),
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -290,13 +534,68 @@ def test_scenario(shared_project: Project, folder: Path, scenario: Scenario) -> 
 # What collection does itself, and a fresh one would do again
 
 DONE = [
-    Scenario("appends", {"test_a.py": "with open('n', 'a') as f: f.write('x')\ndef test_a(): print(len(open('n').read()))\n"}, []),
-    Scenario("logs", {"test_a.py": "import logging\nlogging.getLogger('x').addHandler(logging.FileHandler('n'))\nlogging.getLogger('x').error('x')\ndef test_a(): print(len(open('n').read()))\n"}, []),
-    Scenario("writes what a test changes", {"test_a.py": "open('n', 'w').close()\ndef test_a():\n    with open('n', 'r+') as f: f.read(); f.write('x')\n    print(open('n').read())\n"}, []),
-    Scenario("empties a folder that a test fills", {"test_a.py": "import os, shutil\nshutil.rmtree('n', ignore_errors=True)\nos.mkdir('n')\ndef test_a(): os.mkdir('n/x')\n"}, []),
-    Scenario("makes a temporary folder that a test fills", {"test_a.py": "import os, tempfile\nT = tempfile.mkdtemp(dir='.')\ndef test_a(): os.mkdir(T + '/x')\n"}, []),
-    Scenario("removes what a test makes", {"test_a.py": "import contextlib, os\nwith contextlib.suppress(OSError): os.remove('n')\ndef test_a(): os.close(os.open('n', os.O_CREAT | os.O_EXCL))\n"}, []),
-]  # fmt: skip
+    Scenario(
+        "appends",
+        {
+            "test_a.py": (
+                "with open('n', 'a') as f: f.write('x')\n"
+                "def test_a(): print(len(open('n').read()))\n"
+            )
+        },
+        [],
+    ),
+    Scenario(
+        "logs",
+        {
+            "test_a.py": (
+                "import logging\nlogging.getLogger('x').addHandler(logging.FileHandler('n'))\n"
+                "logging.getLogger('x').error('x')\ndef test_a(): print(len(open('n').read()))\n"
+            )
+        },
+        [],
+    ),
+    Scenario(
+        "writes what a test changes",
+        {
+            "test_a.py": (
+                "open('n', 'w').close()\ndef test_a():\n"
+                "    with open('n', 'r+') as f: f.read(); f.write('x')\n"
+                "    print(open('n').read())\n"
+            )
+        },
+        [],
+    ),
+    Scenario(
+        "empties a folder that a test fills",
+        {
+            "test_a.py": (
+                "import os, shutil\nshutil.rmtree('n', ignore_errors=True)\nos.mkdir('n')\n"
+                "def test_a(): os.mkdir('n/x')\n"
+            )
+        },
+        [],
+    ),
+    Scenario(
+        "makes a temporary folder that a test fills",
+        {
+            "test_a.py": (
+                "import os, tempfile\nT = tempfile.mkdtemp(dir='.')\n"
+                "def test_a(): os.mkdir(T + '/x')\n"
+            )
+        },
+        [],
+    ),
+    Scenario(
+        "removes what a test makes",
+        {
+            "test_a.py": (
+                "import contextlib, os\nwith contextlib.suppress(OSError): os.remove('n')\n"
+                "def test_a(): os.close(os.open('n', os.O_CREAT | os.O_EXCL))\n"
+            )
+        },
+        [],
+    ),
+]
 
 
 @pytest.mark.parametrize("scenario", DONE, ids=str)

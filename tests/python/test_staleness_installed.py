@@ -63,7 +63,9 @@ def site(files: Files) -> Callable[[Scene], None]:
 
 def distribution(name: str, version: str, entry_points: str = "") -> dict[str, str | None]:
     return {
-        f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{name}-{version}.dist-info/METADATA": (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        ),
         f"{name}-{version}.dist-info/entry_points.txt": entry_points,
         f"{name}-{version}.dist-info/RECORD": "",
     }
@@ -71,7 +73,11 @@ def distribution(name: str, version: str, entry_points: str = "") -> dict[str, s
 
 PLUGIN = "[pytest11]\nodd = odd_plugin\n"
 VERSION = {
-    "test_a.py": "from importlib.metadata import version, PackageNotFoundError\ntry:\n    V = version('things')\nexcept PackageNotFoundError:\n    V = None\ndef test_a(): print(V)\n"
+    "test_a.py": (
+        "from importlib.metadata import version, PackageNotFoundError\ntry:\n"
+        "    V = version('things')\nexcept PackageNotFoundError:\n    V = None\n"
+        "def test_a(): print(V)\n"
+    )
 }
 IMPORTS = {"test_a.py": "import things\ndef test_a(): assert things.A == 1\n"}
 FINDER = """
@@ -91,13 +97,19 @@ SCENARIOS = [
     Scenario(
         "module",
         {"test_a.py": IMPORTS["test_a.py"]},
-        [site({"things.py": "A = 1\n"}), site({"things.py": "A = 10\n"}), site({"things.py": None})],
+        [
+            site({"things.py": "A = 1\n"}),
+            site({"things.py": "A = 10\n"}),
+            site({"things.py": None}),
+        ],
     ),
     Scenario(
         "package",
         {"test_a.py": IMPORTS["test_a.py"]},
         [
-            site({"things/__init__.py": "from things.inner import A\n", "things/inner.py": "A = 1\n"}),
+            site(
+                {"things/__init__.py": "from things.inner import A\n", "things/inner.py": "A = 1\n"}
+            ),
             site({"things/inner.py": "A = 10\n"}),
             site({"things": None, "things.py": "A = 100\n"}),
         ],
@@ -115,7 +127,12 @@ SCENARIOS = [
         "plugin",
         {"test_a.py": "def test_a(): pass\n"},
         [
-            site({**distribution("odd", "1.0", PLUGIN), "odd_plugin.py": "def pytest_report_header(): return 'odd'\n"}),
+            site(
+                {
+                    **distribution("odd", "1.0", PLUGIN),
+                    "odd_plugin.py": "def pytest_report_header(): return 'odd'\n",
+                }
+            ),
             site({"odd_plugin.py": "def pytest_report_header(): return 'even'\n"}),
             chain(site({"odd-1.0.dist-info": None}), site(distribution("odd", "1.1", PLUGIN))),
             site({"odd-1.1.dist-info": None, "odd_plugin.py": None}),
@@ -135,14 +152,25 @@ SCENARIOS = [
         "editable by a finder",
         COPIES,
         [
-            site({"__editable__things.pth": "import finder_of_things; finder_of_things.install()\n", "finder_of_things.py": FINDER.replace("TARGET", "one")}),
+            site(
+                {
+                    "__editable__things.pth": (
+                        "import finder_of_things; finder_of_things.install()\n"
+                    ),
+                    "finder_of_things.py": FINDER.replace("TARGET", "one"),
+                }
+            ),
             site({"finder_of_things.py": FINDER.replace("TARGET", "two")}),
             {"two/things.py": "A = 1 + 0\n"},
             site({"__editable__things.pth": None}),
         ],
     ),
-    Scenario("something that nobody imports", {"test_a.py": "def test_a(): pass\n"}, [Perhaps(site({"unused.py": "A = 1\n"})), Same(site({"unused.py": "A = 10\n"}))]),
-]  # fmt: skip
+    Scenario(
+        "something that nobody imports",
+        {"test_a.py": "def test_a(): pass\n"},
+        [Perhaps(site({"unused.py": "A = 1\n"})), Same(site({"unused.py": "A = 10\n"}))],
+    ),
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

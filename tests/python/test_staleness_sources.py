@@ -16,7 +16,10 @@ LIBRARY = {
     "shop/__init__.py": "from shop.cart import total\n",
     "shop/cart.py": "from shop.rates import RATE\ndef total(*prices): return sum(prices) * RATE\n",
     "shop/rates.py": "RATE = 2\n",
-    "tests/test_cart.py": "from shop import total\ndef test_total(): assert total(1, 2) == 6\ndef test_none(): assert total() == 0\n",
+    "tests/test_cart.py": (
+        "from shop import total\ndef test_total(): assert total(1, 2) == 6\n"
+        "def test_none(): assert total() == 0\n"
+    ),
     "tests/test_other.py": "def test_other(): pass\n",
     "pytest.ini": "[pytest]\npythonpath = .\n",
 }
@@ -232,7 +235,9 @@ SCENARIOS = [
         {**HELPER, "sub/test_s.py": "def test_s(): pass\n"},
         [
             {
-                "sub/conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef stop(): pytest.skip('why')\n"
+                "sub/conftest.py": (
+                    "import pytest\n@pytest.fixture(autouse=True)\ndef stop(): pytest.skip('why')\n"
+                )
             }
         ],
     ),
@@ -293,7 +298,8 @@ SCENARIOS = [
         {
             **HELPER,
             "conftest.py": "def pytest_collection_modifyitems(items):\n    import late\n"
-            "    with open('kept.txt') as file: items[:] = [item for item in items if item.name == file.read() + late.REST]\n",
+            "    with open('kept.txt') as file: items[:] = [item for item in items if "
+            "item.name == file.read() + late.REST]\n",
             "late.py": "REST = '_a'\n",
             "kept.txt": "test",
         },

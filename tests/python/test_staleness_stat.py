@@ -87,26 +87,54 @@ USED = """
     """
 
 SCENARIOS = [
-    Scenario("exists", skipped("os.path.exists('in/big')"), [{"in/big": ""}, {"in/big": None}, {"in/big/x": ""}]),
+    Scenario(
+        "exists",
+        skipped("os.path.exists('in/big')"),
+        [{"in/big": ""}, {"in/big": None}, {"in/big/x": ""}],
+    ),
     Scenario(
         "Path.exists",
         skipped("(Path(__file__).parent / 'in/big').exists()", "from pathlib import Path"),
         [{"in/big": ""}, {"in/big": None}],
     ),
-    Scenario("isfile", skipped("os.path.isfile('in/big')"), [{"in/big": ""}, chain({"in/big": None}, {"in/big/x": ""})]),
+    Scenario(
+        "isfile",
+        skipped("os.path.isfile('in/big')"),
+        [{"in/big": ""}, chain({"in/big": None}, {"in/big/x": ""})],
+    ),
     Scenario(
         "Path.is_dir",
         skipped("Path('in/deep/er').is_dir()", "from pathlib import Path"),
         [{"in/deep/er/x": ""}, {"in/deep": None}],
     ),
     Scenario("islink", prints("os.path.islink('in/x')", x="", y=""), [link("in/x", "y")]),
-    Scenario("lexists", prints("os.path.lexists('in/x')", y=""), [link("in/x", "nowhere"), Perhaps(link("in/x", "y"))]),
-    Scenario("stat that fails", prints("[os.path.exists(n) for n in ('in/a', 'in/b')]", a=""), [{"in/b": ""}, {"in/a": None}]),
-    Scenario("access", prints("os.access('in/x', os.X_OK)", x=""), [chmod("in/x", 0o755), chmod("in/x", 0o644)]),
+    Scenario(
+        "lexists",
+        prints("os.path.lexists('in/x')", y=""),
+        [link("in/x", "nowhere"), Perhaps(link("in/x", "y"))],
+    ),
+    Scenario(
+        "stat that fails",
+        prints("[os.path.exists(n) for n in ('in/a', 'in/b')]", a=""),
+        [{"in/b": ""}, {"in/a": None}],
+    ),
+    Scenario(
+        "access",
+        prints("os.access('in/x', os.X_OK)", x=""),
+        [chmod("in/x", 0o755), chmod("in/x", 0o644)],
+    ),
     Scenario("size", prints("os.path.getsize('in/x')", x="1"), [{"in/x": "22"}]),
     Scenario("time", prints("os.stat('in/x').st_mtime_ns", x="1"), [touch("in/x")]),
-    Scenario("Path.stat", prints("Path('in/x').stat().st_size", "from pathlib import Path", x="1"), [{"in/x": "22"}]),
-    Scenario("readlink", prints("os.readlink('in/x')", y="", z=""), [link("in/x", "y"), link("in/x", "z")]),
+    Scenario(
+        "Path.stat",
+        prints("Path('in/x').stat().st_size", "from pathlib import Path", x="1"),
+        [{"in/x": "22"}],
+    ),
+    Scenario(
+        "readlink",
+        prints("os.readlink('in/x')", y="", z=""),
+        [link("in/x", "y"), link("in/x", "z")],
+    ),
     Scenario(
         "resolved",
         prints("Path('in/x').resolve().name", "from pathlib import Path", y="", z=""),
@@ -126,7 +154,10 @@ SCENARIOS = [
     Scenario(
         "in a conftest's hook",
         {
-            "conftest.py": "import os\ndef pytest_collection_modifyitems(items):\n    if os.path.exists('in/stop'): items[0].add_marker('skip')\n",
+            "conftest.py": (
+                "import os\ndef pytest_collection_modifyitems(items):\n"
+                "    if os.path.exists('in/stop'): items[0].add_marker('skip')\n"
+            ),
             "test_a.py": "def test_a(): pass\n",
             "in/none": "",
         },
@@ -134,18 +165,33 @@ SCENARIOS = [
     ),
     Scenario(
         "by a pattern",
-        prints("sorted(map(str, Path('in').glob('*/exact')))", "from pathlib import Path") | {"in/1/exact": "", "in/2/none": ""},
+        prints("sorted(map(str, Path('in').glob('*/exact')))", "from pathlib import Path")
+        | {"in/1/exact": "", "in/2/none": ""},
         [{"in/2/exact": ""}, {"in/3/exact": ""}, {"in/1": None}],
     ),
-    Scenario("content of what is only looked for", prints("os.path.exists('in/x')", x="1"), [Same({}), Same({"in/x": "22"})]),
-    Scenario("made by collection itself", {"test_a.py": MADE, "in/none": ""}, [Same({}), {"in/more": ""}]),
-    Scenario("in what is made if it is not there", {"test_a.py": BELOW, "in/x": ""}, [{"in/big": ""}, {"in/big": None}]),
+    Scenario(
+        "content of what is only looked for",
+        prints("os.path.exists('in/x')", x="1"),
+        [Same({}), Same({"in/x": "22"})],
+    ),
+    Scenario(
+        "made by collection itself", {"test_a.py": MADE, "in/none": ""}, [Same({}), {"in/more": ""}]
+    ),
+    Scenario(
+        "in what is made if it is not there",
+        {"test_a.py": BELOW, "in/x": ""},
+        [{"in/big": ""}, {"in/big": None}],
+    ),
     Scenario(
         "before anybody notices",
-        {"test_a.py": "from os import stat\nimport helper\ndef test_a(): print(helper.SIZE)\n", "helper.py": "from os import stat\nSIZE = stat('in/x').st_size\n", "in/x": "1"},
+        {
+            "test_a.py": "from os import stat\nimport helper\ndef test_a(): print(helper.SIZE)\n",
+            "helper.py": "from os import stat\nSIZE = stat('in/x').st_size\n",
+            "in/x": "1",
+        },
         [{"in/x": "22"}],
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

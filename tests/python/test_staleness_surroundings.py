@@ -32,7 +32,10 @@ from staleness import (
 )
 
 TESTS = {
-    "test_a.py": "import pytest\ndef test_one(): pass\n@pytest.mark.slow\ndef test_two(): pass\n@pytest.mark.xfail\ndef test_x(): pass\n",
+    "test_a.py": (
+        "import pytest\ndef test_one(): pass\n@pytest.mark.slow\ndef test_two(): pass\n"
+        "@pytest.mark.xfail\ndef test_x(): pass\n"
+    ),
     "sub/check_b.py": "def test_b(): pass\ndef check_b(): pass\n",
 }
 INI = "[pytest]\nmarkers = slow\n"
@@ -290,7 +293,10 @@ DATA_FILES = [
         "file that is looked for",
         data(
             "read()",
-            "def read():\n        try: return open('local.txt').read().split()\n        except OSError: return [0]",
+            (
+                "def read():\n        try: return open('local.txt').read().split()\n"
+                "        except OSError: return [0]"
+            ),
         ),
         [{"local.txt": "1 2"}, {"local.txt": None}],
     ),
@@ -330,14 +336,21 @@ DATA_FILES = [
         "ini file of the project's own",
         data(
             "read()",
-            "import configparser\n    def read():\n        c = configparser.ConfigParser(); c.read('own.cfg'); return c.get('a', 'b', fallback='0').split()",
+            (
+                "import configparser\n    def read():\n"
+                "        c = configparser.ConfigParser(); c.read('own.cfg'); return c.get('a', "
+                "'b', fallback='0').split()"
+            ),
         ),
         [{"own.cfg": "[a]\nb = 1 2\n"}, {"own.cfg": "[a]\nb = 1 20\n"}],
     ),
     Scenario(
         "data of a conftest",
         {
-            "conftest.py": "VALUES = open('data.txt').read().split()\ndef pytest_generate_tests(metafunc): metafunc.parametrize('v', VALUES)\n",
+            "conftest.py": (
+                "VALUES = open('data.txt').read().split()\n"
+                "def pytest_generate_tests(metafunc): metafunc.parametrize('v', VALUES)\n"
+            ),
             "data.txt": "1 2",
             "test_a.py": "def test_a(v): assert int(v) < 10\n",
         },
@@ -346,7 +359,10 @@ DATA_FILES = [
     Scenario(
         "listing of a conftest's hook",
         {
-            "conftest.py": "import os\ndef pytest_generate_tests(metafunc): metafunc.parametrize('v', sorted(os.listdir('data')))\n",
+            "conftest.py": (
+                "import os\ndef pytest_generate_tests(metafunc): metafunc.parametrize('v', "
+                "sorted(os.listdir('data')))\n"
+            ),
             "data/1": "",
             "test_a.py": "def test_a(v): assert int(v) < 10\n",
         },
@@ -385,26 +401,168 @@ WRITTEN = [
 ]
 
 FOLDERS = [
-    Scenario("namespace package's portion", {"one/space/a.py": "A = 1\n", "two/none": "", "test_a.py": "import space.a\ndef test_a(): print(len(space.__path__))\n"}, [{"two/space/b.py": ""}, {"two/space": None}], env={"PYTHONPATH": "one:two"}),
-    Scenario("module moves to another portion", {"one/space/a.py": "A = 1\n", "two/space/b.py": "", "test_a.py": "import space.a\ndef test_a(): assert space.a.A == 1\n"}, [chain({"one/space/a.py": None, "two/space/a.py": "A = 10\n"}), {"one/space/a.py": "A = 1 # first\n"}], env={"PYTHONPATH": "one:two"}),
-    Scenario("package in the place of a namespace", {"one/space/a.py": "A = 1\n", "two/none": "", "test_a.py": "import space.a\ndef test_a(): assert space.a.A == 1\n"}, [{"two/space/__init__.py": "", "two/space/a.py": "A = 10\n"}, {"two/space": None}], env={"PYTHONPATH": "one:two"}),
-    Scenario("shadowing module", {"one/none": "", "two/helpers.py": "A = 1\n", "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n"}, [{"one/helpers.py": "A = 10\n"}, {"one/helpers.py": None}, {"helpers.py": "A = 100\n"}], env={"PYTHONPATH": "one:two"}),
-    Scenario("shadowing module of the standard library", {"test_a.py": "import colorsys\ndef test_a(): assert hasattr(colorsys, 'rgb_to_hls')\n"}, [{"colorsys.py": ""}, {"colorsys.py": None}]),
-    Scenario("folder on the path appears", {"two/helpers.py": "A = 1\n", "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n"}, [{"one/helpers.py": "A = 10\n"}, {"one": None}], env={"PYTHONPATH": "one:two"}),
-    Scenario("folder that a conftest puts on the path", {"conftest.py": "import sys\nsys.path.insert(0, 'lib')\n", "lib/none.txt": "", "helpers.py": "A = 1\n", "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n"}, [Perhaps({"lib/helpers.py": "A = 10\n"}), {"helpers.py": "A = 100\n"}], args="-p no:cacheprovider"),
-    Scenario("module that is looked for", {"pack/__init__.py": "", "test_a.py": "try:\n    from pack import extra\nexcept ImportError:\n    extra = None\ntry:\n    import more\nexcept ImportError:\n    more = None\ndef test_a(): assert (extra, more) == (None, None)\n"}, [{"pack/extra.py": ""}, {"pack/extra.py": None}, {"more.py": ""}, {"more.py": None}]),
-    Scenario("linked package", {"old/a.py": "A = 1\n", "new/a.py": "A = 10\n", "test_a.py": "from pack import a\ndef test_a(): assert a.A == 1\n"}, [link("pack", "old"), link("pack", "new"), link("pack", "old")], args="--ignore=old --ignore=new"),
-    Scenario("linked module", {"old.py": "A = 1\n", "new.py": "A = 10\n", "test_a.py": "import mod\ndef test_a(): assert mod.A == 1\n"}, [link("mod.py", "old.py"), link("mod.py", "new.py"), edit("new.py", "10", "1")]),
-    Scenario("linked release", {"r1/pack/a.py": "A = 1\n", "r2/pack/a.py": "A = 10\n", "test_a.py": "from pack import a\ndef test_a(): assert a.A == 1\n"}, [link("current", "r1"), link("current", "r2")], env={"PYTHONPATH": "current"}),
-    Scenario("linked tests", {"old/test_a.py": "def test_a(): pass\n", "new/test_b.py": "def test_b(): pass\n"}, [link("tests", "old"), link("tests", "new")], args="tests"),
-    Scenario("linked data", data("open('data').read().split()") | {"old": "1 2", "new": "1 20"}, [link("data", "old"), link("data", "new")]),
+    Scenario(
+        "namespace package's portion",
+        {
+            "one/space/a.py": "A = 1\n",
+            "two/none": "",
+            "test_a.py": "import space.a\ndef test_a(): print(len(space.__path__))\n",
+        },
+        [{"two/space/b.py": ""}, {"two/space": None}],
+        env={"PYTHONPATH": "one:two"},
+    ),
+    Scenario(
+        "module moves to another portion",
+        {
+            "one/space/a.py": "A = 1\n",
+            "two/space/b.py": "",
+            "test_a.py": "import space.a\ndef test_a(): assert space.a.A == 1\n",
+        },
+        [
+            chain({"one/space/a.py": None, "two/space/a.py": "A = 10\n"}),
+            {"one/space/a.py": "A = 1 # first\n"},
+        ],
+        env={"PYTHONPATH": "one:two"},
+    ),
+    Scenario(
+        "package in the place of a namespace",
+        {
+            "one/space/a.py": "A = 1\n",
+            "two/none": "",
+            "test_a.py": "import space.a\ndef test_a(): assert space.a.A == 1\n",
+        },
+        [{"two/space/__init__.py": "", "two/space/a.py": "A = 10\n"}, {"two/space": None}],
+        env={"PYTHONPATH": "one:two"},
+    ),
+    Scenario(
+        "shadowing module",
+        {
+            "one/none": "",
+            "two/helpers.py": "A = 1\n",
+            "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n",
+        },
+        [{"one/helpers.py": "A = 10\n"}, {"one/helpers.py": None}, {"helpers.py": "A = 100\n"}],
+        env={"PYTHONPATH": "one:two"},
+    ),
+    Scenario(
+        "shadowing module of the standard library",
+        {"test_a.py": "import colorsys\ndef test_a(): assert hasattr(colorsys, 'rgb_to_hls')\n"},
+        [{"colorsys.py": ""}, {"colorsys.py": None}],
+    ),
+    Scenario(
+        "folder on the path appears",
+        {
+            "two/helpers.py": "A = 1\n",
+            "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n",
+        },
+        [{"one/helpers.py": "A = 10\n"}, {"one": None}],
+        env={"PYTHONPATH": "one:two"},
+    ),
+    Scenario(
+        "folder that a conftest puts on the path",
+        {
+            "conftest.py": "import sys\nsys.path.insert(0, 'lib')\n",
+            "lib/none.txt": "",
+            "helpers.py": "A = 1\n",
+            "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n",
+        },
+        [Perhaps({"lib/helpers.py": "A = 10\n"}), {"helpers.py": "A = 100\n"}],
+        args="-p no:cacheprovider",
+    ),
+    Scenario(
+        "module that is looked for",
+        {
+            "pack/__init__.py": "",
+            "test_a.py": (
+                "try:\n    from pack import extra\nexcept ImportError:\n    extra = None\ntry:\n"
+                "    import more\nexcept ImportError:\n    more = None\n"
+                "def test_a(): assert (extra, more) == (None, None)\n"
+            ),
+        },
+        [{"pack/extra.py": ""}, {"pack/extra.py": None}, {"more.py": ""}, {"more.py": None}],
+    ),
+    Scenario(
+        "linked package",
+        {
+            "old/a.py": "A = 1\n",
+            "new/a.py": "A = 10\n",
+            "test_a.py": "from pack import a\ndef test_a(): assert a.A == 1\n",
+        },
+        [link("pack", "old"), link("pack", "new"), link("pack", "old")],
+        args="--ignore=old --ignore=new",
+    ),
+    Scenario(
+        "linked module",
+        {
+            "old.py": "A = 1\n",
+            "new.py": "A = 10\n",
+            "test_a.py": "import mod\ndef test_a(): assert mod.A == 1\n",
+        },
+        [link("mod.py", "old.py"), link("mod.py", "new.py"), edit("new.py", "10", "1")],
+    ),
+    Scenario(
+        "linked release",
+        {
+            "r1/pack/a.py": "A = 1\n",
+            "r2/pack/a.py": "A = 10\n",
+            "test_a.py": "from pack import a\ndef test_a(): assert a.A == 1\n",
+        },
+        [link("current", "r1"), link("current", "r2")],
+        env={"PYTHONPATH": "current"},
+    ),
+    Scenario(
+        "linked tests",
+        {"old/test_a.py": "def test_a(): pass\n", "new/test_b.py": "def test_b(): pass\n"},
+        [link("tests", "old"), link("tests", "new")],
+        args="tests",
+    ),
+    Scenario(
+        "linked data",
+        data("open('data').read().split()") | {"old": "1 2", "new": "1 20"},
+        [link("data", "old"), link("data", "new")],
+    ),
     Scenario("project is renamed", prints("__file__"), [moved]),
-    Scenario("project is made anew", prints("1"), [recreated(prints("2")), Perhaps(recreated(prints("2")))]),
-    Scenario("other current folder", {"sub/test_a.py": "import os\nHERE = os.getcwd()\ndef test_a(): print(os.path.basename(HERE))\n", "conftest.py": ""}, [cwd("sub"), cwd(".")]),
-    Scenario("other arguments", {**TESTS, "pytest.ini": INI}, [args("-m slow"), args("-o xfail_strict=true"), args("-k one"), args("sub"), args("-p no:skipping"), args("")]),
-    Scenario("folder in the place of a file", {"helpers.py": "A = 1\n", "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n"}, [chain({"helpers.py": None, "helpers/none.txt": ""})]),
-    Scenario("virtual environment appears", {"env/test_e.py": "def test_e(): pass\n", "test_a.py": "def test_a(): pass\n"}, [{"env/pyvenv.cfg": ""}, {"env/pyvenv.cfg": None}]),
-]  # fmt: skip
+    Scenario(
+        "project is made anew",
+        prints("1"),
+        [recreated(prints("2")), Perhaps(recreated(prints("2")))],
+    ),
+    Scenario(
+        "other current folder",
+        {
+            "sub/test_a.py": (
+                "import os\nHERE = os.getcwd()\ndef test_a(): print(os.path.basename(HERE))\n"
+            ),
+            "conftest.py": "",
+        },
+        [cwd("sub"), cwd(".")],
+    ),
+    Scenario(
+        "other arguments",
+        {**TESTS, "pytest.ini": INI},
+        [
+            args("-m slow"),
+            args("-o xfail_strict=true"),
+            args("-k one"),
+            args("sub"),
+            args("-p no:skipping"),
+            args(""),
+        ],
+    ),
+    Scenario(
+        "folder in the place of a file",
+        {
+            "helpers.py": "A = 1\n",
+            "test_a.py": "import helpers\ndef test_a(): assert helpers.A == 1\n",
+        },
+        [chain({"helpers.py": None, "helpers/none.txt": ""})],
+    ),
+    Scenario(
+        "virtual environment appears",
+        {"env/test_e.py": "def test_e(): pass\n", "test_a.py": "def test_a(): pass\n"},
+        [{"env/pyvenv.cfg": ""}, {"env/pyvenv.cfg": None}],
+    ),
+]
 
 GIT = [
     Scenario(
@@ -433,23 +591,113 @@ GIT = [
 ]
 
 ENVIRONMENT = [
-    Scenario("variable", prints("os.environ.get('OWN')"), [setenv(OWN="1"), setenv(OWN="2"), setenv(OWN=None)]),
-    Scenario("PYTEST_ADDOPTS", TESTS, [setenv(PYTEST_ADDOPTS="-k one"), setenv(PYTEST_ADDOPTS="-m slow"), setenv(PYTEST_ADDOPTS=None)]),
-    Scenario("PYTHONPATH", {"one/m.py": "A = 1\n", "two/m.py": "A = 10\n", "test_a.py": "import m\ndef test_a(): assert m.A == 1\n"}, [setenv(PYTHONPATH="one"), setenv(PYTHONPATH="two:one")], args="--ignore=one --ignore=two"),
-    Scenario("PYTEST_PLUGINS", {"plugin.py": "def pytest_report_header(): return 'here I am'\n", "test_a.py": "def test_a(): pass\n"}, [setenv(PYTEST_PLUGINS="plugin"), edit("plugin.py", "am", "was")], env={"PYTHONPATH": "."}),
-    Scenario("PYTHONOPTIMIZE", {"helper.py": "def check(): assert 0\n", "test_a.py": "import helper\ndef test_a(): helper.check()\n"}, [setenv(PYTHONOPTIMIZE="1"), setenv(PYTHONOPTIMIZE=None)]),
-    Scenario("PYTHONWARNINGS", {"test_a.py": "import warnings\ndef test_a(): warnings.warn('x', DeprecationWarning)\n"}, [setenv(PYTHONWARNINGS="error"), setenv(PYTHONWARNINGS="ignore")]),
-    Scenario("PYTHONUTF8 and locale", prints("(sys.flags.utf8_mode, locale.getlocale(), locale.getpreferredencoding(False))", "import locale, sys"), [setenv(PYTHONUTF8="1", LC_ALL="C"), setenv(PYTHONUTF8="0", LC_ALL="C"), Perhaps(setenv(PYTHONUTF8=None, LC_ALL="C.UTF-8"))]),
-    Scenario("PYTHONHASHSEED", prints("hash('text')", ""), [setenv(PYTHONHASHSEED="1"), setenv(PYTHONHASHSEED="2")], env={"PYTHONHASHSEED": "0"}),
-    Scenario("sitecustomize", {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 1\n", "test_a.py": "def test_a(): print(VALUE)\n"}, [{"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 20\n"}, {"one/sitecustomize.py": None}, {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 300\n"}], env={"PYTHONPATH": "one"}),
-    Scenario("home", prints("os.path.expanduser('~')"), [setenv(HOME="/nowhere"), setenv(HOME="/elsewhere")]),
-    Scenario("time zone", prints("time.tzname", "import time"), [setenv(TZ="AAA+1"), setenv(TZ="BBB+2")]),
-    Scenario("umask", prints("(os.umask(0o22), os.umask(0o22))[0]"), [shell("umask 077"), shell("umask 027")]),
-    Scenario("limit of open files", prints("resource.getrlimit(resource.RLIMIT_NOFILE)[0]", "import resource"), [shell("ulimit -S -n 400"), shell("ulimit -S -n 300")]),
-    Scenario("limit of the stack", prints("resource.getrlimit(resource.RLIMIT_STACK)[0]", "import resource"), [shell("ulimit -S -s 4096"), shell("ulimit -S -s 2048")]),
+    Scenario(
+        "variable",
+        prints("os.environ.get('OWN')"),
+        [setenv(OWN="1"), setenv(OWN="2"), setenv(OWN=None)],
+    ),
+    Scenario(
+        "PYTEST_ADDOPTS",
+        TESTS,
+        [
+            setenv(PYTEST_ADDOPTS="-k one"),
+            setenv(PYTEST_ADDOPTS="-m slow"),
+            setenv(PYTEST_ADDOPTS=None),
+        ],
+    ),
+    Scenario(
+        "PYTHONPATH",
+        {
+            "one/m.py": "A = 1\n",
+            "two/m.py": "A = 10\n",
+            "test_a.py": "import m\ndef test_a(): assert m.A == 1\n",
+        },
+        [setenv(PYTHONPATH="one"), setenv(PYTHONPATH="two:one")],
+        args="--ignore=one --ignore=two",
+    ),
+    Scenario(
+        "PYTEST_PLUGINS",
+        {
+            "plugin.py": "def pytest_report_header(): return 'here I am'\n",
+            "test_a.py": "def test_a(): pass\n",
+        },
+        [setenv(PYTEST_PLUGINS="plugin"), edit("plugin.py", "am", "was")],
+        env={"PYTHONPATH": "."},
+    ),
+    Scenario(
+        "PYTHONOPTIMIZE",
+        {
+            "helper.py": "def check(): assert 0\n",
+            "test_a.py": "import helper\ndef test_a(): helper.check()\n",
+        },
+        [setenv(PYTHONOPTIMIZE="1"), setenv(PYTHONOPTIMIZE=None)],
+    ),
+    Scenario(
+        "PYTHONWARNINGS",
+        {"test_a.py": "import warnings\ndef test_a(): warnings.warn('x', DeprecationWarning)\n"},
+        [setenv(PYTHONWARNINGS="error"), setenv(PYTHONWARNINGS="ignore")],
+    ),
+    Scenario(
+        "PYTHONUTF8 and locale",
+        prints(
+            "(sys.flags.utf8_mode, locale.getlocale(), locale.getpreferredencoding(False))",
+            "import locale, sys",
+        ),
+        [
+            setenv(PYTHONUTF8="1", LC_ALL="C"),
+            setenv(PYTHONUTF8="0", LC_ALL="C"),
+            Perhaps(setenv(PYTHONUTF8=None, LC_ALL="C.UTF-8")),
+        ],
+    ),
+    Scenario(
+        "PYTHONHASHSEED",
+        prints("hash('text')", ""),
+        [setenv(PYTHONHASHSEED="1"), setenv(PYTHONHASHSEED="2")],
+        env={"PYTHONHASHSEED": "0"},
+    ),
+    Scenario(
+        "sitecustomize",
+        {
+            "one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 1\n",
+            "test_a.py": "def test_a(): print(VALUE)\n",
+        },
+        [
+            {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 20\n"},
+            {"one/sitecustomize.py": None},
+            {"one/sitecustomize.py": "import builtins\nbuiltins.VALUE = 300\n"},
+        ],
+        env={"PYTHONPATH": "one"},
+    ),
+    Scenario(
+        "home",
+        prints("os.path.expanduser('~')"),
+        [setenv(HOME="/nowhere"), setenv(HOME="/elsewhere")],
+    ),
+    Scenario(
+        "time zone", prints("time.tzname", "import time"), [setenv(TZ="AAA+1"), setenv(TZ="BBB+2")]
+    ),
+    Scenario(
+        "umask",
+        prints("(os.umask(0o22), os.umask(0o22))[0]"),
+        [shell("umask 077"), shell("umask 027")],
+    ),
+    Scenario(
+        "limit of open files",
+        prints("resource.getrlimit(resource.RLIMIT_NOFILE)[0]", "import resource"),
+        [shell("ulimit -S -n 400"), shell("ulimit -S -n 300")],
+    ),
+    Scenario(
+        "limit of the stack",
+        prints("resource.getrlimit(resource.RLIMIT_STACK)[0]", "import resource"),
+        [shell("ulimit -S -s 4096"), shell("ulimit -S -s 2048")],
+    ),
     Scenario("priority", prints("os.nice(0)"), [shell("renice -n 3 -p $$ >/dev/null")]),
-    Scenario("terminal's width", prints("os.get_terminal_size().columns if os.isatty(1) else os.environ['COLUMNS']"), [setenv(COLUMNS="100")]),
-]  # fmt: skip
+    Scenario(
+        "terminal's width",
+        prints("os.get_terminal_size().columns if os.isatty(1) else os.environ['COLUMNS']"),
+        [setenv(COLUMNS="100")],
+    ),
+]
 
 
 @pytest.mark.parametrize(

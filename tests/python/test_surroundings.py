@@ -1,4 +1,6 @@
-"""What is around the tests and may be wrong: Python, folders, streams, names, the daemon's socket."""
+"""What is around the tests and may be wrong: Python, folders, streams, names, the daemon's
+socket.
+"""
 
 from __future__ import annotations
 

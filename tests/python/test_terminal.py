@@ -187,7 +187,10 @@ class TestStatusLine:
 
 def test_quiet_letters_wrap_at_the_width(project: Project) -> None:
     project.write(
-        test_many="import pytest\n@pytest.mark.parametrize('i', range(200))\ndef test_many(i): assert i % 50"
+        test_many=(
+            "import pytest\n@pytest.mark.parametrize('i', range(200))\n"
+            "def test_many(i): assert i % 50"
+        )
     )
     _, output = _on_terminal(
         project, "-n", "2", "-q", "--color=no", "--tb=no", env={"COLUMNS": "60"}
@@ -272,7 +275,9 @@ class TestColours:
 
 
 class TestDebugger:
-    """`breakpoint()` in the only worker has the terminal; `--pdb` and `--trace` are pytest's own."""
+    """`breakpoint()` in the only worker has the terminal; `--pdb` and `--trace` are pytest's
+    own.
+    """
 
     def start(self, project: Project, *args: str) -> Running:
         return project.spawn(
@@ -375,9 +380,9 @@ class TestDebugger:
         assert result.status == 1
         assert result.counts == {"failed": 1, "passed": 2}
         assert (
-            "a debugger needs the terminal, which belongs to 2 workers; hint: run this test with `-n 1`"
-            in result.stdout
-        )
+            "a debugger needs the terminal, which belongs to 2 workers; hint: run this "
+            "test with `-n 1`"
+        ) in result.stdout
         assert ">       breakpoint()" in result.stdout and "debugging.py" not in result.stdout
 
     def test_a_dead_debugger_leaves_the_terminal_as_it_was(self, debugged: Project) -> None:
@@ -398,7 +403,9 @@ class TestDebugger:
     @pytest.mark.parametrize("workers", [["-n", "1"], []], ids=["n1", "no-n"])
     def test_post_mortem(self, project: Project, workers: list[str]) -> None:
         project.write(
-            test_fails="def test_fails():\n    value = 6\n    assert value == 7\n\ndef test_passes(): pass"
+            test_fails=(
+                "def test_fails():\n    value = 6\n    assert value == 7\n\ndef test_passes(): pass"
+            )
         )
         running = self.start(project, *workers, "--pdb")
         running.wait_for(r"entering PDB(?s:.)*-> assert value == 7(?s:.)*\(Pdb\) ")

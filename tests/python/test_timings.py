@@ -1,4 +1,6 @@
-"""``--timings``: the page's data is the run's, whatever its end, and nothing asked for is ignored."""
+"""``--timings``: the page's data is the run's, whatever its end, and nothing asked for is
+ignored.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ SUITE = """
 
         def test_in_class(self, tmp_path):
             pass
-"""
+"""  # noqa: E501
 
 
 def _page(project: Project, file: str = FILE) -> timings.Page:
@@ -98,7 +100,7 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
     project.write(test_suite=SUITE)
     project.write(
         {
-            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"  # noqa: E501
         }
     )
     result = project.rpytest("-n", "2", "--timings", "--start-method", method)
@@ -152,11 +154,13 @@ def test_the_page_shows_the_run(project: Project, method: str) -> None:
 
 
 def test_ids_come_out_as_they_are(project: Project) -> None:
-    """Whatever is in an id: the page is not broken by it, and JavaScript's reading gives it back."""
+    """Whatever is in an id: the page is not broken by it, and JavaScript's reading gives it
+    back.
+    """
     project.write(test_suite=SUITE)
     project.write(
         {
-            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"  # noqa: E501
         }
     )
     listed = project.pytest("--collect-only", "-q", junit=False, env={"PYTHONUTF8": "1"})

@@ -67,7 +67,7 @@ def file(shared_project: Project) -> Path:
     shared_project.write(test_suite=SUITE)
     shared_project.write(
         {
-            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+            "pytest.ini": "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"  # noqa: E501
         }
     )
     for _ in range(2):
@@ -88,7 +88,8 @@ def _open(browser: Browser, file: Path, scheme: str = "light") -> None:
     browser.scheme(scheme)
     browser.open(file)
     browser.wait_for(
-        "document.documentElement.dataset.ready || document.getElementById('broken').textContent || page === null"
+        "document.documentElement.dataset.ready || "
+        "document.getElementById('broken').textContent || page === null"
     )
     assert browser.run("document.getElementById('broken').textContent") == ""
 
@@ -127,7 +128,7 @@ def _pixel(browser: Browser, row: int, phase: str) -> list[int]:
         const ratio = window.devicePixelRatio;
         const y = AXIS + data.lane[row] * place.step + place.above + place.bar - 6;
         return [...canvas.getContext("2d").getImageData(painter.x(time) * ratio, y * ratio, 1, 1).data].slice(0, 3);
-    }})()"""
+    }})()"""  # noqa: E501
     return list(browser.run(place))
 
 
@@ -151,8 +152,10 @@ def test_it_stands_alone(opened: Browser, file: Path) -> None:
 def test_the_data_arrives(opened: Browser, file: Path) -> None:
     page = timings.read(file)
     rows = opened.run(
-        "Array.from({ length: page.data.count }, (_, row) => [page.data.ids[row], ENDINGS[page.data.ending[row]].name,"
-        " page.data.lane[row], page.data.start[row], page.data.length[row], page.data.estimate[row]])"
+        "Array.from({ length: page.data.count }, (_, row) => [page.data.ids[row], "
+        "ENDINGS[page.data.ending[row]].name,"
+        " page.data.lane[row], page.data.start[row], page.data.length[row], "
+        "page.data.estimate[row]])"
     )
     assert rows == [[t.id, t.outcome, t.worker, t.start, t.length, t.estimate] for t in page.tests]
     assert page.data["run"]["known"] == 7
@@ -175,11 +178,18 @@ def test_texts(opened: Browser, file: Path) -> None:
     )
     assert marks == ["✓", "▲", "–", "○"]
     headings = opened.run(
-        "[...document.querySelectorAll('section:not([hidden])')].map(s => s.getAttribute('aria-labelledby'))"
+        "[...document.querySelectorAll('section:not([hidden])')].map(s => "
+        "s.getAttribute('aria-labelledby'))"
     )
     assert headings == [
-        "h-timeline", "h-path", "h-plan", "h-scatter", "h-histogram", "h-tests", "h-fixtures",
-    ]  # fmt: skip
+        "h-timeline",
+        "h-path",
+        "h-plan",
+        "h-scatter",
+        "h-histogram",
+        "h-tests",
+        "h-fixtures",
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -322,7 +332,7 @@ def test_mouse(opened: Browser) -> None:
                     const box = canvas.getBoundingClientRect();
                     return [box.left + painter.x((data.start[{row}] + data.end[{row}]) / 2),
                             box.top + AXIS + data.lane[{row}] * place.step + place.above + place.bar / 2];
-                }})()"""
+                }})()"""  # noqa: E501
             )
         )
 
@@ -429,9 +439,18 @@ def _many(data: dict[str, Any], count: int, workers: int) -> None:
     last = max(lane["last"] for lane in lanes)
     data["lanes"], data["fixtures"], data["setups"], data["crashes"] = lanes, [], [], []
     data["run"].update(
-        workers=workers, ready=0, last=last, total=last, counts=[["passed", count - count // 1000], ["failed", count // 1000]],
-        known=count, predicted=last, critical=0, longest=0, bottleneck="balanced", bottleneckRow=None,
-    )  # fmt: skip
+        workers=workers,
+        ready=0,
+        last=last,
+        total=last,
+        counts=[["passed", count - count // 1000], ["failed", count // 1000]],
+        known=count,
+        predicted=last,
+        critical=0,
+        longest=0,
+        bottleneck="balanced",
+        bottleneckRow=None,
+    )
 
 
 def test_sixty_thousand_tests(browser: Browser, file: Path, tmp_path: Path) -> None:
@@ -451,7 +470,7 @@ def test_sixty_thousand_tests(browser: Browser, file: Path, tmp_path: Path) -> N
             for (let at = 0; at < pixels.length; at += 4)
                 if (pixels[at] === {red[0]} && pixels[at + 1] === {red[1]} && pixels[at + 2] === {red[2]}) return true;
             return false;
-        }}).every(found => found)"""
+        }}).every(found => found)"""  # noqa: E501
     )
     browser.run("document.getElementById('search').focus()")
     browser.type("version_499")

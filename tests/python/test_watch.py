@@ -95,7 +95,9 @@ class TestOrder:
 
     @pytest.mark.parametrize("kind", ["imported", "from a checkpoint"])
     def test_affected_first_in_other_sessions(self, chain: Project, kind: str) -> None:
-        """One session for each run; one that was collected without `--watch`, for other arguments."""
+        """One session for each run; one that was collected without `--watch`, for other
+        arguments.
+        """
         files = ["test_a.py", "test_b.py", "test_y.py", "test_z.py"]
         if kind == "imported":
             chain.put({"conftest.py": "def pytest_sessionstart(): pass\n"})
@@ -123,7 +125,9 @@ class TestOrder:
         chain.write(
             {
                 "in/none": "",
-                "test_c.py": "import os\nFOUND = os.path.exists('in/big')\ndef test_c(): assert not FOUND\n",
+                "test_c.py": (
+                    "import os\nFOUND = os.path.exists('in/big')\ndef test_c(): assert not FOUND\n"
+                ),
             }
         )
         watcher = watching(chain)
@@ -154,7 +158,10 @@ class TestOrder:
                 "sub/conftest.py": "import pytest\n@pytest.fixture\ndef value(): return 1\n",
                 "sub/test_s.py": "def test_s(value): assert value\n",
                 "test_a.py": "def test_a(): pass\n",
-                "test_z.py": "import pathlib\nDATA = pathlib.Path('data.txt').read_text()\ndef test_z(): pass\n",
+                "test_z.py": (
+                    "import pathlib\nDATA = pathlib.Path('data.txt').read_text()\n"
+                    "def test_z(): pass\n"
+                ),
             }
         )
         watcher = watching(project)
@@ -255,7 +262,10 @@ class TestChanges:
         project.write(
             {
                 "data.txt": "",
-                "test_a.py": "DATA = open('data.txt').read()\ndef test_a():\n    with open('data.txt', 'a') as file: file.write('x')\n",
+                "test_a.py": (
+                    "DATA = open('data.txt').read()\ndef test_a():\n"
+                    "    with open('data.txt', 'a') as file: file.write('x')\n"
+                ),
             }
         )
         watcher = watching(project)
@@ -372,7 +382,11 @@ class TestInterrupt:
         assert watcher.running.wait() == 0
 
     def test_twice(self, project: Project) -> None:
-        code = "import signal, time, pathlib\ndef test_a():\n    signal.signal(signal.SIGINT, lambda *_: pathlib.Path('once').touch())\n    pathlib.Path('started').touch()\n    time.sleep(600)\n"
+        code = (
+            "import signal, time, pathlib\ndef test_a():\n"
+            "    signal.signal(signal.SIGINT, lambda *_: pathlib.Path('once').touch())\n"
+            "    pathlib.Path('started').touch()\n    time.sleep(600)\n"
+        )
         project.write(test_a=code)
         watcher = watching(project)
         wait_for(project.path / "started")

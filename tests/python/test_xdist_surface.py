@@ -76,11 +76,14 @@ def test_one_test_at_a_time(project: Project) -> None:
             "    here = os.environ['PYTEST_DEBUG_TEMPROOT']\n"
             "    if os.environ['PYTEST_XDIST_WORKER'] == 'gw0':\n"
             "        meet()\n        import time\n        late = time.monotonic() + 240\n"
-            "        while len(os.listdir(os.path.join(here, 'done'))) < 5: assert time.monotonic() < late; time.sleep(0.01)\n"
+            "        while len(os.listdir(os.path.join(here, 'done'))) < 5: assert "
+            "time.monotonic() < late; time.sleep(0.01)\n"
             "    else:\n        meet()\n"
             "        open(os.path.join(here, 'done', str(i)), 'w').close()\n",
-            "conftest.py": "import os, pytest\n@pytest.fixture(autouse=True, scope='session')\ndef done():\n"
-            "    os.makedirs(os.path.join(os.environ['PYTEST_DEBUG_TEMPROOT'], 'done'), exist_ok=True)\n",
+            "conftest.py": "import os, pytest\n@pytest.fixture(autouse=True, scope='session')\n"
+            "def done():\n"
+            "    os.makedirs(os.path.join(os.environ['PYTEST_DEBUG_TEMPROOT'], 'done'), "
+            "exist_ok=True)\n",
         }
     )
     assert project.rpytest("-n2", "--maxschedchunk=1").counts == {"passed": 6}
@@ -151,7 +154,10 @@ def test_number_of_workers(
     project: Project, conftest: str, env: dict[str, str], count: int
 ) -> None:
     """Hook, then variable."""
-    test = f"def test_a(i):\n    import os\n    assert os.environ['PYTEST_XDIST_WORKER_COUNT'] == '{count}'\n"
+    test = (
+        "def test_a(i):\n    import os\n    assert os.environ['PYTEST_XDIST_WORKER_COUNT'] == "
+        f"'{count}'\n"
+    )
     project.write(
         {"conftest.py": conftest, "test_a.py": TESTS.replace("def test_a(i): pass\n", test)}
     )
@@ -173,8 +179,11 @@ def test_values_that_plugins_read(project: Project) -> None:
     ]
     project.write(
         {
-            "conftest.py": "def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'):\n"
-            f"        print([session.config.getoption(name) for name in {names}], [session.config.getini(name) for name in ('rsyncdirs', 'rsyncignore', 'looponfailroots')])\n",
+            "conftest.py": "def pytest_sessionfinish(session):\n"
+            "    if not hasattr(session.config, 'workerinput'):\n"
+            f"        print([session.config.getoption(name) for name in {names}], "
+            "[session.config.getini(name) for name in ('rsyncdirs', 'rsyncignore', "
+            "'looponfailroots')])\n",
             "test_a.py": TESTS,
         }
     )

@@ -14,7 +14,16 @@ import rpytest
 from harness import Project
 
 # What pytest needs in one version of it and Python or another.
-_DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli", "typing-extensions")  # fmt: skip
+_DISTRIBUTIONS = (
+    "pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "exceptiongroup",
+    "tomli",
+    "typing-extensions",
+)
 
 
 def make(project: Project, path: Path) -> Path:

@@ -126,7 +126,9 @@ class Reference:
         return self.runs[0]
 
     def differences(self, ran: Ran, workers: int) -> tuple[list[str], list[str]]:
-        """What `ran` says otherwise, and what pytest or pytest-xdist says this way and that, too."""
+        """What `ran` says otherwise, and what pytest or pytest-xdist says this way and that,
+        too.
+        """
         differing = self._differing(ran)
         while differing and self._left:
             self._left -= 1
@@ -163,7 +165,9 @@ class Reference:
 
 
 def way(text: str) -> str:
-    """Which way a run went, as ``-v`` or ``--daemon-status`` says it: ``fast``, ``slow`` or ``?``."""
+    """Which way a run went, as ``-v`` or ``--daemon-status`` says it: ``fast``, ``slow`` or
+    ``?``.
+    """
     lines = [line for line in text.splitlines() if "::" not in line]
     if any(_SLOW.search(line) for line in lines):
         return "slow"

@@ -242,7 +242,8 @@ def main() -> int:
             print(f"differs under pytest or pytest-xdist, too: {verdict.name}: {id}")
     runs = sum(verdict.runs for verdict in verdicts)
     print(
-        f"{len(verdicts)} suites, {runs} runs, {len(bad)} differ{': ' if bad else ''}{', '.join(bad)}"
+        f"{len(verdicts)} suites, {runs} runs, {len(bad)} "
+        f"differ{': ' if bad else ''}{', '.join(bad)}"
     )
     return 1 if bad else 0
 
@@ -270,7 +271,10 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
                 "" if seen and ran.status in (0, 1) else f"pytest ends with {ran.status}: {last}"
             )
             print(
-                f"  {suite.name}: {seen} tests, {bad} fail, status {ran.status}, {ran.seconds:.1f} s: {last}",
+                (
+                    f"  {suite.name}: {seen} tests, {bad} fail, status {ran.status}, "
+                    f"{ran.seconds:.1f} s: {last}"
+                ),
                 flush=True,
             )
             return Verdict(suite.name, tests=seen, pytest_seconds=ran.seconds, problem=problem)
@@ -279,7 +283,7 @@ def judge(suite: Suite, build: environments.Build, options: argparse.Namespace) 
         place.close()
 
 
-HEAD = f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"
+HEAD = f"{'suite':18}{'tests':>7}{'runs':>6}{'pytest':>9}{'warm':>9}{'one: pytest':>13}{'warm':>8}  way       differences"  # noqa: E501
 
 
 def line(verdict: Verdict) -> str:
@@ -290,7 +294,7 @@ def line(verdict: Verdict) -> str:
     return (
         f"{verdict.name:18}{verdict.tests:7}{verdict.runs:6}{verdict.pytest_seconds:8.2f}s{verdict.warm_seconds:8.2f}s"
         f"{verdict.one_pytest_seconds:12.2f}s{verdict.one_warm_seconds:7.2f}s  {ways:9} "
-        f"{verdict.problem or len(verdict.differences) or 'none'}{f', {len(verdict.unstable)} unstable' if verdict.unstable else ''}"
+        f"{verdict.problem or len(verdict.differences) or 'none'}{f', {len(verdict.unstable)} unstable' if verdict.unstable else ''}"  # noqa: E501
     )
 
 

@@ -7,9 +7,11 @@ import os
 import time
 from collections.abc import Callable
 
-#: Bytes of output; the last ones are longer than a record in a ring can be, and than the whole ring.
+#: Bytes of output; the last ones are longer than a record in a ring can be, and than the whole
+#: ring.
 SIZES = (0, 0, 0, 0, 80, 80, 700, 700, 6_000, 6_000, 20_000, 20_000, 40_000, 300_000)
-#: In a fat run all have output whose record (which contains it three times) just fits into a ring: a dozen tests fill it.
+#: In a fat run all have output whose record (which contains it three times) just fits into a ring:
+#: a dozen tests fill it.
 FAT_SIZES = (4_000, 5_000, 6_000)
 FAT = "KILL_FAT"
 

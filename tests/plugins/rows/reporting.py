@@ -153,8 +153,10 @@ class Rich(Row):
     tty = True
     compared = "counts on the terminal"
     known = (
-        "`--rich` in a terminal is a usage error with a hint: the plugin removes pytest's terminal reporter and draws by itself what one process "
-        "does (under pytest-xdist it ends with a ZeroDivisionError). Without a terminal, as in CI, it does nothing, and all is well"
+        "`--rich` in a terminal is a usage error with a hint: the plugin removes pytest's "
+        "terminal reporter and draws by itself what one process "
+        "does (under pytest-xdist it ends with a ZeroDivisionError). Without a terminal, "
+        "as in CI, it does nothing, and all is well"
     )
 
     def product(self, run: Run) -> dict[str, object]:

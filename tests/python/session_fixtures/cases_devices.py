@@ -49,11 +49,13 @@ class Ring:
         self.queues.close()
         self.entries.close()
         os.close(self.fd)
-'''
+'''  # noqa: E501
 
 
 def has_io_uring() -> bool:
-    """Whether this process may have one: containers often forbid it, and then no fixture has one."""
+    """Whether this process may have one: containers often forbid it, and then no fixture has
+    one.
+    """
     ring = ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120))
     if ring >= 0:
         os.close(ring)
@@ -70,7 +72,8 @@ CASES = [
             + parametrized(
                 "thing",
                 body(
-                    "for turn in range(2000):\n    assert thing.does_nothing(os.getpid()) == os.getpid()"
+                    "for turn in range(2000):\n    assert thing.does_nothing(os.getpid()) "
+                    "== os.getpid()"
                 ),
                 count=64,
             ),

@@ -17,7 +17,8 @@ def fixture(code: str, end: str = "", imports: str = "", more: str = "") -> str:
     end = "\n".join(f"    {line}" for line in end.splitlines())
     return (
         f"import os, pytest\n{imports}\nfrom notes import note\n{more}\n"
-        f"@pytest.fixture(scope='session')\ndef thing():\n    note('up thing')\n{lines}\n    yield it\n{end}\n    note('down thing')\n"
+        f"@pytest.fixture(scope='session')\ndef thing():\n    note('up thing')\n{lines}\n"
+        f"    yield it\n{end}\n    note('down thing')\n"
     )
 
 
@@ -48,7 +49,8 @@ CASES = [
         {
             "conftest.py": fixture(
                 "it = pytest.MonkeyPatch()\n"
-                "for name in ('listdir', 'fork', 'waitpid', 'pipe'):\n    it.setattr(os, name, refuse)",
+                "for name in ('listdir', 'fork', 'waitpid', 'pipe'):\n"
+                "    it.setattr(os, name, refuse)",
                 "it.undo()",
                 more="def refuse(*_, **__):\n    raise RuntimeError('not here')\n",
             ),
@@ -67,10 +69,12 @@ CASES = [
         {
             "conftest.py": fixture(
                 "fake = types.ModuleType('os')\n"
-                "for name in ('environ', 'PathLike', 'fspath', 'path', 'sep'):\n    setattr(fake, name, getattr(os, name))\n"
+                "for name in ('environ', 'PathLike', 'fspath', 'path', 'sep'):\n"
+                "    setattr(fake, name, getattr(os, name))\n"
                 "it = pytest.MonkeyPatch()\n"
                 "for name, module in list(sys.modules.items()):\n"
-                "    if name.startswith('rpytest.') and 'os' in vars(module):\n        it.setitem(vars(module), 'os', fake)",
+                "    if name.startswith('rpytest.') and 'os' in vars(module):\n"
+                "        it.setitem(vars(module), 'os', fake)",
                 "it.undo()",
                 imports="import sys, types",
             ),
@@ -87,7 +91,10 @@ CASES = [
                 "it = pytest.MonkeyPatch()\nit.setattr(socket, 'socket', Blocked)",
                 "it.undo()\nserver.close()",
                 imports="import socket",
-                more="class Blocked(socket.socket):\n    def __init__(self, *_, **__):\n        raise RuntimeError('blocked')\n",
+                more=(
+                    "class Blocked(socket.socket):\n    def __init__(self, *_, **__):\n"
+                    "        raise RuntimeError('blocked')\n"
+                ),
             ),
             "test_a.py": "import socket\n"
             + parametrized(
@@ -123,7 +130,7 @@ CASES = [
                 with socket.create_connection(("127.0.0.1", server)) as it, it.makefile("rwb", 0) as file:
                     yield file
                 note("down thing")
-            """,
+            """,  # noqa: E501
             "test_a.py": parametrized(
                 "thing",
                 body(
@@ -147,7 +154,8 @@ CASES = [
             "test_a.py": parametrized(
                 "thing",
                 body(
-                    "for turn in range(50):\n    thing[0].send(b'%d' % i)\n    assert thing[1].recv(9) == b'%d' % i"
+                    "for turn in range(50):\n    thing[0].send(b'%d' % i)\n"
+                    "    assert thing[1].recv(9) == b'%d' % i"
                 ),
             ),
         },
@@ -162,7 +170,8 @@ CASES = [
             + parametrized(
                 "thing",
                 body(
-                    "for turn in range(50):\n    os.write(thing[1], b'%02d' % i)\n    assert os.read(thing[0], 2) == b'%02d' % i"
+                    "for turn in range(50):\n    os.write(thing[1], b'%02d' % i)\n"
+                    "    assert os.read(thing[0], 2) == b'%02d' % i"
                 ),
             ),
         },
@@ -173,14 +182,18 @@ CASES = [
         "child-asked-by-pipes",
         {
             "conftest.py": fixture(
-                "it = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)",
+                (
+                    "it = subprocess.Popen(['cat'], stdin=subprocess.PIPE, "
+                    "stdout=subprocess.PIPE, bufsize=0)"
+                ),
                 "it.stdin.close()\nit.wait()\nit.stdout.close()",
                 "import subprocess",
             ),
             "test_a.py": parametrized(
                 "thing",
                 body(
-                    "for turn in range(50):\n    thing.stdin.write(b'%02d' % i)\n    assert thing.stdout.read(2) == b'%02d' % i"
+                    "for turn in range(50):\n    thing.stdin.write(b'%02d' % i)\n"
+                    "    assert thing.stdout.read(2) == b'%02d' % i"
                 ),
             ),
         },
@@ -195,7 +208,8 @@ CASES = [
             + parametrized(
                 "thing",
                 body(
-                    "for turn in range(50):\n    os.eventfd_write(thing, i + 1)\n    assert os.eventfd_read(thing) == i + 1"
+                    "for turn in range(50):\n    os.eventfd_write(thing, i + 1)\n"
+                    "    assert os.eventfd_read(thing) == i + 1"
                 ),
             ),
         },
@@ -234,7 +248,10 @@ CASES = [
             "test_a.py": parametrized(
                 "thing",
                 # The first to do so in each worker.
-                "if not hasattr(test_one, 'done'): thing[0].connect(thing[1])\n    test_one.done = True",
+                (
+                    "if not hasattr(test_one, 'done'): thing[0].connect(thing[1])\n"
+                    "    test_one.done = True"
+                ),
             ),
         },
         own={"thing": "its set-up left a socket that is not connected yet"},
@@ -244,7 +261,11 @@ CASES = [
         "selector",
         {
             "conftest.py": fixture(
-                "it = selectors.DefaultSelector()\nserver = socket.create_server(('127.0.0.1', 0))\nit.register(server, selectors.EVENT_READ)",
+                (
+                    "it = selectors.DefaultSelector()\n"
+                    "server = socket.create_server(('127.0.0.1', 0))\n"
+                    "it.register(server, selectors.EVENT_READ)"
+                ),
                 "it.close()\nserver.close()",
                 "import selectors, socket",
             ),
@@ -262,8 +283,10 @@ CASES = [
                 "thing",
                 body(
                     "async def talk():\n"
-                    "    server = await asyncio.start_server(lambda reader, writer: writer.close(), '127.0.0.1', 0)\n"
-                    "    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())\n"
+                    "    server = await asyncio.start_server(lambda reader, writer: "
+                    "writer.close(), '127.0.0.1', 0)\n"
+                    "    reader, writer = await "
+                    "asyncio.open_connection(*server.sockets[0].getsockname())\n"
                     "    assert await reader.read() == b''\n"
                     "    writer.close()\n"
                     "    server.close()\n"
@@ -305,7 +328,7 @@ CASES = [
                 request.addfinalizer(lambda: note("down thing"))
                 await asyncio.sleep(0)
                 return asyncio.get_running_loop()
-            """,
+            """,  # noqa: E501
             "test_a.py": "import asyncio\n"
             + parametrized("thing", "assert thing.run_until_complete(asyncio.sleep(0, i)) == i"),
         },
@@ -357,7 +380,8 @@ CASES = [
         "sqlite-connection",
         {
             "conftest.py": fixture(
-                "it = sqlite3.connect(tmp_path_factory.mktemp('db') / 'db', isolation_level=None, timeout=120)\n"
+                "it = sqlite3.connect(tmp_path_factory.mktemp('db') / 'db', "
+                "isolation_level=None, timeout=120)\n"
                 "it.execute('create table t (x)')",
                 "it.close()",
                 "import sqlite3",
@@ -397,7 +421,8 @@ CASES = [
             "test_a.py": parametrized(
                 "thing",
                 body(
-                    "for turn in range(1000):\n    thing[0] = i\n    assert thing[0] == i, 'another worker has written'"
+                    "for turn in range(1000):\n    thing[0] = i\n"
+                    "    assert thing[0] == i, 'another worker has written'"
                 ),
             ),
         },

@@ -44,7 +44,7 @@ def server():
     process.terminate()
     note(f"down server {process.wait()}")
     process.stdout.close()
-"""
+"""  # noqa: E501
 
 ASK = body(
     """process, url = server
@@ -71,7 +71,8 @@ def reap(found):
 """
 
 REAPED = body(
-    f"late = time.monotonic() + 120\npid = os.fork()\nif pid == 0:\n    os._exit(0)\n{until('pid in thing')}"
+    "late = time.monotonic() + 120\npid = os.fork()\nif pid == 0:\n    os._exit(0)\n"
+    f"{until('pid in thing')}"
 )
 
 
@@ -93,8 +94,10 @@ CASES = [
             "conftest.py": fixture(
                 # A port that is free now may be somebody else's in a moment: it looks for one, and
                 # says which.
-                "process = subprocess.Popen([sys.executable, '-u', '-m', 'http.server', '--bind', '127.0.0.1', '0'],\n"
-                "    cwd=os.path.dirname(__file__), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
+                "process = subprocess.Popen([sys.executable, '-u', '-m', 'http.server', "
+                "'--bind', '127.0.0.1', '0'],\n"
+                "    cwd=os.path.dirname(__file__), stdout=subprocess.PIPE, "
+                "stderr=subprocess.DEVNULL)\n"
                 "port = process.stdout.readline().partition(b' port ')[2].split()[0].decode()\n"
                 "it = f'http://127.0.0.1:{port}/'",
                 "process.terminate()\nprocess.wait()\nprocess.stdout.close()",
@@ -128,7 +131,10 @@ CASES = [
         "multiprocessing-process-asked",
         {
             "conftest.py": fixture(
-                "it = multiprocessing.get_context('fork').Process(target=time.sleep, args=(1000,))\nit.start()",
+                (
+                    "it = multiprocessing.get_context('fork').Process(target=time.sleep, "
+                    "args=(1000,))\nit.start()"
+                ),
                 "assert it.is_alive()\nit.terminate()\nit.join()\nassert it.exitcode == -15",
                 "import multiprocessing, time",
             ),
@@ -214,7 +220,10 @@ CASES = [
         "interrupt-handler",
         {
             "conftest.py": fixture(
-                "it = []\nhandler = lambda *_: it.append(1)\nbefore = signal.signal(signal.SIGINT, handler)",
+                (
+                    "it = []\nhandler = lambda *_: it.append(1)\n"
+                    "before = signal.signal(signal.SIGINT, handler)"
+                ),
                 "signal.signal(signal.SIGINT, before)",
                 "import signal",
             ),
@@ -246,7 +255,10 @@ CASES = [
             "test_a.py": "import socket\n"
             + parametrized(
                 "thing",
-                "assert socket.create_connection(thing.getsockname()).getpeername() == thing.getsockname()",
+                (
+                    "assert socket.create_connection(thing.getsockname()).getpeername() == "
+                    "thing.getsockname()"
+                ),
             ),
         },
         shared=("thing",),

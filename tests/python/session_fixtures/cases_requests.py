@@ -14,7 +14,10 @@ CASES = [
             "conftest.py": DB,
             "test_a.py": "import pytest\npytestmark = pytest.mark.usefixtures('db')\n"
             + parametrized("tmp_path"),
-            "test_b.py": "import pytest\n@pytest.mark.usefixtures('db')\nclass TestB:\n    def test_1(self): pass\n",
+            "test_b.py": (
+                "import pytest\n@pytest.mark.usefixtures('db')\nclass TestB:\n"
+                "    def test_1(self): pass\n"
+            ),
         },
         shared=("db",),
         notes=("up db", "down db"),

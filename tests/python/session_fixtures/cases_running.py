@@ -78,7 +78,10 @@ CASES = [
         "serial-mark",
         {
             "conftest.py": TWO,
-            "test_a.py": "import pytest\n@pytest.mark.serial\ndef test_alone(db, cache): assert (db, cache) == (1, 2)\n",
+            "test_a.py": (
+                "import pytest\n@pytest.mark.serial\n"
+                "def test_alone(db, cache): assert (db, cache) == (1, 2)\n"
+            ),
             "test_b.py": parametrized("db"),
         },
         shared=("db", "cache"),

@@ -130,7 +130,10 @@ CASES = [
                 "it = ThreadingHTTPServer(('127.0.0.1', 0), Handler)\n"
                 "thread = threading.Thread(target=it.serve_forever, name='http')\nthread.start()",
                 "it.shutdown()\nthread.join()\nit.server_close()",
-                "import threading\nfrom http.server import BaseHTTPRequestHandler, ThreadingHTTPServer",
+                (
+                    "import threading\nfrom http.server import BaseHTTPRequestHandler, "
+                    "ThreadingHTTPServer"
+                ),
                 "class Handler(BaseHTTPRequestHandler):\n"
                 "    def do_GET(self):\n"
                 "        self.send_response(200)\n        self.end_headers()\n"
@@ -140,7 +143,10 @@ CASES = [
             "test_a.py": "import os, urllib.request\n"
             + parametrized(
                 "thing",
-                "url = f'http://127.0.0.1:{thing.server_port}/'; assert urllib.request.urlopen(url).read() == str(os.getpid()).encode()",
+                (
+                    "url = f'http://127.0.0.1:{thing.server_port}/'; assert "
+                    "urllib.request.urlopen(url).read() == str(os.getpid()).encode()"
+                ),
             ),
         },
         own={"thing": f"{THREAD}: http"},

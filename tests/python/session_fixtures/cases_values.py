@@ -128,7 +128,7 @@ CASES = [
                 return fixture
 
             first, second, third, always = made("first"), made("second"), made("third"), made("always", autouse=True)
-            """,
+            """,  # noqa: E501
             "test_a.py": parametrized(
                 "third, first", "assert (third, first) == ('third', 'first')"
             ),
@@ -269,7 +269,10 @@ CASES = [
             """,
             "test_a.py": parametrized(
                 "data, tmp_path",
-                "assert (data / 'numbers').read_text() == '1 2 3' and 'popen-gw' not in str(data) and tmp_path.is_dir()",
+                (
+                    "assert (data / 'numbers').read_text() == '1 2 3' and 'popen-gw' not in "
+                    "str(data) and tmp_path.is_dir()"
+                ),
             ),
         },
         shared=("data",),
@@ -333,7 +336,7 @@ CASES = [
 
             def test_2(caplog, db):
                 assert caplog.get_records("setup") == []
-            """,
+            """,  # noqa: E501
         },
         shared=("db",),
     ),
@@ -398,7 +401,10 @@ CASES = [
             "test_a.py": "import os, sys\n"
             + parametrized(
                 "place",
-                "import placed; assert os.getcwd() == place == os.environ['PLACE'] == sys.place == os.path.dirname(placed.where)",
+                (
+                    "import placed; assert os.getcwd() == place == os.environ['PLACE'] == "
+                    "sys.place == os.path.dirname(placed.where)"
+                ),
             ),
         },
         shared=("place",),

@@ -29,7 +29,7 @@ def note(text):
 
 # Not by a file that is opened: what was read while tests were collected and has changed since makes a session unfit for another run.
 os.symlink("nothing", f"{os.environ['NOTES']}-imported-by-{os.getpid()}")
-'''
+'''  # noqa: E501
 
 STANDALONE = '''
 """For plain pytest: what pytest-xdist and rpytest have."""
@@ -105,7 +105,10 @@ class Case:
 
 def parametrized(fixtures: str, body: str = "pass", count: int = 16) -> str:
     """A module of `count` tests that request the fixtures."""
-    return f"import pytest\n\n@pytest.mark.parametrize('i', range({count}))\ndef test_one(i, {fixtures}):\n    {body}\n"
+    return (
+        f"import pytest\n\n@pytest.mark.parametrize('i', range({count}))\n"
+        f"def test_one(i, {fixtures}):\n    {body}\n"
+    )
 
 
 def announced(result: Result) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -162,7 +165,9 @@ class Ground:
         return tuple(self.file.read_text().splitlines()) if self.file.exists() else ()
 
     def followed(self) -> int:
-        """How many workers a fresh one has followed in the last run, which has recorded its plan."""
+        """How many workers a fresh one has followed in the last run, which has recorded its
+        plan.
+        """
         if not self.plan.exists():
             return 0
         slots = json.loads(self.plan.read_text()).get("slots", [])

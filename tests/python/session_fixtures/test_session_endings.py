@@ -299,7 +299,10 @@ def test_interrupted_twice(ground: Ground, place: str) -> None:
         conftest="import os, signal, time\n"
         + TWO.replace(
             f'note("{place} inner")',
-            f'signal.signal(signal.SIGINT, signal.SIG_IGN); note(f"{{os.getpid()}} deaf"); note("{place} inner"); [time.sleep(0.1) for _ in range(10000)]',
+            (
+                f'signal.signal(signal.SIGINT, signal.SIG_IGN); note(f"{{os.getpid()}} deaf"); '
+                f'note("{place} inner"); [time.sleep(0.1) for _ in range(10000)]'
+            ),
         ),
         test_a=parametrized("inner"),
     )
@@ -376,7 +379,10 @@ def test_command_is_killed(ground: Ground, n: int) -> None:
         test_a="import time\nfrom notes import note\n"
         + parametrized(
             "server",
-            "note(f'server {server[0].pid}'); note('test runs'); [time.sleep(0.1) for _ in range(10000)]",
+            (
+                "note(f'server {server[0].pid}'); note('test runs'); [time.sleep(0.1) for _ in "
+                "range(10000)]"
+            ),
         ),
     )
     running = started(ground, f"-n{n}", note="test runs")
@@ -395,7 +401,11 @@ def test_two_runs_at_once(ground: Ground) -> None:
         test_a="import os, time\nfrom notes import note\n"
         + parametrized(
             "inner",
-            "note(f'sees {inner}')\n    while len({line for line in open(os.environ['NOTES']) if line.startswith('sees')}) < 2:\n        time.sleep(0.01)",
+            (
+                "note(f'sees {inner}')\n    while len({line for line in "
+                "open(os.environ['NOTES']) if line.startswith('sees')}) < 2:\n"
+                "        time.sleep(0.01)"
+            ),
             count=2,
         ),
     )
@@ -421,8 +431,10 @@ def test_no_worker_is_left_for_a_finalizer(ground: Ground) -> None:
     """It may wait for whatever child ends, as in plain pytest."""
     fill(
         ground,
-        conftest="import os, pytest\n\n@pytest.fixture(scope='session')\ndef outer():\n    yield 1\n"
-        "    pid = os.spawnlp(os.P_NOWAIT, 'true', 'true')\n    found, _ = os.wait()\n    assert found == pid\n",
+        conftest="import os, pytest\n\n@pytest.fixture(scope='session')\n"
+        "def outer():\n    yield 1\n"
+        "    pid = os.spawnlp(os.P_NOWAIT, 'true', 'true')\n    found, _ = os.wait()\n"
+        "    assert found == pid\n",
         test_a=parametrized("outer"),
     )
     for _ in range(4):

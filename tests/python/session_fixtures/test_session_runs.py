@@ -1,4 +1,6 @@
-"""Shared session fixtures with what needs more than one command, or another file than a project's."""
+"""Shared session fixtures with what needs more than one command, or another file than a
+project's.
+"""
 
 from __future__ import annotations
 

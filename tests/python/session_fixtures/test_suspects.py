@@ -1,4 +1,6 @@
-"""A failure of a test that uses what all workers share says so, and how each worker gets its own."""
+"""A failure of a test that uses what all workers share says so, and how each worker gets its
+own.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def test_rows(db, name, number):
 """
 
 SECTION = "shared session fixtures ==="
-HINT = "hint: if each worker needs its own, as under pytest-xdist, say `per_worker_fixtures = {}` in [tool.rpytest]"
+HINT = (
+    "hint: if each worker needs its own, as under pytest-xdist, say `per_worker_fixtures = {}` "
+    "in [tool.rpytest]"
+)
 
 
 def section(text: str) -> list[str]:
@@ -96,7 +101,10 @@ def test_a_file_that_tests_write_to(project: Project, hook: str) -> None:
 
 def test_a_folder_that_tests_write_into(project: Project) -> None:
     """What is new in it counts; its finalizer comes later."""
-    test = "def test_{0}(folder):\n    (folder / '{0}').touch()\n    assert len(list(folder.iterdir())) == 3\n"
+    test = (
+        "def test_{0}(folder):\n    (folder / '{0}').touch()\n"
+        "    assert len(list(folder.iterdir())) == 3\n"
+    )
     project.write({"conftest.py": CONFTEST, "test_a.py": test.format("a") + test.format("b")})
     told = section(project.rpytest("-n2").stdout)
     assert told[1].startswith("tests have written to what `folder` has made: "), told
@@ -112,7 +120,10 @@ def test_nothing_but_a_failure(project: Project) -> None:
         }
     )
     assert section(project.rpytest("-n2").stdout) == [
-        "failed tests use the session fixtures `db`, `name`, which all 2 workers share: test_a.py::test_a",
+        (
+            "failed tests use the session fixtures `db`, `name`, which all 2 workers share: "
+            "test_a.py::test_a"
+        ),
         HINT.format('["db", "name"]'),
     ]
 

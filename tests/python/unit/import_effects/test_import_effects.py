@@ -1,4 +1,6 @@
-"""Which test modules leave nothing when they are imported, and which may: by their sources alone."""
+"""Which test modules leave nothing when they are imported, and which may: by their sources
+alone.
+"""
 
 from __future__ import annotations
 
@@ -42,31 +44,59 @@ QUIET = (
     "def test_1(): pass\n",
     "import pytest\n@pytest.mark.parametrize('n',[1,2])\ndef test_n(n): pass\n",
     "import pytest\n@pytest.fixture(params=[1,2],ids=lambda x: 'a')\ndef fx(request): return 1\n",
-    "import pytest\nfrom helper import VALUE, f\n@pytest.mark.parametrize('n',[VALUE, f])\ndef test_n(n): pass\n",
+    (
+        "import pytest\nfrom helper import VALUE, f\n@pytest.mark.parametrize('n',[VALUE, f])\n"
+        "def test_n(n): pass\n"
+    ),
     "import pytest, helper\n@pytest.mark.parametrize('n',helper.LIST)\ndef test_n(n): pass\n",
     "import unittest\nclass X(unittest.TestCase):\n    def test_a(self): pass\n",
     "import helper\nclass TestX(helper.Base):\n    def test_a(self): pass\n",
     "import os\nX=os.environ.get('A')\nY=os.environ['HOME']\nif 'Z' in os.environ: Z=1\n",
     "from pathlib import Path\nHERE=Path(__file__).parent\nDATA=HERE/'data'\nT=DATA.exists()\n",
     "CASES=[]\nfor i in range(3):\n    CASES.append(i)\nCASES+=[4]\nD={}\nD['x']=1\n",
-    "import pytest\ndef pytest_generate_tests(metafunc):\n    if 'g' in metafunc.fixturenames: metafunc.parametrize('g',[1,2])\n",
-    "import dataclasses\n@dataclasses.dataclass\nclass C:\n    a: int\n    b: list = dataclasses.field(default_factory=list)\nX=[C(1,[])]\n",
-    "def sizes(): return [1]\nimport pytest\n@pytest.mark.parametrize('n', sizes())\ndef test_n(n): pass\n",
+    (
+        "import pytest\ndef pytest_generate_tests(metafunc):\n"
+        "    if 'g' in metafunc.fixturenames: metafunc.parametrize('g',[1,2])\n"
+    ),
+    (
+        "import dataclasses\n@dataclasses.dataclass\nclass C:\n    a: int\n"
+        "    b: list = dataclasses.field(default_factory=list)\nX=[C(1,[])]\n"
+    ),
+    (
+        "def sizes(): return [1]\nimport pytest\n@pytest.mark.parametrize('n', sizes())\n"
+        "def test_n(n): pass\n"
+    ),
     "try:\n    import json\nexcept ImportError:\n    json=None\n",
     "try:\n    import nothing_zz\nexcept ImportError:\n    nothing_zz=None\n",
     "import pytest\nj=pytest.importorskip('json')\n",
     "if __name__=='__main__':\n    import sys\n    sys.exit()\n",
     "from __future__ import annotations\nimport helper\ndef test_1(x: helper.f(3)): pass\n",
-    "from typing import Optional, List\nimport helper\ndef test_1(x: Optional[helper.Base], y: list[int]) -> None: pass\n",
+    (
+        "from typing import Optional, List\nimport helper\n"
+        "def test_1(x: Optional[helper.Base], y: list[int]) -> None: pass\n"
+    ),
     "import sys\nif sys.version_info >= (3,8):\n    import json\nelse:\n    import tomli\n",
     "import re\nX=re.compile('a')\n",
     "from unittest import mock\n@mock.patch('os.getcwd')\ndef test_a(m): pass\n",
-    "import pytest\npytestmark=[pytest.mark.skip]\nslow=pytest.mark.slow\n@slow\ndef test_a(): pass\n",
-    "import pytest, helper\n@pytest.mark.xfail(raises=helper.E)\ndef test_1(): pass\n@pytest.mark.parametrize('c', helper.Col)\ndef test_2(c): pass\n@pytest.mark.parametrize('c', [helper.Col.A])\ndef test_3(c): pass\n",
+    (
+        "import pytest\npytestmark=[pytest.mark.skip]\nslow=pytest.mark.slow\n@slow\n"
+        "def test_a(): pass\n"
+    ),
+    (
+        "import pytest, helper\n@pytest.mark.xfail(raises=helper.E)\ndef test_1(): pass\n"
+        "@pytest.mark.parametrize('c', helper.Col)\ndef test_2(c): pass\n"
+        "@pytest.mark.parametrize('c', [helper.Col.A])\ndef test_3(c): pass\n"
+    ),
     "import enum\nclass K(enum.Enum):\n    A=1\n    B=2\nX=[K.A]\n",
-    "import pytest\n@pytest.mark.parametrize('e',[(pytest.raises(ValueError)),1])\ndef test_e(e): pass\n",
+    (
+        "import pytest\n@pytest.mark.parametrize('e',[(pytest.raises(ValueError)),1])\n"
+        "def test_e(e): pass\n"
+    ),
     "X=[x*2 for x in range(3) if x]\nY={k:v for k,v in zip('ab',X)}\nZ=f'{X}'\nW='{}'.format(3)\n",
-    "class TestA:\n    X=1\n    @staticmethod\n    def s(): pass\n    @classmethod\n    def c(cls): pass\n    class TestB:\n        def test_a(self): pass\n",
+    (
+        "class TestA:\n    X=1\n    @staticmethod\n    def s(): pass\n    @classmethod\n"
+        "    def c(cls): pass\n    class TestB:\n        def test_a(self): pass\n"
+    ),
     "import pytest\n@pytest.mark.parametrize('n', [1], ids=['a'])\ndef test_n(n): pass\n",
     "class Config:\n    def __init__(self, a): self.a = a\nX = [Config(1)]\n",
     "import collections\nX = collections.defaultdict(list)\nX['a'].append(1)\n",
@@ -98,7 +128,10 @@ NOISY = (
     "import typing\n@typing.overload\ndef f(x): ...\n",
     "import collections.abc, helper\ncollections.abc.Sequence.register(helper.Base)\n",
     "import dataclasses, helper\nP=dataclasses.dataclass(helper.Base)\n",
-    "import dataclasses, helper\n@dataclasses.dataclass\nclass C:\n    a: int = dataclasses.field(default_factory=helper.f)\nX=C()\n",
+    (
+        "import dataclasses, helper\n@dataclasses.dataclass\nclass C:\n"
+        "    a: int = dataclasses.field(default_factory=helper.f)\nX=C()\n"
+    ),
     "import helper\nfor r in [helper.REG]: r['a']=1\n",
     "import helper\nx=helper.LIST\nx.append(1)\n",
     "import helper\nx=helper.LIST\nx+=[1]\n",
@@ -115,7 +148,10 @@ NOISY = (
     "import helper\nX = sorted([helper.Base, helper.E])\n",
     "import helper\nX={helper.f: 1}\n",
     "import helper\nX=f'{helper.Base}'\n",
-    "import pytest,helper\n@pytest.mark.parametrize('n',[helper.Base],ids=helper.f)\ndef test_n(n): pass\n",
+    (
+        "import pytest,helper\n@pytest.mark.parametrize('n',[helper.Base],ids=helper.f)\n"
+        "def test_n(n): pass\n"
+    ),
     "import helper\ndef pytest_generate_tests(metafunc): helper.f(metafunc)\n",
     "import helper\nif helper.COUNT: pass\n",
     "import helper\nx = helper.VALUE if helper.COUNT else 3\n",
@@ -143,7 +179,10 @@ NOISY = (
     "import json\njson.dumps(1,default=print) and setattr(json,'x',1)\n",
     "import helper\nassert helper.COUNT\n",
     "import helper\nmatch helper.COUNT:\n    case _: pass\n",
-    "def deco(f):\n    import helper\n    helper.REG[f]=1\n    return f\n@deco\ndef test_1(): pass\n",
+    (
+        "def deco(f):\n    import helper\n    helper.REG[f]=1\n    return f\n@deco\n"
+        "def test_1(): pass\n"
+    ),
     "import helper\ndef deco(f):\n    helper.REG['a']=f\n    return f\n@deco\ndef test_1(): pass\n",
     "import helper\nclass TestA:\n    a = helper.LAZY\n",
     "import helper\nx=[*helper.COUNT]\n",
@@ -203,10 +242,19 @@ NOISY = (
     "import decimal\ndecimal.getcontext().prec = 3\n",
     "import builtins\nbuiltins.x = 1\n",
     "from helper import Base as TestBase\n",
-    "import enum, helper\nclass E(enum.Enum):\n    A = 1\n    def __init__(self, x): helper.REG['a'] = x\n",
-    "import enum, helper\nclass E(enum.Enum):\n    def _generate_next_value_(*a): return helper.f(1)\n    A = enum.auto()\n",
+    (
+        "import enum, helper\nclass E(enum.Enum):\n    A = 1\n"
+        "    def __init__(self, x): helper.REG['a'] = x\n"
+    ),
+    (
+        "import enum, helper\nclass E(enum.Enum):\n"
+        "    def _generate_next_value_(*a): return helper.f(1)\n    A = enum.auto()\n"
+    ),
     "import helper\nclass D:\n    def __get__(self, *a): helper.f(1)\nclass TestC:\n    d = D()\n",
-    "import helper\nclass C:\n    def __setattr__(self, n, v): helper.f(1)\n    def __init__(self): self.a = 1\nC()\n",
+    (
+        "import helper\nclass C:\n    def __setattr__(self, n, v): helper.f(1)\n"
+        "    def __init__(self): self.a = 1\nC()\n"
+    ),
     "from helper import f as test_f\n",
 )
 

@@ -1,4 +1,6 @@
-"""A fork does its own thing, and does not come back; with an exception it leads back into pytest."""
+"""A fork does its own thing, and does not come back; with an exception it leads back into
+pytest.
+"""
 
 from __future__ import annotations
 
