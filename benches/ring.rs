@@ -1,4 +1,5 @@
-//! What the ring costs: `cargo bench --bench ring`. Prints nanoseconds; measures nothing against a limit.
+//! What the ring costs: `cargo bench --bench ring`. Prints nanoseconds; measures nothing against a
+//! limit.
 
 use std::hint::black_box;
 use std::sync::Arc;

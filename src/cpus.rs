@@ -1,9 +1,12 @@
-//! How many CPUs this process can really use: `os.cpu_count()`, lowered by affinity and by the cgroups' CPU quota.
+//! How many CPUs this process can really use: `os.cpu_count()`, lowered by affinity and by the
+//! cgroups' CPU quota.
 //!
-//! `-n auto` in a container with a quota of two CPUs on a host with 64 must not start 64 workers. A fraction of a CPU counts as
-//! one (2.5 → 3): the workers share what there is, and rounding down would leave the half unused.
+//! `-n auto` in a container with a quota of two CPUs on a host with 64 must not start 64 workers. A
+//! fraction of a CPU counts as one (2.5 → 3): the workers share what there is, and rounding down
+//! would leave the half unused.
 //!
-//! Format of the cgroup files: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and `scheduler/sched-bwc.rst`, `cgroups(7)`.
+//! Format of the cgroup files: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and
+//! `scheduler/sched-bwc.rst`, `cgroups(7)`.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,7 +18,8 @@ pub fn available() -> usize {
     combine(online(), affinity.len(), quota)
 }
 
-/// `online` lowered by the number of CPUs of the affinity mask (0: not known) and the quota in CPUs.
+/// `online` lowered by the number of CPUs of the affinity mask (0: not known) and the quota in
+/// CPUs.
 fn combine(online: usize, affinity: usize, quota: Option<f64>) -> usize {
     let mut cpus = online;
     if affinity > 0 {
@@ -35,17 +39,19 @@ fn online() -> usize {
     usize::try_from(count).unwrap_or(1).max(1)
 }
 
-/// Numbers of the CPUs that this thread may run on, in ascending order; empty where the system doesn't tell.
+/// Numbers of the CPUs that this thread may run on, in ascending order; empty where the system
+/// doesn't tell.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn affinity() -> Vec<usize> {
     const BITS: usize = libc::c_ulong::BITS as usize;
-    // The kernel refuses masks that are shorter than its own; its length can't be asked for. 2²⁰ CPUs are enough.
+    // The kernel refuses masks that are shorter than its own; its length can't be asked for. 2²⁰
+    // CPUs are enough.
     let mut words = 16;
     while words * BITS <= 1 << 20 {
         let mut mask: Vec<libc::c_ulong> = vec![0; words];
-        // SAFETY: the pointer is to `size_of_val(mask)` writable bytes, aligned for the words that the kernel writes; pid 0 is
-        // the calling thread.
+        // SAFETY: the pointer is to `size_of_val(mask)` writable bytes, aligned for the words that
+        // the kernel writes; pid 0 is the calling thread.
         let status = unsafe {
             libc::sched_getaffinity(0, size_of_val(mask.as_slice()), mask.as_mut_ptr().cast())
         };
@@ -157,8 +163,9 @@ fn smallest_quota(
     group: &Path,
     read: &dyn Fn(&Path) -> Option<String>,
 ) -> Option<f64> {
-    // With a cgroup namespace the path is relative to the mount's root already; without, the root is a prefix of it. A path
-    // with `..` is outside of the namespace: then only the mount point itself can be seen.
+    // With a cgroup namespace the path is relative to the mount's root already; without, the root
+    // is a prefix of it. A path with `..` is outside of the namespace: then only the mount point
+    // itself can be seen.
     let inside = group
         .strip_prefix(&mount.root)
         .or_else(|_| group.strip_prefix("/"));
@@ -213,7 +220,8 @@ mod tests {
     }
 
     const V2_MOUNT: &str = "24 1 0:21 / /sys rw,nosuid - sysfs sysfs rw\n\
-        35 24 0:30 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+        35 24 0:30 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 \
+        rw,nsdelegate\n";
 
     #[test]
     fn version_2_takes_the_smallest_of_the_group_and_its_ancestors() {
@@ -247,7 +255,8 @@ mod tests {
 
     #[test]
     fn version_1_in_a_container_without_a_namespace() {
-        let mounts = "40 30 0:35 /docker/abc /sys/fs/cgroup/cpu\\040x rw - cgroup cgroup rw,cpu,cpuacct\n\
+        let mounts = "40 30 0:35 /docker/abc /sys/fs/cgroup/cpu\\040x rw - cgroup cgroup \
+            rw,cpu,cpuacct\n\
             41 30 0:36 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
         let files = [
             (
@@ -266,7 +275,8 @@ mod tests {
 
     #[test]
     fn a_hybrid_system_has_both() {
-        let mounts = "1 0 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n2 0 0:2 / /c/unified rw - cgroup2 cgroup2 rw\n";
+        let mounts = "1 0 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n2 0 0:2 / /c/unified rw - \
+            cgroup2 cgroup2 rw\n";
         let files = [
             ("/proc/self/cgroup", "4:cpu:/g\n0::/g\n"),
             ("/proc/self/mountinfo", mounts),

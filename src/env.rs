@@ -1,9 +1,11 @@
-//! The environment variables that rpytest itself reads; everything else in the environment belongs to pytest and the tests.
+//! The environment variables that rpytest itself reads; everything else in the environment belongs
+//! to pytest and the tests.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// The interpreter to use: a path, or a command name to look up in `PATH`. Comes before every other place.
+/// The interpreter to use: a path, or a command name to look up in `PATH`. Comes before every other
+/// place.
 pub const PYTHON: &str = "RPYTEST_PYTHON";
 /// Folder for the daemon's socket and log; must be writable by the user alone.
 pub const RUNTIME_DIR: &str = "RPYTEST_RUNTIME_DIR";
@@ -14,11 +16,13 @@ pub const CACHE_DIR: &str = "RPYTEST_CACHE_DIR";
 pub const NO_DAEMON: &str = "RPYTEST_NO_DAEMON";
 /// Set by `python -m rpytest`: the current directory is importable, as under `python -m pytest`.
 pub const CWD_ON_PATH: &str = "RPYTEST_CWD_ON_PATH";
-/// Set by `python -W error -m rpytest`: options of that interpreter, which the tests are to run in one with.
+/// Set by `python -W error -m rpytest`: options of that interpreter, which the tests are to run in
+/// one with.
 pub const PYTHON_OPTIONS: &str = "RPYTEST_PYTHON_OPTIONS";
 /// Between two of them.
 pub const PYTHON_OPTIONS_SEPARATOR: u8 = 0x1f;
-/// Set by `python -m coverage run -m rpytest`: how it measures, and where to. See `process/coverage_run.py`.
+/// Set by `python -m coverage run -m rpytest`: how it measures, and where to. See
+/// `process/coverage_run.py`.
 pub const COVERAGE: &str = "RPYTEST_COVERAGE";
 /// What coverage.py itself sets, or is set for it, to measure processes that are started.
 pub const COVERAGE_OF_PROCESSES: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"];
@@ -50,7 +54,8 @@ fn split_options(joined: &OsStr) -> Vec<OsString> {
         .collect()
 }
 
-/// Whether coverage.py measures this run without pytest-cov: every process has to be started under it.
+/// Whether coverage.py measures this run without pytest-cov: every process has to be started under
+/// it.
 #[must_use]
 pub fn is_measured() -> bool {
     process(COVERAGE).is_some()

@@ -1,7 +1,8 @@
 //! What can go wrong on the command line: what happened, where, and what to do about it.
 //!
-//! Messages start in lower case and have no final period, so they read well after `error: `; [`Error::hint`] is the advice after
-//! `hint: `. Failures of *tests* are no errors: they are results.
+//! Messages start in lower case and have no final period, so they read well after `error: `;
+//! [`Error::hint`] is the advice after `hint: `. Failures of *tests* are no errors: they are
+//! results.
 
 use std::fmt;
 use std::io;
@@ -67,7 +68,8 @@ pub enum Error {
     #[error("cannot use the history `{}`: {reason}", .path.display())]
     History { path: PathBuf, reason: String },
 
-    /// The daemon was started and did not become ready. `reason` is the end of what it wrote, if anything.
+    /// The daemon was started and did not become ready. `reason` is the end of what it wrote, if
+    /// anything.
     #[error("the daemon could not be started with `{}`: {reason}", .python.display())]
     DaemonStart {
         python: PathBuf,
@@ -169,17 +171,20 @@ impl Error {
                 "activate a virtual environment, or set `{}` to the interpreter that has pytest",
                 crate::env::PYTHON
             )),
-            Error::PythonNotExecutable { variable, .. } => {
-                Some(format!("set `{variable}` to the path of a Python interpreter, or unset it"))
-            }
-            Error::PythonFailed { python, .. } => {
-                Some(format!("see what `{} -c 'import rpytest'` says", python.display()))
-            }
-            Error::PytestMissing { python } => {
-                Some(format!("install it: `{} -m pip install pytest`", python.display()))
-            }
+            Error::PythonNotExecutable { variable, .. } => Some(format!(
+                "set `{variable}` to the path of a Python interpreter, or unset it"
+            )),
+            Error::PythonFailed { python, .. } => Some(format!(
+                "see what `{} -c 'import rpytest'` says",
+                python.display()
+            )),
+            Error::PytestMissing { python } => Some(format!(
+                "install it: `{} -m pip install pytest`",
+                python.display()
+            )),
             Error::PackageMissing { .. } => Some(format!(
-                "install rpytest into that environment, or set `{}` to the interpreter of the environment that has it",
+                "install rpytest into that environment, or set `{}` to the interpreter of the \
+                 environment that has it",
                 crate::env::PYTHON
             )),
             Error::WrongVersion { what, .. } => Some(format!(
@@ -202,7 +207,9 @@ impl Error {
                 }
             )),
             Error::WentAway { log, .. } => {
-                let mut hint = "somebody killed it: a test, or the system when memory was short (see `dmesg`)".to_owned();
+                let mut hint = "somebody killed it: a test, or the system when memory was short \
+                    (see `dmesg`)"
+                    .to_owned();
                 if let Some(log) = log {
                     hint.push_str(&format!("; its log is `{}`", log.display()));
                 }
@@ -211,12 +218,13 @@ impl Error {
             // The ring's own texts bring their advice along.
             Error::Segment(text) if text.contains("\nhint: ") => None,
             Error::Segment(_) => Some(
-                "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a container, `--shm-size`)"
+                "the run needs a few megabytes of shared memory: see `df /dev/shm` (in a \
+                 container, `--shm-size`)"
                     .to_owned(),
             ),
-            Error::Protocol { .. } => Some(
-                "`rpytest --daemon-stop` ends a daemon of another version".to_owned(),
-            ),
+            Error::Protocol { .. } => {
+                Some("`rpytest --daemon-stop` ends a daemon of another version".to_owned())
+            }
             Error::Internal(_) => {
                 Some("this is a bug in rpytest; please report it with the command line".to_owned())
             }
@@ -301,7 +309,8 @@ mod tests {
         assert_eq!(
             error.render(),
             "error: no Python interpreter found; looked for\n  /a/python\n  /b/python3\n\
-             hint: activate a virtual environment, or set `RPYTEST_PYTHON` to the interpreter that has pytest\n"
+             hint: activate a virtual environment, or set `RPYTEST_PYTHON` to the interpreter \
+             that has pytest\n"
         );
         assert_eq!(error.exit_code(), 4);
     }

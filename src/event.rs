@@ -65,7 +65,8 @@ pub struct TestResult {
     /// pytest's `<testcase>` elements; empty without `--junitxml`.
     pub junit: String,
     pub junit_counts: JunitCounts,
-    /// Fixtures that were set up for it, in the order in which they were ready; without `--timings` only expensive ones of the session.
+    /// Fixtures that were set up for it, in the order in which they were ready; without `--timings`
+    /// only expensive ones of the session.
     pub setups: Vec<FixtureSetup>,
 }
 
@@ -130,14 +131,15 @@ pub enum RunEvent<'a> {
         test: Option<&'a str>,
         replacement: Replacement,
     },
-    /// Live log (`log_cli`) of the test that a worker runs, whole lines; `nodeid` is `None` outside of tests.
+    /// Live log (`log_cli`) of the test that a worker runs, whole lines; `nodeid` is `None` outside
+    /// of tests.
     LiveLog {
         slot: Slot,
         nodeid: Option<&'a str>,
         text: &'a str,
     },
-    /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted tests clean up, which may
-    /// print what they like.
+    /// Whether from now on the terminal is ours: not while a debugger has it, nor when interrupted
+    /// tests clean up, which may print what they like.
     Terminal { ours: bool },
     /// Something that the user should know, one line or more, printed at once.
     Notice(&'a str),
@@ -158,8 +160,8 @@ pub enum Replacement {
     Ending,
 }
 
-/// What is said when `--max-worker-restart` workers (`limit`) have been replaced and the one of `slot` has crashed, too:
-/// pytest-xdist's words.
+/// What is said when `--max-worker-restart` workers (`limit`) have been replaced and the one of
+/// `slot` has crashed, too: pytest-xdist's words.
 #[must_use]
 pub fn limit_reached(slot: Slot, limit: u32) -> String {
     if limit == 0 {
@@ -240,7 +242,8 @@ pub struct RunEnd {
     pub stopped: Option<String>,
     /// It was stopped from outside or by a test, and not for the number of failures.
     pub interrupted: bool,
-    /// pytest's own summary, final line included; `None` when there is nothing that only pytest can say.
+    /// pytest's own summary, final line included; `None` when there is nothing that only pytest can
+    /// say.
     pub summary: Option<String>,
     /// `record_testsuite_property` values, without duplicates.
     pub suite_properties: Vec<(String, String)>,

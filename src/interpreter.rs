@@ -1,15 +1,18 @@
-//! Which Python runs the tests. Only looks at files: no interpreter is started here, because that would cost more than all the
-//! rest of a warm run.
+//! Which Python runs the tests. Only looks at files: no interpreter is started here, because that
+//! would cost more than all the rest of a warm run.
 //!
 //! Places, in this order:
-//! 1. `RPYTEST_PYTHON`: a path, or a command name to look up in `PATH`; if it leads nowhere, that is an error.
-//! 2. `python3`, `python` beside the rpytest binary: the environment that rpytest was installed into. First beside the file
-//!    itself (links resolved), then beside the name under which it was called.
+//! 1. `RPYTEST_PYTHON`: a path, or a command name to look up in `PATH`; if it leads nowhere, that
+//!    is an error.
+//! 2. `python3`, `python` beside the rpytest binary: the environment that rpytest was installed
+//!    into. First beside the file itself (links resolved), then beside the name under which it was
+//!    called.
 //! 3. `$VIRTUAL_ENV/bin/python`.
 //! 4. `.venv/bin/python` in the current directory or one above it.
 //! 5. `python3`, `python` in `PATH`.
 //!
-//! Paths are returned as they were found: resolving the link `bin/python` would lead out of its virtual environment.
+//! Paths are returned as they were found: resolving the link `bin/python` would lead out of its
+//! virtual environment.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -53,8 +56,8 @@ impl Places {
     }
 
     fn path_folders(&self) -> impl Iterator<Item = PathBuf> {
-        // An empty entry of `PATH` means the current directory to shells; it is left out: the tests' folder is no place for
-        // an interpreter.
+        // An empty entry of `PATH` means the current directory to shells; it is left out: the
+        // tests' folder is no place for an interpreter.
         self.path
             .iter()
             .flat_map(std::env::split_paths)
@@ -72,10 +75,12 @@ pub struct Found {
     pub looked: Vec<PathBuf>,
 }
 
-/// Finds Python. `is_executable` says whether a path is a file that may be executed: [`is_executable`] but for tests.
+/// Finds Python. `is_executable` says whether a path is a file that may be executed:
+/// [`is_executable`] but for tests.
 ///
 /// # Errors
-/// [`Error::NoPython`] with every place looked at; [`Error::PythonNotExecutable`] when `RPYTEST_PYTHON` leads nowhere.
+/// [`Error::NoPython`] with every place looked at; [`Error::PythonNotExecutable`] when
+/// `RPYTEST_PYTHON` leads nowhere.
 pub fn find(places: &Places, is_executable: impl Fn(&Path) -> bool) -> Result<Found> {
     let mut looked = Vec::new();
     let mut try_path = |path: PathBuf| {

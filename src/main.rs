@@ -8,7 +8,8 @@ use rpytest::error::Error;
 
 fn main() {
     panic::set_hook(Box::new(report_panic));
-    // Unwinding lets go of what the run holds, its shared memory for one; the hook has already spoken.
+    // Unwinding lets go of what the run holds, its shared memory for one; the hook has already
+    // spoken.
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         rpytest::app::run(std::env::args_os().skip(1))
     }));

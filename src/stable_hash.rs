@@ -1,10 +1,12 @@
-//! A hash that stays the same across builds, machines and versions of Rust: it is part of the file format.
+//! A hash that stays the same across builds, machines and versions of Rust: it is part of the file
+//! format.
 
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15; // 2⁶⁴ divided by the golden ratio
 
-/// 64-bit hash of `bytes`, well spread in all bits; the history takes it for the test itself. Among a million tests two have the
-/// same hash once in forty million projects, and then they share an estimate. Nor is it for adversaries: who chooses node ids that
-/// collide spoils the estimates of their own project.
+/// 64-bit hash of `bytes`, well spread in all bits; the history takes it for the test itself. Among
+/// a million tests two have the same hash once in forty million projects, and then they share an
+/// estimate. Nor is it for adversaries: who chooses node ids that collide spoils the estimates of
+/// their own project.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
     let mut state = bytes.len() as u64;
@@ -17,7 +19,8 @@ pub fn hash(bytes: &[u8]) -> u64 {
         word[..rest.len()].copy_from_slice(rest);
         state = step(state, u64::from_le_bytes(word));
     }
-    // The end of MurmurHash3 (public domain): each input bit reaches each output bit, which the lookup by interpolation needs.
+    // The end of MurmurHash3 (public domain): each input bit reaches each output bit, which the
+    // lookup by interpolation needs.
     state = (state ^ state >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     state = (state ^ state >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     state ^ state >> 33

@@ -17,7 +17,8 @@ pub struct TestList {
     /// Equal in neighbours of the same class.
     #[serde(default)]
     pub classes: Vec<u32>,
-    /// Per test 0, or the number of the group that must stay in one worker. Empty: there are no groups.
+    /// Per test 0, or the number of the group that must stay in one worker. Empty: there are no
+    /// groups.
     #[serde(default)]
     pub groups: Vec<u32>,
     /// Tests that run when nothing else runs.
@@ -85,7 +86,8 @@ impl TestList {
         self.ids.get(test as usize).map_or("", String::as_str)
     }
 
-    /// From now on ids are shown as someone in `folder` would type them: node ids are relative to pytest's `root`.
+    /// From now on ids are shown as someone in `folder` would type them: node ids are relative to
+    /// pytest's `root`.
     pub fn see_from(&mut self, folder: &Path, root: &Path) {
         self.seen_from = (folder != root).then(|| (folder.to_owned(), root.to_owned()));
     }

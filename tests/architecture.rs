@@ -212,7 +212,8 @@ fn top_level(list: &str) -> Vec<&str> {
 
 #[test]
 fn imports_are_found() {
-    let text = "use crate::{cpus, run::{self, Setup},\n daemon};\n//! crate::not\nlet x = rpytest::shm::monotonic_ns();";
+    let text = "use crate::{cpus, run::{self, Setup},\n daemon};\n//! crate::not\nlet x = \
+        rpytest::shm::monotonic_ns();";
     let found: Vec<_> = imports(text).into_iter().collect();
     assert_eq!(found, ["cpus", "daemon", "run", "shm"]);
 }
@@ -475,7 +476,8 @@ fn absolute(path: &[String], module: &[String]) -> Vec<String> {
 #[test]
 fn paths_are_found() {
     let module = ["crate", "daemon", "client"].map(str::to_owned);
-    let text = "use super::launch::{self, Launch};\npub use crate::{env, error::{Error, Result as R}};\nfn f() -> super::Place { crate::exit::OK }";
+    let text = "use super::launch::{self, Launch};\npub use crate::{env, error::{Error, Result as \
+        R}};\nfn f() -> super::Place { crate::exit::OK }";
     let found: Vec<String> = paths(text, &module)
         .iter()
         .map(|path| path.join("::"))

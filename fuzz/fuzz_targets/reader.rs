@@ -1,7 +1,8 @@
 //! The record reader against a ring full of anything.
 //!
-//! The input says what is pushed, read and overwritten in which order: the first byte of each step chooses, the next ones
-//! are its arguments. Overwriting alone would not get past the checksums; real records, damaged, do.
+//! The input says what is pushed, read and overwritten in which order: the first byte of each step
+//! chooses, the next ones are its arguments. Overwriting alone would not get past the checksums;
+//! real records, damaged, do.
 //!
 //! `cargo +nightly fuzz run reader`
 #![no_main]

@@ -40,12 +40,14 @@ pub(super) enum Answer {
     Mute,
 }
 
-/// After this much silence a daemon is asked whether it is there at all. A session that is busy with another run may take long.
+/// After this much silence a daemon is asked whether it is there at all. A session that is busy
+/// with another run may take long.
 const SILENCE: Duration = Duration::from_secs(3);
 /// After this long a run that nobody has begun with is a wait for somebody else, and no slow start.
 const QUEUED: Duration = Duration::from_secs(30);
-/// How long an interrupt waits for the process that collects to introduce itself, which it does before it runs any code of the
-/// project: pytest deals with the interrupt then. Who waits for another command's session has no such process.
+/// How long an interrupt waits for the process that collects to introduce itself, which it does
+/// before it runs any code of the project: pytest deals with the interrupt then. Who waits for
+/// another command's session has no such process.
 const INTRODUCTION: Duration = Duration::from_secs(1);
 
 /// The conversation until the tests are known.
@@ -71,8 +73,8 @@ struct Waiting<'a> {
     told: bool,
 }
 
-/// Sends the request with this process's standard streams and waits for the answer. Signals go to the process that
-/// collects: it may be anything from an import to a debugger.
+/// Sends the request with this process's standard streams and waits for the answer. Signals go to
+/// the process that collects: it may be anything from an import to a debugger.
 pub(super) fn collect(
     link: &mut Link,
     request: &RunRequest,
@@ -299,7 +301,8 @@ impl Waiting<'_> {
         }
     }
 
-    /// Nothing has been heard for a while: says so if that won't change by itself, or nobody else can.
+    /// Nothing has been heard for a while: says so if that won't change by itself, or nobody else
+    /// can.
     fn explain(&mut self) {
         if self.told || self.began.elapsed() < SILENCE {
             return;
@@ -314,7 +317,8 @@ impl Waiting<'_> {
                  hint: `kill -CONT {pid}` lets it go on; Ctrl-C ends the run\n"
             )
         } else if self.began.elapsed() > QUEUED {
-            "note: waiting for the project's session: another command may be using it (`rpytest --daemon-status`)\n"
+            "note: waiting for the project's session: another command may be using it (`rpytest \
+             --daemon-status`)\n"
                 .to_owned()
         } else {
             return;

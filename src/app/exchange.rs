@@ -85,8 +85,8 @@ fn merged(files: &[PathBuf]) -> Result<Exported> {
     Ok(all)
 }
 
-/// `--merge-reports`: the exit status tells whether the reports of all shards were there. Exported histories among the files are
-/// merged into one beside the report.
+/// `--merge-reports`: the exit status tells whether the reports of all shards were there. Exported
+/// histories among the files are merged into one beside the report.
 pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
     let (mut reports, mut histories) = (Vec::new(), Vec::new());
     for file in &merge.from {
@@ -135,7 +135,8 @@ pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
         ));
         if count < files {
             let text = format!(
-                "warning: there are {files} reports and only {count} of their histories; the durations of the others are not in {}\n",
+                "warning: there are {files} reports and only {count} of their histories; the \
+                 durations of the others are not in {}\n",
                 out.display()
             );
             print(io::stderr().lock(), &text);
@@ -153,7 +154,8 @@ pub(super) fn merge_reports(merge: &Merge) -> Result<i32> {
     }
     let missing: Vec<String> = merged.missing.iter().map(u32::to_string).collect();
     let text = format!(
-        "error: of {total} shards there is no report of {}; their tests are not in the merged file\n\
+        "error: of {total} shards there is no report of {}; their tests are not in the merged \
+         file\n\
          hint: see why those machines wrote none, or name their files, too\n",
         missing.join(", ")
     );
@@ -174,7 +176,8 @@ fn refused(error: MergeError) -> Error {
         MergeError::NoShard { .. } => "merge the files of one run's shards only",
         MergeError::Duplicate { .. } => "name one file of each shard",
         MergeError::Different { .. } => {
-            "run all shards of the same commit with the same arguments, `--total-shards` and `--shard-history`"
+            "run all shards of the same commit with the same arguments, `--total-shards` and \
+             `--shard-history`"
         }
     };
     Error::BadOption {
@@ -183,8 +186,8 @@ fn refused(error: MergeError) -> Error {
     }
 }
 
-/// The folder that pytest would take for its rootdir without arguments: the nearest one upwards with a configuration of pytest,
-/// else with a `setup.py`, else this one.
+/// The folder that pytest would take for its rootdir without arguments: the nearest one upwards
+/// with a configuration of pytest, else with a `setup.py`, else this one.
 fn project_root(cwd: &Path) -> PathBuf {
     const FILES: [(&str, &str); 7] = [
         ("pytest.toml", ""),

@@ -112,7 +112,8 @@ impl<'a> HistoryStatus<'a> {
         }
     }
 
-    /// For programs: one JSON object; `verbose` adds `durations`. Times are in seconds. Ends in a newline.
+    /// For programs: one JSON object; `verbose` adds `durations`. Times are in seconds. Ends in a
+    /// newline.
     #[must_use]
     pub fn json(&self, verbose: bool) -> String {
         let seconds = |time: Duration| time.as_secs_f64();
@@ -177,8 +178,8 @@ fn predict(tests: &[Known]) -> Vec<(usize, Duration)> {
         .collect()
 }
 
-/// In each module and class the test comes first that takes longest to set up: it pays for the fixtures, and is the first one to be
-/// collected, most likely.
+/// In each module and class the test comes first that takes longest to set up: it pays for the
+/// fixtures, and is the first one to be collected, most likely.
 fn first_payers_first<'a>(tests: &[Known<'a>]) -> Vec<Known<'a>> {
     let most = |tests: &[Known]| tests.iter().map(|test| Reverse(test.setup)).min();
     let mut ordered = Vec::with_capacity(tests.len());

@@ -21,7 +21,8 @@ use crate::test_list::TestList;
 use crate::watch::{Focus, Turn};
 use crate::{exit, run};
 
-/// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as pytest-xdist has it.
+/// Crashed workers that are replaced, per worker, unless `--max-worker-restart` says otherwise; as
+/// pytest-xdist has it.
 const RESTARTS_PER_WORKER: u32 = 4;
 
 /// A run whose tests are known.

@@ -1,4 +1,5 @@
-//! A plan as it is written into the segment. The ring knows nothing of plans, nor plans of the ring.
+//! A plan as it is written into the segment. The ring knows nothing of plans, nor plans of the
+//! ring.
 
 use crate::plan::{self, Plan};
 use crate::shm::{PlanEntry, PlanTable, Sharing};

@@ -16,8 +16,8 @@ use crate::report::timings::Forecast;
 use crate::shm::{PlanTable, Segment, SegmentSpec};
 use crate::test_list::TestList;
 
-/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB that containers give
-/// `/dev/shm` by default.
+/// Bytes of each worker's ring: hundreds of usual records, and 64 workers still fit into the 64 MiB
+/// that containers give `/dev/shm` by default.
 const RING_BYTES: u32 = 256 << 10;
 
 /// What the history says of each test.
@@ -68,7 +68,8 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// A run counts results against its plan, so a test that planning lost would be missed by nobody: it is looked for here.
+/// A run counts results against its plan, so a test that planning lost would be missed by nobody:
+/// it is looked for here.
 fn check_complete(plan: &Plan, test_list: &TestList, only: Option<&[u32]>) -> Result<()> {
     let mut times = vec![0_u32; test_list.ids.len()];
     for entry in plan.entries() {
@@ -160,7 +161,8 @@ pub(super) fn forecast(plan: &Plan, estimates: &Estimates) -> Forecast {
         loads.push(part.iter().map(|entry| u64::from(entry.cost_us)).sum());
     }
     if plan.sharing() == Sharing::Queue {
-        // Whoever has time takes the next: no test is meant for a worker, and all get about the same.
+        // Whoever has time takes the next: no test is meant for a worker, and all get about the
+        // same.
         slots.clear();
         let share = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
         loads.fill(share);

@@ -161,7 +161,8 @@ struct Asked<'a> {
     shard_history: Option<&'a Path>,
 }
 
-/// Everything that is said over the connection, from the request to the run's end; `None`: the user would not wait for it.
+/// Everything that is said over the connection, from the request to the run's end; `None`: the user
+/// would not wait for it.
 fn converse(
     link: &mut Link,
     asked: &Asked<'_>,
@@ -220,7 +221,8 @@ fn converse(
                     "a new one is of another build, too",
                 ));
             }
-            // Its idle time was over at this very moment; one that we started ourselves has a reason that we can tell.
+            // Its idle time was over at this very moment; one that we started ourselves has a
+            // reason that we can tell.
             Answer::Gone if attempts == 0 && !link.is_new() => {
                 match daemon::connect(options, &mut || gives_up(&signals.pending()))? {
                     Some(another) => *link = another,

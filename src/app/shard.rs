@@ -19,12 +19,13 @@ pub(super) struct Share {
     pub tests: Vec<u32>,
     /// A line for the user.
     pub notice: String,
-    /// For the junit file: what the merge of the shards' reports needs to see that they fit together.
+    /// For the junit file: what the merge of the shards' reports needs to see that they fit
+    /// together.
     pub properties: Vec<(String, String)>,
 }
 
-/// Chooses the shard's tests. `default_history` is the project's, unless the command line names one; `known` are the estimates
-/// of this machine, which only the prediction is made from.
+/// Chooses the shard's tests. `default_history` is the project's, unless the command line names
+/// one; `known` are the estimates of this machine, which only the prediction is made from.
 ///
 /// # Errors
 /// A history that was named can't be read.

@@ -1,4 +1,5 @@
-//! What `--watch` changes in a run: what comes first, what is left out, and who hears of the results.
+//! What `--watch` changes in a run: what comes first, what is left out, and who hears of the
+//! results.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -50,7 +51,8 @@ pub(super) fn prefer(
     true
 }
 
-/// The tests that failed, of `tests` or of all, as if they were a shard: others count as deselected.
+/// The tests that failed, of `tests` or of all, as if they were a shard: others count as
+/// deselected.
 pub(super) fn only_failed(focus: &Focus, test_list: &TestList, share: Option<Share>) -> Share {
     let mut share = share.unwrap_or_else(|| Share {
         tests: (0..).take(test_list.len()).collect(),

@@ -19,8 +19,12 @@ pub struct Options {
     #[arg(long)]
     pub no_daemon: bool,
 
-    /// Run the tests again whenever something that they depend on changes; keys: Enter, `f` for those that failed, `q`.
-    #[arg(long, conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge", "merge_reports"])]
+    /// Run the tests again whenever something that they depend on changes; keys: Enter, `f` for
+    /// those that failed, `q`.
+    #[arg(long, conflicts_with_all = [
+        "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import",
+        "history_merge", "merge_reports"
+    ])]
     pub watch: bool,
 
     /// Show the daemon of this interpreter and the sessions that it keeps, and exit.
@@ -31,12 +35,17 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["no_daemon", "inventory_status"])]
     pub daemon_stop: bool,
 
-    /// Write a picture of the run as one HTML page: who ran what and when, fixtures, idle time, the plan against what happened.
+    /// Write a picture of the run as one HTML page: who ran what and when, fixtures, idle time, the
+    /// plan against what happened.
     ///
-    /// FILE is given with `=`, since what follows is pytest's; the default is `rpytest-timings.html`.
+    /// FILE is given with `=`, since what follows is pytest's; the default is
+    /// `rpytest-timings.html`.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "rpytest-timings.html")]
-    #[arg(conflicts_with_all = ["daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge", "merge_reports"])]
+    #[arg(conflicts_with_all = [
+        "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import",
+        "history_merge", "merge_reports"
+    ])]
     pub timings: Option<PathBuf>,
 
     /// A daemon that this run starts ends after being idle for this long.
@@ -46,7 +55,8 @@ pub struct Options {
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status"])]
     pub daemon_idle_timeout: Option<u32>,
 
-    /// Show what is known about the durations of this project's tests, and exit; with `-v` for every test.
+    /// Show what is known about the durations of this project's tests, and exit; with `-v` for
+    /// every test.
     #[arg(long, conflicts_with = "no_daemon")]
     pub inventory_status: bool,
 
@@ -54,25 +64,35 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "FORMAT", requires = "inventory_status")]
     pub inventory_format: Option<InventoryFormat>,
 
-    /// Write what is known about the durations of this project's tests to a file (`-` is standard output), and exit.
+    /// Write what is known about the durations of this project's tests to a file (`-` is standard
+    /// output), and exit.
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status"])]
     pub history_export: Option<PathBuf>,
 
     /// Add the durations in one or more exported files to this project's, and exit.
     #[arg(long, value_name = "FILE ...")]
-    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export"])]
+    #[arg(conflicts_with_all = [
+        "no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export"
+    ])]
     pub history_import: Option<PathBuf>,
 
     /// Merge exported durations into the file that is named first, and exit.
     #[arg(long, value_name = "OUT IN ...")]
-    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import"])]
+    #[arg(conflicts_with_all = [
+        "no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export",
+        "history_import"
+    ])]
     pub history_merge: Option<PathBuf>,
 
-    /// Merge the junit files of shards into the file that is named first, check that none is missing, and exit. Exported
-    /// durations among the files are merged, too, into a file beside it that ends in `.jsonl`.
+    /// Merge the junit files of shards into the file that is named first, check that none is
+    /// missing, and exit. Exported durations among the files are merged, too, into a file beside it
+    /// that ends in `.jsonl`.
     #[arg(long, value_name = "OUT IN ...")]
-    #[arg(conflicts_with_all = ["no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export", "history_import", "history_merge"])]
+    #[arg(conflicts_with_all = [
+        "no_daemon", "daemon_status", "daemon_stop", "inventory_status", "history_export",
+        "history_import", "history_merge"
+    ])]
     pub merge_reports: Option<PathBuf>,
 }
 
@@ -184,9 +204,10 @@ const FLAGS: [Flag; 12] = [
 
 /// Parts the tokens after the program's name into ours and pytest's; both keep their order.
 ///
-/// A token is ours when it is exactly one of our long flags, or `--flag=value`, before a lone `--`; where a flag takes a value
-/// and has no `=`, the token after it is ours too. Abbreviations are not ours: pytest might know a longer name. A value of one
-/// of pytest's options can't be taken by mistake: argparse accepts none that begins with `--`.
+/// A token is ours when it is exactly one of our long flags, or `--flag=value`, before a lone `--`;
+/// where a flag takes a value and has no `=`, the token after it is ours too. Abbreviations are not
+/// ours: pytest might know a longer name. A value of one of pytest's options can't be taken by
+/// mistake: argparse accepts none that begins with `--`.
 #[must_use]
 pub fn split(argv: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Vec<OsString>) {
     let (mut ours, mut pytest) = (Vec::new(), Vec::new());
@@ -261,7 +282,8 @@ impl Invocation {
     /// What is to be done.
     ///
     /// # Errors
-    /// [`Error::BadOption`] for arguments that the action has no use for: an option that can't be honoured is never ignored.
+    /// [`Error::BadOption`] for arguments that the action has no use for: an option that can't be
+    /// honoured is never ignored.
     pub fn action(&self) -> Result<Action> {
         if self.options.daemon_status {
             self.allow("--daemon-status", |_| false)?;

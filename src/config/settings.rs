@@ -152,7 +152,8 @@ fn natural<'de, D: Deserializer<'de>>(
     }
 }
 
-/// The settings of the nearest `pyproject.toml` with the table, from `cwd` upwards; the defaults when there is none.
+/// The settings of the nearest `pyproject.toml` with the table, from `cwd` upwards; the defaults
+/// when there is none.
 ///
 /// # Errors
 /// [`Error::ConfigUnreadable`] and [`Error::ConfigInvalid`].
@@ -242,7 +243,9 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let hint = if is_no_toml(text) {
         "the file is not valid TOML"
     } else {
-        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, `idle_timeout`, `preload`, `memory_limit`, `session_fixtures`, `shared_fixtures` and `per_worker_fixtures`"
+        "the keys of `[tool.rpytest]` are `default_workers`, `start_method`, `shard_history`, \
+         `idle_timeout`, `preload`, `memory_limit`, `session_fixtures`, `shared_fixtures` and \
+         `per_worker_fixtures`"
     };
     Error::ConfigInvalid {
         path: path.to_owned(),

@@ -23,7 +23,8 @@ fn complaint(text: &str) -> String {
 fn session_fixtures_are_shared_unless_said_otherwise() {
     assert_eq!(settings("").session_fixtures, SessionFixtures::Shared);
     let own = settings(
-        "session_fixtures = 'per-worker'\nshared_fixtures = ['a', 'b']\nper_worker_fixtures = ['c']",
+        "session_fixtures = 'per-worker'\nshared_fixtures = ['a', 'b']\nper_worker_fixtures = \
+         ['c']",
     );
     assert_eq!(own.session_fixtures.as_str(), "per-worker");
     assert_eq!(own.shared_fixtures, ["a", "b"]);
@@ -35,7 +36,8 @@ fn session_fixtures_are_shared_unless_said_otherwise() {
 #[test]
 fn every_key_is_understood() {
     let settings = settings(
-        "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = 'ci/history.jsonl'\npreload = false\nmemory_limit = 300",
+        "default_workers = 'auto'\nstart_method = 'bare'\nidle_timeout = 5\nshard_history = \
+         'ci/history.jsonl'\npreload = false\nmemory_limit = 300",
     );
     assert_eq!(settings.shard_history(), Some("ci/history.jsonl".into()));
     assert_eq!(settings.default_workers, Some(Workers::Auto));
@@ -96,27 +98,33 @@ fn files_without_the_table_are_not_judged() {
 fn mistakes_are_named_with_their_place() {
     assert_eq!(
         complaint("# \u{e9}\n[tool.rpytest]\nworkers = 4\n"),
-        "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of `default_workers`, \
-         `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, `per_worker_fixtures`, `idle_timeout`, `preload`, `memory_limit`"
+        "`pyproject.toml`, line 3, column 1: unknown field `workers`, expected one of \
+         `default_workers`, \
+         `start_method`, `shard_history`, `session_fixtures`, `shared_fixtures`, \
+         `per_worker_fixtures`, `idle_timeout`, `preload`, `memory_limit`"
     );
     assert_eq!(
         complaint("[tool.rpytest]\ndefault_workers = 'many'"),
-        "`pyproject.toml`, line 2, column 19: invalid value: string \"many\", expected `default_workers` to be \
+        "`pyproject.toml`, line 2, column 19: invalid value: string \"many\", expected \
+         `default_workers` to be \
          \"auto\", \"logical\" or a number from 0 to 1024"
     );
     assert_eq!(
         complaint("[tool.rpytest]\ndefault_workers = -1"),
-        "`pyproject.toml`, line 2, column 19: invalid value: integer `-1`, expected `default_workers` to be \
+        "`pyproject.toml`, line 2, column 19: invalid value: integer `-1`, expected \
+         `default_workers` to be \
          \"auto\", \"logical\" or a number from 0 to 1024"
     );
     assert_eq!(
         complaint("[tool.rpytest]\nidle_timeout = 0"),
-        "`pyproject.toml`, line 2, column 16: invalid value: integer `0`, expected `idle_timeout` to be a number \
+        "`pyproject.toml`, line 2, column 16: invalid value: integer `0`, expected `idle_timeout` \
+         to be a number \
          of seconds, 1 or more"
     );
     assert_eq!(
         complaint("[tool.rpytest]\nstart_method = 'warm'"),
-        "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected one of `collected`, `imported`, `bare`"
+        "`pyproject.toml`, line 2, column 16: unknown variant `warm`, expected one of \
+         `collected`, `imported`, `bare`"
     );
     let text = complaint("[tool.rpytest]\ndefault_workers = \n");
     assert!(

@@ -38,7 +38,8 @@ impl<'de> Deserialize<'de> for Workers {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(
                     f,
-                    "`default_workers` to be \"auto\", \"logical\" or a number from 0 to {MAX_WORKERS}"
+                    "`default_workers` to be \"auto\", \"logical\" or a number from 0 to \
+                     {MAX_WORKERS}"
                 )
             }
 

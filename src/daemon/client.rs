@@ -69,8 +69,8 @@ impl Link {
         socket.is_none_or(stop::answers)
     }
 
-    /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is left when the command ends;
-    /// `give_up` is asked ten times a second.
+    /// Closes the connection. A daemon for one run only is waited for, so that nothing of it is
+    /// left when the command ends; `give_up` is asked ten times a second.
     pub fn leave(self, mut give_up: impl FnMut() -> bool) {
         drop(self.connection);
         let Some(mut started) = self.started.filter(|_| self.log.is_none()) else {
@@ -93,11 +93,12 @@ impl Link {
     }
 }
 
-/// Connects to the daemon for `options`, starting it when there is none. While another command is starting it, `gives_up` is
-/// asked; `None`: it said yes.
+/// Connects to the daemon for `options`, starting it when there is none. While another command is
+/// starting it, `gives_up` is asked; `None`: it said yes.
 ///
 /// # Errors
-/// When the interpreter can't be started, or the runtime directory or socket belongs to somebody else.
+/// When the interpreter can't be started, or the runtime directory or socket belongs to somebody
+/// else.
 pub fn connect(options: &Options, gives_up: &mut dyn FnMut() -> bool) -> Result<Option<Link>> {
     if options.once {
         return launch(options, None, None).map(Some);

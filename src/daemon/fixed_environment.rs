@@ -1,4 +1,5 @@
-//! Which daemon can serve a caller: hashes of all that a running process can't take over from another one.
+//! Which daemon can serve a caller: hashes of all that a running process can't take over from
+//! another one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
@@ -12,9 +13,9 @@ use super::import_path;
 use crate::env;
 use crate::error::{Error, Result};
 
-/// What a forked process can't change any more: prefixes of variables that are read once, before the interpreter runs any code
-/// of a project: by itself, by the dynamic linker, by the C library, by allocators in `LD_PRELOAD`, by the path files that
-/// coverage.py and its plugins install.
+/// What a forked process can't change any more: prefixes of variables that are read once, before
+/// the interpreter runs any code of a project: by itself, by the dynamic linker, by the C library,
+/// by allocators in `LD_PRELOAD`, by the path files that coverage.py and its plugins install.
 const FIXED_PREFIXES: [&[u8]; 9] = [
     // `PYTHONHASHSEED`, `PYTHONPATH`, `PYTHONDEVMODE`…
     b"PYTHON",
@@ -102,8 +103,9 @@ impl Identity {
     }
 }
 
-/// The variables of this process with which a daemon is started, sorted. It has no others: what tells two daemons apart is all
-/// that they know of the environments of those who started them, and each run brings its own.
+/// The variables of this process with which a daemon is started, sorted. It has no others: what
+/// tells two daemons apart is all that they know of the environments of those who started them, and
+/// each run brings its own.
 pub(super) fn fixed_variables() -> Vec<(OsString, OsString)> {
     let mut variables: Vec<_> = std::env::vars_os()
         .filter(|(name, _)| is_fixed(name))
@@ -141,8 +143,8 @@ const RIGHTS: [&str; 10] = [
     "Seccomp:",
 ];
 
-/// Facts that a process gets from its parent and can't take over from the CLI later: umask, priority, rights, limits,
-/// namespaces.
+/// Facts that a process gets from its parent and can't take over from the CLI later: umask,
+/// priority, rights, limits, namespaces.
 fn process_facts() -> Vec<String> {
     let status = own_status();
     let mut facts = vec![format!("umask {:o}", umask_in(&status))];
@@ -199,8 +201,8 @@ fn umask_in(status: &str) -> u32 {
     mask.bits() as u32
 }
 
-/// FNV-1a, 64 bit (Fowler, Noll, Vo): names need to differ, not to withstand an attacker, and must be the same in every
-/// build.
+/// FNV-1a, 64 bit (Fowler, Noll, Vo): names need to differ, not to withstand an attacker, and must
+/// be the same in every build.
 struct Fnv(u64);
 
 impl Default for Fnv {

@@ -16,7 +16,8 @@ pub(super) fn of_this_process() -> Option<OsString> {
     })
 }
 
-/// The value with its relative entries made absolute, an empty one being `folder` itself, as Python has it.
+/// The value with its relative entries made absolute, an empty one being `folder` itself, as Python
+/// has it.
 fn absolute(value: &OsStr, folder: &Path) -> OsString {
     if value.is_empty() {
         // As good as not set.

@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 /// What the interpreter is told to run.
 const PROGRAM: &str = "from rpytest.daemon.daemon import main; main()";
 /// The same where the current directory, which `-c` makes importable, is the user's.
-const PROGRAM_IN_A_PROJECT: &str = "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; from rpytest.daemon.daemon import main; main()";
+const PROGRAM_IN_A_PROJECT: &str = "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; \
+    from rpytest.daemon.daemon import main; main()";
 /// A log longer than this many bytes is begun anew by the next daemon.
 const LOG_LIMIT: u64 = 1 << 20;
 /// Most bytes of the log that an error shows.
@@ -38,7 +39,8 @@ pub(super) struct Launch<'a> {
     pub files: Option<(&'a Path, &'a Path)>,
     /// Options of the interpreter itself.
     pub options: Vec<OsString>,
-    /// In the current directory: coverage.py begins to measure when the interpreter starts, and finds its configuration and files from there.
+    /// In the current directory: coverage.py begins to measure when the interpreter starts, and
+    /// finds its configuration and files from there.
     pub is_measured: bool,
 }
 
@@ -124,8 +126,9 @@ impl Launch<'_> {
                 command.env(import_path::NAME, value);
             }
         } else {
-            // Whatever else is in this process's environment may be a secret, which `/proc/<pid>/environ` and the memory of
-            // all processes that the daemon forks would have, those of other projects' runs too.
+            // Whatever else is in this process's environment may be a secret, which
+            // `/proc/<pid>/environ` and the memory of all processes that the daemon forks would
+            // have, those of other projects' runs too.
             command.env_clear().envs(fixed_variables()).current_dir("/");
         }
         command
@@ -133,8 +136,9 @@ impl Launch<'_> {
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?);
         let kept = theirs.as_raw_fd();
-        // SAFETY: between fork and exec the closure makes two system calls, which are async-signal-safe, on a descriptor
-        // that `theirs` keeps open in the parent until the spawn is over; it allocates nothing and takes no lock.
+        // SAFETY: between fork and exec the closure makes two system calls, which are
+        // async-signal-safe, on a descriptor that `theirs` keeps open in the parent until the spawn
+        // is over; it allocates nothing and takes no lock.
         unsafe {
             command.pre_exec(move || {
                 // A session of its own: the terminal's Ctrl-C is for the CLI, which passes it on.
@@ -165,7 +169,8 @@ impl Started {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The connection has ended, so the process is ending; it can't be waited for without a limit, though.
+    /// The connection has ended, so the process is ending; it can't be waited for without a limit,
+    /// though.
     fn wait_a_little(&mut self) -> Option<ExitStatus> {
         for _ in 0..1000 {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -247,8 +252,9 @@ mod tests {
 
     use super::*;
 
-    /// A stand-in for an interpreter: a shell script. Another process writes it: were it open for writing here, a fork of
-    /// a test in another thread would inherit that, and the script could not be executed.
+    /// A stand-in for an interpreter: a shell script. Another process writes it: were it open for
+    /// writing here, a fork of a test in another thread would inherit that, and the script could
+    /// not be executed.
     fn interpreter(dir: &Path, script: &str) -> PathBuf {
         let path = dir.join("python");
         let write = r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#;

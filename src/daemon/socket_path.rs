@@ -1,4 +1,5 @@
-//! Where a daemon can be reached: the runtime directory, and the socket whose name says which daemon it is.
+//! Where a daemon can be reached: the runtime directory, and the socket whose name says which
+//! daemon it is.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
@@ -30,7 +31,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of the daemon for `python` in this process's environment. Makes the runtime directory.
+    /// The place of the daemon for `python` in this process's environment. Makes the runtime
+    /// directory.
     ///
     /// # Errors
     /// When no directory can be made that is this user's alone.
@@ -53,7 +55,8 @@ impl Place {
         }
     }
 
-    /// Sockets of all daemons of this interpreter, those for other environments and builds included; sorted.
+    /// Sockets of all daemons of this interpreter, those for other environments and builds
+    /// included; sorted.
     #[must_use]
     pub fn siblings(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.dir) else {
@@ -73,8 +76,8 @@ impl Place {
     }
 }
 
-/// The first of the directories that is ours, or can be made; the error is the first one's. Another user who has made one of
-/// them ahead of us so has no say in where the daemon is found.
+/// The first of the directories that is ours, or can be made; the error is the first one's. Another
+/// user who has made one of them ahead of us so has no say in where the daemon is found.
 fn usable(dirs: &[PathBuf], uid: u32) -> Result<PathBuf> {
     let mut first = None;
     for dir in dirs {
@@ -86,11 +89,13 @@ fn usable(dirs: &[PathBuf], uid: u32) -> Result<PathBuf> {
     Err(first.unwrap_or_else(|| Error::Internal("there is no place for a daemon".into())))
 }
 
-/// The directories for sockets, the best one first: `RPYTEST_RUNTIME_DIR` alone, if it is set; else `XDG_RUNTIME_DIR/rpytest`,
-/// `/tmp/rpytest-<uid>`, and one in the user's cache, where nobody else can make anything.
+/// The directories for sockets, the best one first: `RPYTEST_RUNTIME_DIR` alone, if it is set; else
+/// `XDG_RUNTIME_DIR/rpytest`, `/tmp/rpytest-<uid>`, and one in the user's cache, where nobody else
+/// can make anything.
 ///
 /// # Errors
-/// When `RPYTEST_RUNTIME_DIR` is relative, or too long for the path of a socket: what was asked for is not ignored.
+/// When `RPYTEST_RUNTIME_DIR` is relative, or too long for the path of a socket: what was asked for
+/// is not ignored.
 fn runtime_dirs(
     variable: impl Fn(&str) -> Option<std::ffi::OsString>,
     uid: u32,
@@ -136,8 +141,8 @@ fn unfit(dir: &Path) -> Option<String> {
     }
 }
 
-/// Makes the directory with mode 0700, or verifies that it is ours alone: whoever can write there can give us a socket of
-/// their own.
+/// Makes the directory with mode 0700, or verifies that it is ours alone: whoever can write there
+/// can give us a socket of their own.
 fn prepare(dir: &Path, uid: u32) -> Result<()> {
     match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Ok(()) => {}
@@ -293,7 +298,8 @@ mod tests {
                 .to_string()
                 .contains("mode 770")
         );
-        // Readable only: an empty one, or one with nothing but our files, is closed; another one is not ours to close.
+        // Readable only: an empty one, or one with nothing but our files, is closed; another one is
+        // not ours to close.
         let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
         for name in ["1-2.log", "1-2.lock"] {
             mode(0o755);

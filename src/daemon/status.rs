@@ -225,15 +225,30 @@ mod tests {
             assert_eq!(request, json!({"op": "status", "protocol": 2}));
             connection
                 .send(
-                    &json!({"pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0", "started": 100.0,
-                        "idle_timeout": 900, "memory_kb": 20000, "memory_limit": 2000, "last_reason": "conftest.py changed", "sessions": [
-                        {"pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940, "runs": 1,
-                         "memory_kb": 30001, "method": "collected", "standby": 12}], "checkpoints": [
-                        {"pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000, "parts": "collected afresh"}],
-                        "configured": [{"pid": 13, "cwd": "/p", "ready": true, "since": 940, "memory_kb": 2048}], "preloads": [
-                        {"pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"], "modules": 441, "ready": true, "since": 970,
-                         "memory_kb": 70000, "left_out": {"grpc": "starts a thread"}},
-                        {"pid": 10, "cwd": "/q"}]}),
+                    &json!({
+                        "pid": 7, "build": BUILD, "python": "3.11.7", "pytest": "9.2.0",
+                        "started": 100.0, "idle_timeout": 900, "memory_kb": 20000,
+                        "memory_limit": 2000, "last_reason": "conftest.py changed",
+                        "sessions": [{
+                            "pid": 8, "root": "/p", "args": ["-q"], "tests": 500, "since": 940,
+                            "runs": 1, "memory_kb": 30001, "method": "collected", "standby": 12,
+                        }],
+                        "checkpoints": [{
+                            "pid": 11, "root": "/p", "tests": 500, "memory_kb": 4000,
+                            "parts": "collected afresh",
+                        }],
+                        "configured": [{
+                            "pid": 13, "cwd": "/p", "ready": true, "since": 940, "memory_kb": 2048,
+                        }],
+                        "preloads": [
+                            {
+                                "pid": 9, "cwd": "/p", "packages": ["numpy", "pandas"],
+                                "modules": 441, "ready": true, "since": 970, "memory_kb": 70000,
+                                "left_out": {"grpc": "starts a thread"},
+                            },
+                            {"pid": 10, "cwd": "/q"},
+                        ],
+                    }),
                     &[],
                 )
                 .unwrap();
@@ -243,10 +258,14 @@ mod tests {
         assert_eq!(
             describe(&status, true, 1000.0),
             format!(
-                "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest {BUILD})\n  \
-                 ends when unused for 15 min\n  124 MiB in use, at most 2000 are kept\n  session 8: /p with `-q`\n    \
-                 500 tests, 1 run, 30 MiB, 1 min old, start method collected, process 12 waits for the next run\n  \
-                 kept for other arguments: /p, 500 tests, 4 MiB\n    a part of them: collected afresh\n  \
+                "daemon 7 has been running for 15 min (Python 3.11.7, pytest 9.2.0, rpytest \
+                 {BUILD})\n  \
+                 ends when unused for 15 min\n  124 MiB in use, at most 2000 are kept\n  session \
+                 8: /p with `-q`\n    \
+                 500 tests, 1 run, 30 MiB, 1 min old, start method collected, process 12 waits \
+                 for the next run\n  \
+                 kept for other arguments: /p, 500 tests, 4 MiB\n    a part of them: collected \
+                 afresh\n  \
                  configured, to collect other tests: /p, 2 MiB, 1 min old\n  \
                  preload 9: /p\n    numpy, pandas: 441 modules, 69 MiB, 30 s old\n    \
                  without `grpc`, which starts a thread\n  preload 10: /q\n    being made\n  \

@@ -1,7 +1,8 @@
-//! Packets over a `SOCK_SEQPACKET` socket: one packet is one JSON object, descriptors travel beside it.
+//! Packets over a `SOCK_SEQPACKET` socket: one packet is one JSON object, descriptors travel beside
+//! it.
 //!
-//! A message longer than [`INLINE_LIMIT`] goes into a memfd, whose length the packet announces. The Python side is
-//! `python/rpytest/ipc/channel.py`; both follow `docs/design/protocol.md`.
+//! A message longer than [`INLINE_LIMIT`] goes into a memfd, whose length the packet announces. The
+//! Python side is `python/rpytest/ipc/channel.py`; both follow `docs/design/protocol.md`.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -19,8 +20,8 @@ use thiserror::Error;
 
 /// Longest JSON text, in bytes, that is sent in the packet itself.
 pub const INLINE_LIMIT: usize = 32 * 1024;
-/// Longest text or body, in bytes, that a memfd may announce. Far above anything real: it bounds what a confused peer
-/// can make us allocate.
+/// Longest text or body, in bytes, that a memfd may announce. Far above anything real: it bounds
+/// what a confused peer can make us allocate.
 pub const MEMFD_LIMIT: u64 = 4 << 30;
 /// Most descriptors in one packet.
 const MAX_FDS: usize = 16;
@@ -58,7 +59,8 @@ impl Packet {
     }
 }
 
-/// Reads a JSON text from Python, in which a lone surrogate (an undecodable byte of a path) becomes U+FFFD.
+/// Reads a JSON text from Python, in which a lone surrogate (an undecodable byte of a path) becomes
+/// U+FFFD.
 ///
 /// # Errors
 /// [`WireError::Malformed`] with the beginning of the text.
@@ -75,7 +77,8 @@ pub fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, WireError> {
         })
 }
 
-/// The text with every escape of a lone surrogate replaced by that of U+FFFD; `None` when there is none.
+/// The text with every escape of a lone surrogate replaced by that of U+FFFD; `None` when there is
+/// none.
 fn without_lone_surrogates(json: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -171,7 +174,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives one message; `None` at the end of the connection. Blocks until one of the two is there.
+    /// Receives one message; `None` at the end of the connection. Blocks until one of the two is
+    /// there.
     ///
     /// # Errors
     /// When the packet was cut off, or a memfd is shorter than announced.
@@ -190,7 +194,8 @@ impl Connection {
             })
         };
         let received = match receive() {
-            // The peer has gone with something unread in its queue, which is told once; what it had said is still there.
+            // The peer has gone with something unread in its queue, which is told once; what it had
+            // said is still there.
             Err(rustix::io::Errno::CONNRESET) => match receive() {
                 Err(rustix::io::Errno::CONNRESET) => return Ok(None),
                 other => other?,
@@ -245,7 +250,8 @@ pub fn memfd_with(name: &str, parts: &[&[u8]]) -> io::Result<OwnedFd> {
 /// Reads exactly `length` bytes from the beginning of a received memfd.
 ///
 /// # Errors
-/// [`WireError::Malformed`] when the descriptor holds fewer bytes than announced or the announcement is absurd.
+/// [`WireError::Malformed`] when the descriptor holds fewer bytes than announced or the
+/// announcement is absurd.
 pub fn read_announced(memfd: OwnedFd, length: u64) -> Result<Vec<u8>, WireError> {
     use std::io::{Seek, SeekFrom};
 

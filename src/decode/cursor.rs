@@ -83,7 +83,8 @@ impl<'a> Cursor<'a> {
         self.take(length, what)
     }
 
-    /// Errs unless everything was read: a record that is longer than we understand came from another build.
+    /// Errs unless everything was read: a record that is longer than we understand came from
+    /// another build.
     pub(super) fn end(&self) -> Result<(), DecodeError> {
         if self.remaining() == 0 {
             Ok(())

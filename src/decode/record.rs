@@ -80,7 +80,8 @@ pub struct Note {
     pub warnings: usize,
 }
 
-/// Decodes a record of any kind; `kind`, `flags`, `number` (the test's) and `slot` come from its frame.
+/// Decodes a record of any kind; `kind`, `flags`, `number` (the test's) and `slot` come from its
+/// frame.
 ///
 /// # Errors
 ///
@@ -105,7 +106,8 @@ pub fn record(
     }
 }
 
-/// Decodes a TEST record; `flags` says which of its two shapes the body has, and whether set-ups follow.
+/// Decodes a TEST record; `flags` says which of its two shapes the body has, and whether set-ups
+/// follow.
 ///
 /// # Errors
 ///

@@ -290,7 +290,11 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(kind in 0u8..7, flags in any::<u8>(), body in vec(any::<u8>(), 0..300)) {
+    fn random_bytes_never_panic(
+        kind in 0u8..7,
+        flags in any::<u8>(),
+        body in vec(any::<u8>(), 0..300),
+    ) {
         if let Err(error) = record(kind, flags, 0, 0, &body) {
             prop_assert!(error.offset <= body.len());
         }
@@ -298,7 +302,11 @@ proptest! {
 
     /// Nearer to what a bug would write than random bytes are.
     #[test]
-    fn flipped_bytes_never_panic(result in any_result(), place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn flipped_bytes_never_panic(
+        result in any_result(),
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
         let mut body = Encoder::test(&result);
         let place = place.index(body.len());
         body[place] = byte;

@@ -41,8 +41,8 @@ impl Builder {
         self.entries.get_mut(row)
     }
 
-    /// Leaves out the entries that were seen longest ago, so that at most `capacity` are left; those of the latest run stay
-    /// however many they are.
+    /// Leaves out the entries that were seen longest ago, so that at most `capacity` are left;
+    /// those of the latest run stay however many they are.
     pub fn keep_latest(self, capacity: usize) -> Builder {
         if self.entries.len() <= capacity {
             return self;

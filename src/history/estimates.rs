@@ -47,8 +47,9 @@ impl<B: AsRef<[u8]>> Estimates<B> {
         }
     }
 
-    /// The test's own mean if it is in `row`; else the mean of the known tests of its function (other parameters), of functions
-    /// of this name and class in other modules (it was moved), or `None`.
+    /// The test's own mean if it is in `row`; else the mean of the known tests of its function
+    /// (other parameters), of functions of this name and class in other modules (it was moved), or
+    /// `None`.
     pub fn of(&self, id: &[u8], row: Option<u32>) -> Option<Duration> {
         if let Some(entry) = row.and_then(|row| self.table.entry(row)) {
             return Some(duration(entry.total()));
@@ -91,7 +92,8 @@ fn separator(id: &[u8]) -> Option<usize> {
     id.windows(2).position(|pair| pair == b"::")
 }
 
-/// The id without its parameters: `a.py::f[1-x]` → `a.py::f`. Brackets in the file's path are not parameters.
+/// The id without its parameters: `a.py::f[1-x]` → `a.py::f`. Brackets in the file's path are not
+/// parameters.
 fn function(id: &[u8]) -> &[u8] {
     let names = separator(id).unwrap_or(0);
     match id[names..].iter().position(|&byte| byte == b'[') {

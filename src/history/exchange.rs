@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! {"rpytest_history":1,"runs":12}
-//! {"id":"test_a.py::test_1","us":[21.5,830.0,17.0,40.2],"runs":12,"failures":1,"last":"passed","recent":8}
+//! {"id":"test_a.py::test_1","us":[21.5,830.0,17.0,40.2],"runs":12,"failures":1,"last":"passed",…}
 //! ```
 //!
-//! `us` are means of setup, call and teardown and the mean deviation of their sum, in microseconds; `recent` are the latest
-//! outcomes as bits, the last one in bit 0, 1 for failed. Tests are in the order of collection, as far as it is known. Nothing
-//! in it depends on the machine or on where the project lies.
+//! `us` are means of setup, call and teardown and the mean deviation of their sum, in microseconds;
+//! `recent` are the latest outcomes as bits, the last one in bit 0, 1 for failed. Tests are in the
+//! order of collection, as far as it is known. Nothing in it depends on the machine or on where the
+//! project lies.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -140,8 +141,9 @@ impl Exported {
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Adds another history: of each test what was measured more often. Histories of shards that began with the same one
-    /// become that of the whole run in any order, and twice the same changes nothing.
+    /// Adds another history: of each test what was measured more often. Histories of shards that
+    /// began with the same one become that of the whole run in any order, and twice the same
+    /// changes nothing.
     pub fn merge(&mut self, other: Self) {
         self.runs = self.runs.max(other.runs);
         let mut places: HashMap<String, usize> = HashMap::with_capacity(self.tests.len());
@@ -189,8 +191,8 @@ impl Exported {
     }
 }
 
-/// Which of two entries of a test is kept: the greater one. More runs first; the rest only makes it a choice that does not
-/// depend on the order.
+/// Which of two entries of a test is kept: the greater one. More runs first; the rest only makes it
+/// a choice that does not depend on the order.
 fn precedence(left: &Entry, right: &Entry) -> Ordering {
     let key = |entry: &Entry| {
         let times = [entry.setup, entry.call, entry.teardown, entry.deviation].map(f32::to_bits);

@@ -1,4 +1,5 @@
-//! The history file: a header, an index of hashes, an entry for each test, the project root, the node ids.
+//! The history file: a header, an index of hashes, an entry for each test, the project root, the
+//! node ids.
 //!
 //! Little endian. Header, 64 bytes:
 //!
@@ -14,11 +15,12 @@
 //! | 40 | u32 | runs recorded |
 //! | 44 | | zero |
 //!
-//! Then the hashes of the node ids (u64) in ascending order, for each hash its row (u32), the rows ([`Entry`], 40 bytes), the
-//! root, and the node ids end to end in the order of the rows.
+//! Then the hashes of the node ids (u64) in ascending order, for each hash its row (u32), the rows
+//! ([`Entry`], 40 bytes), the root, and the node ids end to end in the order of the rows.
 //!
-//! Rows are in collection order as far as it is known: a run asks for its tests in that order and finds each right after the
-//! one before, without hashing. The index is for the rest. A file is never changed, only replaced.
+//! Rows are in collection order as far as it is known: a run asks for its tests in that order and
+//! finds each right after the one before, without hashing. The index is for the rest. A file is
+//! never changed, only replaced.
 
 use std::fs::File;
 use std::io;
@@ -165,8 +167,8 @@ pub fn file_id(path: &Path) -> io::Result<FileId> {
 }
 
 impl Table<Content> {
-    /// Maps the file at `path` and checks it. Anything may lie there: a pipe that nobody writes to, a device, a file of any
-    /// size and content.
+    /// Maps the file at `path` and checks it. Anything may lie there: a pipe that nobody writes to,
+    /// a device, a file of any size and content.
     pub fn open(path: &Path, root: &[u8]) -> io::Result<Result<Table, Unusable>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -180,9 +182,10 @@ impl Table<Content> {
         if metadata.len() < HEADER as u64 {
             return Ok(Err(Unusable::Damaged("too short")));
         }
-        // SAFETY: the mapping is read-only and rpytest never writes to a file after giving it its name, but replaces it, so its
-        // bytes don't change and its length doesn't shrink while it is mapped. Another program that does it all the same can
-        // cause wrong numbers or SIGBUS, as with any mapped file.
+        // SAFETY: the mapping is read-only and rpytest never writes to a file after giving it its
+        // name, but replaces it, so its bytes don't change and its length doesn't shrink while it
+        // is mapped. Another program that does it all the same can cause wrong numbers or SIGBUS,
+        // as with any mapped file.
         let bytes = unsafe { MmapOptions::new().populate().map(&file)? };
         let content = Content { bytes, _file: file };
         Ok(Table::check(content, root))
@@ -234,7 +237,8 @@ impl<B: AsRef<[u8]>> Table<B> {
         read_u32(self.bytes.as_ref(), 40)
     }
 
-    /// Header and index, rows, root and ids: all together the file. Only header and rows change while the tests stay the same.
+    /// Header and index, rows, root and ids: all together the file. Only header and rows change
+    /// while the tests stay the same.
     pub fn sections(&self) -> (&[u8], &[u8], &[u8]) {
         let rows = HEADER + self.entries * (HASH + ROW);
         let (front, rest) = self.bytes.as_ref().split_at(rows);
@@ -278,7 +282,8 @@ impl<B: AsRef<[u8]>> Table<B> {
         self.rows().get(row as usize).map(Entry::decode)
     }
 
-    /// The node id of one of this table's entries; empty if the file is wrong in spite of its checksum.
+    /// The node id of one of this table's entries; empty if the file is wrong in spite of its
+    /// checksum.
     pub fn id(&self, entry: &Entry) -> &[u8] {
         let start = entry.id_start as usize;
         self.ids()
@@ -286,7 +291,8 @@ impl<B: AsRef<[u8]>> Table<B> {
             .unwrap_or_default()
     }
 
-    /// The row of a test. `guess` is looked at first: where rows and questions have the same order it is usually right.
+    /// The row of a test. `guess` is looked at first: where rows and questions have the same order
+    /// it is usually right.
     pub fn find(&self, id: &[u8], guess: u32) -> Option<u32> {
         let is_at = |row: u32| self.entry(row).is_some_and(|entry| self.id(&entry) == id);
         if is_at(guess) {
@@ -305,8 +311,9 @@ impl<B: AsRef<[u8]>> Table<B> {
 
 /// Index of the first hash that is not less than `wanted`.
 ///
-/// Hashes are spread evenly, so the place can be calculated almost exactly; what is left is a search in doubling steps around
-/// it. Takes a few memory accesses where bisection would take one per bit of the length.
+/// Hashes are spread evenly, so the place can be calculated almost exactly; what is left is a
+/// search in doubling steps around it. Takes a few memory accesses where bisection would take one
+/// per bit of the length.
 fn lower_bound(hashes: &[[u8; HASH]], wanted: u64) -> usize {
     let less = |hash: &[u8; HASH]| u64::from_le_bytes(*hash) < wanted;
     let guess = ((u128::from(wanted) * hashes.len() as u128) >> 64) as usize;

@@ -7,13 +7,15 @@ use super::format::{ENTRY, Entry, Table};
 use super::{LastOutcome, Sample};
 use crate::event::TestIndex;
 
-/// The least weight of a new sample. The first samples count evenly; from the fourth on the older ones fade, so that the estimate
-/// follows a test that has changed within a few runs and is not thrown off by a single outlier.
+/// The least weight of a new sample. The first samples count evenly; from the fourth on the older
+/// ones fade, so that the estimate follows a test that has changed within a few runs and is not
+/// thrown off by a single outlier.
 const LEAST_WEIGHT: f32 = 0.25;
-/// Runs of the whole suite in a row without a test after which it is forgotten: it was removed or renamed. Many, because a
-/// branch without the test may be checked out for a while.
+/// Runs of the whole suite in a row without a test after which it is forgotten: it was removed or
+/// renamed. Many, because a branch without the test may be checked out for a while.
 const FORGET_AFTER: u8 = 20;
-/// Tests kept, the latest seen first: ids that change in every run must not fill the disk when nobody ever runs the whole suite.
+/// Tests kept, the latest seen first: ids that change in every run must not fill the disk when
+/// nobody ever runs the whole suite.
 const CAPACITY: usize = 1_000_000;
 
 /// What a run measured, test after test.
@@ -90,7 +92,8 @@ impl Recorded {
     }
 }
 
-/// The rows of the file that follows `open`, when it has the same tests: the usual case, and the quick one.
+/// The rows of the file that follows `open`, when it has the same tests: the usual case, and the
+/// quick one.
 pub fn patch(open: &Table, recorded: &Recorded, whole_suite: bool) -> Option<Vec<u8>> {
     if !recorded.new.is_empty() {
         return None;
@@ -120,8 +123,8 @@ pub fn patch(open: &Table, recorded: &Recorded, whole_suite: bool) -> Option<Vec
     Some(rows)
 }
 
-/// The file that follows `now`; `open` is the one that was open during the run, `None` when there was none. Rows are in the
-/// order of this run's collection, followed by those that it didn't have.
+/// The file that follows `now`; `open` is the one that was open during the run, `None` when there
+/// was none. Rows are in the order of this run's collection, followed by those that it didn't have.
 pub fn merge(
     now: Option<&Table>,
     open: Option<&Table>,
@@ -205,8 +208,8 @@ fn updated(entry: &Entry, update: &Update, run: u32) -> Entry {
     }
 }
 
-/// The outcomes with one more. A skip says nothing. A test that passed only when it was run again counts as having failed and
-/// passed twice: that is what flaky means.
+/// The outcomes with one more. A skip says nothing. A test that passed only when it was run again
+/// counts as having failed and passed twice: that is what flaky means.
 fn recent(recent: u16, update: &Update) -> u16 {
     match update.outcome {
         LastOutcome::Failed => recent << 1 | 1,

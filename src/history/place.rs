@@ -10,7 +10,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use crate::env::{self, Env};
 use crate::stable_hash::hash;
 
-/// How long to wait for another run that is saving: it takes milliseconds, but it may be kept from working for seconds.
+/// How long to wait for another run that is saving: it takes milliseconds, but it may be kept from
+/// working for seconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -29,7 +30,8 @@ pub fn cache_dir(env: Env) -> Option<PathBuf> {
         .or_else(|| absolute("HOME").map(|home| home.join(".cache/rpytest")))
 }
 
-/// The file for the project at `root`, named after its folder for people and after a hash of its path for the program.
+/// The file for the project at `root`, named after its folder for people and after a hash of its
+/// path for the program.
 #[must_use]
 pub fn file(cache: &Path, root: &Path) -> PathBuf {
     let name: String = root
@@ -81,8 +83,9 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
     }
 }
 
-/// Replaces the file at `path` as a whole, so that a reader sees the old or the new one. The lock keeps others away from the
-/// temporary name. Not synced to disk: after a power cut the checksum tells, and the history starts afresh.
+/// Replaces the file at `path` as a whole, so that a reader sees the old or the new one. The lock
+/// keeps others away from the temporary name. Not synced to disk: after a power cut the checksum
+/// tells, and the history starts afresh.
 pub fn replace(
     path: &Path,
     _lock: &Lock,

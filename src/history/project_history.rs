@@ -43,8 +43,8 @@ pub struct Known<'a> {
     pub last_outcome: LastOutcome,
     /// Number of the run that last had the test; compare with [`History::runs`].
     pub last_run: u32,
-    /// It failed and passed by turns lately: at least three changes in its last 16 runs. Fewer are what an error and its
-    /// correction look like.
+    /// It failed and passed by turns lately: at least three changes in its last 16 runs. Fewer are
+    /// what an error and its correction look like.
     pub flaky: bool,
 }
 
@@ -75,7 +75,8 @@ impl fmt::Display for Warning {
 }
 
 impl History {
-    /// The history of the project at `root` (pytest's rootdir), from the cache directory that `env` names. Never fails.
+    /// The history of the project at `root` (pytest's rootdir), from the cache directory that `env`
+    /// names. Never fails.
     #[must_use]
     pub fn open(root: &Path, env: Env) -> (History, Option<Warning>) {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
@@ -91,7 +92,8 @@ impl History {
         let Some(file) = &history.file else {
             return (history, None);
         };
-        // Asked before it is opened: if it is replaced in between, the one that is read counts as replaced.
+        // Asked before it is opened: if it is replaced in between, the one that is read counts as
+        // replaced.
         history.file_id = format::file_id(file).ok();
         let warning = match Table::open(file, history.root.as_os_str().as_encoded_bytes()) {
             Ok(Ok(table)) => {
@@ -105,7 +107,8 @@ impl History {
         (history, warning)
     }
 
-    /// The nearest folder from `cwd` upwards that has a history: without asking pytest, which folder is the root.
+    /// The nearest folder from `cwd` upwards that has a history: without asking pytest, which
+    /// folder is the root.
     #[must_use]
     pub fn nearest_root(cwd: &Path, env: Env) -> Option<PathBuf> {
         let cwd = cwd.canonicalize().unwrap_or_else(|_| cwd.to_owned());
@@ -148,8 +151,9 @@ impl History {
         self.known.as_ref().map(|known| &known.table)
     }
 
-    /// How long the test will take, all phases. A test that is not known gets the mean of the known tests of the same function
-    /// (other parameters), or of the functions of that name in other modules (it was moved); `None` when there are none.
+    /// How long the test will take, all phases. A test that is not known gets the mean of the known
+    /// tests of the same function (other parameters), or of the functions of that name in other
+    /// modules (it was moved); `None` when there are none.
     #[must_use]
     pub fn estimate(&self, nodeid: &str) -> Option<Duration> {
         let known = self.known.as_ref()?;
@@ -157,7 +161,8 @@ impl History {
         known.of(id, known.table.find(id, 0))
     }
 
-    /// An [`estimate`](Self::estimate) for each of `ids`; quickest in the order in which they were collected before.
+    /// An [`estimate`](Self::estimate) for each of `ids`; quickest in the order in which they were
+    /// collected before.
     pub fn estimates<'a>(
         &mut self,
         ids: impl IntoIterator<Item = &'a str>,
@@ -174,7 +179,8 @@ impl History {
         ids.into_iter().map(&mut estimate).collect()
     }
 
-    /// How long the set-ups of the tests take that were asked for in [`History::estimates`], as far as they are known.
+    /// How long the set-ups of the tests take that were asked for in [`History::estimates`], as far
+    /// as they are known.
     #[must_use]
     pub fn setups(&self) -> Vec<Option<Duration>> {
         let entry = |row: &Option<u32>| self.table()?.entry((*row)?);
@@ -199,8 +205,9 @@ impl History {
         self.recorded.push(test, nodeid, row, &sample);
     }
 
-    /// Adds what was recorded to the file, as it is by now: runs at the same time lose nothing. `whole_suite` says that the run
-    /// would have had every test that exists, so that one it didn't have may be gone.
+    /// Adds what was recorded to the file, as it is by now: runs at the same time lose nothing.
+    /// `whole_suite` says that the run would have had every test that exists, so that one it didn't
+    /// have may be gone.
     ///
     /// Without a usable cache directory nothing is saved, which is no error.
     ///

@@ -56,10 +56,11 @@ impl LastOutcome {
 }
 
 impl Sample {
-    /// The sample that a result is: per phase the time that its reports cover together. Reports of reruns add up, those of
-    /// subtests lie within that of their test.
+    /// The sample that a result is: per phase the time that its reports cover together. Reports of
+    /// reruns add up, those of subtests lie within that of their test.
     ///
-    /// Session fixtures that the worker made for it are left out: in another run another test is the first one of a worker.
+    /// Session fixtures that the worker made for it are left out: in another run another test is
+    /// the first one of a worker.
     #[must_use]
     pub fn of(result: &TestResult) -> Sample {
         let skipped = |report: &Report| report.outcome == Outcome::Skipped;
@@ -86,7 +87,8 @@ impl Sample {
     }
 }
 
-/// What session fixtures took that were set up while the test was. Shared ones were before there were workers.
+/// What session fixtures took that were set up while the test was. Shared ones were before there
+/// were workers.
 fn of_session(result: &TestResult) -> Duration {
     let begin = |report: &Report| (report.when == When::Setup).then_some(report.start);
     let Some(begin) = result.reports.iter().find_map(begin) else {

@@ -1,4 +1,5 @@
-//! Plans for what the user asks for beyond the shortest time: groups that stay together, tests that run alone, a fixed order.
+//! Plans for what the user asks for beyond the shortest time: groups that stay together, tests that
+//! run alone, a fixed order.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -18,7 +19,8 @@ pub enum Order {
     Lpt,
     /// As collected: all workers take the next group.
     Queue,
-    /// As collected, in contiguous pieces of about as many tests, and nobody helps: the same assignment in every run.
+    /// As collected, in contiguous pieces of about as many tests, and nobody helps: the same
+    /// assignment in every run.
     Collected,
 }
 
@@ -27,7 +29,8 @@ pub enum Order {
 pub struct Rules<'a> {
     /// 0 counts as 1.
     pub workers: usize,
-    /// Per test: 0, or the number of a group, the tests of which run in one worker. Empty: there are no groups.
+    /// Per test: 0, or the number of a group, the tests of which run in one worker. Empty: there
+    /// are no groups.
     pub groups: &'a [u32],
     /// Tests that run when nothing else runs. A group with one of them does so as a whole.
     pub serial: &'a [TestIndex],
@@ -80,7 +83,8 @@ impl Sorted {
         self.free.iter().chain(grouped).copied().collect()
     }
 
-    /// Per test, of `count`, its place in the order in which tests are run: that of collection, each group where its first test is.
+    /// Per test, of `count`, its place in the order in which tests are run: that of collection,
+    /// each group where its first test is.
     fn ranks(&self, count: usize) -> Vec<u32> {
         let mut ranks = vec![0; count];
         let pieces = self.pieces();
@@ -105,7 +109,8 @@ impl Sorted {
 }
 
 impl Plan {
-    /// Plans `tests` by `rules`. Never more parts than groups and single tests. One worker gets the tests in collection order.
+    /// Plans `tests` by `rules`. Never more parts than groups and single tests. One worker gets the
+    /// tests in collection order.
     ///
     /// # Panics
     /// When a serial test does not exist.
@@ -145,7 +150,8 @@ impl Plan {
         plan
     }
 
-    /// Puts each part into the order of ranks. A unit of tests without a group, among which a group begins, becomes two.
+    /// Puts each part into the order of ranks. A unit of tests without a group, among which a group
+    /// begins, becomes two.
     pub(super) fn sort_parts(&mut self) {
         let mut fresh = self.fresh_unit();
         for &(start, len) in &self.parts {
@@ -167,8 +173,8 @@ impl Plan {
         units.max().unwrap_or(0)
     }
 
-    /// `copies` workers, each of which runs all tests of its copy: `tests` has the suite as many times, one after the other.
-    /// `serial` are the serial tests of all copies.
+    /// `copies` workers, each of which runs all tests of its copy: `tests` has the suite as many
+    /// times, one after the other. `serial` are the serial tests of all copies.
     #[must_use]
     pub fn copies(tests: &Tests, copies: u16, serial: &[TestIndex]) -> Plan {
         let len = tests.len() / usize::from(copies.max(1));
@@ -187,7 +193,8 @@ impl Plan {
         Plan::processes(tests, parts.into_iter().map(one).collect())
     }
 
-    /// Each worker's tests as they are given, those of several processes one after the other, and then those of it that run alone.
+    /// Each worker's tests as they are given, those of several processes one after the other, and
+    /// then those of it that run alone.
     #[must_use]
     pub fn processes(tests: &Tests, parts: Vec<(Vec<Vec<TestIndex>>, Vec<TestIndex>)>) -> Plan {
         let costs = tests.costs();
@@ -334,7 +341,8 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
                 len: group.len() as u32,
                 module,
                 cost: group_cost(&tests, &costs, first..first + group.len()),
-                // By its number of tests, as long as nothing else is known: it can't be divided later.
+                // By its number of tests, as long as nothing else is known: it can't be divided
+                // later.
                 known: true,
                 enter: 0,
                 keep: true,
@@ -392,7 +400,8 @@ fn pieces(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
     for (index, (_, piece)) in all.iter().enumerate() {
         let left = all.len() - index;
         let parts_left = workers - parts.len();
-        // Cut where less than half of the next piece still belongs to this part, or none would be left for the others.
+        // Cut where less than half of the next piece still belongs to this part, or none would be
+        // left for the others.
         let due = (before + piece.len() / 2) * workers >= count * (parts.len() + 1);
         if !part.is_empty() && parts_left > 1 && (due || left < parts_left) {
             parts.push((std::mem::take(&mut part), Vec::new()));

@@ -12,7 +12,8 @@ use crate::event::TestIndex;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanEntry {
     pub test: TestIndex,
-    /// Estimate in microseconds, at least 1; saturates. With what the worker pays to enter the module, if this is where it does.
+    /// Estimate in microseconds, at least 1; saturates. With what the worker pays to enter the
+    /// module, if this is where it does.
     pub cost_us: u32,
     /// Equal in neighbours of a part: they belong together.
     pub unit: u32,
@@ -24,8 +25,8 @@ pub struct PlanEntry {
     pub paid_us: u32,
     /// The unit must not be divided.
     pub keep: bool,
-    /// Its place in the order in which tests are run, that of the collection: a process runs nothing that does not come after all that
-    /// it has run.
+    /// Its place in the order in which tests are run, that of the collection: a process runs
+    /// nothing that does not come after all that it has run.
     pub rank: u32,
     /// Whoever has time takes it, in the order of ranks; the part that has it is a forecast.
     pub open: bool,
@@ -74,8 +75,8 @@ pub struct Serial {
 }
 
 impl Plan {
-    /// Plans `tests` for `workers`; 0 counts as 1. Never more parts than tests. A part is empty only where splitting modules
-    /// with expensive fixtures would not pay.
+    /// Plans `tests` for `workers`; 0 counts as 1. Never more parts than tests. A part is empty
+    /// only where splitting modules with expensive fixtures would not pay.
     ///
     /// One worker gets the tests in collection order, as without any plan.
     #[must_use]
@@ -98,7 +99,8 @@ impl Plan {
         Plan::lay_out(&parts, &units, &costs, tests, None)
     }
 
-    /// Lays out `parts` of `units`, each in the order of collection. `order` says which test is at which place of `tests`, if that is not its number.
+    /// Lays out `parts` of `units`, each in the order of collection. `order` says which test is at
+    /// which place of `tests`, if that is not its number.
     pub(super) fn lay_out(
         parts: &[Vec<usize>],
         units: &[Unit],
@@ -178,7 +180,8 @@ impl Plan {
         self.sharing
     }
 
-    /// What runs alone, after everything else, one after the other. At the end of its worker's part.
+    /// What runs alone, after everything else, one after the other. At the end of its worker's
+    /// part.
     #[must_use]
     pub fn serial(&self) -> &[Serial] {
         &self.serial

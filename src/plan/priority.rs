@@ -6,11 +6,12 @@ use super::{Plan, PlanEntry, Sharing};
 use crate::event::TestIndex;
 
 impl Plan {
-    /// Lets the modules, and in these the units, come first that have a test of the least `rank`; what has the same rank stays in its
-    /// order. That is the order of the run then, which each process keeps to. Estimates of what entering a module costs are not made
-    /// anew.
+    /// Lets the modules, and in these the units, come first that have a test of the least `rank`;
+    /// what has the same rank stays in its order. That is the order of the run then, which each
+    /// process keeps to. Estimates of what entering a module costs are not made anew.
     ///
-    /// Nothing changes where the order is an instruction: in queues and fixed parts, and for what runs alone.
+    /// Nothing changes where the order is an instruction: in queues and fixed parts, and for what
+    /// runs alone.
     pub fn prefer(&mut self, rank: impl Fn(TestIndex) -> u8) {
         if self.sharing != Sharing::Steal {
             return;
@@ -32,7 +33,8 @@ impl Plan {
             }
         }
         let key = |entry: &PlanEntry| {
-            // A module that is left and entered again would set up its fixtures twice. What runs alone is at the end, and stays there.
+            // A module that is left and entered again would set up its fixtures twice. What runs
+            // alone is at the end, and stays there.
             let module = modules
                 .get(&entry.module)
                 .filter(|_| !alone.contains(&entry.test));

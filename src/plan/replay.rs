@@ -14,13 +14,16 @@ const WITH_PROCESSES: u32 = 2;
 /// Names shown of many.
 const SHOWN: usize = 10;
 
-/// A run's assignment, as it really was. JSON, readable, with node ids: it survives changes of other tests.
+/// A run's assignment, as it really was. JSON, readable, with node ids: it survives changes of
+/// other tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     version: u32,
-    /// Per process its tests in the order in which it ran them: one for each worker, then those that followed in their places.
+    /// Per process its tests in the order in which it ran them: one for each worker, then those
+    /// that followed in their places.
     pub workers: Vec<Vec<String>>,
-    /// Per process which worker it was. Empty: the first was worker 0, the next one worker 1, and so on.
+    /// Per process which worker it was. Empty: the first was worker 0, the next one worker 1, and
+    /// so on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<u16>,
     /// What worker 0 ran after all others had ended.

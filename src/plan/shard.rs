@@ -1,10 +1,12 @@
 //! Which part of a suite a shard runs, when several machines run it together.
 //!
-//! Each machine decides for itself and nobody compares, so the answer depends on nothing but what all of them have: the
-//! collected node ids, and a file of durations if one is named. The order of collection does not matter.
+//! Each machine decides for itself and nobody compares, so the answer depends on nothing but what
+//! all of them have: the collected node ids, and a file of durations if one is named. The order of
+//! collection does not matter.
 //!
-//! A module's tests stay together, because they share its fixtures and imports. Only a module that is clearly heavier (by
-//! an eighth) than a shard's fair share is divided: by classes, one that is still too heavy by functions, and that by tests.
+//! A module's tests stay together, because they share its fixtures and imports. Only a module that
+//! is clearly heavier (by an eighth) than a shard's fair share is divided: by classes, one that is
+//! still too heavy by functions, and that by tests.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -26,15 +28,16 @@ pub struct Shard {
 /// What the weights of tests are.
 #[derive(Clone, Copy, Debug)]
 pub enum Balance<'a> {
-    /// Nothing is known that all shards know: a group goes where the hash of its name says. A group stays in its shard when others
-    /// come or go.
+    /// Nothing is known that all shards know: a group goes where the hash of its name says. A group
+    /// stays in its shard when others come or go.
     Hash,
-    /// Durations that are the same for all shards, `None` for a test without: by LPT over all groups.
+    /// Durations that are the same for all shards, `None` for a test without: by LPT over all
+    /// groups.
     Durations(&'a [Option<Duration>]),
 }
 
-/// The shard, from 0 to `total` − 1, of each test. `kept` is per test 0, or the number of a group whose tests must run in one
-/// worker and so in one shard; empty: there are none.
+/// The shard, from 0 to `total` − 1, of each test. `kept` is per test 0, or the number of a group
+/// whose tests must run in one worker and so in one shard; empty: there are none.
 ///
 /// # Panics
 /// When there are not as many durations as ids.
@@ -134,7 +137,8 @@ fn groups<'a, S: AsRef<str>>(
             group.weight += weights[test as usize];
         }
         for (_, group) in by_key {
-            // At the last level there is nothing left to divide; a list of one id twice is one test.
+            // At the last level there is nothing left to divide; a list of one id twice is one
+            // test.
             if group.weight > limit && level + 1 < LEVELS.len() {
                 tests.extend(group.tests);
             } else {
@@ -188,7 +192,8 @@ fn by_hash(group: &Group, total: u32) -> u32 {
     ((u128::from(hash(group.key.as_bytes())) * u128::from(total)) >> 64) as u32
 }
 
-/// `groups` are sorted, the heaviest first: each to the shard with the least weight, the first among equals.
+/// `groups` are sorted, the heaviest first: each to the shard with the least weight, the first
+/// among equals.
 fn by_weight(groups: &[Group], total: u32) -> Vec<u32> {
     let mut loads = vec![0_u64; total as usize];
     groups

@@ -16,7 +16,8 @@ impl TerminalModes {
         Self(tcgetattr(io::stdin()).ok())
     }
 
-    /// Sets it so again, if it is ours to do: a process in the background would be stopped for trying.
+    /// Sets it so again, if it is ours to do: a process in the background would be stopped for
+    /// trying.
     pub fn restore(&self) {
         let Some(modes) = &self.0 else { return };
         if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {

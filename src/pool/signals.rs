@@ -41,7 +41,8 @@ impl Drop for Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. A signal that the parent process has set to be ignored (`nohup`, `&` in a script) stays so.
+    /// Installs the handlers. A signal that the parent process has set to be ignored (`nohup`, `&`
+    /// in a script) stays so.
     ///
     /// # Errors
     /// When there is no descriptor left.
@@ -50,8 +51,9 @@ impl Signals {
         let heeded = wanted
             .into_iter()
             .filter(|&signal| signal == SIGWINCH || !is_ignored(signal));
-        // A file that grows beyond the limit (`ulimit -f`) is an error that can be told, as in Python, and not a silent death.
-        // SAFETY: no handler is installed, and ignoring this signal has no effect on anything but the result of a write.
+        // A file that grows beyond the limit (`ulimit -f`) is an error that can be told, as in
+        // Python, and not a silent death. SAFETY: no handler is installed, and ignoring this signal
+        // has no effect on anything but the result of a write.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, heeded)?;
@@ -76,8 +78,8 @@ impl Signals {
 
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: with a null new action the call only writes the current one to `action`, which is valid for writes; it is
-    // read only if the call says that it wrote it.
+    // SAFETY: with a null new action the call only writes the current one to `action`, which is
+    // valid for writes; it is read only if the call says that it wrote it.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN
@@ -89,7 +91,8 @@ pub fn stop_self() {
     let modes = TerminalModes::current();
     // SIGSTOP, not SIGTSTP: that one has a handler of ours.
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
-    // The shell has set its own; a debugger's line editor, which was stopped in the middle, relies on what it had set.
+    // The shell has set its own; a debugger's line editor, which was stopped in the middle, relies
+    // on what it had set.
     modes.restore();
 }
 

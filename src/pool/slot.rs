@@ -84,8 +84,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// `count` slots, each with a first worker on its way; `max_restarts` crashed workers are replaced, `spare` more
-    /// processes are kept for work that a worker gave back when the others had left.
+    /// `count` slots, each with a first worker on its way; `max_restarts` crashed workers are
+    /// replaced, `spare` more processes are kept for work that a worker gave back when the others
+    /// had left.
     #[must_use]
     pub fn new(count: u16, max_restarts: u32) -> Self {
         let slots = (0..count)
@@ -105,8 +106,8 @@ impl Pool {
         }
     }
 
-    /// Worker processes that there can be in a run: the first ones, their replacements, and for each slot one that takes
-    /// up work that was given back and one for the tests that run alone.
+    /// Worker processes that there can be in a run: the first ones, their replacements, and for
+    /// each slot one that takes up work that was given back and one for the tests that run alone.
     #[must_use]
     pub fn incarnations_for(count: u16, max_restarts: u32) -> u32 {
         // A segment has an event for each; nobody waits for ten thousand restarts.
@@ -114,8 +115,8 @@ impl Pool {
         3 * u32::from(count) + restarts
     }
 
-    /// For how many workers a segment has events: all that there can be, and those that follow others in their slots. Of these there may
-    /// be more, which then wait without an event.
+    /// For how many workers a segment has events: all that there can be, and those that follow
+    /// others in their slots. Of these there may be more, which then wait without an event.
     #[must_use]
     pub fn events_for(count: u16, max_restarts: u32) -> u32 {
         Self::incarnations_for(count, max_restarts) + SUCCESSORS * u32::from(count)
@@ -207,15 +208,16 @@ impl Pool {
         }
     }
 
-    /// Reserves a replacement for a crashed worker: its incarnation and the number of the event it may wait on.
-    /// `None`: no more are allowed.
+    /// Reserves a replacement for a crashed worker: its incarnation and the number of the event it
+    /// may wait on. `None`: no more are allowed.
     pub fn restart(&mut self, slot: u16) -> Option<(u16, u32)> {
         self.restarts_left = self.restarts_left.checked_sub(1)?;
         self.next(slot)
     }
 
-    /// Reserves a fresh worker that goes on where the last one of its slot left off in an orderly way: that is no restart, and there may be
-    /// any number of them. `None`: as many as a slot can count.
+    /// Reserves a fresh worker that goes on where the last one of its slot left off in an orderly
+    /// way: that is no restart, and there may be any number of them. `None`: as many as a slot can
+    /// count.
     pub fn succeed(&mut self, slot: u16) -> Option<(u16, u32)> {
         let event = self.incarnations.checked_add(self.successors)?;
         let slot = &mut self.slots[usize::from(slot)];
@@ -225,7 +227,8 @@ impl Pool {
         Some((slot.incarnation, event))
     }
 
-    /// Reserves a fresh worker for a slot whose last one left in an orderly way, when all have. `None`: too many were started already.
+    /// Reserves a fresh worker for a slot whose last one left in an orderly way, when all have.
+    /// `None`: too many were started already.
     pub fn next(&mut self, slot: u16) -> Option<(u16, u32)> {
         if self.started >= self.incarnations {
             return None;
@@ -256,7 +259,8 @@ impl Pool {
     /// Sends `signal` to the worker of `slot`, if it is alive.
     pub fn signal(&self, slot: u16, signal: Signal) {
         if let Some(worker) = self.worker(slot) {
-            // A pidfd never means another process; one that has just ended says ESRCH, and then all is well.
+            // A pidfd never means another process; one that has just ended says ESRCH, and then all
+            // is well.
             let _ = rustix::process::pidfd_send_signal(&worker.pidfd, signal);
         }
     }

@@ -1,9 +1,11 @@
-//! Which pages of memory a forked process has for itself, and how the next one gets the same ones ahead of time.
+//! Which pages of memory a forked process has for itself, and how the next one gets the same ones
+//! ahead of time.
 //!
-//! After a fork both processes use the same pages, and whoever writes to one first has to wait for its copy: some
-//! microseconds each, thousands of times in a short run of Python. Two processes that are forked from one and do nearly
-//! the same need nearly the same copies. So the first one notes at its end which pages have become its own
-//! ([`own_pages`]), and the second one has these copied while nobody waits for it ([`copy_pages`]).
+//! After a fork both processes use the same pages, and whoever writes to one first has to wait for
+//! its copy: some microseconds each, thousands of times in a short run of Python. Two processes
+//! that are forked from one and do nearly the same need nearly the same copies. So the first one
+//! notes at its end which pages have become its own ([`own_pages`]), and the second one has these
+//! copied while nobody waits for it ([`copy_pages`]).
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -15,7 +17,8 @@ use rustix::mm::{Advice, madvise};
 const PRESENT: u64 = 1 << 63;
 const EXCLUSIVE: u64 = 1 << 56;
 
-/// Mappings beyond this many bytes are reservations: mostly empty, and too long to be looked through.
+/// Mappings beyond this many bytes are reservations: mostly empty, and too long to be looked
+/// through.
 const LARGEST: u64 = 4 << 30;
 
 /// Start and length of a range of addresses, in bytes.
@@ -64,7 +67,8 @@ pub fn own_pages() -> io::Result<Vec<PageRange>> {
     Ok(ranges)
 }
 
-/// Start and end of a private, writable mapping in a line of `/proc/self/maps`. Stacks are left out: they move.
+/// Start and end of a private, writable mapping in a line of `/proc/self/maps`. Stacks are left
+/// out: they move.
 fn writable(line: &str) -> Option<PageRange> {
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
@@ -77,7 +81,8 @@ fn writable(line: &str) -> Option<PageRange> {
     Some((number(start)?, number(end)?)).filter(|(start, end)| start < end)
 }
 
-/// Gives this process copies of its own of these pages, as far as it has them. Nothing in them changes.
+/// Gives this process copies of its own of these pages, as far as it has them. Nothing in them
+/// changes.
 pub fn copy_pages(ranges: &[PageRange]) {
     let page = rustix::param::page_size() as u64;
     for &(start, len) in ranges {
@@ -87,8 +92,9 @@ pub fn copy_pages(ranges: &[PageRange]) {
         if !start.is_multiple_of(page) || address == 0 {
             continue;
         }
-        // SAFETY: populating makes pages writable that are mapped so already, as a write of the byte that is there would; it
-        // changes no content and no mapping. What is not mapped here, or not writable, is refused by the system.
+        // SAFETY: populating makes pages writable that are mapped so already, as a write of the
+        // byte that is there would; it changes no content and no mapping. What is not mapped here,
+        // or not writable, is refused by the system.
         let populated = unsafe {
             madvise(
                 std::ptr::without_provenance_mut(address),
@@ -97,7 +103,8 @@ pub fn copy_pages(ranges: &[PageRange]) {
             )
         };
         if populated == Err(rustix::io::Errno::INVAL) {
-            // Not writable any more, or an older system, which can't: the copies are made when they are needed.
+            // Not writable any more, or an older system, which can't: the copies are made when they
+            // are needed.
             continue;
         }
     }

@@ -1,7 +1,7 @@
 //! What becomes of a process when its parent ends.
 
-/// Whether descendants of this process become its children when their own parents end: somebody has to end what a killed
-/// process has left running.
+/// Whether descendants of this process become its children when their own parents end: somebody has
+/// to end what a killed process has left running.
 ///
 /// # Errors
 ///
@@ -12,7 +12,8 @@ pub fn adopt_orphans(yes: bool) -> std::io::Result<()> {
     Ok(rustix::process::set_child_subreaper(yes.then_some(own))?)
 }
 
-/// Asks the kernel to kill this process when its parent ends: a worker must not outlive the host that watches it.
+/// Asks the kernel to kill this process when its parent ends: a worker must not outlive the host
+/// that watches it.
 ///
 /// # Errors
 ///

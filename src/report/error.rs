@@ -40,7 +40,8 @@ impl ReportError {
         }
     }
 
-    /// The reader of standard output went away, as in `rpytest | head`: the user's choice, nothing to complain about.
+    /// The reader of standard output went away, as in `rpytest | head`: the user's choice, nothing
+    /// to complain about.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -1,7 +1,9 @@
-//! The file of `--junitxml`: what pytest's `LogXML.pytest_sessionfinish` writes around the test cases.
+//! The file of `--junitxml`: what pytest's `LogXML.pytest_sessionfinish` writes around the test
+//! cases.
 //!
-//! The `<testcase>` elements come ready-made from pytest's own writer in the workers; here they are put in collection
-//! order into the frame that pytest writes, byte for byte. Why no library's document model: `docs/design/reports.md`.
+//! The `<testcase>` elements come ready-made from pytest's own writer in the workers; here they are
+//! put in collection order into the frame that pytest writes, byte for byte. Why no library's
+//! document model: `docs/design/reports.md`.
 
 use std::borrow::Cow;
 use std::fs;
@@ -20,7 +22,8 @@ use crate::event::{
     JunitCounts, JunitOptions, RunEnd, RunEvent, RunStart, TestIndex, TestResult, When,
 };
 
-/// Collects test cases and writes the file when the run ends; does nothing in runs without `--junitxml`.
+/// Collects test cases and writes the file when the run ends; does nothing in runs without
+/// `--junitxml`.
 #[derive(Default)]
 pub struct Junit {
     options: Option<JunitOptions>,
@@ -57,8 +60,8 @@ impl Junit {
             }
             None => {
                 if earlier.is_some() {
-                    // The record's count is for a test that has passed. Versions of pytest differ in which of the two they
-                    // call a double failure.
+                    // The record's count is for a test that has passed. Versions of pytest differ
+                    // in which of the two they call a double failure.
                     let double = result.junit_counts.double;
                     self.counts.double = (self.counts.double + 1).saturating_sub(2 * double);
                 }
@@ -68,7 +71,8 @@ impl Junit {
         }
     }
 
-    /// Where the test's cases are to which nothing but a teardown is added: that of a shared fixture, after the last test.
+    /// Where the test's cases are to which nothing but a teardown is added: that of a shared
+    /// fixture, after the last test.
     fn of_late_teardown(&self, result: &TestResult) -> Option<usize> {
         match result.reports.as_slice() {
             [report] if report.when == When::Teardown => {
@@ -79,7 +83,8 @@ impl Junit {
         }
     }
 
-    /// The case at a place with what another case of the same test contains; `None`: it has failed, so the other stands alone.
+    /// The case at a place with what another case of the same test contains; `None`: it has failed,
+    /// so the other stands alone.
     fn joined(&self, at: usize, other: &str) -> Option<String> {
         let case = &self.cases[self.places[at].1.clone()];
         if case.contains("<failure") || case.matches("<testcase").count() != 1 {
@@ -189,7 +194,8 @@ impl Reporter for Junit {
 }
 
 fn internal_error(text: &str) -> String {
-    // pytest writes what XML does not allow in its own way (`_pytest.junitxml.bin_xml_escape`); a traceback has colours at most.
+    // pytest writes what XML does not allow in its own way (`_pytest.junitxml.bin_xml_escape`); a
+    // traceback has colours at most.
     let text: String = text
         .chars()
         .map(|character| match character {
@@ -207,7 +213,8 @@ fn internal_error(text: &str) -> String {
         })
         .collect();
     format!(
-        "<testcase classname=\"pytest\" name=\"internal\" time=\"0.000\"><error message=\"internal error\">{text}</error></testcase>"
+        "<testcase classname=\"pytest\" name=\"internal\" time=\"0.000\"><error \
+         message=\"internal error\">{text}</error></testcase>"
     )
 }
 
@@ -244,8 +251,9 @@ pub(super) fn element<'a>(name: &'a str, attributes: &[(&'a str, &str)]) -> Byte
     element
 }
 
-/// An attribute's value as Python's `xml.etree.ElementTree` escapes it, so that the file is the same to the byte:
-/// other than quick-xml's own functions it leaves `'` alone and keeps line breaks and tabs.
+/// An attribute's value as Python's `xml.etree.ElementTree` escapes it, so that the file is the
+/// same to the byte: other than quick-xml's own functions it leaves `'` alone and keeps line breaks
+/// and tabs.
 pub(super) fn escaped(value: &str) -> Cow<'_, str> {
     if !value.contains(['&', '<', '>', '"', '\r', '\n', '\t']) {
         return Cow::Borrowed(value);
@@ -266,7 +274,8 @@ pub(super) fn escaped(value: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Python's `datetime.isoformat` of an aware time: microseconds unless they are zero, then the offset.
+/// Python's `datetime.isoformat` of an aware time: microseconds unless they are zero, then the
+/// offset.
 fn timestamp(seconds: f64, zone: TimeZone) -> String {
     // Whole microseconds, as `datetime.fromtimestamp` makes them.
     #[expect(

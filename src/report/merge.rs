@@ -1,7 +1,8 @@
 //! Junit files of shards to one file, and whether they are all there and belong together.
 //!
-//! Test cases are copied as they stand. What every shard reports because every shard collects (skipped and broken modules) is
-//! kept once. Numbers are added up, `time` too; the earliest `timestamp` stays.
+//! Test cases are copied as they stand. What every shard reports because every shard collects
+//! (skipped and broken modules) is kept once. Numbers are added up, `time` too; the earliest
+//! `timestamp` stays.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;

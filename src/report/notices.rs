@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::{ReportError, Reporter};
 use crate::event::RunEvent;
 
-/// Writes notices, such as internal errors, to standard error: where pytest writes them without a terminal reporter.
+/// Writes notices, such as internal errors, to standard error: where pytest writes them without a
+/// terminal reporter.
 #[derive(Debug, Default)]
 pub struct Notices;
 

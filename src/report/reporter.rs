@@ -23,7 +23,8 @@ pub trait Reporter {
         Ok(())
     }
 
-    /// When [`Reporter::flush`] is due at the latest even if no event comes; `None`: nothing is held back.
+    /// When [`Reporter::flush`] is due at the latest even if no event comes; `None`: nothing is
+    /// held back.
     fn due(&self) -> Option<Duration> {
         None
     }

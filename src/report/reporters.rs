@@ -25,7 +25,8 @@ impl Reporters {
         Self::default()
     }
 
-    /// The reporters of a usual run: the junit file (if the run starts with one), lines, status line, final line.
+    /// The reporters of a usual run: the junit file (if the run starts with one), lines, status
+    /// line, final line.
     #[must_use]
     pub fn standard(screen: &Screen) -> Self {
         let mut all = Self::new();
@@ -36,7 +37,8 @@ impl Reporters {
         all
     }
 
-    /// The reporters of a run without a terminal reporter: the junit file, and what must be said all the same.
+    /// The reporters of a run without a terminal reporter: the junit file, and what must be said
+    /// all the same.
     #[must_use]
     pub fn silent() -> Self {
         let mut all = Self::new();
@@ -50,7 +52,8 @@ impl Reporters {
         self.list.push(Box::new(reporter));
     }
 
-    /// All get it even when one fails, so that a closed pipe doesn't cost the junit file; the first error is returned.
+    /// All get it even when one fails, so that a closed pipe doesn't cost the junit file; the first
+    /// error is returned.
     fn each(
         &mut self,
         mut act: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>,

@@ -12,7 +12,8 @@ use super::error::ReportError;
 use super::status_terminal::{self, write_out};
 use super::style::paint;
 
-/// Longest time that a line waits in the buffer (a fifteenth of a second: what the eye takes for at once).
+/// Longest time that a line waits in the buffer (a fifteenth of a second: what the eye takes for at
+/// once).
 pub(super) const FLUSH_INTERVAL: Duration = Duration::from_millis(66);
 /// Bytes after which the buffer is written whatever the time: what a pipe holds.
 const FULL: usize = 64 * 1024;
@@ -31,7 +32,8 @@ pub struct ScreenOptions {
     pub terminal: bool,
 }
 
-/// Width to write for, as pytest finds it: `COLUMNS`, else the terminal on standard output, else 80; never under 40.
+/// Width to write for, as pytest finds it: `COLUMNS`, else the terminal on standard output, else
+/// 80; never under 40.
 #[must_use]
 pub fn terminal_width() -> usize {
     let columns = std::env::var("COLUMNS")
@@ -125,7 +127,8 @@ impl Screen {
         }
     }
 
-    /// Writes lines as they are, on lines of their own, at once and without a copy: they may be hundreds of megabytes.
+    /// Writes lines as they are, on lines of their own, at once and without a copy: they may be
+    /// hundreds of megabytes.
     pub(super) fn text(&self, text: &str) -> Result<(), ReportError> {
         if text.len() < FULL {
             self.lines(text);
@@ -172,8 +175,9 @@ impl Screen {
         }
     }
 
-    /// Writes the buffer out at once, or at the next tick if that has just been done: something that the user waits
-    /// for is shown immediately, a thousand such things don't cost a thousand system calls.
+    /// Writes the buffer out at once, or at the next tick if that has just been done: something
+    /// that the user waits for is shown immediately, a thousand such things don't cost a thousand
+    /// system calls.
     pub(super) fn flush_soon(&self) -> Result<(), ReportError> {
         if self.shared.borrow().flushed.elapsed() < FLUSH_INTERVAL / 4 {
             self.flush_if_full()

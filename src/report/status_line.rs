@@ -15,8 +15,9 @@ use crate::event::{RunEvent, RunStart, RunningTest};
 /// Redraws per second at most.
 const HERTZ: u8 = 15;
 
-/// Keeps a line with counts and the tests in flight below everything else. Only on a terminal, not while tests write
-/// to it themselves, and not under `-q`, where letters grow on an unfinished line and are the progress.
+/// Keeps a line with counts and the tests in flight below everything else. Only on a terminal, not
+/// while tests write to it themselves, and not under `-q`, where letters grow on an unfinished line
+/// and are the progress.
 pub struct Progress {
     screen: Screen,
     target: Option<ProgressDrawTarget>,

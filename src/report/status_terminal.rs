@@ -8,8 +8,8 @@ use indicatif::TermLike;
 
 /// A terminal that ends a line by erasing its rest.
 ///
-/// indicatif fills the line with spaces instead, up to the last column: a terminal that wraps its lines anew when the
-/// window gets narrower would keep a piece of each such line.
+/// indicatif fills the line with spaces instead, up to the last column: a terminal that wraps its
+/// lines anew when the window gets narrower would keep a piece of each such line.
 #[derive(Debug, Default)]
 pub struct StatusTerminal {
     pending: Mutex<String>,
@@ -77,7 +77,8 @@ impl TermLike for StatusTerminal {
     }
 }
 
-/// Writes everything. A test may have made the terminal non-blocking, which is shared with us: then wait.
+/// Writes everything. A test may have made the terminal non-blocking, which is shared with us: then
+/// wait.
 pub(super) fn write_out(out: &mut dyn Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Effects, Reset, Style};
 
-/// Writes `text` with pytest's names for colours (`green`, `bold`, …) around it, one escape sequence per name in their
-/// order. Without `color`, or without a known name, the text stays bare.
+/// Writes `text` with pytest's names for colours (`green`, `bold`, …) around it, one escape
+/// sequence per name in their order. Without `color`, or without a known name, the text stays bare.
 pub fn paint(out: &mut String, text: &str, names: &[&str], color: bool) {
     let mut painted = false;
     for style in names
@@ -62,8 +62,8 @@ fn style(name: &str) -> Option<Style> {
     })
 }
 
-/// A line of `fill` with a title in the middle, at most `width` characters, as `TerminalWriter.sep` makes it.
-/// `hidden` is how many of the title's characters are escape sequences and take no room.
+/// A line of `fill` with a title in the middle, at most `width` characters, as `TerminalWriter.sep`
+/// makes it. `hidden` is how many of the title's characters are escape sequences and take no room.
 pub fn separator(fill: char, title: &str, width: usize, hidden: usize) -> String {
     let width = width + hidden;
     let length = title.chars().count();

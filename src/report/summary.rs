@@ -54,7 +54,8 @@ impl Summary {
             self.screen.newline();
         }
         match &end.summary {
-            // pytest begins with the line break that ends its last line of results, which we have written.
+            // pytest begins with the line break that ends its last line of results, which we have
+            // written.
             Some(summary) => self.screen.text(summary.trim_start_matches('\n'))?,
             None => self.own(end),
         }
@@ -175,7 +176,8 @@ impl Counts {
             .collect()
     }
 
-    /// `TerminalReporter.summary_stats`: the final line in `width` columns of `=`, or bare without a width (`-q`).
+    /// `TerminalReporter.summary_stats`: the final line in `width` columns of `=`, or bare without
+    /// a width (`-q`).
     fn line(&self, seconds: f64, width: Option<usize>, color: bool) -> String {
         let main = self.main_color();
         let mut parts = Vec::new();
@@ -208,7 +210,8 @@ impl Counts {
     }
 }
 
-/// `_pytest.terminal.pluralize`: `passed` and its like have no plural, `warnings` is the key for one warning too.
+/// `_pytest.terminal.pluralize`: `passed` and its like have no plural, `warnings` is the key for
+/// one warning too.
 fn plural(name: &str, count: usize) -> String {
     match (name, count) {
         ("warnings", 1) => "warning".to_owned(),
@@ -226,7 +229,8 @@ fn color_of(category: &str) -> &'static str {
     }
 }
 
-/// `_pytest.terminal.format_session_duration`: `0.12s`, `75.32s (0:01:15)`, and days as Python's `timedelta` has them.
+/// `_pytest.terminal.format_session_duration`: `0.12s`, `75.32s (0:01:15)`, and days as Python's
+/// `timedelta` has them.
 fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
         return format!("{seconds:.2}s");

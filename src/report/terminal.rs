@@ -22,7 +22,8 @@ pub struct Terminal {
     /// Lines begin with the worker.
     labels: bool,
     tests: usize,
-    /// The worker and the test whose live log was shown last, unless something else has been shown since.
+    /// The worker and the test whose live log was shown last, unless something else has been shown
+    /// since.
     logged: Option<(Slot, Option<String>)>,
     /// Tests that a line says are running.
     named: Vec<(Slot, String)>,
@@ -57,7 +58,8 @@ impl Terminal {
                 "workers"
             };
             let items = if start.tests == 1 { "item" } else { "items" };
-            // pytest-xdist's lines, which scripts look for; on a terminal it, too, shows the second one only.
+            // pytest-xdist's lines, which scripts look for; on a terminal it, too, shows the second
+            // one only.
             if !self.screen.options().terminal {
                 self.screen
                     .lines(&format!("created: {0}/{0} {workers}", start.workers));
@@ -82,7 +84,8 @@ impl Terminal {
             }
             self.screen.newline();
         } else if self.verbosity == -1 && !self.screen.options().terminal {
-            // Its line where there is nobody to see that it goes on; with `-qq` nothing but results was asked for.
+            // Its line where there is nobody to see that it goes on; with `-qq` nothing but results
+            // was asked for.
             self.screen.lines("bringing up nodes...");
         }
         self.screen.flush()
@@ -200,7 +203,8 @@ impl Terminal {
         self.screen.flush()
     }
 
-    /// Where no status line names them, `-v` names tests that take long while they run: one that hangs has no other line.
+    /// Where no status line names them, `-v` names tests that take long while they run: one that
+    /// hangs has no other line.
     fn running(&mut self, running: &[RunningTest<'_>]) -> Result<(), ReportError> {
         if self.test_verbosity <= 0 || (self.screen.options().terminal && !self.live_output) {
             return Ok(());
@@ -310,8 +314,8 @@ fn markup(report: &Report) -> Vec<&str> {
     }
 }
 
-/// ` (reason)` in at most `width` columns, ending in `...` if it had to be cut; `None` if not even that fits.
-/// Of several lines the first.
+/// ` (reason)` in at most `width` columns, ending in `...` if it had to be cut; `None` if not even
+/// that fits. Of several lines the first.
 fn trimmed(reason: &str, width: usize) -> Option<String> {
     const FRAME: usize = " ()".len();
     const ELLIPSIS: &str = "...";

@@ -17,7 +17,8 @@ pub enum Problem {
     Error,
 }
 
-/// The `<testcase>` element of a test with a problem; `duration` in seconds. `--junitprefix` is known to pytest only.
+/// The `<testcase>` element of a test with a problem; `duration` in seconds. `--junitprefix` is
+/// known to pytest only.
 #[must_use]
 pub fn test_case(nodeid: &str, problem: Problem, message: &str, duration: f64) -> String {
     let (class, name) = names(nodeid);

@@ -14,13 +14,14 @@ use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
 use crate::shm::{Phase, Sharing};
 
-/// Most tests that the host is asked about at a time: its answers must fit into the socket's queue, or both sides would wait
-/// for each other.
+/// Most tests that the host is asked about at a time: its answers must fit into the socket's queue,
+/// or both sides would wait for each other.
 const ASKED_LIMIT: usize = 8;
 
 impl Run<'_> {
-    /// The worker of `slot` is gone: reads its last records, settles what it had claimed, and replaces it if it crashed.
-    /// `death` is `None` when there is no host any more to say how it ended.
+    /// The worker of `slot` is gone: reads its last records, settles what it had claimed, and
+    /// replaces it if it crashed. `death` is `None` when there is no host any more to say how it
+    /// ended.
     pub(super) fn bury(&mut self, slot: u16, death: Option<&Death>) {
         self.drain_fully(slot);
         if self.debugged == Some(slot) {
@@ -51,8 +52,8 @@ impl Run<'_> {
         }
     }
 
-    /// A worker has ended its session because what is left lies behind what it has run: sends a fresh one in its place, which has seen
-    /// nothing. That is no crash, and counts for no limit.
+    /// A worker has ended its session because what is left lies behind what it has run: sends a
+    /// fresh one in its place, which has seen nothing. That is no crash, and counts for no limit.
     fn succeed(&mut self, slot: u16, incarnation: u16) -> bool {
         let has_more = match self.segment.plan().sharing {
             // In a fixed sequence another process begins, unless nothing became of this one.
@@ -130,7 +131,8 @@ impl Run<'_> {
         })
     }
 
-    /// Gives back what a dead worker had claimed and not finished, but for the test that died with it.
+    /// Gives back what a dead worker had claimed and not finished, but for the test that died with
+    /// it.
     fn release(&mut self, slot: u16, incarnation: u16, in_flight: Option<u32>) {
         for test in self.test_states.missing() {
             if Some(test) != in_flight && self.segment.claim_of(test) == Some((slot, incarnation)) {
@@ -235,7 +237,8 @@ impl Run<'_> {
         self.send(&HostRequest::Spawn { slot, incarnation });
     }
 
-    /// Everything that follows from the present state: requests to the host, fresh workers, tests that can't run any more.
+    /// Everything that follows from the present state: requests to the host, fresh workers, tests
+    /// that can't run any more.
     pub(super) fn settle(&mut self) {
         if !self.connected {
             self.settle_without_host();
@@ -262,7 +265,8 @@ impl Run<'_> {
         }
     }
 
-    /// Workers have left and tests are without a result: somebody else has to run them, or they are errors, by name.
+    /// Workers have left and tests are without a result: somebody else has to run them, or they are
+    /// errors, by name.
     fn nobody_left(&mut self) {
         if self.begin_serial() {
             return;
@@ -310,8 +314,9 @@ impl Run<'_> {
         }
     }
 
-    /// When all other tests have their results and no worker is left, hands out the next tests that run alone and sends a
-    /// worker for them. Workers of before have ended, the teardown of their fixtures included: nothing else runs.
+    /// When all other tests have their results and no worker is left, hands out the next tests that
+    /// run alone and sends a worker for them. Workers of before have ended, the teardown of their
+    /// fixtures included: nothing else runs.
     fn begin_serial(&mut self) -> bool {
         let withheld: HashSet<u32> = self
             .serial
@@ -360,7 +365,8 @@ impl Run<'_> {
         self.make_up_lost();
     }
 
-    /// The host is gone and nobody interrupted the run: every test without a result is an error, by name.
+    /// The host is gone and nobody interrupted the run: every test without a result is an error, by
+    /// name.
     fn nobody_will_say(&mut self) {
         let missing: Vec<u32> = self.test_states.missing().collect();
         for test in missing {

@@ -11,7 +11,8 @@ use crate::event::{RunEnd, RunEvent};
 use crate::exit;
 
 impl Run<'_> {
-    /// Gets the summary if there is something that only pytest can say, lets the host end, and reports the end.
+    /// Gets the summary if there is something that only pytest can say, lets the host end, and
+    /// reports the end.
     pub(super) fn finish(mut self) -> Finished {
         self.segment.unlink();
         self.finishing = true;

@@ -8,7 +8,8 @@ use crate::exit;
 /// What made the run end before its last test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// As pytest's `KeyboardInterrupt` and what derives from it: Ctrl-C, `pytest.exit`, `session.shouldstop`.
+    /// As pytest's `KeyboardInterrupt` and what derives from it: Ctrl-C, `pytest.exit`,
+    /// `session.shouldstop`.
     Interrupted {
         text: String,
         location: String,
@@ -49,7 +50,8 @@ impl ExitStatus {
         self.cause.is_some()
     }
 
-    /// A test has called `pytest.exit(…, returncode=0)`: that tests are left without a result is then no failure.
+    /// A test has called `pytest.exit(…, returncode=0)`: that tests are left without a result is
+    /// then no failure.
     pub fn success_was_asked_for(&self) -> bool {
         let asked = matches!(
             self.cause,
@@ -61,7 +63,8 @@ impl ExitStatus {
         asked && !self.internal_error
     }
 
-    /// The first reason counts, but a missing location is filled in, and a dead host overrides everything.
+    /// The first reason counts, but a missing location is filled in, and a dead host overrides
+    /// everything.
     fn stop(&mut self, cause: Cause) {
         match (&mut self.cause, &cause) {
             (None, _) | (_, Cause::HostDied) => self.cause = Some(cause),
@@ -113,7 +116,8 @@ impl ExitStatus {
                 .filter(|&status| status != exit::OK || stop.why == StopReason::Exit)
                 .unwrap_or(exit::INTERRUPTED),
         };
-        // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that pytest itself would see.
+        // The texts are those of pytest's `!!!` line: `reprcrash.message` of the exception that
+        // pytest itself would see.
         let cause = match stop.why {
             StopReason::KeyboardInterrupt => interrupted("KeyboardInterrupt".to_owned()),
             StopReason::Exit => interrupted(format!("_pytest.outcomes.Exit: {}", stop.text)),
@@ -142,8 +146,8 @@ impl ExitStatus {
         self.cause == Some(Cause::HostDied)
     }
 
-    /// A worker's session has ended. The statuses that follow from its own share of the tests say nothing about the run;
-    /// any other was chosen by a hook.
+    /// A worker's session has ended. The statuses that follow from its own share of the tests say
+    /// nothing about the run; any other was chosen by a hook.
     pub fn session_ended(&mut self, status: i32) {
         match status {
             exit::OK | exit::TESTS_FAILED | exit::INTERRUPTED | exit::NO_TESTS_COLLECTED => {}

@@ -117,7 +117,8 @@ impl Run<'_> {
                     }
                 }
                 if !exit.internal.is_empty() {
-                    // As in pytest's own process: what has a result by then counts, the others did not run.
+                    // As in pytest's own process: what has a result by then counts, the others did
+                    // not run.
                     self.drain_all();
                     self.note_running();
                     self.exit_status.worker_stop(&Stop {
@@ -145,8 +146,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Passes on what faulthandler has written about the running test: to standard error as under pytest, but on a terminal above
-    /// the status line.
+    /// Passes on what faulthandler has written about the running test: to standard error as under
+    /// pytest, but on a terminal above the status line.
     fn stack(&mut self, slot: u16, text: &str) {
         let running = self.running();
         let about = running.iter().find(|(at, _, _)| *at == slot);
@@ -262,7 +263,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A result that the host has made: that of a lost test, or what a shared fixture's teardown adds to one.
+    /// A result that the host has made: that of a lost test, or what a shared fixture's teardown
+    /// adds to one.
     fn host_record(
         &mut self,
         test: u32,

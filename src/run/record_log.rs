@@ -12,9 +12,11 @@ use crate::daemon::wire::memfd_with;
 /// Bytes that are gathered before they go into the file.
 const PIECE: usize = 64 * 1024;
 
-/// Bodies one after the other, each behind its head: `u32 test, u8 flags, u8 kind, u16 slot, u16 incarnation, u32 length`.
+/// Bodies one after the other, each behind its head: `u32 test, u8 flags, u8 kind, u16 slot, u16
+/// incarnation, u32 length`.
 ///
-/// They lie in the memfd that the host reads them from: failures with much output are not in memory twice.
+/// They lie in the memfd that the host reads them from: failures with much output are not in memory
+/// twice.
 #[derive(Debug, Default)]
 pub(super) struct RecordLog {
     file: Option<File>,
@@ -37,7 +39,8 @@ impl RecordLog {
         (slot, incarnation): (u16, u16),
         body: &[u8],
     ) {
-        // A body comes from a ring or a spill file, whose lengths are far below 4 GiB; a longer one could not be announced.
+        // A body comes from a ring or a spill file, whose lengths are far below 4 GiB; a longer one
+        // could not be announced.
         let Ok(length) = u32::try_from(body.len()) else {
             return;
         };
@@ -61,7 +64,8 @@ impl RecordLog {
         }
     }
 
-    /// A memfd with what was added since the last call, and its length in bytes; `None`: nothing was.
+    /// A memfd with what was added since the last call, and its length in bytes; `None`: nothing
+    /// was.
     pub fn news(&mut self) -> io::Result<Option<(OwnedFd, u64)>> {
         self.complete()?;
         let length = self.written - self.streamed;

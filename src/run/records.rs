@@ -105,7 +105,8 @@ impl Run<'_> {
         true
     }
 
-    /// What the worker of `slot` writes can't be trusted any more: it is killed, which its death then explains.
+    /// What the worker of `slot` writes can't be trusted any more: it is killed, which its death
+    /// then explains.
     pub(super) fn corrupt(&mut self, slot: u16, what: &str) {
         let lane = &mut self.lanes[usize::from(slot)];
         if lane.corrupt.is_none() {
@@ -166,8 +167,8 @@ impl Run<'_> {
         }
     }
 
-    /// Takes out of a test's set-up what shared fixtures took in the host: pytest's report has it, but the worker had no part in it
-    /// and another run may have it elsewhere.
+    /// Takes out of a test's set-up what shared fixtures took in the host: pytest's report has it,
+    /// but the worker had no part in it and another run may have it elsewhere.
     fn discharge(&mut self, result: &mut TestResult) {
         let Some(shared) = self.charged.remove(&result.test) else {
             return;

@@ -54,7 +54,8 @@ pub(super) struct Run<'a> {
     pub(super) record_log: RecordLog,
     pub(super) samples: Vec<(u32, Sample)>,
     pub(super) properties: Vec<(String, String)>,
-    /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them in this test.
+    /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them
+    /// in this test.
     pub(super) charged: HashMap<u32, f64>,
     /// Tests of other shards.
     pub(super) elsewhere: usize,
@@ -115,7 +116,8 @@ pub(super) struct Run<'a> {
 /// Runs the tests and reports them.
 ///
 /// # Errors
-/// What keeps the run from starting. Everything later is part of the run and ends up in [`Finished`].
+/// What keeps the run from starting. Everything later is part of the run and ends up in
+/// [`Finished`].
 pub fn execute(setup: Setup<'_>) -> Result<Finished> {
     let start = setup.start.clone();
     let mut run = Run::new(setup)?;
@@ -218,9 +220,10 @@ impl<'a> Run<'a> {
             || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
     }
 
-    /// Every test has its result, and every worker has finished its session and said so: all that it still does is to go,
-    /// which takes a while for a large process. The host waits for that when nobody waits for the host. Not with shared
-    /// fixtures: their finalizers run after the last worker.
+    /// Every test has its result, and every worker has finished its session and said so: all that
+    /// it still does is to go, which takes a while for a large process. The host waits for that
+    /// when nobody waits for the host. Not with shared fixtures: their finalizers run after the
+    /// last worker.
     fn only_exits_are_left(&self) -> bool {
         let has_finished = |lane: &Lane, slot| {
             !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
@@ -260,7 +263,8 @@ impl<'a> Run<'a> {
         self.flush_due();
         let limit = self.limit();
         self.segment.arm();
-        // Re-check between arming and sleeping: what was committed before the worker could see `armed` rings no bell.
+        // Re-check between arming and sleeping: what was committed before the worker could see
+        // `armed` rings no bell.
         let unread = self.segment.has_data() && self.lanes.iter().all(Lane::is_open);
         let watched = Watched {
             control: self.connected.then(|| self.connection.as_fd()),
@@ -271,7 +275,8 @@ impl<'a> Run<'a> {
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
         self.segment.disarm();
         if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
-            // What was waited for is over, whatever the clock says: it may stand still (libfaketime).
+            // What was waited for is over, whatever the clock says: it may stand still
+            // (libfaketime).
             self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
             let flushed = self.reporters.flush();
             self.told(flushed);
@@ -372,7 +377,8 @@ impl<'a> Run<'a> {
         self.told(told);
     }
 
-    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop spin.
+    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop
+    /// spin.
     fn flush_due(&mut self) {
         if self.reporters.due().is_some_and(|due| due.is_zero()) {
             let flushed = self.reporters.flush();

@@ -64,7 +64,8 @@ impl Run<'_> {
                 )
             } else if idle && self.test_states.unfinished() == 0 {
                 format!(
-                    "waiting for worker {slot} (process {pid}), which has run its tests and does not end: it may be in \
+                    "waiting for worker {slot} (process {pid}), which has run its tests and does \
+                     not end: it may be in \
                      a session fixture's or a plugin's last steps\nhint: Ctrl-C ends it"
                 )
             } else {
@@ -88,7 +89,8 @@ impl Run<'_> {
             )
         } else if self.finishing {
             format!(
-                "waiting for the run's host process (process {pid}), which ends what all workers shared\n\
+                "waiting for the run's host process (process {pid}), which ends what all workers \
+                 shared\n\
                  hint: Ctrl-C ends it"
             )
         } else {

@@ -21,7 +21,8 @@ pub(super) struct Stats {
 
 impl Stats {
     pub fn new() -> Self {
-        // 1 ns to about an hour, two significant digits: the constants are within what the constructor accepts.
+        // 1 ns to about an hour, two significant digits: the constants are within what the
+        // constructor accepts.
         let latency = Histogram::new_with_bounds(1, 1 << 42, 2).expect("valid bounds");
         Self {
             latency,

@@ -6,8 +6,9 @@ use super::lost::Lost;
 use crate::event::{JunitCounts, Outcome, Report, TestResult, When};
 use crate::report::{Problem, test_case};
 
-/// The result of a test that was lost, when the host can't make one that looks like pytest's: a failure if the test was
-/// in its call phase, else an error, as pytest tells them apart. `junit`: with a `<testcase>` element.
+/// The result of a test that was lost, when the host can't make one that looks like pytest's: a
+/// failure if the test was in its call phase, else an error, as pytest tells them apart. `junit`:
+/// with a `<testcase>` element.
 pub(super) fn synthetic_result(lost: &Lost, nodeid: &str, junit: bool) -> TestResult {
     let began = SystemTime::now().duration_since(UNIX_EPOCH);
     let (when, problem) = match lost.when {

@@ -18,7 +18,8 @@ pub enum SegmentError {
     },
     /// The process may not make a file of that size.
     #[error(
-        "the limit for the size of files (`ulimit -f`) is below the {bytes} bytes of shared memory that the run needs\n\
+        "the limit for the size of files (`ulimit -f`) is below the {bytes} bytes of shared \
+         memory that the run needs\n\
          hint: raise it, or use fewer workers"
     )]
     Limit {
@@ -104,8 +105,9 @@ pub enum PushError {
 
 /// The reader found bytes that no worker wrote this way.
 ///
-/// The slot is closed from then on: [`Reader::next`](super::Reader::next) keeps returning this error until
-/// [`Segment::assign_event`](super::Segment::assign_event) gives the slot to another incarnation.
+/// The slot is closed from then on: [`Reader::next`](super::Reader::next) keeps returning this
+/// error until [`Segment::assign_event`](super::Segment::assign_event) gives the slot to another
+/// incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the shared memory of slot {slot} was overwritten: {what}\n\

@@ -10,10 +10,11 @@
 //! use rpytest::shm::{Outgoing, PlanEntry, PlanTable, Segment, SegmentSpec, WorkerEnd};
 //!
 //! let spec = SegmentSpec { slots: 1, tests: 1, ring_bytes: 4096, incarnations: 1 };
-//! let plan = PlanTable { entries: vec![PlanEntry::default()], parts: vec![(0, 1)], ..PlanTable::default() };
+//! let entries = vec![PlanEntry::default()];
+//! let plan = PlanTable { entries, parts: vec![(0, 1)], ..PlanTable::default() };
 //! let segment = Arc::new(Segment::create(&spec, &plan)?);
 //!
-//! // In a worker process it would be `Segment::open(name)`, or the one that was there before the fork.
+//! // In a worker process it would be the one that was there before the fork.
 //! let mut worker = WorkerEnd::attach(segment.clone(), 0, 0, -1, -1)?;
 //! let test = worker.claim().expect("there is a test");
 //! let record = Outgoing { kind: 1, flags: 0, test, attempt: 0, body: b"passed", urgent: true };

@@ -1,7 +1,9 @@
-//! Model checks with loom: every interleaving, and every reordering that the memory model allows, of the handshakes.
+//! Model checks with loom: every interleaving, and every reordering that the memory model allows,
+//! of the handshakes.
 //!
-//! loom remembers only the last access to each word when it looks for other schedules, so a thread must not itself have
-//! touched, without need, the word that it is to race for: writers are attached before the threads start.
+//! loom remembers only the last access to each word when it looks for other schedules, so a thread
+//! must not itself have touched, without need, the word that it is to race for: writers are
+//! attached before the threads start.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --lib shm::model`
 

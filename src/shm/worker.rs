@@ -47,8 +47,8 @@ pub struct Counters {
 impl WorkerEnd {
     /// Attaches incarnation `incarnation` of the worker of `slot`; one attach per incarnation.
     ///
-    /// `bell` is the parent's eventfd; `spill` a file of this incarnation alone, empty. They stay the caller's. Either
-    /// may be −1: then nobody is woken, and large bodies fail.
+    /// `bell` is the parent's eventfd; `spill` a file of this incarnation alone, empty. They stay
+    /// the caller's. Either may be −1: then nobody is woken, and large bodies fail.
     ///
     /// # Errors
     /// [`SegmentError::NoSlot`], [`SegmentError::NotAssigned`] when it was given to another
@@ -93,11 +93,13 @@ impl WorkerEnd {
         Ok(end)
     }
 
-    /// Takes a test: of the worker's own part of the plan and of what is open to all, then of the part with most work left, unless the
-    /// plan is [shared](super::Sharing) otherwise. It always comes after all that it has taken before.
+    /// Takes a test: of the worker's own part of the plan and of what is open to all, then of the
+    /// part with most work left, unless the plan is [shared](super::Sharing) otherwise. It always
+    /// comes after all that it has taken before.
     ///
-    /// `None` is final: there was nothing left to claim in any part, or somebody said [`stop`](Self::stop), or what is left is for a
-    /// [fresh worker](Self::is_succeeded). The exception is work that was [not worth it yet](Self::may_ask_again).
+    /// `None` is final: there was nothing left to claim in any part, or somebody said
+    /// [`stop`](Self::stop), or what is left is for a [fresh worker](Self::is_succeeded). The
+    /// exception is work that was [not worth it yet](Self::may_ask_again).
     pub fn claim(&mut self) -> Option<u32> {
         let segment = self.handle.segment();
         let stealing = self.walker.stealing();
@@ -113,15 +115,16 @@ impl WorkerEnd {
         test
     }
 
-    /// Whether the last [`claim`](Self::claim) found work that another worker would finish earlier by itself. It may ask
-    /// again a little later, in case that one is held up; nothing is lost if it does not.
+    /// Whether the last [`claim`](Self::claim) found work that another worker would finish earlier
+    /// by itself. It may ask again a little later, in case that one is held up; nothing is lost if
+    /// it does not.
     #[must_use]
     pub fn may_ask_again(&self) -> bool {
         self.walker.declined() && !self.stopped()
     }
 
-    /// Whether a fresh worker is to go on in this one's place, with a test that was claimed for it: what is left to do lies behind what
-    /// this process has run.
+    /// Whether a fresh worker is to go on in this one's place, with a test that was claimed for it:
+    /// what is left to do lies behind what this process has run.
     #[must_use]
     pub fn is_succeeded(&self) -> bool {
         self.walker.succeeded()
@@ -132,7 +135,8 @@ impl WorkerEnd {
         self.walker.fork_us = us;
     }
 
-    /// Writes and commits a record if there is room for it; `false`: the ring is full, nothing was written.
+    /// Writes and commits a record if there is room for it; `false`: the ring is full, nothing was
+    /// written.
     ///
     /// A body that is too large for the ring goes to the spill file first.
     ///
@@ -186,7 +190,8 @@ impl WorkerEnd {
         }
     }
 
-    /// Waits until there may be room for `record`: until the parent has made room, or a second is over, or for no reason.
+    /// Waits until there may be room for `record`: until the parent has made room, or a second is
+    /// over, or for no reason.
     ///
     /// # Errors
     /// [`PushError::Damaged`].
@@ -208,10 +213,12 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Writes and commits a record. While the ring is full, waits, and asks `poll` about every second whether to go on.
+    /// Writes and commits a record. While the ring is full, waits, and asks `poll` about every
+    /// second whether to go on.
     ///
     /// # Errors
-    /// [`PushError::Interrupted`] when `poll` said no, else as [`try_push`](Self::try_push). Nothing was committed.
+    /// [`PushError::Interrupted`] when `poll` said no, else as [`try_push`](Self::try_push).
+    /// Nothing was committed.
     pub fn push(
         &mut self,
         record: &Outgoing<'_>,
@@ -282,10 +289,11 @@ impl WorkerEnd {
             return;
         }
         self.counters.rings += 1;
-        // SAFETY: the descriptor is not negative and used for this call only; if the test has closed it, the call fails.
+        // SAFETY: the descriptor is not negative and used for this call only; if the test has
+        // closed it, the call fails.
         let bell = unsafe { BorrowedFd::borrow_raw(self.bell) };
-        // A full counter (EAGAIN) has already woken the parent, and nothing better can be done about other errors: the
-        // parent looks by itself many times per second.
+        // A full counter (EAGAIN) has already woken the parent, and nothing better can be done
+        // about other errors: the parent looks by itself many times per second.
         let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
     }
 }

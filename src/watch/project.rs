@@ -1,4 +1,5 @@
-//! The files that a session was made from: whether they have changed, and which tests that concerns.
+//! The files that a session was made from: whether they have changed, and which tests that
+//! concerns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 /// Inode, size, modification and change time in nanoseconds.
 type Stamp = [i128; 4];
 
-/// Two changes of a folder within this time, in nanoseconds, may have the same one: kernels take the time of their last tick, and
-/// some file systems know whole seconds only.
+/// Two changes of a folder within this time, in nanoseconds, may have the same one: kernels take
+/// the time of their last tick, and some file systems know whole seconds only.
 const GRAIN: i128 = 2_500_000_000;
 
 /// The `dependencies` message's attachment.
@@ -53,8 +54,8 @@ impl Project {
         self.files.values().flatten().count()
     }
 
-    /// Takes what a session has said. With `is_whole` that is everything; otherwise collection has failed, and what was known
-    /// before stays.
+    /// Takes what a session has said. With `is_whole` that is everything; otherwise collection has
+    /// failed, and what was known before stays.
     pub fn learn(&mut self, json: &[u8], is_whole: bool) -> serde_json::Result<()> {
         let message: Message = serde_json::from_slice(json)?;
         let mut before = std::mem::take(self);
@@ -226,12 +227,13 @@ mod tests {
                 .map(|name| {
                     let path = self.path(name);
                     let stamp = stamp(&path).map_or(vec![], |stamp| stamp.to_vec());
-                    (path, stamp)
+                    let stamp: Vec<_> = stamp.iter().map(|&part| part as i64).collect();
+                    serde_json::json!([path, stamp])
                 })
                 .collect();
             let folders = [(self.path(""), every_entry)];
             serde_json::to_vec(&serde_json::json!({
-                "files": files.iter().map(|(path, stamp)| serde_json::json!([path, stamp.iter().map(|&part| part as i64).collect::<Vec<_>>()])).collect::<Vec<_>>(),
+                "files": files,
                 "folders": folders,
                 "uses": uses,
             }))

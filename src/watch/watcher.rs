@@ -14,9 +14,11 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::pool::{Received, Signals, stop_self};
 
-/// How often the files are looked at: what a user takes for at once, for a thousandth of a processor's time.
+/// How often the files are looked at: what a user takes for at once, for a thousandth of a
+/// processor's time.
 const TICK: Duration = Duration::from_millis(250);
-/// Editors and version control write several files, and some files twice: a run begins when nothing has moved for this long …
+/// Editors and version control write several files, and some files twice: a run begins when nothing
+/// has moved for this long …
 const SETTLE: Duration = Duration::from_millis(60);
 /// … or after this long all the same.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
@@ -32,12 +34,14 @@ enum Next {
     Quit(i32),
 }
 
-/// Runs tests by `run`, which takes what comes first and leaves what happened, until the user has enough of it.
+/// Runs tests by `run`, which takes what comes first and leaves what happened, until the user has
+/// enough of it.
 ///
 /// Returns the last run's exit status, or that of an interrupt.
 ///
 /// # Errors
-/// Whatever keeps the first run from starting; later ones are shown, and the next change may mend them.
+/// Whatever keeps the first run from starting; later ones are shown, and the next change may mend
+/// them.
 pub fn watch(cwd: &Path, mut run: impl FnMut(&mut Turn) -> Result<i32>) -> Result<i32> {
     let signals = Signals::install().map_err(|error| Error::os("handle signals", error))?;
     let mut watcher = Watcher {
@@ -93,7 +97,8 @@ struct Watcher<'a> {
     failed: HashSet<String>,
     /// The last run's.
     status: i32,
-    /// What was changed during the last run, which is why the run after it began; `None`: that had another reason.
+    /// What was changed during the last run, which is why the run after it began; `None`: that had
+    /// another reason.
     written: Option<BTreeSet<PathBuf>>,
 }
 
@@ -123,7 +128,7 @@ impl Watcher<'_> {
         {
             eprintln!("warning: what the tests depend on could not be understood: {error}");
         }
-        let ends = |signal: &Received| matches!(signal, Received::End(signal) if *signal == Signal::TERM || *signal == Signal::HUP);
+        let ends = |signal: &Received| matches!(signal, Received::End(signal) if [Signal::TERM, Signal::HUP].contains(signal));
         if turn.interrupts > 1 || self.signals.pending().iter().any(ends) {
             return Some(Next::Quit(exit::INTERRUPTED));
         }
@@ -227,7 +232,8 @@ impl Watcher<'_> {
     }
 }
 
-/// The line below everything while nothing runs. Where standard output is no terminal it is printed once.
+/// The line below everything while nothing runs. Where standard output is no terminal it is printed
+/// once.
 #[derive(Default)]
 struct StatusLine {
     shown: String,

@@ -1,4 +1,5 @@
-//! A daemon without Python: the test binary, started again by a script that stands in for the interpreter.
+//! A daemon without Python: the test binary, started again by a script that stands in for the
+//! interpreter.
 //!
 //! It answers every run at once with an `exit`, whose text says which process it was.
 

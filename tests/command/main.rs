@@ -1,4 +1,5 @@
-//! The command and its daemon as processes, without Python: who is started, found, replaced and stopped.
+//! The command and its daemon as processes, without Python: who is started, found, replaced and
+//! stopped.
 
 mod daemon;
 
@@ -27,10 +28,11 @@ impl Machine {
         let dir = tempfile::tempdir().unwrap();
         let machine = Self { dir };
         let binary = std::env::current_exe().unwrap();
-        // Another process writes the script: open for writing here, a fork of another test's thread could inherit it, and
-        // then it can't be executed.
+        // Another process writes the script: open for writing here, a fork of another test's thread
+        // could inherit it, and then it can't be executed.
         let script = format!(
-            "#!/bin/sh\n{}=$(printf '%s\\n' \"$@\") exec '{}' --exact as_daemon --ignored --nocapture\n",
+            "#!/bin/sh\n{}=$(printf '%s\\n' \"$@\") exec '{}' --exact as_daemon --ignored \
+             --nocapture\n",
             daemon::ARGUMENTS,
             binary.display()
         );
@@ -211,7 +213,8 @@ fn nothing_stays_of_a_run_without_daemon() {
 #[test]
 fn a_daemon_of_another_build_is_replaced_once() {
     let machine = Machine::new();
-    // Every daemon in this environment says that it is of another build: the second one is, too, and that is an error.
+    // Every daemon in this environment says that it is of another build: the second one is, too,
+    // and that is an error.
     let output = machine.run_as("old", &[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(

@@ -72,7 +72,10 @@ fn suites() -> impl Strategy<Value = Suite> {
 
 proptest! {
     #[test]
-    fn every_test_is_planned_once_and_parts_cover_the_plan(suite in suites(), workers in 0usize..40) {
+    fn every_test_is_planned_once_and_parts_cover_the_plan(
+        suite in suites(),
+        workers in 0usize..40,
+    ) {
         let plan = suite.plan(workers);
         let tests: HashSet<u32> = plan.entries().iter().map(|entry| entry.test).collect();
         prop_assert_eq!(plan.entries().len(), suite.modules.len());
@@ -94,7 +97,10 @@ proptest! {
     }
 
     #[test]
-    fn units_are_contiguous_in_the_collection_in_the_plan_and_in_a_module(suite in suites(), workers in 1usize..20) {
+    fn units_are_contiguous_in_the_collection_in_the_plan_and_in_a_module(
+        suite in suites(),
+        workers in 1usize..20,
+    ) {
         let plan = suite.plan(workers);
         let mut seen = HashSet::new();
         for &(start, len) in plan.parts() {
@@ -109,7 +115,10 @@ proptest! {
     }
 
     #[test]
-    fn a_worker_stays_once_in_each_module_and_keeps_its_order(suite in suites(), workers in 1usize..20) {
+    fn a_worker_stays_once_in_each_module_and_keeps_its_order(
+        suite in suites(),
+        workers in 1usize..20,
+    ) {
         for part in parts(&suite.plan(workers)) {
             let mut left = HashSet::new();
             let stays = part.chunk_by(|&a, &b| suite.modules[a as usize] == suite.modules[b as usize]);
@@ -147,7 +156,10 @@ proptest! {
 
     /// Graham 1969, against the true optimum.
     #[test]
-    fn the_makespan_is_within_grahams_bound(costs in prop::collection::vec(1u64..200, 1..9), workers in 2usize..5) {
+    fn the_makespan_is_within_grahams_bound(
+        costs in prop::collection::vec(1u64..200, 1..9),
+        workers in 2usize..5,
+    ) {
         let suite = costs.iter().fold(Suite::default(), |suite, &cost| suite.module(&[Some(cost)]));
         let plan = suite.plan(workers);
         let machines = plan.workers() as f64;
@@ -160,7 +172,10 @@ proptest! {
 
     /// Holds for every list schedule of any size: the average and, on top, the longest.
     #[test]
-    fn the_makespan_is_near_the_average(costs in prop::collection::vec(1u64..10_000, 1..300), workers in 1usize..33) {
+    fn the_makespan_is_near_the_average(
+        costs in prop::collection::vec(1u64..10_000, 1..300),
+        workers in 1usize..33,
+    ) {
         let suite = costs.iter().fold(Suite::default(), |suite, &cost| suite.module(&[Some(cost)]));
         let plan = suite.plan(workers);
         let machines = plan.workers() as f64;

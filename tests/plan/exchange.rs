@@ -171,7 +171,11 @@ fn sorted(exported: &Exported) -> Vec<String> {
 
 proptest! {
     #[test]
-    fn merging_knows_no_order_and_no_repetition(a in histories(), b in histories(), c in histories()) {
+    fn merging_knows_no_order_and_no_repetition(
+        a in histories(),
+        b in histories(),
+        c in histories(),
+    ) {
         let merged = |texts: &[&String]| {
             let mut merged = Exported::default();
             for text in texts {

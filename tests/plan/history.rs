@@ -217,7 +217,8 @@ fn a_test_that_comes_back_in_time_stays() {
     assert_eq!(project.open().len(), 2);
 }
 
-/// Makes the file unusable by `damage`, and expects a warning with `reason`, no estimates and a fresh start.
+/// Makes the file unusable by `damage`, and expects a warning with `reason`, no estimates and a
+/// fresh start.
 fn unusable(damage: impl FnOnce(&mut Vec<u8>), reason: &str) {
     let project = Project::new();
     project.run(&[("a::1", 10)], true);

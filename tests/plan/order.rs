@@ -39,7 +39,8 @@ fn suites(most: usize) -> impl Strategy<Value = Suite> {
 }
 
 impl Suite {
-    /// What a history says of it if each light test took `factors` of what it usually takes, in percent.
+    /// What a history says of it if each light test took `factors` of what it usually takes, in
+    /// percent.
     fn plan(&self, workers: usize, factors: &[u64]) -> Plan {
         let factors = factors.iter().cycle();
         let durations: Vec<_> = self
@@ -70,7 +71,8 @@ proptest! {
         }
     }
 
-    /// Groups are gathered where the first test of each is; what runs alone comes last, in a process of its own.
+    /// Groups are gathered where the first test of each is; what runs alone comes last, in a
+    /// process of its own.
     #[test]
     fn ranks_go_upwards_with_groups(
         suite in suites(20),
@@ -107,7 +109,8 @@ proptest! {
         one in prop::collection::vec(70_u64..=130, 1..50),
         other in prop::collection::vec(70_u64..=130, 1..50),
     ) {
-        // With only a few tests for each worker light ones are what takes less than some milliseconds.
+        // With only a few tests for each worker light ones are what takes less than some
+        // milliseconds.
         prop_assume!(suite.tests.len() >= 24 * workers);
         prop_assert_eq!(suite.plan(workers, &one), suite.plan(workers, &other));
     }

@@ -1,4 +1,5 @@
-//! Plans by rules: groups stay whole, serial tests come last and alone, orders are what they say, set-ups are counted.
+//! Plans by rules: groups stay whole, serial tests come last and alone, orders are what they say,
+//! set-ups are counted.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl Suite {
         Plan::with(&self.tests(), &rules)
     }
 
-    /// Adds modules of tests that take `call` ms each, the first of which has `setup` ms of set-up besides.
+    /// Adds modules of tests that take `call` ms each, the first of which has `setup` ms of set-up
+    /// besides.
     fn modules(mut self, count: usize, tests: usize, call: u64, setup: u64) -> Suite {
         for _ in 0..count {
             let module = self.modules.last().map_or(0, |last| last + 1);
@@ -118,7 +120,11 @@ proptest! {
     }
 
     #[test]
-    fn groups_are_units_that_are_kept_whole(suite in suites(), workers in 2usize..9, order in orders()) {
+    fn groups_are_units_that_are_kept_whole(
+        suite in suites(),
+        workers in 2usize..9,
+        order in orders(),
+    ) {
         let plan = suite.plan(workers, order);
         prop_assume!(plan.workers() > 1);
         let alone: HashSet<u32> = plan.serial().iter().flat_map(|serial| serial.tests.clone()).collect();
@@ -141,7 +147,11 @@ proptest! {
     }
 
     #[test]
-    fn serial_tests_are_at_the_end_of_the_first_part_with_their_groups(suite in suites(), workers in 2usize..9, order in orders()) {
+    fn serial_tests_are_at_the_end_of_the_first_part_with_their_groups(
+        suite in suites(),
+        workers in 2usize..9,
+        order in orders(),
+    ) {
         let plan = suite.plan(workers, order);
         prop_assume!(plan.workers() > 1);
         let groups: HashSet<u32> = suite.serial.iter().map(|&test| suite.groups[test as usize]).filter(|&group| group > 0).collect();
@@ -179,7 +189,12 @@ proptest! {
     }
 
     #[test]
-    fn some_tests_keep_their_numbers(suite in suites(), workers in 1usize..9, order in orders(), every in 1u32..4) {
+    fn some_tests_keep_their_numbers(
+        suite in suites(),
+        workers in 1usize..9,
+        order in orders(),
+        every in 1u32..4,
+    ) {
         let only: Vec<u32> = (0..suite.modules.len() as u32).filter(|test| test % every == 0).collect();
         let rules = Rules { workers, groups: &suite.groups, serial: &suite.serial, order, only: Some(&only) };
         let plan = Plan::with(&suite.tests(), &rules);
@@ -239,10 +254,12 @@ fn a_module_with_fixtures_is_split_where_it_pays() {
 
 #[test]
 fn few_modules_are_divided_so_that_all_are_done_together() {
-    // 3 × (300 + 20 × 40) ms for four workers: the fourth enters all three, or two are entered by more than one.
+    // 3 × (300 + 20 × 40) ms for four workers: the fourth enters all three, or two are entered by
+    // more than one.
     let suite = Suite::default().modules(3, 20, 40, 300);
     let plan = suite.plan(4, Order::Lpt);
-    // (3 · 800 + 6 · 300) / 4 = 1050 is the best with six set-ups, and five don't suffice for less than 1100 ms.
+    // (3 · 800 + 6 · 300) / 4 = 1050 is the best with six set-ups, and five don't suffice for less
+    // than 1100 ms.
     assert!(
         plan.makespan() <= Duration::from_millis(1100),
         "{:?}",
@@ -253,7 +270,8 @@ fn few_modules_are_divided_so_that_all_are_done_together() {
 
 #[test]
 fn a_class_may_cost_something_where_its_module_does_not() {
-    // Two modules: one is expensive to enter, of the other only the class in the middle, which is cut.
+    // Two modules: one is expensive to enter, of the other only the class in the middle, which is
+    // cut.
     let mut suite = Suite::default()
         .modules(1, 20, 20, 100)
         .modules(1, 60, 20, 0);

@@ -1,4 +1,5 @@
-//! Shards: every test in exactly one, whatever the machine, the order of collection, or the durations.
+//! Shards: every test in exactly one, whatever the machine, the order of collection, or the
+//! durations.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -31,7 +32,8 @@ fn duration(id: &str) -> Option<Duration> {
     (!sum.is_multiple_of(5)).then(|| Duration::from_micros(sum * sum % 1_000_000))
 }
 
-/// About half of the tests in so many groups, across modules; the numbers depend on nothing but the id.
+/// About half of the tests in so many groups, across modules; the numbers depend on nothing but the
+/// id.
 fn kept(ids: &[String], groups: u32) -> Vec<u32> {
     let number = |id: &String| duration(id).map_or(0, |duration| duration.subsec_micros());
     ids.iter()
@@ -50,7 +52,12 @@ fn module(id: &str) -> &str {
 
 proptest! {
     #[test]
-    fn shards_are_a_partition(ids in ids(), total in 1u32..20, by_duration: bool, groups in 0u32..9) {
+    fn shards_are_a_partition(
+        ids in ids(),
+        total in 1u32..20,
+        by_duration: bool,
+        groups in 0u32..9,
+    ) {
         let kept = kept(&ids, groups);
         let durations = durations(&ids);
         let balance = if by_duration { Balance::Durations(&durations) } else { Balance::Hash };
@@ -81,7 +88,10 @@ proptest! {
     }
 
     #[test]
-    fn a_module_is_divided_only_if_it_is_heavier_than_a_fair_share(ids in ids(), total in 1u32..20) {
+    fn a_module_is_divided_only_if_it_is_heavier_than_a_fair_share(
+        ids in ids(),
+        total in 1u32..20,
+    ) {
         let mut shards: HashMap<&str, HashSet<u32>> = HashMap::new();
         let mut sizes: HashMap<&str, u64> = HashMap::new();
         for (id, shard) in ids.iter().zip(assign(&ids, &[], Balance::Hash, total)) {
@@ -94,7 +104,8 @@ proptest! {
         }
     }
 
-    /// Graham's bound: above the fair share by less than the heaviest group, and that is a module of at most 9/8 of it.
+    /// Graham's bound: above the fair share by less than the heaviest group, and that is a module
+    /// of at most 9/8 of it.
     #[test]
     fn by_durations_no_shard_is_much_heavier_than_its_share(ids in ids(), total in 1u32..8) {
         let known: Vec<Option<Duration>> =

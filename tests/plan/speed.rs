@@ -1,6 +1,8 @@
-//! How long planning and the duration history take for a large suite; prints, asserts nothing about time.
+//! How long planning and the duration history take for a large suite; prints, asserts nothing about
+//! time.
 //!
-//! `plan` is with costs of tests alone, `fixtures` with those of modules besides, where several ways to split are tried.
+//! `plan` is with costs of tests alone, `fixtures` with those of modules besides, where several
+//! ways to split are tried.
 //!
 //! `cargo test --release --test plan speed -- --ignored --nocapture`
 
@@ -15,7 +17,8 @@ use rpytest::plan::{Plan, Tests};
 const TESTS: usize = 62_423;
 const ROUNDS: usize = 15;
 
-/// Median and least of the times, in milliseconds. Other work on the machine makes the median longer, and hardly the least.
+/// Median and least of the times, in milliseconds. Other work on the machine makes the median
+/// longer, and hardly the least.
 fn median_and_least(mut times: Vec<Duration>) -> [f64; 2] {
     times.sort();
     [times[times.len() / 2], times[0]].map(|time| time.as_secs_f64() * 1e3)

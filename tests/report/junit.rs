@@ -145,7 +145,8 @@ fn a_file_that_cannot_be_written_is_an_error_with_a_hint() {
     assert!(error.hint().contains("`--junitxml`"), "{}", error.hint());
 }
 
-/// The file of a run with one test, to which a shared fixture's finalizer then adds an error; and pytest's count of double failures.
+/// The file of a run with one test, to which a shared fixture's finalizer then adds an error; and
+/// pytest's count of double failures.
 fn with_late_error(case: &str, double: u64) -> String {
     let directory = tempfile::tempdir().expect("there is room");
     let path = directory.path().join("report.xml");

@@ -110,12 +110,14 @@ fn what_does_not_belong_together_is_refused() {
     let by = shard(1, 2).replace("by hash", "by history 12ab");
     assert_eq!(
         refused(file(&by, "", [0, 0, 0, 2], "")).to_string(),
-        "`1.xml` and `2.xml` don't belong together: one was divided by hash, one by history 12ab, so tests may be in none or in both"
+        "`1.xml` and `2.xml` don't belong together: one was divided by hash, one by history 12ab, \
+         so tests may be in none or in both"
     );
     let collection = shard(1, 2).replace("c0ffee", "deed");
     assert_eq!(
         refused(file(&collection, "", [0, 0, 0, 2], "")).to_string(),
-        "`1.xml` and `2.xml` don't belong together: the shards collected different tests, so some may be in none"
+        "`1.xml` and `2.xml` don't belong together: the shards collected different tests, so some \
+         may be in none"
     );
     // A shard that could not be collected has nothing to compare.
     let broken = file(&property("rpytest.shard", "1/2"), "", [1, 0, 0, 1], "");

@@ -9,7 +9,8 @@ use rpytest::report::{Progress, Reporter, Reporters, Screen, ScreenOptions, Summ
 
 use crate::{end, failed, passed, start};
 
-/// Standard output on the same terminal as the status line; a terminal adds the carriage return to a line break.
+/// Standard output on the same terminal as the status line; a terminal adds the carriage return to
+/// a line break.
 struct Onto(InMemoryTerm);
 
 impl Write for Onto {

@@ -1,4 +1,5 @@
-//! A host without Python: a thread that starts worker processes and answers as `docs/design/protocol.md` says.
+//! A host without Python: a thread that starts worker processes and answers as
+//! `docs/design/protocol.md` says.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -183,7 +184,8 @@ impl Host {
             .env(worker::BELL, kept[0].to_string())
             .env(worker::SPILL, kept[1].to_string())
             .env(worker::ACTIONS, &self.actions);
-        // SAFETY: two async-signal-safe system calls on descriptors that the parent keeps open until the spawn is over.
+        // SAFETY: two async-signal-safe system calls on descriptors that the parent keeps open
+        // until the spawn is over.
         unsafe {
             command.pre_exec(move || {
                 for fd in kept {

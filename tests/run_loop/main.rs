@@ -1,5 +1,5 @@
-//! The loop of a run with real processes and a real segment, without Python: whatever happens to workers or host, each
-//! test ends in one state, and the exit status tells the truth.
+//! The loop of a run with real processes and a real segment, without Python: whatever happens to
+//! workers or host, each test ends in one state, and the exit status tells the truth.
 
 mod case;
 mod host;
@@ -267,7 +267,8 @@ fn a_second_ctrl_c_kills() {
     assert_eq!(outcome.seen.requests("report").len(), 1);
 }
 
-/// Whether every test that is not among `passed` is an error, by name, for the file of `--junitxml` too.
+/// Whether every test that is not among `passed` is an error, by name, for the file of `--junitxml`
+/// too.
 fn assert_errors_but_for(outcome: &Outcome, passed: usize) {
     let results = outcome.results();
     let failed = results.iter().filter(|line| line.ends_with(" failed"));

@@ -1,4 +1,5 @@
-//! A worker process without Python: the test binary, started again. What it does with a test is the test's name.
+//! A worker process without Python: the test binary, started again. What it does with a test is the
+//! test's name.
 
 use std::os::fd::RawFd;
 use std::process::{abort, exit};

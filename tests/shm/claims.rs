@@ -70,7 +70,8 @@ proptest! {
         prop_assert!(runs.iter().all(|count| *count == 1), "{:?}", runs);
     }
 
-    /// The same with the first tests given away beforehand; workers also die before they have run, or even begun, any.
+    /// The same with the first tests given away beforehand; workers also die before they have run,
+    /// or even begun, any.
     #[test]
     fn each_test_is_run_exactly_once_when_the_first_are_reserved(
         parts in costs(),
@@ -101,7 +102,8 @@ proptest! {
                     runs[test as usize] += 1;
                 }
             } else if events < segment.spec().incarnations {
-                // It dies, perhaps with a test in its hands; the parent gives back what has no result.
+                // It dies, perhaps with a test in its hands; the parent gives back what has no
+                // result.
                 if action == 1 {
                     worker.claim();
                 }
@@ -120,7 +122,8 @@ proptest! {
                 worker.set_fork_cost(0);
             }
         }
-        // Units that are kept stay with the living worker that holds them. In a queue what lies behind is for fresh workers.
+        // Units that are kept stay with the living worker that holds them. In a queue what lies
+        // behind is for fresh workers.
         for turn in 0..3 {
             for (slot, (incarnation, worker)) in (0..).zip(&mut workers) {
                 if turn == 2 && queue {

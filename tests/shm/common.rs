@@ -163,7 +163,8 @@ impl Scribbler {
     }
 
     pub fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping is page-aligned, `len` bytes long, lives as long as `self`, and accessed by atomics only.
+        // SAFETY: the mapping is page-aligned, `len` bytes long, lives as long as `self`, and
+        // accessed by atomics only.
         unsafe { std::slice::from_raw_parts(self.base.cast(), self.len / 8) }
     }
 
@@ -189,7 +190,8 @@ impl Drop for Scribbler {
     }
 }
 
-/// Starts the test `name` (`module::function`) of this binary in a process of its own, as a child that plays `role`.
+/// Starts the test `name` (`module::function`) of this binary in a process of its own, as a child
+/// that plays `role`.
 ///
 /// A test binary has threads, and after a fork without exec their locks may be held for ever.
 pub fn child(name: &str, role: &str) -> Child {

@@ -1,4 +1,5 @@
-//! The shared memory without Python and without a run: the segment, claims and rings, with processes that are killed.
+//! The shared memory without Python and without a run: the segment, claims and rings, with
+//! processes that are killed.
 
 mod claims;
 mod common;

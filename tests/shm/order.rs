@@ -1,5 +1,5 @@
-//! A process only ever goes upwards: whatever plan, speed, deaths and forks there are, it claims nothing that does not come after all that it
-//! has claimed; and nothing is left undone for that.
+//! A process only ever goes upwards: whatever plan, speed, deaths and forks there are, it claims
+//! nothing that does not come after all that it has claimed; and nothing is left undone for that.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -14,7 +14,8 @@ thread_local! {
     static NOW_US: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Units of up to five tests, some kept whole and some open, dealt to slots; ranks are an order of the units.
+/// Units of up to five tests, some kept whole and some open, dealt to slots; ranks are an order of
+/// the units.
 fn plans() -> impl Strategy<Value = PlanTable> {
     let unit = (
         0_u8..3,

@@ -278,7 +278,8 @@ fn garbage_in_the_events_does_not_reach_the_parent() {
         for word in words.words() {
             word.store(random.next(), Ordering::Relaxed);
         }
-        // Everything that the C library might find there, an owner that is dead or a lock that is taken among it.
+        // Everything that the C library might find there, an owner that is dead or a lock that is
+        // taken among it.
         let waker = segment.waker();
         for slot in 0..4 {
             waker.wake(slot);

@@ -124,8 +124,8 @@ proptest! {
         prop_assert!(bench.model.is_empty());
     }
 
-    /// Whatever is changed in the ring or in the positions: records come out as they went in, until there is an error,
-    /// which stays.
+    /// Whatever is changed in the ring or in the positions: records come out as they went in, until
+    /// there is an error, which stays.
     #[test]
     fn damage_is_an_error_and_never_a_wrong_record(
         before in prop::collection::vec((0_usize..50, any::<bool>()), 1..40),

@@ -84,7 +84,8 @@ fn there_is_none_of_that_name() {
 #[test]
 fn what_is_not_a_segment_is_not_opened() {
     let table = even(2, 40);
-    // Each word of the header and of the plan matters; the claims, holds and tolls in between do not.
+    // Each word of the header and of the plan matters; the claims, holds and tolls in between do
+    // not.
     let clean = Segment::create_named(&own_name("clean"), &spec(&table, 256), &table).unwrap();
     let words = Scribbler::new(clean.name());
     let fixed = (0..9).chain(160..300).chain(304..306);

@@ -10,7 +10,8 @@ use rpytest::shm::{Phase, PlanTable, Segment, Sharing, WorkerEnd};
 
 use super::common::{self, all_in, nimble, plan, segment, worker};
 
-/// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its tests.
+/// A plan in which some units are kept whole: per slot, per unit, whether, and the costs of its
+/// tests.
 fn kept(parts: &[Vec<(bool, Vec<u32>)>]) -> PlanTable {
     let costs: Vec<Vec<Vec<u32>>> = parts
         .iter()
@@ -145,7 +146,8 @@ impl Crew {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// In any interleaving of workers that live and die: each test once, and a kept unit passes from hand to hand only by death.
+    /// In any interleaving of workers that live and die: each test once, and a kept unit passes
+    /// from hand to hand only by death.
     #[test]
     fn kept_units_are_never_divided_between_the_living(
         table in plans(),
@@ -191,7 +193,8 @@ proptest! {
         prop_assert_eq!(claimed.iter().map(Vec::len).sum::<usize>(), table.entries.len());
     }
 
-    /// Nobody runs anything of another's part, whoever dies, and a replacement runs the rest of it, in order.
+    /// Nobody runs anything of another's part, whoever dies, and a replacement runs the rest of it,
+    /// in order.
     #[test]
     fn own_parts_stay_with_their_slots(
         table in plans(),
@@ -234,7 +237,8 @@ proptest! {
         let end = (0..slots * (table.entries.len() + 1)).map(|turn| turn % slots);
         for slot in schedule.iter().map(|who| who.index(slots)).chain(end) {
             if let Some(test) = workers[slot].claim() {
-                prop_assert!(last[slot] < Some(test), "tests are numbered as they stand in the plan");
+                prop_assert!(last[slot] < Some(test), "tests are numbered as they stand in the \
+                    plan");
                 last[slot] = Some(test);
                 let unit = table.entries[test as usize].unit;
                 if !begun.contains(&unit) {

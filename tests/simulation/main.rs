@@ -1,5 +1,5 @@
-//! How well plan and stealing balance, against the least possible time and against pytest-xdist's schedulers, in simulated runs
-//! with fixed seeds.
+//! How well plan and stealing balance, against the least possible time and against pytest-xdist's
+//! schedulers, in simulated runs with fixed seeds.
 //!
 //! `cargo test` makes a few hundred runs of small suites. All of them, with a table of the results:
 //!
@@ -71,7 +71,8 @@ impl Row {
             .fold(0.0, f64::max)
     }
 
-    /// The worst seed against pytest-xdist's scheduler that keeps the order of collection as well: `worksteal` does not.
+    /// The worst seed against pytest-xdist's scheduler that keeps the order of collection as well:
+    /// `worksteal` does not.
     fn worst_against_load(&self) -> f64 {
         let against = |[ours, load, _]: &[f64; 3]| ours / load;
         self.ratios.iter().map(against).fold(0.0, f64::max)
@@ -148,14 +149,16 @@ fn simulate(plan: &Plan, estimates: &[Estimates], each: impl Fn(&Row)) -> Vec<Ro
 
 /// What is not reached.
 const MISSES: [(Profile, usize, usize, Estimates); 8] = [
-    // Above `load` by less than 0.005%, a fifth of a test: at the very end a worker waits for another's unit of two or three tests.
+    // Above `load` by less than 0.005%, a fifth of a test: at the very end a worker waits for
+    // another's unit of two or three tests.
     (Profile::Lognormal1, 10_000, 2, Estimates::Rough),
     (Profile::Lognormal1, 100_000, 2, Estimates::Rough),
     (Profile::Lognormal1, 100_000, 4, Estimates::Rough),
     (Profile::Lognormal2, 100_000, 2, Estimates::Rough),
     // Estimates can't tell: `unknowable.rs` shows that nobody could.
     (Profile::Giant, 100, 64, Estimates::Rough),
-    // Runs of 0.16 to 0.5 s with 64 workers: a fork, which makes up for a wrong estimate, takes 3 to 9% of that.
+    // Runs of 0.16 to 0.5 s with 64 workers: a fork, which makes up for a wrong estimate, takes 3
+    // to 9% of that.
     (Profile::Giant, 1000, 64, Estimates::Rough),
     (Profile::Lognormal1, 1000, 64, Estimates::Rough),
     (Profile::Modules, 1000, 64, Estimates::Rough),
@@ -223,7 +226,8 @@ fn a_bound_is_right_where_it_is_known() {
     assert_eq!(lower_bound(&suite(&[10, 50, 10], &[0; 3], &[0]), 2), 50);
     // Dividing the module costs its fixture twice: (40 + 2 · 10) / 2.
     assert_eq!(lower_bound(&suite(&[10; 4], &[0; 4], &[10]), 2), 30);
-    // Three modules that take most of the time to enter need a worker each, or one has two: 2 · (30 + 1).
+    // Three modules that take most of the time to enter need a worker each, or one has two: 2 ·
+    // (30 + 1).
     assert_eq!(lower_bound(&suite(&[1; 3], &[0, 1, 2], &[30; 3]), 2), 62);
     // Not dividing it is as quick: 4 + 30.
     assert_eq!(lower_bound(&suite(&[1; 4], &[0; 4], &[30]), 2), 32);

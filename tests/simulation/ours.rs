@@ -1,5 +1,5 @@
-//! Our own scheduling: the real plan in a real segment, and the real claims of all workers, one after the other by a clock of
-//! ours.
+//! Our own scheduling: the real plan in a real segment, and the real claims of all workers, one
+//! after the other by a clock of ours.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -14,7 +14,8 @@ use super::suites::{Known, Suite};
 /// How often a worker that found nothing worth it asks again, µs.
 const ASK_AGAIN: u64 = 10_000;
 
-/// What a fresh fork takes that goes on in a worker's place: the end of a session and the beginning of another, µs.
+/// What a fresh fork takes that goes on in a worker's place: the end of a session and the beginning
+/// of another, µs.
 const FORK: u64 = 15_000;
 
 thread_local! {

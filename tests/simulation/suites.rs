@@ -198,8 +198,8 @@ pub fn lower_bound(suite: &Suite, workers: usize) -> u64 {
         .max(entered(suite, workers))
 }
 
-/// For a few modules and workers: the best of all ways to choose who enters what. All that a set of modules takes is done by
-/// the workers that enter any of them.
+/// For a few modules and workers: the best of all ways to choose who enters what. All that a set of
+/// modules takes is done by the workers that enter any of them.
 fn entered(suite: &Suite, workers: usize) -> u64 {
     let modules = suite.fixtures.len();
     if modules > 5 || workers > 4 || suite.fixtures.iter().all(|&fixture| fixture == 0) {
@@ -253,7 +253,8 @@ fn crowded(suite: &Suite, workers: usize) -> u64 {
         .unwrap_or(0)
 }
 
-/// All work divided evenly, counting that a module that is too long for one worker is entered by several.
+/// All work divided evenly, counting that a module that is too long for one worker is entered by
+/// several.
 fn shared(suite: &Suite, workers: usize) -> u64 {
     let mut own = vec![0; suite.fixtures.len()];
     for (test, &module) in suite.modules.iter().enumerate() {

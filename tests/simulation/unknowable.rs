@@ -1,7 +1,9 @@
-//! What no scheduler can know: the one field in which ours is behind pytest-xdist's `load`, and why that is its luck.
+//! What no scheduler can know: the one field in which ours is behind pytest-xdist's `load`, and why
+//! that is its luck.
 //!
-//! 100 tests for 64 workers, of 10 ms each but one, the giant, of 15.6 ms; each estimate is wrong by a factor between ½ and 2. 64
-//! tests begin first, 36 second, and it takes 20 ms exactly if the giant is one of the 64: else 25.6 ms. It depends on nothing else.
+//! 100 tests for 64 workers, of 10 ms each but one, the giant, of 15.6 ms; each estimate is wrong
+//! by a factor between ½ and 2. 64 tests begin first, 36 second, and it takes 20 ms exactly if the
+//! giant is one of the 64: else 25.6 ms. It depends on nothing else.
 
 use super::suites::{Estimates, Known, Profile, Suite, lower_bound};
 use super::xdist::{self, Mode};
@@ -30,11 +32,12 @@ fn case(seed: u64, place: usize) -> Case {
     }
 }
 
-/// Expected time over the least possible one, of the best scheduler that knows the kind of suite, how wrong estimates are, and all of
-/// them, but not where in the collection the giant is.
+/// Expected time over the least possible one, of the best scheduler that knows the kind of suite,
+/// how wrong estimates are, and all of them, but not where in the collection the giant is.
 ///
-/// By Bayes: an estimate says that its test is not the giant, or that it is, or nothing at all, since either is as likely to be
-/// estimated so. Those of the first kind begin second, as far as there is room; of the others any choice is as good as another.
+/// By Bayes: an estimate says that its test is not the giant, or that it is, or nothing at all,
+/// since either is as likely to be estimated so. Those of the first kind begin second, as far as
+/// there is room; of the others any choice is as good as another.
 fn best_without_places(case: &Case) -> f64 {
     let giant_us = case.suite.own[case.giant] as f64;
     let estimates = case.known.durations.iter().flatten();
@@ -66,8 +69,9 @@ fn a_giant_among_few_tests_is_where_load_has_it_by_luck() {
     let load = |case: &Case| ratio(case, xdist::makespan(&case.suite, WORKERS, Mode::Load));
     assert_eq!(mean(usual.iter().map(load)), 1.0);
 
-    // Nobody can do as well by what is known of durations. Ours is somewhat behind that, too: who has two tests runs them in the order of
-    // collection, so a giant that is known may come second as well, and there is no time for a fork.
+    // Nobody can do as well by what is known of durations. Ours is somewhat behind that, too: who
+    // has two tests runs them in the order of collection, so a giant that is known may come second
+    // as well, and there is no time for a fork.
     let best = mean(usual.iter().map(best_without_places));
     let ours = |case: &Case| ratio(case, ours::makespan(&case.suite, &case.known, WORKERS));
     let found = mean(usual.iter().map(ours));

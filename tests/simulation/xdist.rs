@@ -1,8 +1,9 @@
 //! pytest-xdist's schedulers as of 3.8, with messages that take no time.
 //!
-//! Written anew from what they do: `load` deals a quarter of a fair share to each worker, then fills up whoever has little left;
-//! `worksteal` divides the suite evenly, and takes half of the longest queue back for a worker that runs out. A worker begins
-//! a test only when it knows the one after it, or that there is none.
+//! Written anew from what they do: `load` deals a quarter of a fair share to each worker, then
+//! fills up whoever has little left; `worksteal` divides the suite evenly, and takes half of the
+//! longest queue back for a worker that runs out. A worker begins a test only when it knows the one
+//! after it, or that there is none.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

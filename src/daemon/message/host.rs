@@ -32,7 +32,8 @@ pub enum HostEvent {
         pid: i32,
     },
     Died(Died),
-    /// faulthandler has dumped the stacks of a test that runs for longer than `faulthandler_timeout`.
+    /// faulthandler has dumped the stacks of a test that runs for longer than
+    /// `faulthandler_timeout`.
     Stack {
         slot: u16,
         text: String,
@@ -58,9 +59,11 @@ pub enum HostEvent {
     Dependencies {
         len: u64,
     },
-    /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory comes as a memfd.
+    /// pytest itself is about to run and asks which of its tests belong to the shard; the inventory
+    /// comes as a memfd.
     Shard(ShardQuestion),
-    /// The controller has looked at the last `reports`; a hook may have set `session.shouldstop` or `session.shouldfail`.
+    /// The controller has looked at the last `reports`; a hook may have set `session.shouldstop` or
+    /// `session.shouldfail`.
     Taken {
         #[serde(default)]
         shouldstop: Option<String>,

@@ -45,7 +45,8 @@ pub struct Options {
     /// Errors while collecting, when the run goes on all the same.
     pub collect_errors: u64,
     pub shard: Option<Shard>,
-    /// Every test of the project was collected and selected: one that the history knows and this run didn't have may be gone.
+    /// Every test of the project was collected and selected: one that the history knows and this
+    /// run didn't have may be gone.
     pub whole: bool,
     /// `--order`, and `--no-loadscope-reorder`.
     pub order: Order,
@@ -77,8 +78,8 @@ pub enum Order {
 pub struct Junit {
     pub path: PathBuf,
     pub suite_name: String,
-    /// Elements of modules that were skipped or broken while collecting, and their counts: passed, failure, error, skipped,
-    /// double failures.
+    /// Elements of modules that were skipped or broken while collecting, and their counts: passed,
+    /// failure, error, skipped, double failures.
     pub collected: String,
     pub counts: Vec<u64>,
 }

@@ -12,8 +12,8 @@ pub const PROTOCOL: u32 = 2;
 /// Version of rpytest, for people.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
-/// This installed program: its version and the state of its file. A daemon that another one has started is replaced, also
-/// when the version has stayed the same.
+/// This installed program: its version and the state of its file. A daemon that another one has
+/// started is replaced, also when the version has stayed the same.
 pub fn build() -> &'static str {
     static ID: LazyLock<String> = LazyLock::new(|| {
         let file = std::env::current_exe().and_then(std::fs::metadata);
@@ -46,8 +46,8 @@ pub struct RunRequest {
     pub build: &'static str,
     pub argv: Vec<SystemText>,
     pub cwd: SystemText,
-    /// It travels beside the message, as a file in memory: the daemon, from whose memory all runs of all projects are forked,
-    /// passes it on unread.
+    /// It travels beside the message, as a file in memory: the daemon, from whose memory all runs
+    /// of all projects are forked, passes it on unread.
     #[serde(skip)]
     pub env: Environment,
     /// [`Environment::key`].

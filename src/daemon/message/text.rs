@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone surrogates in the JSON,
-/// which is what Python's `surrogateescape` turns back into these bytes.
+/// Text from the system (an argument, a path, a variable). Bytes that are no UTF-8 become lone
+/// surrogates in the JSON, which is what Python's `surrogateescape` turns back into these bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SystemText(pub OsString);
 
@@ -51,7 +51,8 @@ impl Serialize for SystemText {
     }
 }
 
-/// Variables that differ between two shells and change nothing that a test run reads; `process.takeover.NOISE` has the same ones.
+/// Variables that differ between two shells and change nothing that a test run reads;
+/// `process.takeover.NOISE` has the same ones.
 const NOISE: [&str; 12] = [
     "SHLVL",
     "_",
@@ -99,7 +100,8 @@ impl Environment {
         Self(std::env::vars_os().map(text).collect())
     }
 
-    /// Equal for two environments in which a session is the same: a hash of all variables but those of [`NOISE`].
+    /// Equal for two environments in which a session is the same: a hash of all variables but those
+    /// of [`NOISE`].
     #[must_use]
     pub fn key(&self) -> String {
         let mut hash = Sha256::new();

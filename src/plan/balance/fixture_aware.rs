@@ -1,8 +1,9 @@
-//! How far modules with expensive fixtures are split: every further worker in a module pays for its set-up again, and a module
-//! that stays whole keeps one worker busy while others have nothing to do.
+//! How far modules with expensive fixtures are split: every further worker in a module pays for its
+//! set-up again, and a module that stays whole keeps one worker busy while others have nothing to
+//! do.
 //!
-//! Several ways are planned and the best one is taken. Each asks for a time at which all are to be done, and cuts what would
-//! take longer; LPT does the rest.
+//! Several ways are planned and the best one is taken. Each asks for a time at which all are to be
+//! done, and cuts what would take longer; LPT does the rest.
 
 use super::local_search;
 use super::lpt::{self, Assignment};
@@ -21,8 +22,8 @@ const TARGETS: [u64; 15] = [
 /// How many pieces a worker gets until then.
 const PIECES: [u64; 3] = [1, 2, 4];
 
-/// Groups the tests and gives them to `workers`; `add` adds units that are not to be split. Returns the units, and each
-/// worker's of them.
+/// Groups the tests and gives them to `workers`; `add` adds units that are not to be split. Returns
+/// the units, and each worker's of them.
 pub fn assign(
     tests: &Tests,
     costs: &Costs,
@@ -106,7 +107,8 @@ fn candidates(split: Split<'_>, least: u64) -> impl Iterator<Item = Split<'_>> {
     })
 }
 
-/// A time at which nobody can be done earlier, µs: all work divided evenly, or the longest test with its set-up.
+/// A time at which nobody can be done earlier, µs: all work divided evenly, or the longest test
+/// with its set-up.
 fn least(units: &[Unit], whole: &Assignment, costs: &Costs, workers: usize) -> u64 {
     let even = whole.loads.iter().sum::<u64>().div_ceil(workers as u64);
     let tests = costs.own.iter().zip(&costs.enter);

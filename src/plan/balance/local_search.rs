@@ -1,9 +1,9 @@
 //! A few modules with expensive fixtures on a few workers: who enters what, tried thoroughly.
 //!
-//! Chunks of equal cost, dealt by LPT, fit badly when there are hardly more modules than workers. Here a plan is, for each module, the
-//! set of workers that enter it. How long that takes when its tests are divided as well as can be is known at once: any set of
-//! workers has to do what nobody else can. So sets are changed one by one as long as it gets better, from several
-//! beginnings.
+//! Chunks of equal cost, dealt by LPT, fit badly when there are hardly more modules than workers.
+//! Here a plan is, for each module, the set of workers that enter it. How long that takes when its
+//! tests are divided as well as can be is known at once: any set of workers has to do what nobody
+//! else can. So sets are changed one by one as long as it gets better, from several beginnings.
 
 use super::lpt::Assignment;
 use super::rebalance::{self, Module};
@@ -11,7 +11,8 @@ use super::setup_costs::{self, Costs};
 use super::units::{self, Split, Unit};
 use crate::plan::Tests;
 
-/// How many steps of the search are made at most, a step being a look at one module in one set of workers: some milliseconds.
+/// How many steps of the search are made at most, a step being a look at one module in one set of
+/// workers: some milliseconds.
 const STEPS: usize = 1_000_000;
 
 /// From how many beginnings.
@@ -27,8 +28,8 @@ struct Search<'a> {
     free: u64,
 }
 
-/// Plans in which modules are divided in the best way found: the pieces in the order of collection, and put together from single
-/// tests. None when there are too many modules or workers to try much.
+/// Plans in which modules are divided in the best way found: the pieces in the order of collection,
+/// and put together from single tests. None when there are too many modules or workers to try much.
 pub fn plans(
     tests: &Tests,
     costs: &Costs,
@@ -37,7 +38,8 @@ pub fn plans(
     add: impl Fn(&mut Vec<Unit>),
 ) -> Vec<(Vec<Unit>, Assignment)> {
     let modules = rebalance::modules(tests, costs);
-    // One descent looks at each module, with each set of workers, in each set of workers, a few times.
+    // One descent looks at each module, with each set of workers, in each set of workers, a few
+    // times.
     let descent = modules
         .len()
         .pow(2)

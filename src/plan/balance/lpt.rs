@@ -1,7 +1,8 @@
-//! LPT, Longest Processing Time first: the heaviest unit goes to the worker with the least total work, then the next.
+//! LPT, Longest Processing Time first: the heaviest unit goes to the worker with the least total
+//! work, then the next.
 //!
-//! R. L. Graham, "Bounds on Multiprocessing Timing Anomalies" (1969): for independent units the busiest worker then has at most
-//! 4/3 − 1/(3·workers) of the least possible time.
+//! R. L. Graham, "Bounds on Multiprocessing Timing Anomalies" (1969): for independent units the
+//! busiest worker then has at most 4/3 − 1/(3·workers) of the least possible time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -30,8 +31,8 @@ impl Assignment {
 /// Gives `units` to `workers` (at least 1).
 ///
 /// - Units without any history are dealt round-robin in collection order.
-/// - Then the others, longest first, each to the worker with the least work so far; one who has entered the unit's module
-///   already comes first if that is done no later.
+/// - Then the others, longest first, each to the worker with the least work so far; one who has
+///   entered the unit's module already comes first if that is done no later.
 /// - Last, those that are open to all, in the order in which they are taken.
 /// - Among equals the first in collection order, and the worker with the lowest number.
 #[must_use]
@@ -39,7 +40,8 @@ pub fn assign(units: &[Unit], workers: usize) -> Assignment {
     complete(units, workers, &[])
 }
 
-/// The same when some units have their workers already: the last ones, as many as there are `given`.
+/// The same when some units have their workers already: the last ones, as many as there are
+/// `given`.
 #[must_use]
 pub fn complete(units: &[Unit], workers: usize, given: &[usize]) -> Assignment {
     let mut deal = Deal {

@@ -1,7 +1,9 @@
-//! Into how many pieces modules with expensive fixtures are best cut, if one can't be sure of the estimates.
+//! Into how many pieces modules with expensive fixtures are best cut, if one can't be sure of the
+//! estimates.
 //!
-//! Which worker gets which piece is left open: all work is divided evenly, and a module takes as long as its set-up and its share of
-//! tests. That is quickly worked out for many numbers of pieces.
+//! Which worker gets which piece is left open: all work is divided evenly, and a module takes as
+//! long as its set-up and its share of tests. That is quickly worked out for many numbers of
+//! pieces.
 
 use super::robustness::{Robustness, SCENARIOS, power, root, weigh};
 use super::setup_costs::{Costs, set_ups_count};
@@ -47,8 +49,8 @@ struct State {
     longest: (u64, usize, u64),
 }
 
-/// The best numbers found, per module as counted along the collection, from several beginnings: those that are in time for each of
-/// `targets`, µs.
+/// The best numbers found, per module as counted along the collection, from several beginnings:
+/// those that are in time for each of `targets`, µs.
 pub fn find(
     robustness: &Robustness,
     tests: &Tests,

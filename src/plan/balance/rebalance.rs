@@ -46,8 +46,8 @@ pub fn keep_others(units: &mut Vec<Unit>, modules: &[Module]) {
     units.retain(|unit| !numbers.contains(&unit.module));
 }
 
-/// Plans in which each module is divided among the workers that are `inside`: in the order of collection, and put together
-/// from single tests. `open` units are for whoever has time.
+/// Plans in which each module is divided among the workers that are `inside`: in the order of
+/// collection, and put together from single tests. `open` units are for whoever has time.
 pub fn plans(
     tests: &Tests,
     costs: &Costs,
@@ -190,7 +190,8 @@ fn in_order(costs: &Costs, module: &Module, share: &[f64]) -> Vec<usize> {
     module.tests.clone().map(&mut of).collect()
 }
 
-/// Per test which of the workers inside runs it: the longest ones first, each to the worker that has most to get.
+/// Per test which of the workers inside runs it: the longest ones first, each to the worker that
+/// has most to get.
 fn longest_first(costs: &Costs, module: &Module, share: &[f64]) -> Vec<usize> {
     let mut left = share.to_vec();
     let mut sorted: Vec<usize> = module.tests.clone().collect();

@@ -1,8 +1,10 @@
-//! What if estimates are wrong? Tests of a module make up for each other, and whoever has time helps with them. The one set-up of its
-//! fixtures does not: when it takes twice as long as expected, all who wait for it are late, and who comes to help has to pay for it as
-//! well. So the workers that a long module may need must be in it from the start.
+//! What if estimates are wrong? Tests of a module make up for each other, and whoever has time
+//! helps with them. The one set-up of its fixtures does not: when it takes twice as long as
+//! expected, all who wait for it are late, and who comes to help has to pay for it as well. So the
+//! workers that a long module may need must be in it from the start.
 //!
-//! A plan is looked at under some scenarios, in each of which every module's set-up takes between half and twice its estimate.
+//! A plan is looked at under some scenarios, in each of which every module's set-up takes between
+//! half and twice its estimate.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,7 +18,8 @@ use crate::plan::Tests;
 /// Scenarios looked at.
 pub const SCENARIOS: usize = 24;
 
-/// How much of a price is the mean of the scenarios, in percent; the rest is what happens if all is as estimated.
+/// How much of a price is the mean of the scenarios, in percent; the rest is what happens if all is
+/// as estimated.
 const WEIGHT: u64 = 70;
 
 /// How many times as long as estimated set-ups take, per module and scenario.
@@ -44,15 +47,16 @@ impl Robustness {
         }
     }
 
-    /// What a time becomes in a scenario. Times of one module that don't depend on each other ask for different `turn`s.
+    /// What a time becomes in a scenario. Times of one module that don't depend on each other ask
+    /// for different `turn`s.
     pub fn vary(&self, time: u64, module: usize, scenario: usize, turn: usize) -> u64 {
         let factors = self.factors.get(module);
         let factor = factors.and_then(|factors| factors.get((scenario + turn) % SCENARIOS));
         factor.map_or(time, |factor| time * factor / 1000)
     }
 
-    /// What is to be as little as possible, µs: when all are done, by and large, and a part of what set-ups take. What needs no
-    /// set-up is done by whoever has time.
+    /// What is to be as little as possible, µs: when all are done, by and large, and a part of what
+    /// set-ups take. What needs no set-up is done by whoever has time.
     pub fn price(&self, units: &[Unit], assignment: &Assignment) -> u64 {
         let stays = Stays::new(units, assignment);
         let mut loads = Vec::new();
@@ -77,8 +81,8 @@ pub fn weigh(estimated: u64, scenarios: impl Iterator<Item = u64>) -> u64 {
     (estimated * (100 - WEIGHT) + mean * WEIGHT) / 100
 }
 
-/// A soft maximum of times: the fourth root of the sum of fourth powers. What is not the longest counts as well, since the longest
-/// may turn out to be short.
+/// A soft maximum of times: the fourth root of the sum of fourth powers. What is not the longest
+/// counts as well, since the longest may turn out to be short.
 pub fn root(sum: f64) -> u64 {
     sum.max(0.0).sqrt().sqrt() as u64
 }
@@ -126,7 +130,8 @@ impl Stays {
         }
     }
 
-    /// When all are done, if entering modules takes so long. Those who are in a module help each other.
+    /// When all are done, if entering modules takes so long. Those who are in a module help each
+    /// other.
     fn time(&self, enter: impl Fn(u32, u64) -> u64, loads: &mut Vec<u64>) -> u64 {
         loads.clear();
         let (mut estimated, mut taken) = (0, 0);

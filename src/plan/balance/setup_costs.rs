@@ -1,7 +1,8 @@
 //! What set-ups of module and class fixtures cost, as far as a history shows it.
 //!
-//! pytest has no record of its own about fixtures: the first test that needs one pays for it. So what the first test of a
-//! module takes longer to set up than is usual there is what every worker pays that enters the module.
+//! pytest has no record of its own about fixtures: the first test that needs one pays for it. So
+//! what the first test of a module takes longer to set up than is usual there is what every worker
+//! pays that enters the module.
 
 use std::ops::Range;
 
@@ -11,7 +12,8 @@ use crate::plan::{Grain, Tests};
 /// Less than this part of a worker's fair share is not dear.
 const NOT_DEAR: u64 = 50;
 
-/// Which part of the work that further set-ups are counts as time lost: workers share processors, disks and servers.
+/// Which part of the work that further set-ups are counts as time lost: workers share processors,
+/// disks and servers.
 const SET_UPS_COUNT: u64 = 4;
 
 /// Costs of tests without, and of entering their modules and classes, microseconds.
@@ -45,8 +47,9 @@ impl Costs {
 
     /// As finely as it is good for so many workers.
     ///
-    /// Where set-ups are dear each test counts: their sums say how many workers are to enter a module. Set-ups that would not be dear if
-    /// every worker made all of them are nothing but a part of the tests that make them.
+    /// Where set-ups are dear each test counts: their sums say how many workers are to enter a
+    /// module. Set-ups that would not be dear if every worker made all of them are nothing but a
+    /// part of the tests that make them.
     pub fn of(tests: &Tests, workers: usize) -> (Costs, Grain) {
         let grain = Grain::new(tests, workers);
         let costs = Costs::new(tests, tests.costs(), grain);
@@ -81,7 +84,8 @@ impl Costs {
             self.module[module.clone()].fill(whole);
             for class in runs(tests.classes, module.clone()) {
                 if class.start != module.start {
-                    // The class's fixtures stay with its first test; whoever begins later in it pays for them, too.
+                    // The class's fixtures stay with its first test; whoever begins later in it
+                    // pays for them, too.
                     let extra = grain.enter(excess(&setups, &class));
                     for later in class.start + 1..class.end {
                         self.enter[later] += extra;
@@ -127,8 +131,8 @@ fn excess(setups: &[Option<u64>], range: &Range<usize>) -> u64 {
     if range.len() < 2 { 0 } else { extra }
 }
 
-/// The lower quartile of the set-ups of the tests after the first: in earlier runs several workers may have entered the module, so more than
-/// half of them may have been somebody's first.
+/// The lower quartile of the set-ups of the tests after the first: in earlier runs several workers
+/// may have entered the module, so more than half of them may have been somebody's first.
 fn usual(setups: &[Option<u64>], range: &Range<usize>) -> u64 {
     let mut later: Vec<u64> = setups[range.start + 1..range.end]
         .iter()

@@ -1,7 +1,9 @@
-//! Groups of tests that are planned as one: neighbours of a module stay together, because they share its fixtures and imports.
+//! Groups of tests that are planned as one: neighbours of a module stay together, because they
+//! share its fixtures and imports.
 //!
-//! Only a module that is too heavy to be balanced is split: by classes, and a class that is still too heavy by tests. Too heavy
-//! is more than a `UNITS_PER_WORKER`th of a worker's fair share. Where its fixtures are expensive the plan tries what pays.
+//! Only a module that is too heavy to be balanced is split: by classes, and a class that is still
+//! too heavy by tests. Too heavy is more than a `UNITS_PER_WORKER`th of a worker's fair share.
+//! Where its fixtures are expensive the plan tries what pays.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,28 +13,33 @@ use super::setup_costs::{Costs, runs};
 use crate::event::TestIndex;
 use crate::plan::{Grain, Tests};
 
-/// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that the last unit to be given away
-/// can't tip the balance by more than that. Finer means more set-ups of module fixtures; stealing evens out the rest.
+/// How fine the balance can be: a unit is at most this fraction of a worker's fair share, so that
+/// the last unit to be given away can't tip the balance by more than that. Finer means more set-ups
+/// of module fixtures; stealing evens out the rest.
 const UNITS_PER_WORKER: u64 = 4;
 
-/// The same for units that are open to all, of which each worker has to wait for another's last one. They get smaller as less is left.
+/// The same for units that are open to all, of which each worker has to wait for another's last
+/// one. They get smaller as less is left.
 const OPEN_PER_WORKER: u64 = 8;
 
-/// Tests that take less than a fork (`FORK_US` of `shm/claims/plan_walk.rs`) are open: who begins one early leaves others behind, which may then need
-/// a fork, µs.
+/// Tests that take less than a fork (`FORK_US` of `shm/claims/plan_walk.rs`) are open: who begins
+/// one early leaves others behind, which may then need a fork, µs.
 const FORK_US: u64 = 15_000;
 
-/// A test must perhaps begin early if it takes as long as so much of what follows it, divided evenly: estimates are wrong sometimes.
+/// A test must perhaps begin early if it takes as long as so much of what follows it, divided
+/// evenly: estimates are wrong sometimes.
 const EARLY: u64 = 4;
 
-/// How much finer a module that costs nothing to enter is cut than it need not be cut at all: a worker that has gone on can't come back for
-/// what would have fitted better.
+/// How much finer a module that costs nothing to enter is cut than it need not be cut at all: a
+/// worker that has gone on can't come back for what would have fitted better.
 const FINER: u64 = 4;
 
-/// Which part of a worker's fair share a test takes that is given to a worker in any case: how many each has of them makes a difference.
+/// Which part of a worker's fair share a test takes that is given to a worker in any case: how many
+/// each has of them makes a difference.
 const BIG: u64 = 4;
 
-/// A quarter of that is enough for tests that take so many times the average: there are few of them, and hardly anything in between.
+/// A quarter of that is enough for tests that take so many times the average: there are few of
+/// them, and hardly anything in between.
 const RARE: u64 = 32;
 
 /// How far modules are split.
@@ -49,8 +56,8 @@ pub struct Split<'a> {
     pub open: Option<Open>,
 }
 
-/// Tests that are not given to a worker beforehand: whoever has time takes what comes next. Units get smaller towards the end, so that
-/// all are done together.
+/// Tests that are not given to a worker beforehand: whoever has time takes what comes next. Units
+/// get smaller towards the end, so that all are done together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
     /// Tests that take less are open in any case, µs.
@@ -107,7 +114,8 @@ impl Split<'_> {
 }
 
 impl<'a> Split<'a> {
-    /// The same with everything open that is light beside a worker's fair share, if there is enough of it.
+    /// The same with everything open that is light beside a worker's fair share, if there is enough
+    /// of it.
     pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
         let total: u64 = costs.own.iter().sum();
         let (pieces, whole) = if grain.is_first {
@@ -239,7 +247,8 @@ impl Builder<'_> {
             return self.push(module);
         };
         self.limit = if enter == 0 { limit / FINER } else { limit };
-        // Light classes are put together up to the limit: splitting finer than needed only costs set-ups.
+        // Light classes are put together up to the limit: splitting finer than needed only costs
+        // set-ups.
         let mut open = module.start..module.start;
         let mut open_cost = 0;
         let classes: Vec<Range<usize>> = runs(self.tests.classes, module).collect();
@@ -359,8 +368,9 @@ pub(in crate::plan) fn unit(
     }
 }
 
-/// Halves the heaviest units that have more than one test until there are `wanted`: every worker gets something as long as
-/// there are tests, even when one long test makes all others look light. `whole` units stay.
+/// Halves the heaviest units that have more than one test until there are `wanted`: every worker
+/// gets something as long as there are tests, even when one long test makes all others look light.
+/// `whole` units stay.
 fn split_heaviest(
     units: Vec<Unit>,
     wanted: usize,

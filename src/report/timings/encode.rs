@@ -1,4 +1,5 @@
-//! A picture as the JSON that the page reads: columns instead of objects, what ids have in common only once.
+//! A picture as the JSON that the page reads: columns instead of objects, what ids have in common
+//! only once.
 //!
 //! The page's `data.js` is the other side. A row is a test's place in all columns.
 
@@ -113,7 +114,8 @@ struct Columns {
     reasons: Vec<(usize, String)>,
 }
 
-/// The JSON text; it contains no `<`, so that it can't end the element of the page that it stands in.
+/// The JSON text; it contains no `<`, so that it can't end the element of the page that it stands
+/// in.
 #[must_use]
 pub fn json(picture: &Picture, analysis: &Analysis) -> String {
     let (bottleneck, bottleneck_row, alone) = match analysis.bottleneck {
@@ -294,7 +296,8 @@ fn signed(time: Micros) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX / 2)
 }
 
-/// How many UTF-16 units `id` has in common with `before`, in whole characters, and what follows them.
+/// How many UTF-16 units `id` has in common with `before`, in whole characters, and what follows
+/// them.
 fn front_coded<'a>(before: &str, id: &'a str) -> (usize, &'a str) {
     let (mut units, mut bytes) = (0, 0);
     for (left, right) in before.chars().zip(id.chars()) {

@@ -1,4 +1,5 @@
-//! A run as the picture shows it: plain data, without any form. Times are whole microseconds since the command was started.
+//! A run as the picture shows it: plain data, without any form. Times are whole microseconds since
+//! the command was started.
 
 use std::time::Duration;
 

@@ -47,7 +47,8 @@ pub fn page(json: &str) -> String {
     text
 }
 
-/// Writes the file as a whole: a reader sees the old one or the new one. Missing directories are made, as for `--junitxml`.
+/// Writes the file as a whole: a reader sees the old one or the new one. Missing directories are
+/// made, as for `--junitxml`.
 ///
 /// # Errors
 /// The file can't be written; nothing is left of it then.

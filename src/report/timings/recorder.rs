@@ -213,7 +213,8 @@ impl Kept {
     }
 }
 
-/// A report without a time (the host makes one for a test that was lost) ends when its worker was found dead.
+/// A report without a time (the host makes one for a test that was lost) ends when its worker was
+/// found dead.
 fn short(report: &Report, crash: Option<LastCrash>) -> Short {
     let start = match crash {
         Some((_, at)) if report.start <= 0.0 => at - report.duration,
@@ -260,7 +261,8 @@ fn attempt(reports: &[Short], zero: f64) -> Attempt {
     } else if failed(Ending::Error) {
         Ending::Error
     } else {
-        // Beside the test's own report a subtest's does not count; the test's comes last of the call phase.
+        // Beside the test's own report a subtest's does not count; the test's comes last of the
+        // call phase.
         let said = reports.iter().rev().find_map(|short| short.ending);
         said.unwrap_or(Ending::Other)
     };
@@ -282,7 +284,8 @@ fn covered<'a>(reports: impl Iterator<Item = &'a Short>) -> Micros {
     length(to - from)
 }
 
-/// Microseconds from `zero` to `at`; what lies before, or is no number, is zero: a clock may have been set.
+/// Microseconds from `zero` to `at`; what lies before, or is no number, is zero: a clock may have
+/// been set.
 fn since(zero: f64, at: f64) -> Micros {
     length(at - zero)
 }

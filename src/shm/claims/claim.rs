@@ -1,11 +1,14 @@
-//! Who runs which test: claim words and hold words. The way of a worker through the plan is in [`plan_walk`](super::plan_walk).
+//! Who runs which test: claim words and hold words. The way of a worker through the plan is in
+//! [`plan_walk`](super::plan_walk).
 //!
-//! A claim word is the single truth about its test, and nothing else is published through it: its accesses are relaxed.
-//! Whatever a worker believes about the plan (ranges it adopted, windows it narrowed) is only a hint where to look.
+//! A claim word is the single truth about its test, and nothing else is published through it: its
+//! accesses are relaxed. Whatever a worker believes about the plan (ranges it adopted, windows it
+//! narrowed) is only a hint where to look.
 //!
-//! A unit that must not be divided has a hold word besides, with the same values. A worker takes it before its first test of
-//! the unit and never gives it back; when the worker is dead, the parent does. So at most one living worker claims tests
-//! of the unit, however its tests were divided among the dead.
+//! A unit that must not be divided has a hold word besides, with the same values. A worker takes it
+//! before its first test of the unit and never gives it back; when the worker is dead, the parent
+//! does. So at most one living worker claims tests of the unit, however its tests were divided
+//! among the dead.
 
 use crate::shm::sync::Ordering;
 use crate::shm::{PlanEntry, Segment, Sharing};
@@ -46,14 +49,15 @@ impl Segment {
         self.free(test, word(slot, incarnation))
     }
 
-    /// Gives back the undivided units of a worker that was reaped: another one may go on with them. To be called after
-    /// its claims were [released](Self::release).
+    /// Gives back the undivided units of a worker that was reaped: another one may go on with them.
+    /// To be called after its claims were [released](Self::release).
     pub fn release_units(&self, slot: u16, incarnation: u16) {
         let word = word(slot, incarnation);
         let mut any = false;
         for head in (0..).take(self.plan().entries.len()) {
             if self.unit_head(head) == Some(head) {
-                // Release: pairs with the acquire in `hold`; who holds the unit next sees the released claims.
+                // Release: pairs with the acquire in `hold`; who holds the unit next sees the
+                // released claims.
                 any |= self
                     .hold_word(head)
                     .compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed)
@@ -65,7 +69,8 @@ impl Segment {
         }
     }
 
-    /// Keeps all workers from `test` until [`hand_out`](Self::hand_out). To be called before there are any.
+    /// Keeps all workers from `test` until [`hand_out`](Self::hand_out). To be called before there
+    /// are any.
     ///
     /// # Panics
     /// When there is no such test.
@@ -94,11 +99,13 @@ impl Segment {
     }
 
     pub(in crate::shm) fn new_epoch(&self) {
-        // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the free words.
+        // Release: pairs with the acquire load in `Walker::pick`; who sees the new epoch sees the
+        // free words.
         self.epoch().fetch_add(1, Ordering::Release);
     }
 
-    /// Planned tests that a worker could claim: not withheld, not of a unit that another one holds. Looks at every claim.
+    /// Planned tests that a worker could claim: not withheld, not of a unit that another one holds.
+    /// Looks at every claim.
     #[must_use]
     pub fn unclaimed(&self) -> u32 {
         let entries = u32::try_from(self.plan().entries.len()).unwrap_or(u32::MAX);

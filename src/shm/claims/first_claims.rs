@@ -7,10 +7,12 @@ use crate::shm::sync::Ordering;
 use crate::shm::{Segment, Sharing};
 
 impl Segment {
-    /// Claims for each first worker the test that it is to begin with, so that a quick one does not run a small plan alone while
-    /// the others are being started. To be called before there are any workers, and after [`withhold`](Self::withhold).
+    /// Claims for each first worker the test that it is to begin with, so that a quick one does not
+    /// run a small plan alone while the others are being started. To be called before there are any
+    /// workers, and after [`withhold`](Self::withhold).
     ///
-    /// These claims are like any others: a worker that dies before it has run its first test leaves it to be released.
+    /// These claims are like any others: a worker that dies before it has run its first test leaves
+    /// it to be released.
     pub fn reserve_firsts(&self) {
         let plan = self.plan();
         if plan.sharing == Sharing::Own {
@@ -39,8 +41,8 @@ impl Segment {
         }
     }
 
-    /// Claims an entry for the worker that is to follow, whose claim word is `word`, or what is left of its unit if that is kept whole;
-    /// `false`: another one was quicker.
+    /// Claims an entry for the worker that is to follow, whose claim word is `word`, or what is
+    /// left of its unit if that is kept whole; `false`: another one was quicker.
     pub(in crate::shm) fn reserve_for(&self, index: u32, word: u32) -> bool {
         let head = self.unit_head(index);
         if head.is_some_and(|head| !self.hold(head, word)) {

@@ -1,7 +1,8 @@
-//! What it really costs to enter a module: the first worker that is through with its set-ups tells the others.
+//! What it really costs to enter a module: the first worker that is through with its set-ups tells
+//! the others.
 //!
-//! Hints like everything else about costs: whoever decides what to take over decides better, and a word that was scribbled over
-//! makes it decide worse.
+//! Hints like everything else about costs: whoever decides what to take over decides better, and a
+//! word that was scribbled over makes it decide worse.
 
 use crate::shm::Segment;
 use crate::shm::sync::Ordering;
@@ -44,8 +45,8 @@ impl Segment {
         self.toll_word(first).store(ratio, Ordering::Relaxed);
     }
 
-    /// Per module how many times as long as estimated it takes to enter it, as far as that is known, in units of [`ONE`]. Empty
-    /// when it costs nothing to enter any.
+    /// Per module how many times as long as estimated it takes to enter it, as far as that is
+    /// known, in units of [`ONE`]. Empty when it costs nothing to enter any.
     pub(in crate::shm) fn ratios(&self) -> Vec<u32> {
         let ratio = |&first: &u32| match self.toll_word(first).load(Ordering::Relaxed) {
             0 => ONE,

@@ -1,12 +1,14 @@
 //! The way of a worker through the plan.
 //!
-//! **It only ever goes upwards.** Each entry has a rank, its place in the order of collection, and a process claims nothing that does
-//! not come after all that it has claimed: what ran before a test in its process came before it in the collection, too, as
-//! under pytest-xdist's `load`. That is enforced where a claim is made ([`Walker::take`]), whatever plan and stealing think.
+//! **It only ever goes upwards.** Each entry has a rank, its place in the order of collection, and
+//! a process claims nothing that does not come after all that it has claimed: what ran before a
+//! test in its process came before it in the collection, too, as under pytest-xdist's `load`. That
+//! is enforced where a claim is made ([`Walker::take`]), whatever plan and stealing think.
 //!
-//! Work that lies behind a worker is another's, or it ends its session and is followed by a fresh fork in its slot, which has seen
-//! nothing. That one's first test is claimed for it, as those of the first workers are ([`super::first_claims`]), before its
-//! predecessor leaves: nobody else takes it meanwhile.
+//! Work that lies behind a worker is another's, or it ends its session and is followed by a fresh
+//! fork in its slot, which has seen nothing. That one's first test is claimed for it, as those of
+//! the first workers are ([`super::first_claims`]), before its predecessor leaves: nobody else
+//! takes it meanwhile.
 
 use super::claim::word;
 use super::measured_setup_costs::ONE;
@@ -31,7 +33,8 @@ pub(in crate::shm) struct Walker {
     end: u32,
     /// What is left of its own part.
     own: (u32, u32),
-    /// Its place in the queue of what is open to all, an index of `Segment::queue`: what stands before is claimed, or a unit of another.
+    /// Its place in the queue of what is open to all, an index of `Segment::queue`: what stands
+    /// before is claimed, or a unit of another.
     queued: usize,
     /// The same with what stands in units of others.
     joined: usize,
@@ -47,8 +50,8 @@ pub(in crate::shm) struct Walker {
     declined: bool,
     /// Since when it has found nothing, ns.
     idle_since: Option<u64>,
-    /// The open tests that it has run: what they took, ns, and were planned to take, µs. Light tests all count the same: how much that is, is
-    /// known only now.
+    /// The open tests that it has run: what they took, ns, and were planned to take, µs. Light
+    /// tests all count the same: how much that is, is known only now.
     took: u64,
     planned: u64,
     /// When it claimed its last test, and what that counts if it was open.
@@ -94,7 +97,8 @@ impl Walker {
         }
     }
 
-    /// Claims a test; `None` when there is none left to claim, none worth it, or all were told to stop.
+    /// Claims a test; `None` when there is none left to claim, none worth it, or all were told to
+    /// stop.
     pub fn claim(&mut self, segment: &Segment) -> Option<u32> {
         self.declined = false;
         if self.succeeded || segment.stopped() {
@@ -127,7 +131,8 @@ impl Walker {
         }
     }
 
-    /// Claims the test of an entry, if it is free and comes after all that this process has claimed.
+    /// Claims the test of an entry, if it is free and comes after all that this process has
+    /// claimed.
     fn take(&mut self, segment: &Segment, index: u32) -> Option<u32> {
         let entry = &segment.plan().entries[index as usize];
         if self.floor.is_some_and(|floor| entry.rank <= floor) {
@@ -216,7 +221,8 @@ impl Walker {
         segment.own_or_open(own, open, |open| self.is_due(segment, open))
     }
 
-    /// What is open to all and comes next: a unit that nobody is in, since its tests share fixtures; else what another one has not come to.
+    /// What is open to all and comes next: a unit that nobody is in, since its tests share
+    /// fixtures; else what another one has not come to.
     fn next_open(&mut self, segment: &Segment) -> Option<u32> {
         let queue = segment.queue();
         let unit = |index: u32| segment.plan().entries[index as usize].unit;
@@ -239,7 +245,8 @@ impl Walker {
         None
     }
 
-    /// Whether an entry stands behind one of its unit that a worker has claimed which may still be there.
+    /// Whether an entry stands behind one of its unit that a worker has claimed which may still be
+    /// there.
     fn is_anothers(&self, segment: &Segment, index: u32) -> bool {
         let entries = &segment.plan().entries;
         let Some(before) = index.checked_sub(1).map(|index| &entries[index as usize]) else {
@@ -254,7 +261,8 @@ impl Walker {
                 })
     }
 
-    /// In a part that is an instruction: what comes next in it. Where its ranks go down begins another process.
+    /// In a part that is an instruction: what comes next in it. Where its ranks go down begins
+    /// another process.
     fn next_own(&mut self, segment: &Segment) -> Option<u32> {
         let entries = &segment.plan().entries;
         while self.own.0 < self.own.1 && !segment.free_at(self.own.0) {
@@ -278,7 +286,8 @@ impl Walker {
         (took * u64::from(ONE) / planned).clamp(u64::from(ONE) / 16, u64::from(ONE) * 16)
     }
 
-    /// Whether its own next unit must begin before something that comes before it in the collection, because all would wait for it else.
+    /// Whether its own next unit must begin before something that comes before it in the
+    /// collection, because all would wait for it else.
     fn is_due(&mut self, segment: &Segment, open: u32) -> bool {
         let (slot, pace) = (self.slot, self.pace());
         let rest = self.rest.get_or_insert_with(|| Rest::new(segment));

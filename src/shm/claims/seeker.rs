@@ -17,7 +17,8 @@ pub(in crate::shm) struct Seeker {
     pub fork_us: u64,
     /// For how long it has found nothing, µs.
     pub waited: u64,
-    /// How many times as long as planned open tests take, in units of [`ONE`](super::measured_setup_costs::ONE).
+    /// How many times as long as planned open tests take, in units of
+    /// [`ONE`](super::measured_setup_costs::ONE).
     pub pace: u64,
 }
 

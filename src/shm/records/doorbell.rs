@@ -1,8 +1,9 @@
 //! Who must be woken when, and who need not be: the doorbell.
 //!
-//! The parent says that it is about to sleep (`arm`), looks once more, then sleeps in `poll`. A worker that has committed
-//! a record looks whether the parent sleeps. Each does its store, a fence, then its load, so at least one of the two
-//! sees the other's store: a record is either seen by the last look or announced by the bell.
+//! The parent says that it is about to sleep (`arm`), looks once more, then sleeps in `poll`. A
+//! worker that has committed a record looks whether the parent sleeps. Each does its store, a
+//! fence, then its load, so at least one of the two sees the other's store: a record is either seen
+//! by the last look or announced by the bell.
 
 use crate::shm::Segment;
 use crate::shm::sync::{Ordering, fence};
@@ -35,7 +36,8 @@ impl Segment {
 
     /// Whether a worker that has just committed something of importance must ring.
     pub(in crate::shm) fn must_ring(&self) -> bool {
-        // SeqCst: orders the commit (store of `tail`) before the look at `armed`. Pairs with the fence in `arm`.
+        // SeqCst: orders the commit (store of `tail`) before the look at `armed`. Pairs with the
+        // fence in `arm`.
         fence(Ordering::SeqCst);
         self.armed().load(Ordering::Relaxed) != 0
     }

@@ -6,8 +6,8 @@ use crate::shm::{Corrupt, RecordHead, Segment, Spill};
 
 /// Reads the records of one slot, in the order in which they were committed.
 ///
-/// Its position is kept in this process only, in the [`Segment`], so a reader may be dropped and made again. Two readers
-/// of one slot at the same time would both get some records.
+/// Its position is kept in this process only, in the [`Segment`], so a reader may be dropped and
+/// made again. Two readers of one slot at the same time would both get some records.
 #[derive(Debug)]
 pub struct Reader<'s> {
     segment: &'s Segment,
@@ -34,11 +34,13 @@ impl<'s> Reader<'s> {
 
     /// The next committed record, or `None` when there is none now.
     ///
-    /// The body, copied out, replaces what is in `out` (empty for a spilled record). Its space is free afterwards.
-    /// Constant time in the number of records; never waits, whatever stands in the segment.
+    /// The body, copied out, replaces what is in `out` (empty for a spilled record). Its space is
+    /// free afterwards. Constant time in the number of records; never waits, whatever stands in the
+    /// segment.
     ///
     /// # Errors
-    /// [`Corrupt`] when positions, lengths or checksums are not what a worker writes; the slot is closed from then on.
+    /// [`Corrupt`] when positions, lengths or checksums are not what a worker writes; the slot is
+    /// closed from then on.
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator cannot lend or fail"
@@ -64,7 +66,8 @@ impl<'s> Reader<'s> {
         let (segment, slot) = (self.segment, self.slot);
         let ring = segment.ring_bytes();
         let mut position = segment.private(slot).head();
-        // Acquire: pairs with the release store of `tail` in `Writer::write`; the bytes before it are there.
+        // Acquire: pairs with the release store of `tail` in `Writer::write`; the bytes before it
+        // are there.
         let tail = segment.tail(slot).load(Ordering::Acquire);
         if tail == position {
             return Ok(None);
@@ -74,7 +77,8 @@ impl<'s> Reader<'s> {
         }
         let words = segment.ring_words(slot);
         let index = |position: u64| (position & (ring - 1)) as usize / 8;
-        // Relaxed from here on: each word is read once, into private memory, and only the copy is judged.
+        // Relaxed from here on: each word is read once, into private memory, and only the copy is
+        // judged.
         let at = index(position);
         if at != 0 && words[at].load(Ordering::Relaxed) == record::padding(position) {
             position += ring - (position & (ring - 1));
@@ -134,8 +138,8 @@ impl<'s> Reader<'s> {
     fn consume(&self, head: u64) -> bool {
         let (segment, slot) = (self.segment, self.slot);
         segment.private(slot).advance(head);
-        // Release: our reads of the space come before the writer's next writes. Pairs with the acquire load in
-        // `Writer::look`.
+        // Release: our reads of the space come before the writer's next writes. Pairs with the
+        // acquire load in `Writer::look`.
         segment.head(slot).store(head, Ordering::Release);
         // SeqCst: pairs with the fence in `Writer::announce_wait`, which explains it.
         fence(Ordering::SeqCst);

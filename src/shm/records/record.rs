@@ -7,8 +7,9 @@
 //! | 2 | time of the commit, ns | | | | |
 //! | 3 | CRC-32 | attempt (32–47) | | 0 | |
 //!
-//! The body follows, filled up to whole words. The CRC covers the record's *position* in the stream too: an old record
-//! at the same place in the ring, valid in itself, is therefore not taken for a new one.
+//! The body follows, filled up to whole words. The CRC covers the record's *position* in the stream
+//! too: an old record at the same place in the ring, valid in itself, is therefore not taken for a
+//! new one.
 
 /// Bytes of a header.
 pub(in crate::shm) const HEADER: usize = 32;
@@ -29,7 +30,8 @@ pub struct RecordHead {
     pub kind: u8,
     /// Flags of that kind; the ring does not interpret them.
     pub flags: u8,
-    /// Number of the test or [`NO_TEST`](crate::shm::NO_TEST); may be any number, the ring does not know the inventory.
+    /// Number of the test or [`NO_TEST`](crate::shm::NO_TEST); may be any number, the ring does not
+    /// know the inventory.
     pub test: u32,
     /// Which attempt at the test.
     pub attempt: u16,
@@ -41,7 +43,8 @@ pub struct RecordHead {
     pub mono_ns: u64,
     /// Where the body is, when it was too large for the ring: see [`spill`](super::spill).
     pub spilled: Option<Spill>,
-    /// The worker waits for room and there is enough now: call [`Waker::wake`](crate::shm::Waker::wake). Said once per wait.
+    /// The worker waits for room and there is enough now: call
+    /// [`Waker::wake`](crate::shm::Waker::wake). Said once per wait.
     pub space_waiter: bool,
 }
 
@@ -114,7 +117,8 @@ impl Frame {
         words
     }
 
-    /// Takes the header apart; `Err` says what no writer writes. The CRC is not checked yet: see [`intact`].
+    /// Takes the header apart; `Err` says what no writer writes. The CRC is not checked yet: see
+    /// [`intact`].
     pub fn decode(words: &[u64; HEADER_WORDS]) -> Result<Self, &'static str> {
         if words[0] >> 56 != TAG_RECORD {
             return Err("there is no record where one should be");

@@ -1,10 +1,11 @@
 //! Wakes workers that wait for room in their rings, from a process that may perish of it.
 //!
-//! Setting an event locks a mutex that lies in the segment. When its owner was killed, that hangs; when a test has written
-//! over it, the C library aborts, or follows pointers that it finds there. Neither may happen to the parent, and a
-//! thread would only help against the first. So a small child process does it: forked when a worker first waits (most
-//! runs have none), without descriptors, memory of its own or a future. If it is lost, workers still look for room
-//! every second.
+//! Setting an event locks a mutex that lies in the segment. When its owner was killed, that hangs;
+//! when a test has written over it, the C library aborts, or follows pointers that it finds there.
+//! Neither may happen to the parent, and a thread would only help against the first. So a small
+//! child process does it: forked when a worker first waits (most runs have none), without
+//! descriptors, memory of its own or a future. If it is lost, workers still look for room every
+//! second.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,7 +52,8 @@ impl Waker {
         };
         let mut helper = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
         let message = (offset as u64).to_ne_bytes();
-        // A helper that is stuck has a full socket, one that crashed a closed one: another takes over.
+        // A helper that is stuck has a full socket, one that crashed a closed one: another takes
+        // over.
         let sent = helper.as_ref().is_some_and(|helper| helper.send(&message));
         if !sent {
             *helper = Helper::start(&self.segment).ok();
@@ -78,10 +80,12 @@ impl Helper {
             None,
         )?;
         let parent = rustix::process::getpid();
-        // Signals are blocked around the fork: the handlers that the child inherits write into the parent's pipe.
+        // Signals are blocked around the fork: the handlers that the child inherits write into the
+        // parent's pipe.
         let signals = SignalsBlocked::new();
-        // SAFETY: other threads of the parent may hold any lock; the child takes none but those in the segment: it
-        // makes system calls and sets events, whose only allocations glibc's and musl's `fork` keep usable.
+        // SAFETY: other threads of the parent may hold any lock; the child takes none but those in
+        // the segment: it makes system calls and sets events, whose only allocations glibc's and
+        // musl's `fork` keep usable.
         match unsafe { libc::fork() } {
             -1 => {
                 Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN))
@@ -130,7 +134,8 @@ fn serve(segment: &Segment, socket: &OwnedFd, parent: rustix::process::Pid) {
     let own = socket.as_raw_fd() as libc::c_uint;
     for (first, last) in [(0, own.wrapping_sub(1)), (own + 1, libc::c_uint::MAX)] {
         if first <= last && last != own {
-            // SAFETY: closes descriptors that nothing in this process uses any more; their owners are never dropped.
+            // SAFETY: closes descriptors that nothing in this process uses any more; their owners
+            // are never dropped.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
     }

@@ -1,7 +1,9 @@
-//! Bodies that are too large for a ring: they are appended to a memory file of the worker's incarnation.
+//! Bodies that are too large for a ring: they are appended to a memory file of the worker's
+//! incarnation.
 //!
-//! The worker writes the body first and commits the record that names it afterwards, so a record never names what is not
-//! there. The file is the worker's, so the parent trusts neither its length nor its bytes.
+//! The worker writes the body first and commits the record that names it afterwards, so a record
+//! never names what is not there. The file is the worker's, so the parent trusts neither its length
+//! nor its bytes.
 
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -20,8 +22,8 @@ pub fn verify(head: &RecordHead, bytes: &[u8]) -> bool {
 /// Reads the spilled body of `head` from `file` and checks it; it replaces what is in `out`.
 ///
 /// # Errors
-/// `InvalidData` when the file does not contain the body that the record names, or the record names none; else what
-/// the system says.
+/// `InvalidData` when the file does not contain the body that the record names, or the record names
+/// none; else what the system says.
 pub fn read(file: BorrowedFd<'_>, head: &RecordHead, out: &mut Vec<u8>) -> io::Result<()> {
     out.clear();
     let bad = |what| io::Error::new(io::ErrorKind::InvalidData, what);
@@ -81,7 +83,8 @@ impl SpillFile {
         if self.fd < 0 {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
-        // SAFETY: the descriptor is not negative and used for this call only; if the test has closed it, the call fails.
+        // SAFETY: the descriptor is not negative and used for this call only; if the test has
+        // closed it, the call fails.
         let file = unsafe { BorrowedFd::borrow_raw(self.fd) };
         let mut done = 0;
         while done < body.len() {

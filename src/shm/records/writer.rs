@@ -24,7 +24,8 @@ pub(in crate::shm) enum Written {
 }
 
 impl Writer {
-    /// Goes on where the slot's previous incarnation stopped: what that one had not committed is overwritten.
+    /// Goes on where the slot's previous incarnation stopped: what that one had not committed is
+    /// overwritten.
     pub fn attach(segment: &Segment, slot: u16) -> Result<Self, &'static str> {
         // Relaxed: the previous writer is dead and was reaped before this one was started.
         let tail = segment.tail(slot).load(Ordering::Relaxed);
@@ -42,8 +43,8 @@ impl Writer {
 
     /// Reads how far the reader is.
     fn look(&mut self, segment: &Segment) -> Result<(), &'static str> {
-        // Acquire: pairs with the release store of `head` in `Reader::next`; what we write into the freed space comes
-        // after the reader's last look at it.
+        // Acquire: pairs with the release store of `head` in `Reader::next`; what we write into the
+        // freed space comes after the reader's last look at it.
         let head = segment.head(self.slot).load(Ordering::Acquire);
         if head > self.tail || self.tail - head > segment.ring_bytes() {
             return Err("the reader's position is out of range");
@@ -113,29 +114,33 @@ impl Writer {
         })
     }
 
-    /// Whether the last `need` bytes made the ring more than half full. Only the record that does so rings the bell: a
-    /// parent goes to sleep beside an empty ring, so for each sleep there is one.
+    /// Whether the last `need` bytes made the ring more than half full. Only the record that does
+    /// so rings the bell: a parent goes to sleep beside an empty ring, so for each sleep there is
+    /// one.
     fn filling(&mut self, segment: &Segment, need: u64) -> bool {
         let half = segment.ring_bytes() / 2;
         if self.tail - self.head <= half {
             return false;
         }
-        // The old look at the reader's position may be out of date; a damaged one is noticed by the next write.
+        // The old look at the reader's position may be out of date; a damaged one is noticed by the
+        // next write.
         let _ = self.look(segment);
         let used = self.tail - self.head;
         used > half && used - need <= half
     }
 
-    /// Says that this worker waits for room for a record of `total` bytes; `false`: there is room after all.
+    /// Says that this worker waits for room for a record of `total` bytes; `false`: there is room
+    /// after all.
     pub fn announce_wait(&mut self, segment: &Segment, total: usize) -> Result<bool, &'static str> {
         let ring = segment.ring_bytes();
-        // Half of the ring at least, so that a slow reader does not wake us for every record it takes. Never 0, which
-        // means nobody: the ring is full, so `tail` is beyond the first half of the first round.
+        // Half of the ring at least, so that a slow reader does not wake us for every record it
+        // takes. Never 0, which means nobody: the ring is full, so `tail` is beyond the first half
+        // of the first round.
         let enough = (self.tail + self.need(segment, total)).saturating_sub(ring);
         let want = enough.max(self.tail.saturating_sub(ring / 2)).max(1);
         segment.want(self.slot).store(want, Ordering::Relaxed);
-        // SeqCst: either the reader's look at `want` after its own fence sees this, or our look at `head` sees its
-        // store. Pairs with the fence in `Reader::next`.
+        // SeqCst: either the reader's look at `want` after its own fence sees this, or our look at
+        // `head` sees its store. Pairs with the fence in `Reader::next`.
         fence(Ordering::SeqCst);
         if self.fits(segment, total)? {
             self.end_wait(segment);

@@ -1,17 +1,20 @@
-//! Where everything lies in the segment: pure arithmetic, done once from numbers that are then kept privately.
+//! Where everything lies in the segment: pure arithmetic, done once from numbers that are then kept
+//! privately.
 
 /// The `test` of a record that is about no test.
 pub const NO_TEST: u32 = u32::MAX;
 
 /// First eight bytes of a segment: `rpytest` and a version of the layout.
 pub(in crate::shm) const MAGIC: u64 = u64::from_le_bytes(*b"rpytest\x05");
-/// Smallest ring: four of the smallest records that can say everything (see [`Geometry::record_limit`]).
+/// Smallest ring: four of the smallest records that can say everything (see
+/// [`Geometry::record_limit`]).
 pub(in crate::shm) const MIN_RING: u32 = 256;
 /// Largest ring: lengths of records are `u32`.
 const MAX_RING: u32 = 1 << 30;
 /// Bytes kept for one event (glibc needs 90, musl 90).
 pub(in crate::shm) const EVENT_BYTES: usize = 128;
-/// Words that different processes write are this far apart: two cache lines, because the prefetcher fetches pairs.
+/// Words that different processes write are this far apart: two cache lines, because the prefetcher
+/// fetches pairs.
 const APART: usize = if cfg!(loom) { 64 } else { 128 };
 const SLOT_BYTES: usize = 4 * APART;
 /// A plan entry: eight `u32`.
@@ -30,7 +33,8 @@ pub struct SegmentSpec {
     pub incarnations: u32,
 }
 
-/// Offsets of the header's words, bytes. All but the last three are written once, before anybody else looks.
+/// Offsets of the header's words, bytes. All but the last three are written once, before anybody
+/// else looks.
 pub(in crate::shm) mod header {
     pub const MAGIC: usize = 0;
     pub const LENGTH: usize = 8;
@@ -63,7 +67,8 @@ mod slot {
     pub const STEALING: usize = STATE + 24;
 }
 
-/// The layout of one segment, computed from its [`SegmentSpec`]; never read back from shared memory.
+/// The layout of one segment, computed from its [`SegmentSpec`]; never read back from shared
+/// memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shm) struct Geometry {
     pub spec: SegmentSpec,
@@ -139,8 +144,9 @@ impl Geometry {
         })
     }
 
-    /// Largest record, header included: an eighth of the ring, but at least what a record about a spilled body takes.
-    /// A record and the padding before it are then at most half of the smallest ring, so a drained ring always has room.
+    /// Largest record, header included: an eighth of the ring, but at least what a record about a
+    /// spilled body takes. A record and the padding before it are then at most half of the smallest
+    /// ring, so a drained ring always has room.
     pub fn record_limit(&self) -> usize {
         (self.spec.ring_bytes as usize / 8).max(64)
     }

@@ -17,21 +17,23 @@ const PREFIX: &str = "/rpytest-";
 
 /// A mapped segment.
 ///
-/// Who opens one keeps no descriptor of it: a test that truncates or writes to whatever is open would take the memory away from
-/// all processes of the run.
+/// Who opens one keeps no descriptor of it: a test that truncates or writes to whatever is open
+/// would take the memory away from all processes of the run.
 pub(in crate::shm) struct Mapping {
     shmem: Shmem,
     base: NonNull<u8>,
     name: String,
-    /// The creator, which alone removes the name: a forked child has a copy of this value and must not.
+    /// The creator, which alone removes the name: a forked child has a copy of this value and must
+    /// not.
     creator: Option<u32>,
     linked: AtomicBool,
     /// Holds the creator's `flock`, which tells [`sweep`] that the segment is alive.
     _lock: Option<OwnedFd>,
 }
 
-// SAFETY: the raw pointers in `Shmem` and `base` point into a shared mapping that lives until drop; its words are only
-// accessed through atomics (`Memory`) or by functions made for shared memory (`process_event`), from any thread.
+// SAFETY: the raw pointers in `Shmem` and `base` point into a shared mapping that lives until drop;
+// its words are only accessed through atomics (`Memory`) or by functions made for shared memory
+// (`process_event`), from any thread.
 unsafe impl Send for Mapping {}
 // SAFETY: see above; no method changes the mapping itself through `&self`.
 unsafe impl Sync for Mapping {}
@@ -45,7 +47,8 @@ impl Mapping {
             Err(error) => {
                 let taken = matches!(error, ShmemError::MappingIdExists);
                 if !taken {
-                    // The crate removes the name only when the descriptor is not 0, which it is under a closed stdin.
+                    // The crate removes the name only when the descriptor is not 0, which it is
+                    // under a closed stdin.
                     let _ = rustix::shm::unlink(name);
                 }
                 return Err(os_error("create", name, error));
@@ -67,7 +70,8 @@ impl Mapping {
             linked: AtomicBool::new(true),
             _lock: None,
         };
-        // `create` only sets the length: without this, a full tmpfs would be a SIGBUS at some later write.
+        // `create` only sets the length: without this, a full tmpfs would be a SIGBUS at some later
+        // write.
         let fail = |doing: &'static str| {
             move |error: Errno| SegmentError::Os {
                 doing,
@@ -182,8 +186,9 @@ impl std::fmt::Debug for Mapping {
 
 /// Removes segments of this user whose creator is dead.
 ///
-/// Dead means both: no such process, and nobody holds the lock. The lock alone knows about other pid namespaces that
-/// share `/dev/shm` and about pids that were given out again; the pid covers the moment between creating and locking.
+/// Dead means both: no such process, and nobody holds the lock. The lock alone knows about other
+/// pid namespaces that share `/dev/shm` and about pids that were given out again; the pid covers
+/// the moment between creating and locking.
 pub(in crate::shm) fn sweep() {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir("/dev/shm") else {
@@ -261,12 +266,13 @@ fn descriptors(name: &str) -> io::Result<Vec<RawFd>> {
     Ok(found)
 }
 
-/// Lets go of a descriptor that the crate keeps as long as the mapping, and closes by its number: from here on that is one of
-/// `/dev/null`.
+/// Lets go of a descriptor that the crate keeps as long as the mapping, and closes by its number:
+/// from here on that is one of `/dev/null`.
 fn let_go(number: RawFd) -> io::Result<()> {
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
     let null = rustix::fs::open("/dev/null", flags, Mode::empty())?;
-    // SAFETY: both numbers are open descriptors of this process; the crate, whose `number` is, does nothing with it but close it.
+    // SAFETY: both numbers are open descriptors of this process; the crate, whose `number` is, does
+    // nothing with it but close it.
     if unsafe { libc::dup3(null.as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }

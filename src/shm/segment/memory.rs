@@ -1,8 +1,8 @@
 //! The bytes of the segment, seen as atomic words.
 //!
-//! Everything shared is read and written through the atomics handed out here, the bodies of records included (word by
-//! word, relaxed). A peer, or a test gone wild, may change any byte at any time: with atomics that is a value to be
-//! checked, never a data race.
+//! Everything shared is read and written through the atomics handed out here, the bodies of records
+//! included (word by word, relaxed). A peer, or a test gone wild, may change any byte at any time:
+//! with atomics that is a value to be checked, never a data race.
 
 use crate::shm::sync::{AtomicU32, AtomicU64};
 
@@ -38,8 +38,9 @@ mod mapped {
         /// The word at `offset` bytes.
         pub fn word32(&self, offset: usize) -> &AtomicU32 {
             assert!(offset.is_multiple_of(4) && offset < self.len() && self.len() - offset >= 4);
-            // SAFETY: the word is inside the mapping and aligned (asserted; the mapping starts on a page), the mapping
-            // lives as long as `self`, and every process accesses its words through atomics only.
+            // SAFETY: the word is inside the mapping and aligned (asserted; the mapping starts on a
+            // page), the mapping lives as long as `self`, and every process accesses its words
+            // through atomics only.
             unsafe { AtomicU32::from_ptr(self.mapping.base().add(offset).cast().as_ptr()) }
         }
 
@@ -55,8 +56,8 @@ mod mapped {
                     && offset <= self.len()
                     && count <= (self.len() - offset) / 8
             );
-            // SAFETY: as above; `AtomicU64` has the size and alignment of `u64`, and shared references to atomics may
-            // alias writers in other processes.
+            // SAFETY: as above; `AtomicU64` has the size and alignment of `u64`, and shared
+            // references to atomics may alias writers in other processes.
             unsafe {
                 std::slice::from_raw_parts(self.mapping.base().add(offset).cast().as_ptr(), count)
             }

@@ -10,7 +10,8 @@ use super::plan_table::PlanTable;
 pub(in crate::shm) struct Places {
     /// Per test its entry.
     pub entries: Vec<Option<u32>>,
-    /// Per entry the number of its module, counted along the plan. Empty when it costs nothing to enter any.
+    /// Per entry the number of its module, counted along the plan. Empty when it costs nothing to
+    /// enter any.
     pub modules: Vec<u32>,
     /// Per module its first entry.
     pub firsts: Vec<u32>,

@@ -17,17 +17,20 @@ pub struct PlanEntry {
     pub unit: u32,
     /// The same for all tests of a module, if it costs something to enter it.
     pub module: u32,
-    /// What a worker pays on top of `cost_us` when it takes over another's unit from here on, µs: set-ups that the other
-    /// one would not have to repeat.
+    /// What a worker pays on top of `cost_us` when it takes over another's unit from here on, µs:
+    /// set-ups that the other one would not have to repeat.
     pub enter_us: u32,
-    /// The part of `cost_us` that is set-ups of the module, because this worker is to enter it here, µs.
+    /// The part of `cost_us` that is set-ups of the module, because this worker is to enter it
+    /// here, µs.
     pub paid_us: u32,
-    /// The unit must not be divided between two workers, the same for all its entries: while one that lives has any test
-    /// of it, nobody else takes another.
+    /// The unit must not be divided between two workers, the same for all its entries: while one
+    /// that lives has any test of it, nobody else takes another.
     pub keep: bool,
-    /// Its place in the order in which tests are run: a process runs nothing that does not come after all that it has run.
+    /// Its place in the order in which tests are run: a process runs nothing that does not come
+    /// after all that it has run.
     pub rank: u32,
-    /// Whoever has time takes it, in the order of ranks; else the worker of the part, as long as that has time for it.
+    /// Whoever has time takes it, in the order of ranks; else the worker of the part, as long as
+    /// that has time for it.
     pub open: bool,
 }
 
@@ -37,7 +40,8 @@ pub enum Sharing {
     /// Each runs its own part, then what others have not begun.
     #[default]
     Steal,
-    /// Each takes the next unit of the whole plan; the parts mean nothing, and all entries are open.
+    /// Each takes the next unit of the whole plan; the parts mean nothing, and all entries are
+    /// open.
     Queue,
     /// Each runs its own part and nothing else.
     Own,
@@ -67,8 +71,8 @@ impl Sharing {
 pub struct PlanTable {
     /// The tests to run, each once.
     pub entries: Vec<PlanEntry>,
-    /// Per slot its part of `entries`: first entry, number of entries. The parts follow each other in order of the slots
-    /// and cover all entries; a part may be empty.
+    /// Per slot its part of `entries`: first entry, number of entries. The parts follow each other
+    /// in order of the slots and cover all entries; a part may be empty.
     pub parts: Vec<(u32, u32)>,
     pub sharing: Sharing,
 }
@@ -137,7 +141,8 @@ fn units(plan: &PlanTable) -> impl Iterator<Item = std::ops::Range<usize>> {
     })
 }
 
-/// Per entry the first one of its unit if that is kept whole, else [`NO_UNIT`]. Empty when no unit is.
+/// Per entry the first one of its unit if that is kept whole, else [`NO_UNIT`]. Empty when no unit
+/// is.
 pub(in crate::shm) fn heads(plan: &PlanTable) -> Vec<u32> {
     if !plan.entries.iter().any(|entry| entry.keep) {
         return Vec::new();
@@ -150,7 +155,8 @@ pub(in crate::shm) fn heads(plan: &PlanTable) -> Vec<u32> {
     heads
 }
 
-/// What is open to all, in the order in which it is taken: by the ranks of the units' first entries.
+/// What is open to all, in the order in which it is taken: by the ranks of the units' first
+/// entries.
 pub(in crate::shm) fn queue(plan: &PlanTable) -> Vec<u32> {
     if plan.sharing == Sharing::Queue {
         return (0..plan.entries.len() as u32).collect();

@@ -1,13 +1,18 @@
 //! `raw_sync`'s process-shared event, with its traps fenced off.
 //!
-//! - A peer that is killed inside or while waiting can make the next `set` hang for ever: an event belongs to one
-//!   incarnation of a worker and is never used again, and `set` is called in a process that may hang (see `space_waker`).
-//! - A timeout that is not a whole number of seconds returns at once half of the time: waits are one second.
-//! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there: again `space_waker`.
-//! - A mutex or condition that a test has written over can keep its waiter for ever, too: see [`Lifeline`].
+//! - A peer that is killed inside or while waiting can make the next `set` hang for ever: an event
+//!   belongs to one incarnation of a worker and is never used again, and `set` is called in a
+//!   process that may hang (see `space_waker`).
+//! - A timeout that is not a whole number of seconds returns at once half of the time: waits are
+//!   one second.
+//! - glibc aborts the process, or follows a pointer, when a mutex contains what was not put there:
+//!   again `space_waker`.
+//! - A mutex or condition that a test has written over can keep its waiter for ever, too: see
+//!   [`Lifeline`].
 //!
-//! This memory is the one exception to "atomics only" (see `memory`): the C library's own code works on it, and only
-//! processes that may perish of it call that, a worker and the waker's helper.
+//! This memory is the one exception to "atomics only" (see `memory`): the C library's own code
+//! works on it, and only processes that may perish of it call that, a worker and the waker's
+//! helper.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -31,7 +36,8 @@ const HOPELESS: u32 = 10;
 /// Prepares the event at `offset`; only its creator does, before anybody else has the segment.
 pub(in crate::shm) fn init(memory: &Memory, offset: usize) -> Result<(), &'static str> {
     let place = place(memory, offset);
-    // SAFETY: `place` is valid for `EVENT_BYTES`, which is enough (checked in `place`), and not in use yet.
+    // SAFETY: `place` is valid for `EVENT_BYTES`, which is enough (checked in `place`), and not in
+    // use yet.
     match unsafe { Event::new(place, true) } {
         Ok(_) => Ok(()),
         Err(_) => Err("the C library refuses a process-shared event"),
@@ -61,8 +67,8 @@ pub(in crate::shm) fn set(memory: &Memory, offset: usize) {
     }
 }
 
-/// Aborts the process, a worker, when a wait does not end: the event was overwritten. A crash has a report; a worker that
-/// waits for ever has none, and the run would not end.
+/// Aborts the process, a worker, when a wait does not end: the event was overwritten. A crash has a
+/// report; a worker that waits for ever has none, and the run would not end.
 struct Lifeline {
     over: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -72,7 +78,8 @@ impl Lifeline {
     fn new() -> Self {
         let over = Arc::new((Mutex::new(false), Condvar::new()));
         let shared = Arc::clone(&over);
-        // Signals are for the thread that waits: they end its wait, and Python's handlers run there.
+        // Signals are for the thread that waits: they end its wait, and Python's handlers run
+        // there.
         let blocked = SignalsBlocked::new();
         let thread = std::thread::Builder::new()
             .name("rpytest-lifeline".into())
@@ -98,7 +105,8 @@ impl Drop for Lifeline {
 }
 
 fn watch(over: &(Mutex<bool>, Condvar)) {
-    // Slices are counted, not time: a process that was stopped for an hour has not waited for an hour.
+    // Slices are counted, not time: a process that was stopped for an hour has not waited for an
+    // hour.
     for _ in 0..HOPELESS {
         let state = over.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = over.1.wait_timeout_while(state, SLICE, |over| !*over);
@@ -110,7 +118,8 @@ fn watch(over: &(Mutex<bool>, Condvar)) {
 }
 
 fn existing(memory: &Memory, offset: usize) -> Option<Box<dyn EventImpl>> {
-    // SAFETY: `place` is valid for `EVENT_BYTES`, and `init` prepared the event there before the segment had readers.
+    // SAFETY: `place` is valid for `EVENT_BYTES`, and `init` prepared the event there before the
+    // segment had readers.
     unsafe { Event::from_existing(place(memory, offset)) }
         .ok()
         .map(|(event, _)| event)

@@ -19,8 +19,9 @@ use crate::shm::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// The shared memory of one run: claims, plan, and one ring of records per worker.
 ///
-/// The parent makes it, workers open it or inherit it by fork. In each process it holds a private copy of everything
-/// that says where things are, so no later change of the shared bytes can lead out of the segment.
+/// The parent makes it, workers open it or inherit it by fork. In each process it holds a private
+/// copy of everything that says where things are, so no later change of the shared bytes can lead
+/// out of the segment.
 pub struct Segment {
     memory: Memory,
     geometry: Geometry,
@@ -43,8 +44,9 @@ impl Segment {
     /// Makes a segment with a name of its own, `/rpytest-<pid>-<random>`.
     ///
     /// # Errors
-    /// [`SegmentError::Invalid`] for a specification or plan that makes no sense, [`SegmentError::NoSpace`] when
-    /// `/dev/shm` is too small, [`SegmentError::Os`]. Nothing is left behind.
+    /// [`SegmentError::Invalid`] for a specification or plan that makes no sense,
+    /// [`SegmentError::NoSpace`] when `/dev/shm` is too small, [`SegmentError::Os`]. Nothing is
+    /// left behind.
     pub fn create(spec: &SegmentSpec, plan: &PlanTable) -> Result<Self, SegmentError> {
         Self::make(spec, plan, Mapping::create_fresh)
     }
@@ -81,7 +83,8 @@ impl Segment {
     /// Opens the segment named `name` and checks that it is one.
     ///
     /// # Errors
-    /// [`SegmentError::Os`] when there is none, [`SegmentError::Foreign`] when it is not of this build.
+    /// [`SegmentError::Os`] when there is none, [`SegmentError::Foreign`] when it is not of this
+    /// build.
     pub fn open(name: &str) -> Result<Self, SegmentError> {
         let memory = Memory::new(Mapping::open(name)?);
         let foreign = |what| SegmentError::Foreign {
@@ -91,7 +94,8 @@ impl Segment {
         if memory.len() < header::BYTES {
             return Err(foreign("it is too short"));
         }
-        // Acquire: pairs with the release store in `fill`; the rest of the header and the plan are there.
+        // Acquire: pairs with the release store in `fill`; the rest of the header and the plan are
+        // there.
         if memory.word64(header::MAGIC).load(Ordering::Acquire) != MAGIC {
             return Err(foreign("its first bytes are others"));
         }
@@ -128,8 +132,8 @@ impl Segment {
         self.memory.mapping().name()
     }
 
-    /// Removes the name, so that nobody can open the segment any more; who has it keeps it. Only does something in the
-    /// process that made it, and only once; dropping the segment does it too.
+    /// Removes the name, so that nobody can open the segment any more; who has it keeps it. Only
+    /// does something in the process that made it, and only once; dropping the segment does it too.
     pub fn unlink(&self) {
         self.memory.mapping().unlink();
     }
@@ -202,11 +206,12 @@ impl Segment {
 
     /// Gives `slot` to `incarnation`, which waits for room on event number `event`.
     ///
-    /// To be called before that incarnation is started, after its predecessor was reaped and its records were read.
-    /// Incarnation 0 of each slot has its slot's event from the start. An event must never be given out twice: one
-    /// whose waiter was killed is unusable. Without an event (a number not below
-    /// [`incarnations`](SegmentSpec::incarnations)) a worker looks for room ten times per second. Opens the slot again if
-    /// its ring was [`Corrupt`](crate::shm::Corrupt) or [closed](Self::close); what was in it is lost.
+    /// To be called before that incarnation is started, after its predecessor was reaped and its
+    /// records were read. Incarnation 0 of each slot has its slot's event from the start. An event
+    /// must never be given out twice: one whose waiter was killed is unusable. Without an event (a
+    /// number not below [`incarnations`](SegmentSpec::incarnations)) a worker looks for room ten
+    /// times per second. Opens the slot again if its ring was [`Corrupt`](crate::shm::Corrupt) or
+    /// [closed](Self::close); what was in it is lost.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -220,8 +225,9 @@ impl Segment {
         self.give(slot, incarnation, event);
     }
 
-    /// Nothing that stands in a slot's ring is worth reading any more, whatever the reader thinks of it: from now on it says
-    /// [`Corrupt`](crate::shm::Corrupt) with `what`, until the slot is given to another incarnation.
+    /// Nothing that stands in a slot's ring is worth reading any more, whatever the reader thinks
+    /// of it: from now on it says [`Corrupt`](crate::shm::Corrupt) with `what`, until the slot is
+    /// given to another incarnation.
     ///
     /// # Panics
     /// When there is no such slot.
@@ -329,7 +335,8 @@ impl Segment {
         self.places.get_or_init(|| Places::new(&self.plan, tests))
     }
 
-    /// Lets tests be timed by another clock than [`monotonic_ns`](crate::shm::clock::monotonic_ns): for simulations, in one process.
+    /// Lets tests be timed by another clock than [`monotonic_ns`](crate::shm::clock::monotonic_ns):
+    /// for simulations, in one process.
     pub fn set_clock(&mut self, clock: fn() -> u64) {
         self.clock = clock;
     }

@@ -58,7 +58,8 @@ pub struct SlotState {
     pub current: Option<u32>,
     /// Its phase.
     pub phase: Phase,
-    /// When it began: `CLOCK_MONOTONIC`, nanoseconds. Never earlier than `current` began, so time limits err to the long side.
+    /// When it began: `CLOCK_MONOTONIC`, nanoseconds. Never earlier than `current` began, so time
+    /// limits err to the long side.
     pub started_ns: u64,
     /// The incarnation to which the slot was given last.
     pub incarnation: u16,
@@ -88,7 +89,8 @@ impl Segment {
     /// When there is no such slot.
     #[must_use]
     pub fn slot_state(&self, slot: u16) -> SlotState {
-        // Acquire: pairs with the release store in `SlotHandle::begin`; the time is at least as new as the test.
+        // Acquire: pairs with the release store in `SlotHandle::begin`; the time is at least as new
+        // as the test.
         let word = self.state(slot).load(Ordering::Acquire);
         let (phase, current) = Phase::decode(word);
         // Relaxed: independent facts.
