@@ -8,6 +8,8 @@ import os
 import sysconfig
 from types import FrameType
 
+from rpytest.project.locations import installed_folders
+
 #: Modules through which others ask.
 _HELPERS = frozenset(
     {
@@ -47,10 +49,9 @@ KNOWN = frozenset(
 )
 
 
-#: Where installed modules lie.
-INSIDE = tuple(
-    {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "purelib", "platlib")}
-)
+#: Where installed modules lie. As in the beginning: whatever a project puts into `sys.path` is its
+#: own.
+INSIDE = installed_folders()
 _STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
 _PACKAGES = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib")})
 

@@ -98,14 +98,13 @@ def obstacle(config: pytest.Config, request: RunRequest) -> str | None:
     """Why no test module can be collected anew, whatever is in it; or `None`."""
     if request.watch:
         return "`--watch` is to know what everything was made from"
-    inside = locations.installed_folders()
     for hook in MAKING_HOOKS:
         for implementation in third_party_hooks(config, hook):
             code = getattr(implementation.function, "__code__", None)
             if (
                 hook == "pytest_itemcollected"
                 or code is None
-                or not code.co_filename.startswith(inside)
+                or not locations.is_installed(code.co_filename)
             ):
                 return (
                     f"`{hook}` of {plugin_name(implementation)} has heard of tests that are no more"

@@ -82,7 +82,6 @@ def _hook_of_project() -> tuple[str, FrameType | None]:
     """The hook at the beginning of a session that is being called, and the frame of the project's
     implementation.
     """
-    inside = locations.installed_folders()
     callee: FrameType | None = None
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
@@ -91,7 +90,7 @@ def _hook_of_project() -> tuple[str, FrameType | None]:
             hook = frame.f_locals.get("hook_name")
             if hook in ("pytest_configure", "pytest_sessionstart"):
                 module = str(callee.f_globals.get("__name__", ""))
-                if _is_of_project(module, inside):
+                if locations.is_project_module(module):
                     return str(hook), callee
         callee, frame = frame, frame.f_back
     return "", None
@@ -107,9 +106,8 @@ def _ends_something(config: pytest.Config, frame: FrameType) -> bool:
     """
     if {"add_cleanup", "atexit"} & set(frame.f_code.co_names):
         return True
-    inside = locations.installed_folders()
     return any(
-        _is_of_project(implementation.function.__module__, inside)
+        locations.is_project_module(implementation.function.__module__)
         for hook in _ENDING_HOOKS
         for implementation in third_party_hooks(config, hook)
     )
@@ -156,9 +154,8 @@ def _is_importing() -> bool:
     `pytest_configure`.
     """
     frame: FrameType | None = sys._getframe(2)
-    inside = locations.installed_folders()
     while frame is not None and frame.f_code.co_name != "pytest_configure":
-        if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(inside):
+        if frame.f_code.co_name == "<module>" and locations.is_installed(frame.f_code.co_filename):
             return True
         frame = frame.f_back
     return False
@@ -167,21 +164,13 @@ def _is_importing() -> bool:
 def _configuring() -> str | None:
     """The module of the project whose `pytest_configure` is being called, if there is one."""
     frame: FrameType | None = sys._getframe(1)
-    inside = locations.installed_folders()
     while frame is not None:
         if frame.f_code.co_name == "pytest_configure":
             name = str(frame.f_globals.get("__name__", ""))
-            if _is_of_project(name, inside):
+            if locations.is_project_module(name):
                 return name
         frame = frame.f_back
     return None
-
-
-def _is_of_project(module: str, inside: tuple[str, ...]) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return locations.top_level(module) not in locations.OWN - {"conftest"} and not file.startswith(
-        inside
-    )
 
 
 def reason(config: pytest.Config) -> str | None:
@@ -190,20 +179,19 @@ def reason(config: pytest.Config) -> str | None:
         return "`--cache-clear` is for one run"
     if getattr(config.option, "debug", None):
         return "`--debug` is about one run"
-    inside = locations.installed_folders()
     for hook in ("pytest_sessionstart", "pytest_runtestloop", "pytest_unconfigure"):
         for impl in third_party_hooks(config, hook):
             if hook == "pytest_runtestloop" and (impl.wrapper or impl.hookwrapper):
                 # Around the loop, so in every worker.
                 continue
-            if not _is_of_project(impl.function.__module__, inside):
+            if not locations.is_project_module(impl.function.__module__):
                 # A plugin prepares its own objects, and acts on the run in the controller.
                 continue
             name = plugin_name(impl)
             if name not in _STARTS_ONCE:
                 return f"`{hook}` of {name} is to run in every run"
     for module in _cleanups(config):
-        if _is_of_project(module, inside):
+        if locations.is_project_module(module):
             return f"{module} has something to clean up after every run"
     return None
 
