@@ -6,10 +6,8 @@ pub const TEST: u8 = 1;
 pub const BYE: u8 = 2;
 /// Record kind: the worker wants the run to end.
 pub const STOP: u8 = 3;
-/// Record kind: warnings outside of a test.
-pub const NOTE: u8 = 4;
 /// Record kind: live log of the test that runs, or outside of one.
-pub const LOG: u8 = 5;
+pub const LOG: u8 = 4;
 
 /// Flag of a TEST record: every phase passed and has nothing to show.
 pub const PLAIN: u8 = 1;

@@ -10,6 +10,6 @@ mod record;
 mod tests;
 
 pub use cursor::DecodeError;
-pub use kinds::{BYE, LOG, NOTE, PLAIN, SETUPS, STOP, TEST};
-pub use record::{Bye, Note, Record, Stop, StopReason};
-pub use record::{bye, log, note, record, stop, test};
+pub use kinds::{BYE, LOG, PLAIN, SETUPS, STOP, TEST};
+pub use record::{Bye, Record, Stop, StopReason};
+pub use record::{bye, log, record, stop, test};

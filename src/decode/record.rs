@@ -1,7 +1,7 @@
 //! The kinds of records.
 
 use super::cursor::{Cursor, DecodeError};
-use super::kinds::{BYE, LOG, NOTE, PLAIN, SETUPS, STOP, TEST};
+use super::kinds::{BYE, LOG, PLAIN, SETUPS, STOP, TEST};
 use crate::event::{FixtureSetup, JunitCounts, Outcome, Report, Slot, TestIndex, TestResult, When};
 
 /// Bytes of a report with empty strings; bounds what a corrupt count can make us allocate.
@@ -15,7 +15,6 @@ pub enum Record {
     Test(TestResult),
     Bye(Bye),
     Stop(Stop),
-    Note(Note),
     /// Text for the terminal, at once.
     Log(String),
 }
@@ -74,12 +73,6 @@ pub struct Stop {
     pub location: String,
 }
 
-/// Warnings outside of a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    pub warnings: usize,
-}
-
 /// Decodes a record of any kind; `kind`, `flags`, `number` (the test's) and `slot` come from its
 /// frame.
 ///
@@ -97,7 +90,6 @@ pub fn record(
         TEST => test(body, flags, number, slot).map(Record::Test),
         BYE => bye(body).map(Record::Bye),
         STOP => stop(body).map(Record::Stop),
-        NOTE => note(body).map(Record::Note),
         LOG => log(body).map(Record::Log),
         _ => Err(DecodeError {
             what: "a known record kind",
@@ -189,18 +181,6 @@ pub fn stop(body: &[u8]) -> Result<Stop, DecodeError> {
         text,
         location,
     })
-}
-
-/// Decodes a NOTE record.
-///
-/// # Errors
-///
-/// The body doesn't have the documented shape.
-pub fn note(body: &[u8]) -> Result<Note, DecodeError> {
-    let mut cursor = Cursor::new(body);
-    let warnings = warnings(&mut cursor)?;
-    cursor.end()?;
-    Ok(Note { warnings })
 }
 
 /// Decodes a LOG record.

@@ -163,7 +163,6 @@ impl Run<'_> {
                     text: &text,
                 });
             }
-            Record::Note(note) => self.warnings(slot, head, body, note.warnings),
         }
     }
 

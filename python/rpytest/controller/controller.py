@@ -293,11 +293,10 @@ class Controller:
                 plain = bool(flags & ring_records.PLAIN)
                 self._replay_test(node, test, ring_records.decode_test(body, plain), counts)
                 continue
-            for blob in ring_records.decode_warnings(body, kind):
+            for blob in ring_records.decode_warnings(body):
                 self._warning(blob)
-            if kind == ring_records.BYE:
-                node.workeroutput = ring_records.load(ring_records.decode_output(body))
-                self._down(node, None)
+            node.workeroutput = ring_records.load(ring_records.decode_output(body))
+            self._down(node, None)
         self.terminal.add_passed(counts)
         if not self.is_live:
             # Progress lines; the command line has its own.

@@ -18,7 +18,7 @@ from rpytest.stdlib import marshal, struct
 
 __builtins__ = stdlib.BUILTINS
 
-TEST, BYE, STOP, NOTE, LOG = 1, 2, 3, 4, 5
+TEST, BYE, STOP, LOG = 1, 2, 3, 4
 PLAIN = 1
 #: The body ends with fixtures that were set up: all of them (`--timings`), or expensive ones of the
 #: session.
@@ -241,11 +241,6 @@ def log(text: str) -> bytes:
     return _text(text)
 
 
-def note(warnings: Iterable[bytes]) -> bytes:
-    """Body of a record with warnings that belong to no test."""
-    return _blobs(warnings)
-
-
 def _blobs(blobs: Iterable[bytes]) -> bytes:
     encoded = [_blob(blob) for blob in blobs]
     return _U32.pack(len(encoded)) + b"".join(encoded)
@@ -281,13 +276,12 @@ def decode_test(body: memoryview, plain: bool) -> Decoded:
     return Decoded(reports, warnings)
 
 
-def decode_warnings(body: memoryview, kind: int) -> list[bytes]:
-    """The warnings' blobs of a BYE or NOTE body."""
+def decode_warnings(body: memoryview) -> list[bytes]:
+    """The warnings' blobs of a BYE body."""
     reader = _Reader(body)
-    if kind == BYE:
-        reader.at = 1
-        for _ in range(2 * reader.number(_U32)):
-            reader.blob()
+    reader.at = 1
+    for _ in range(2 * reader.number(_U32)):
+        reader.blob()
     return [bytes(reader.blob()) for _ in range(reader.number(_U32))]
 
 

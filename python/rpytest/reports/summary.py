@@ -86,7 +86,7 @@ class Summary:
             split_bodies(bodies), key=lambda record: record[0]
         ):
             if kind != ring_records.TEST:
-                for blob in ring_records.decode_warnings(body, kind):
+                for blob in ring_records.decode_warnings(body):
                     self.add_warning(blob)
                 continue
             plain = bool(flags & ring_records.PLAIN)

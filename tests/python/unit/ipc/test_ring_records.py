@@ -124,18 +124,15 @@ def test_setups_come_behind_the_body() -> None:
     assert ring_records.decode_test(memoryview(body), plain=False).reports[0][4] == b"x"
 
 
-def test_bye_and_note() -> None:
+def test_bye() -> None:
     output = ring_records.dump({"said": 1})
     body = memoryview(
         ring_records.bye(3, [("name", "välue"), ("", "")], [b"w1", b"w2"], output, holds=True)
     )
     assert body[0] == 3
     assert body[-1] == 1
-    assert ring_records.decode_warnings(body, ring_records.BYE) == [b"w1", b"w2"]
+    assert ring_records.decode_warnings(body) == [b"w1", b"w2"]
     assert ring_records.load(ring_records.decode_output(body)) == {"said": 1}
-    assert ring_records.decode_warnings(
-        memoryview(ring_records.note([b"w"])), ring_records.NOTE
-    ) == [b"w"]
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
