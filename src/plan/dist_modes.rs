@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::balance::fixture_aware;
-use super::balance::setup_costs::Costs;
+use super::balance::module_setup_costs::Costs;
 use super::balance::units::{Split, Unit};
 use super::{Plan, PlanEntry, Serial, Sharing, Tests};
 use crate::event::TestIndex;

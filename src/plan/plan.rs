@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tests;
 use super::balance;
-use super::balance::setup_costs::Costs;
+use super::balance::module_setup_costs::Costs;
 use super::balance::units::{Split, Unit};
 use crate::event::TestIndex;
 

@@ -234,6 +234,17 @@ def test_contributing_names_tests_that_are_there() -> None:
     assert not [name for name in names if not list((root / "tests/python").glob(f"{name}.py"))]
 
 
+def test_contributing_names_files_that_are_there() -> None:
+    root = PACKAGE.parents[1]
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("### What lies in several files")[2].partition("### What to run")[0]
+    names = set(re.findall(r"`([\w/]+\.(?:py|rs|md))`", table))
+    assert len(names) > 20
+    assert not [
+        name for name in names if not ((PACKAGE / name).exists() or (root / name).exists())
+    ]
+
+
 def main() -> int:
     """Check and say what is wrong."""
     found = problems(PACKAGE)

@@ -18,7 +18,7 @@ from rpytest import stdlib
 from rpytest.ipc import ring_records
 from rpytest.ipc.run_messages import Crashed
 from rpytest.pytest_compat import known_plugins
-from rpytest.pytest_compat.cache import Cache, not_a_worker
+from rpytest.pytest_compat.cache_plugins import Cache, not_a_worker
 from rpytest.reports.decode import decode_report, split_bodies
 from rpytest.reports.encode import Encoder, needs_every_report
 from rpytest.reports.recorded_warnings import decode_warning

@@ -21,7 +21,7 @@ from rpytest.ipc.process_messages import Confirmed
 from rpytest.ipc.run_messages import RunRequest
 from rpytest.process import heap, lifecycle
 from rpytest.process.inspection import is_stopped
-from rpytest.pytest_compat.cache import remember_ids
+from rpytest.pytest_compat.cache_plugins import remember_ids
 from rpytest.stdlib import array, contextlib, os, select, signal, socket
 
 __builtins__ = stdlib.BUILTINS

@@ -29,7 +29,7 @@ from rpytest.preload import import_steps, session_finder
 from rpytest.process import inspection, lifecycle, process_bound, signal_handlers
 from rpytest.project import locations
 from rpytest.pytest_compat import debug_log, known_plugins
-from rpytest.pytest_compat.cache import save_without_run
+from rpytest.pytest_compat.cache_plugins import save_without_run
 from rpytest.pytest_compat.hooks import finish_session_without_tests
 from rpytest.reports.terminal import Terminal
 from rpytest.role import pytest_plugin

@@ -33,7 +33,7 @@ from rpytest.project.file_states import (
     FolderListing,
 )
 from rpytest.project.locations import ALL_VARIABLES
-from rpytest.pytest_compat.cache import CACHE_FILES, reads_cache
+from rpytest.pytest_compat.cache_plugins import CACHE_FILES, reads_cache
 from rpytest.pytest_compat.hooks import third_party_hooks
 from rpytest.staleness import per_run
 from rpytest.staleness.installation import startup_files

@@ -21,7 +21,7 @@ from rpytest.process import lifecycle, random_seeds
 from rpytest.project import file_states, locations
 from rpytest.project.callers import acts_for_project, is_for_python, is_of_project
 from rpytest.project.file_states import ALL, MODULES, SOME, VIRTUAL, FileState, FolderListing
-from rpytest.pytest_compat.cache import CACHE_FILES, is_read_by_pytest
+from rpytest.pytest_compat.cache_plugins import CACHE_FILES, is_read_by_pytest
 from rpytest.staleness import per_run, stat_observer
 from rpytest.staleness.bytecode import ByteCode, is_cached, source_of
 from rpytest.staleness.stat_observer import StatObserver

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rpytest import _native
-    from rpytest.fixtures.setup_timing import SessionClock, SetupClock
+    from rpytest.fixtures.setup_clocks import SessionClock, SetupClock
     from rpytest.worker.live_log import LiveLog
 
 __builtins__ = stdlib.BUILTINS
@@ -283,12 +283,12 @@ class Worker:
 
     def _measure_setups(self) -> None:
         if self.spec.timings:
-            from rpytest.fixtures.setup_timing import SetupClock
+            from rpytest.fixtures.setup_clocks import SetupClock
 
             self.clock = SetupClock()
             self.config.pluginmanager.register(self.clock, "rpytest-setups")
         elif definitions := session_definitions(self.session):
-            from rpytest.fixtures.setup_timing import SessionClock
+            from rpytest.fixtures.setup_clocks import SessionClock
 
             self.clock = SessionClock(definitions)
 

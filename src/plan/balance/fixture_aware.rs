@@ -7,10 +7,10 @@
 
 use super::local_search;
 use super::lpt::{self, Assignment};
+use super::module_setup_costs::Costs;
 use super::piece_counts;
 use super::rebalance;
 use super::robustness::Robustness;
-use super::setup_costs::Costs;
 use super::units::{self, Expensive, Pieces, Split, Unit};
 use crate::plan::Tests;
 

@@ -6,8 +6,8 @@
 //! else can. So sets are changed one by one as long as it gets better, from several beginnings.
 
 use super::lpt::Assignment;
+use super::module_setup_costs::{self, Costs};
 use super::rebalance::{self, Module};
-use super::setup_costs::{self, Costs};
 use super::units::{self, Split, Unit};
 use crate::plan::Tests;
 
@@ -124,7 +124,7 @@ impl Search<'_> {
             .zip(sets)
             .map(|(module, set)| module.enter * u64::from(set.count_ones()))
             .sum();
-        time.unwrap_or(0) + setup_costs::set_ups_count(entering, self.workers)
+        time.unwrap_or(0) + module_setup_costs::set_ups_count(entering, self.workers)
     }
 
     /// What these workers enter, and what nobody else does, divided evenly.

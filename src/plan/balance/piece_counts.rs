@@ -5,9 +5,9 @@
 //! long as its set-up and its share of tests. That is quickly worked out for many numbers of
 //! pieces.
 
+use super::module_setup_costs::{Costs, set_ups_count};
 use super::robustness::{Robustness, SCENARIOS, power, root, weigh};
-use super::setup_costs::{Costs, set_ups_count};
-use super::{rebalance, setup_costs};
+use super::{module_setup_costs, rebalance};
 use crate::plan::Tests;
 
 /// Steps of the search, a step being a look at a module in a scenario: some milliseconds.
@@ -61,7 +61,7 @@ pub fn find(
     let expensive = rebalance::modules(tests, costs);
     let mut modules: Vec<Option<Module>> = Vec::new();
     modules.resize_with(
-        setup_costs::runs(tests.modules, 0..tests.len()).count(),
+        module_setup_costs::runs(tests.modules, 0..tests.len()).count(),
         || None,
     );
     for module in &expensive {

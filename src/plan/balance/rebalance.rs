@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::lpt::{self, Assignment};
-use super::setup_costs::{Costs, runs};
+use super::module_setup_costs::{Costs, runs};
 use super::units::{self, Unit};
 use crate::plan::Tests;
 

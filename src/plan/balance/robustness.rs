@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::lpt::Assignment;
+use super::module_setup_costs::{Costs, runs, set_ups_count};
 use super::random::random;
-use super::setup_costs::{Costs, runs, set_ups_count};
 use super::units::Unit;
 use crate::plan::Tests;
 

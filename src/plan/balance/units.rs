@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::setup_costs::{Costs, runs};
+use super::module_setup_costs::{Costs, runs};
 use crate::event::TestIndex;
 use crate::plan::{Grain, Tests};
 

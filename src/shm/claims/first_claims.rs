@@ -1,7 +1,7 @@
 //! Which test a worker begins with: claimed for it before it is started.
 
 use super::claim::word;
-use super::measured_setup_costs::ONE;
+use super::measured_module_setup_costs::ONE;
 use super::remaining_work::Rest;
 use crate::shm::sync::Ordering;
 use crate::shm::{Segment, Sharing};

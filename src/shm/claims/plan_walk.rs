@@ -11,7 +11,7 @@
 //! takes it meanwhile.
 
 use super::claim::word;
-use super::measured_setup_costs::ONE;
+use super::measured_module_setup_costs::ONE;
 use super::remaining_work::Rest;
 use super::seeker::{FORK_US, Seeker};
 use super::steal::Choice;

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use super::measured_setup_costs::{MOST, ONE};
+use super::measured_module_setup_costs::{MOST, ONE};
 use super::seeker::{FORK_US, Seeker};
 use crate::shm::{Phase, PlanEntry, PlanTable, Segment, Sharing};
 

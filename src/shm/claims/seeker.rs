@@ -18,7 +18,7 @@ pub(in crate::shm) struct Seeker {
     /// For how long it has found nothing, µs.
     pub waited: u64,
     /// How many times as long as planned open tests take, in units of
-    /// [`ONE`](super::measured_setup_costs::ONE).
+    /// [`ONE`](super::measured_module_setup_costs::ONE).
     pub pace: u64,
 }
 

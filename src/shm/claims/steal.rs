@@ -1,6 +1,6 @@
 //! What a worker without work takes over from others, or has a fresh fork take over.
 
-use super::measured_setup_costs::ONE;
+use super::measured_module_setup_costs::ONE;
 use super::remaining_work::{Open, Queue, Rest};
 use super::seeker::Seeker;
 use super::steal_choice::{SET_UP_COUNTS, Thief};
