@@ -12,22 +12,26 @@ PYTEST_PAGE = PAGE.with_name("conformance-pytest.md")
 
 _HEAD = """# pytest-xdist's tests, run by rpytest
 
-pytest-xdist {xdist} has {count} acceptance tests that start whole commands with `pytester` (`acceptance_test.py`, `test_newhooks.py`, and one of
-`test_plugin.py`). This page is what they say when each of their commands is run by `rpytest` instead, under pytest {pytest}; it is written by
+pytest-xdist {xdist} has {count} acceptance tests that start whole commands with `pytester`
+(`acceptance_test.py`, `test_newhooks.py`, and one of `test_plugin.py`). This page is what they say
+when each of their commands is run by `rpytest` instead, under pytest {pytest}; it is written by
 
 ```console
 $ python tests/conformance/run.py --write
 ```
 
-which downloads them, since nothing of them is part of this project. Their labels are not ours, so what `rpytest` prints is translated before
-they read it (`tests/conformance/dialect.py`): *labels*, `[worker 0] id PASSED` for `[gw0] PASSED id`. Counted apart are two *exit statuses* in
-which rpytest does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a failure (pytest-xdist: 2).
+which downloads them, since nothing of them is part of this project. Their labels are not ours, so
+what `rpytest` prints is translated before they read it (`tests/conformance/dialect.py`): *labels*,
+`[worker 0] id PASSED` for `[gw0] PASSED id`. Counted apart are two *exit statuses* in which rpytest
+does as pytest does, on purpose: 2 for errors while collecting (pytest-xdist: 1), 1 for `-x` after a
+failure (pytest-xdist: 2).
 
 | | passed | failed as they should | failed | skipped |
 |---|---|---|---|---|
 {table}
 
-*Failed as they should*: marked so by their authors (`xfail`). The skipped test is about pytest before 8.
+*Failed as they should*: marked so by their authors (`xfail`). The skipped test is about pytest
+before 8.
 
 ## Tests that do not pass
 
@@ -40,21 +44,23 @@ which rpytest does as pytest does, on purpose: 2 for errors while collecting (py
 ## Tests that pass
 
 {passing}
-"""  # noqa: E501
+"""
 
 _PYTEST_HEAD = """# pytest's tests, run by rpytest
 
-Some files of pytest {pytest}'s own tests ({files}; {count} tests), with everything that they run in their own process started as a command
-instead: first `pytest`, then `rpytest` with its one worker. Tests that need to look into the process that runs pytest fail with both.
+Some files of pytest {pytest}'s own tests ({files}; {count} tests), with everything that they run in
+their own process started as a command instead: first `pytest`, then `rpytest` with its one worker.
+Tests that need to look into the process that runs pytest fail with both.
 
 ```console
 $ python tests/conformance/run.py --suite pytest --write
 ```
 
-Of {count} tests {reference} pass when the command is `pytest`, {ours} when it is `rpytest`. These pass with the first only:
+Of {count} tests {reference} pass when the command is `pytest`, {ours} when it is `rpytest`. These
+pass with the first only:
 
 {lines}
-"""  # noqa: E501
+"""
 
 _ROWS = (
     ("xdist", "pytest-xdist itself"),

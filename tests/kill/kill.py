@@ -24,9 +24,9 @@ sys.path[:0] = [str(HERE), str(HERE / "project"), str(HERE.parent / "python")]
 import common  # noqa: E402
 import others  # noqa: E402
 import truth  # noqa: E402
-from harness import Project  # noqa: E402
 from report import Report  # noqa: E402
-from running import Hang  # noqa: E402
+from support.harness import Project  # noqa: E402
+from support.running import Hang  # noqa: E402
 from truth import References  # noqa: E402
 from witness import Folder  # noqa: E402
 from workers import Round  # noqa: E402

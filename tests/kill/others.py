@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import processes
 import truth
 import witness
-from harness import Project
 from report import Report, with_evidence
-from running import Running
+from support import processes
+from support.harness import Project
+from support.running import Running
 from witness import Folder
 
 TARGETS = ("host", "supervisor", "session", "daemon", "cli")

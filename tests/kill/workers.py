@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass, field
 
 import common
-import processes
 import truth
 import witness
-from harness import Project
 from report import Report, with_evidence
-from running import Running
+from support import processes
+from support.harness import Project
+from support.running import Running
 from witness import Folder, Words
 
 #: A round hangs when it takes longer. Far more than a loaded machine needs.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from harness import Result
+from support.harness import Result
 
 PROJECTS = Path(__file__).resolve().parent / "projects"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import environments
-import junit
-from harness import Project, Result, comparable
 from row import Row, Run
-from running import WATCHDOG_SECONDS
+from support import junit_files as junit
+from support.harness import Project, Result, comparable
+from support.running import WATCHDOG_SECONDS
 
 
 @dataclass

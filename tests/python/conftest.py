@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 # Before the modules are imported: their assertions are part of the tests.
-pytest.register_assert_rewrite(
-    "daemons", "fidelity", "grid", "harness", "messages", "processes", "rich", "running", "screen"
-)
+pytest.register_assert_rewrite("grid", "support")
 
-import processes
-from harness import Project
-from running import WATCHDOG_SECONDS
+from support import processes
+from support.harness import Project
+from support.running import WATCHDOG_SECONDS
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Project
-from random_projects import WAYS, Tree, lay
-from staleness import Scenario, Scene, agree
+from support.harness import Project
+from support.random_projects import WAYS, Tree, lay
+from support.staleness import Scenario, Scene, agree
 
 
 @dataclass(frozen=True)

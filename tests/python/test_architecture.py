@@ -225,13 +225,20 @@ def test_contributing_has_the_same_table() -> None:
     assert [rows[number] for number in sorted(rows)] == [set(names) for names in ROWS[1:-1]]
 
 
-def test_contributing_names_tests_that_are_there() -> None:
+def test_contributing_names_each_folder_of_tests() -> None:
+    """And of each package of `rpytest` the folder of its tests."""
     root = PACKAGE.parents[1]
     text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text.partition("### What to run after a change")[2].partition("\n## ")[0]
-    names = set(re.findall(r"`(test_\w+\*?)`", table))
-    assert names
-    assert not [name for name in names if not list((root / "tests/python").glob(f"{name}.py"))]
+    rows = re.findall(r"^\| ([^|]*) \|[^|]*\| ([^|]*) ?\|$", table, re.M)
+    named = {name for first, _ in rows for name in re.findall(r"`(\w+)/`", first)}
+    assert named == {
+        path.name
+        for path in (root / "tests/python").iterdir()
+        if path.is_dir() and path.name != "__pycache__"
+    }
+    changed = {name for _, last in rows for name in re.findall(r"`(\w+)/`", last)}
+    assert changed == {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 
 
 def test_contributing_names_files_that_are_there() -> None:
@@ -240,9 +247,7 @@ def test_contributing_names_files_that_are_there() -> None:
     table = text.partition("### What lies in several files")[2].partition("### What to run")[0]
     names = set(re.findall(r"`([\w/]+\.(?:py|rs|md))`", table))
     assert len(names) > 20
-    assert not [
-        name for name in names if not ((PACKAGE / name).exists() or (root / name).exists())
-    ]
+    assert not [name for name in names if not ((PACKAGE / name).exists() or (root / name).exists())]
 
 
 def main() -> int:

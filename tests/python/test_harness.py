@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import processes
-from harness import Project
-from running import Hang, Running
+from support import processes
+from support.harness import Project
+from support.running import Hang, Running
 
 PYTHON = Path(sys.executable).name
 SLEEP = "import time; time.sleep(1000)"

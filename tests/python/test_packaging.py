@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import rpytest
-from harness import Project
 from rpytest.program import ProgramNotFound, find_program
+from support.harness import Project
 
 
 @pytest.fixture

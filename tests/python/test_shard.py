@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import junit
-from harness import Project, Result
+from support import junit_files as junit
+from support.harness import Project, Result
 
 SHARDS = 3
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import processes
-from daemons import wait_for, waiting_test
-from harness import Project
-from running import Running
+from support import processes
+from support.daemons import wait_for, waiting_test
+from support.harness import Project
+from support.running import Running
 
 IDLE = re.compile(r"watching (\d+) files?")
 RESULT = re.compile(r"([\w/.]+::\S+) (PASSED|FAILED|ERROR)")

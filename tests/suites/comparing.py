@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 sys.path[1:1] = [str(Path(__file__).resolve().parent.parent / "python")]
 
-import junit  # noqa: E402
+from support import junit_files as junit  # noqa: E402
 
 PATIENCE_SECONDS = 900
 """After this a command hangs."""

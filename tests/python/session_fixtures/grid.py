@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import junit
-from harness import Project, Result, comparable
+from support import junit_files as junit
+from support.harness import Project, Result, comparable
 
 NOTES = '''
 """Writes down what happens. Imported once by each process that collects."""

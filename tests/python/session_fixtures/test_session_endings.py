@@ -8,11 +8,11 @@ import signal
 
 import pytest
 
-import processes
 from cases_processes import ASK, PID_SERVER, SERVER
 from grid import Ground, announced, parametrized
-from harness import Project
-from running import Running
+from support import processes
+from support.harness import Project
+from support.running import Running
 
 NOTES = ("up outer", "up inner", "down inner", "down outer")
 

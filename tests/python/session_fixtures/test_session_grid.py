@@ -18,7 +18,7 @@ import cases_running
 import cases_threads
 import cases_values
 from grid import Case, Ground, hold
-from harness import Project
+from support.harness import Project
 
 CASES = [
     *cases_values.CASES,

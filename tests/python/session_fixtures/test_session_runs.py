@@ -13,7 +13,7 @@ import pytest
 
 from cases_threads import CASES as THREADS
 from grid import OWN, SHARED, Ground, announced, parametrized
-from harness import MEETING, Project
+from support.harness import MEETING, Project
 
 NOTES = ("up db", "down db")
 

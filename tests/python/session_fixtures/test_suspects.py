@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import MEETING, Project
+from support.harness import MEETING, Project
 
 CONFTEST = """
 import os, pytest, sqlite3

@@ -13,9 +13,9 @@ import pytest
 sys.path[1:1] = [str(Path(__file__).resolve().parents[2] / "suites")]
 
 from comparing import Ran, Reference, way  # noqa: E402
-from effects import KINDS  # noqa: E402
-from random_projects import Tree  # noqa: E402
 from random_staleness import Command, show, shrink  # noqa: E402
+from support.effects import KINDS  # noqa: E402
+from support.random_projects import Tree  # noqa: E402
 
 
 def command(args: str, **files: str) -> Command:
