@@ -29,7 +29,7 @@ from rpytest.ipc.process_messages import Ended as SessionEnded
 from rpytest.ipc.run_messages import RunRequest
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined, ParsedCommandLine
-from rpytest.process import lifecycle, signal_handlers, takeover
+from rpytest.process import lifecycle, signal_handlers
 from rpytest.pytest_compat.output import restart_capture
 from rpytest.role.entry import announce_process, finish_plain
 from rpytest.selection import apply_options, forked_session
@@ -166,12 +166,9 @@ class ConfiguredProcess:
             lifecycle.exit_now(0)
         lifecycle.forget_inherited_cleanups()
         signal_handlers.restore_child_handler()
-        role.control, role.conn, role.request = control, channel.adopt(fds[0]), request
+        role.control = control
         lifecycle.keep_private(control)
-        lifecycle.keep_private(role.conn)
-        takeover.adopt_streams(fds[1:])
-        takeover.adopt_noise(request.variables)
-        takeover.adopt_affinity(request.affinity)
+        forked_session.take_run(role, request, fds)
         importlib.invalidate_caches()
         if role.finder is not None:
             role.finder.enter_fork()
@@ -213,7 +210,6 @@ class ConfiguredProcess:
         role = self.role
         controllers = role.controllers
         assert controllers is not None
-        controllers.workers, controllers.fixed_uid = role.workers, role.uid
         if controllers.base is None:
             return
         try:

@@ -19,6 +19,7 @@ __builtins__ = stdlib.BUILTINS
 if TYPE_CHECKING:
     import pytest
 
+    from rpytest.ipc.run_messages import RunRequest
     from rpytest.role.session_state import SessionState
     from rpytest.stdlib import socket
 
@@ -44,6 +45,17 @@ def close_run_in_child(role: SessionState, config: pytest.Config, control: socke
     role.dependencies.observer.stop()
 
 
+def take_run(role: SessionState, request: RunRequest, fds: list[int]) -> None:
+    """Make a run this process's: its connection (the first of the descriptors), its standard
+    streams, and what may differ between two runs of one session.
+    """
+    role.request, role.conn = request, channel.adopt(fds[0])
+    lifecycle.keep_private(role.conn)
+    takeover.adopt_streams(fds[1:])
+    takeover.adopt_noise(request.variables)
+    takeover.adopt_affinity(request.affinity)
+
+
 def start_controller(role: SessionState) -> str | None:
     """Start the controller of the run that ``role`` has taken over.
 
@@ -52,6 +64,7 @@ def start_controller(role: SessionState) -> str | None:
     """
     controllers = role.controllers
     assert controllers is not None
+    controllers.workers, controllers.fixed_uid = role.workers, role.uid
     streams = [os.dup(fd) for fd in range(3)]
     try:
         client = controllers.client = controllers.start(role.request, streams, role.conn.fileno())

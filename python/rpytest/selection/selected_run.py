@@ -23,7 +23,7 @@ from rpytest.ipc.process_messages import Accepted
 from rpytest.ipc.process_messages import Declined as RunDeclined
 from rpytest.options import comparison, option_reads
 from rpytest.options.comparison import Declined
-from rpytest.process import lifecycle, takeover
+from rpytest.process import lifecycle
 from rpytest.pytest_compat.hooks import plugin_name, third_party_hooks
 from rpytest.pytest_compat.muted_hooks import MutedHooks
 from rpytest.pytest_compat.output import restart_capture, truncate_log_file
@@ -110,12 +110,7 @@ class SelectedRun:
         to go on.
         """
         role, config, session = self.role, self.config, self.session
-        role.request = message
-        role.conn = channel.adopt(fds[0])
-        lifecycle.keep_private(role.conn)
-        takeover.adopt_streams(fds[1:])
-        takeover.adopt_noise(message.variables)
-        takeover.adopt_affinity(message.affinity)
+        forked_session.take_run(role, message, fds)
         try:
             different = self.arguments.compare(message.argv, role.identity_reads.counted)
             args, source = self.arguments.resolve(different)
@@ -301,9 +296,6 @@ class SelectedRun:
     def _start_controller(self) -> int | None:
         """Start this run's controller; returns the exit status if that has ended the run."""
         role = self.role
-        controllers = role.controllers
-        assert controllers is not None
-        controllers.workers, controllers.fixed_uid = role.workers, role.uid
         try:
             reason = forked_session.start_controller(role)
         except Ended as ended:
