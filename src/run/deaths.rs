@@ -7,12 +7,11 @@ use rustix::process::Signal;
 use super::lane::Lane;
 use super::lost::Lost;
 use super::run::{PATIENCE, Run, TICK};
-use super::stats::now_ns;
 use super::synthetic_results::synthetic_result;
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
-use crate::shm::{Phase, Sharing};
+use crate::shm::{Phase, Sharing, monotonic_ns};
 
 /// Most tests that the host is asked about at a time: its answers must fit into the socket's queue,
 /// or both sides would wait for each other.
@@ -116,7 +115,7 @@ impl Run<'_> {
         let own = state.incarnation == incarnation
             && self.test_states.is_missing(test)
             && self.segment.claim_of(test) == Some((slot, incarnation));
-        let ns = now_ns().saturating_sub(state.started_ns);
+        let ns = monotonic_ns().saturating_sub(state.started_ns);
         own.then(|| Lost {
             test,
             in_flight: true,

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use super::run::Run;
-use super::stats::now_ns;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult, When};
 use crate::history::Sample;
-use crate::shm::RecordHead;
 use crate::shm::records::spill;
+use crate::shm::{RecordHead, monotonic_ns};
 
 /// Records read from one ring before the next one has its turn.
 const TURN: usize = 256;
@@ -65,7 +64,7 @@ impl Run<'_> {
                 break;
             }
             if let Some(stats) = &mut self.stats {
-                stats.record(head.mono_ns, now_ns(), body.len());
+                stats.record(head.mono_ns, monotonic_ns(), body.len());
                 stats.spilled += u64::from(head.spilled.is_some());
             }
             self.record(slot, &head, &body);

@@ -12,7 +12,7 @@ use super::lost::Lost;
 use super::record_log::RecordLog;
 use super::setup::{Finished, Setup};
 use super::silence::Silence;
-use super::stats::{Stats, now_ns};
+use super::stats::Stats;
 use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
@@ -22,7 +22,7 @@ use crate::history::Sample;
 use crate::plan::Serial;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::report::{ReportError, Reporter};
-use crate::shm::{Segment, Waker};
+use crate::shm::{Segment, Waker, monotonic_ns};
 use crate::test_list::TestList;
 
 /// Longest sleep while workers run: how often the status line and quiet results appear.
@@ -323,7 +323,7 @@ impl<'a> Run<'a> {
 
     /// The tests in flight: worker, test and time since its set-up began.
     fn tests_in_flight(&self) -> impl Iterator<Item = (u16, u32, Duration)> {
-        let now = now_ns();
+        let now = monotonic_ns();
         self.pool.watched().filter_map(move |(slot, _)| {
             let state = self.segment.slot_state(slot);
             let test = state
@@ -353,7 +353,7 @@ impl<'a> Run<'a> {
         let is_noted = self.interrupted.iter().any(|noted| noted.1 == test);
         if test < self.segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
             let started = self.segment.slot_state(slot).started_ns;
-            let elapsed = Duration::from_nanos(now_ns().saturating_sub(started));
+            let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started));
             self.interrupted.push((slot, test, elapsed));
         }
     }

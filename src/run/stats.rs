@@ -66,13 +66,6 @@ fn milliseconds(ns: u64) -> String {
     format!("{:.2} ms", ns as f64 / 1e6)
 }
 
-/// `CLOCK_MONOTONIC` in ns, the clock of records and slots.
-pub(super) fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let (seconds, ns) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
-    seconds.saturating_mul(1_000_000_000).saturating_add(ns)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +82,5 @@ mod tests {
             "{notes:?}"
         );
         assert!(notes[1].contains("line: 3, 0 by workers"), "{notes:?}");
-        assert!(now_ns() <= now_ns());
     }
 }
