@@ -6,7 +6,8 @@ use rustix::process::Signal;
 
 use super::lane::Lane;
 use super::lost::Lost;
-use super::run::{PATIENCE, Run, TICK};
+use super::output::TICK;
+use super::run::{PATIENCE, Run};
 use super::synthetic_results::synthetic_result;
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
@@ -23,9 +24,8 @@ impl Run<'_> {
     /// ended.
     pub(super) fn bury(&mut self, slot: u16, death: Option<&Death>) {
         self.drain_fully(slot);
-        if self.debugged == Some(slot) {
-            self.debugged = None;
-            self.tell(&RunEvent::Terminal { ours: true });
+        if self.output.debugged() == Some(slot) {
+            self.lend_terminal(None);
         }
         let incarnation = self.pool.incarnation(slot);
         let lane = std::mem::take(&mut self.lanes[usize::from(slot)]);

@@ -29,26 +29,18 @@ impl Run<'_> {
         }
         let end = self.describe();
         self.tell(&RunEvent::Ended(&end));
-        let flushed = self.reporters.flush();
-        self.told(flushed);
-        let mut status = end.status;
-        if let Some(error) = self
-            .output_error
-            .take()
-            .filter(|error| !error.is_broken_pipe())
-        {
-            status = exit::INTERNAL_ERROR;
-            self.error.get_or_insert(Error::Report {
-                message: error.to_string(),
-                hint: error.hint(),
-            });
-        }
+        self.flush();
+        let (is_written, error) = self.output.end();
         Finished {
-            status,
-            samples: std::mem::take(&mut self.samples),
-            error: self.error.take(),
+            status: if is_written {
+                end.status
+            } else {
+                exit::INTERNAL_ERROR
+            },
+            samples: self.samples,
+            error,
             complete: self.test_states.unfinished() == 0 && !self.exit_status.has_lost_its_host(),
-            sequences: std::mem::take(&mut self.sequences),
+            sequences: self.sequences,
             interrupts: self.interrupts,
         }
     }
@@ -66,8 +58,7 @@ impl Run<'_> {
         let (memfd, len) = match self.record_log.memfd() {
             Ok(file) => file,
             Err(error) => {
-                self.error
-                    .get_or_insert(Error::os("make a file in memory", error));
+                self.output.fail(Error::os("make a file in memory", error));
                 return;
             }
         };

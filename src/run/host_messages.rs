@@ -30,8 +30,7 @@ impl Run<'_> {
 
     /// The host says things that make no sense: it can't be relied on for the rest of the run.
     fn broken(&mut self, error: &WireError) {
-        self.error
-            .get_or_insert(Error::protocol("host", error.to_string()));
+        self.output.fail(Error::protocol("host", error.to_string()));
         self.end_of_file();
     }
 
@@ -167,8 +166,7 @@ impl Run<'_> {
         if std::io::stdout().is_terminal() {
             self.tell(&RunEvent::Notice(&text));
         } else {
-            let flushed = self.reporters.flush();
-            self.told(flushed);
+            self.flush();
             // Nobody reads it: then nobody misses it.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
@@ -225,13 +223,9 @@ impl Run<'_> {
         if active {
             // What came before is shown before: nothing is written while it has the terminal.
             self.drain_fully(slot);
-            self.debugged = Some(slot);
-        } else {
-            self.debugged = None;
         }
-        self.tell(&RunEvent::Terminal { ours: !active });
-        let flushed = self.reporters.flush();
-        self.told(flushed);
+        self.lend_terminal(active.then_some(slot));
+        self.flush();
         if active {
             self.send(&HostRequest::Debugger { slot });
         }
@@ -318,7 +312,7 @@ impl Run<'_> {
     fn end_of_file(&mut self) {
         if !self.stopping && self.host_exit_status.is_none() && self.interrupts == 0 {
             self.exit_status.host_died();
-            self.error.get_or_insert(Error::WentAway {
+            self.output.fail(Error::WentAway {
                 who: "run's host process",
                 doing: "the tests were running".into(),
                 log: self.log.clone(),

@@ -10,6 +10,7 @@ mod exit_status;
 mod host_messages;
 mod lane;
 mod lost;
+mod output;
 mod record_log;
 mod records;
 mod run;

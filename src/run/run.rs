@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::exit_status::ExitStatus;
 use super::lane::Lane;
 use super::lost::Lost;
+use super::output::{Output, TICK};
 use super::record_log::RecordLog;
 use super::setup::{Finished, Setup};
 use super::silence::Silence;
@@ -17,16 +18,13 @@ use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
-use crate::event::{RunEvent, RunningTest};
+use crate::event::RunEvent;
 use crate::history::Sample;
 use crate::plan::Serial;
 use crate::pool::{Pool, Signals, Watched, wait};
-use crate::report::{ReportError, Reporter};
 use crate::shm::{Segment, Waker, monotonic_ns};
 use crate::test_list::TestList;
 
-/// Longest sleep while workers run: how often the status line and quiet results appear.
-pub(super) const TICK: Duration = Duration::from_millis(33);
 /// Longest sleep while only the host is at work.
 const SLOW_TICK: Duration = Duration::from_millis(250);
 /// How long killed workers may take to disappear once nobody is left to reap them.
@@ -41,7 +39,7 @@ pub(super) struct Run<'a> {
     pub(super) test_list: &'a TestList,
     pub(super) options: &'a Options,
     signals: &'a mut Signals,
-    pub(super) reporters: &'a mut dyn Reporter,
+    pub(super) output: Output<'a>,
     timings: bool,
     pub(super) log: Option<PathBuf>,
     pub(super) began: Instant,
@@ -92,8 +90,6 @@ pub(super) struct Run<'a> {
     pub(super) needs_report: bool,
     /// Session fixtures are shared; they are finalized when the last worker has ended.
     pub(super) shares: bool,
-    /// The slot whose worker is in a debugger, which has the terminal.
-    pub(super) debugged: Option<u16>,
     /// Tests that were running when the run was interrupted.
     pub(super) interrupted: Vec<(u16, u32, Duration)>,
     /// The first exception that has escaped from a hook.
@@ -101,9 +97,6 @@ pub(super) struct Run<'a> {
     /// Signals to end that have come.
     pub(super) interrupts: u32,
 
-    pub(super) output_error: Option<ReportError>,
-    pub(super) error: Option<Error>,
-    last_running: Option<Instant>,
     pub(super) silence: Silence,
     /// The host's process id; 0: not known.
     pub(super) host: i32,
@@ -139,7 +132,7 @@ impl<'a> Run<'a> {
             bell,
             options: setup.options,
             signals: setup.signals,
-            reporters: setup.reporters,
+            output: Output::new(setup.reporters),
             timings: setup.timings,
             log: setup.log,
             began: setup.began,
@@ -173,13 +166,9 @@ impl<'a> Run<'a> {
             streaming: false,
             needs_report: setup.options.needs_report,
             shares: false,
-            debugged: None,
             interrupted: Vec::new(),
             internal_error: None,
             interrupts: 0,
-            output_error: None,
-            error: None,
-            last_running: None,
             silence: Silence::new(),
             host: 0,
             finishing: false,
@@ -252,8 +241,7 @@ impl<'a> Run<'a> {
                     .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
             }
             Err(error) => {
-                self.error
-                    .get_or_insert(Error::os("make a file in memory", error));
+                self.output.fail(Error::os("make a file in memory", error));
             }
         }
     }
@@ -278,13 +266,11 @@ impl<'a> Run<'a> {
             // What was waited for is over, whatever the clock says: it may stand still
             // (libfaketime).
             self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
-            let flushed = self.reporters.flush();
-            self.told(flushed);
+            self.flush();
         }
         let ready = ready.unwrap_or_else(|error| {
             // Out of memory for the list: try again a little later rather than losing the run.
-            self.error
-                .get_or_insert(Error::os("wait for events", error));
+            self.output.fail(Error::os("wait for events", error));
             std::thread::sleep(TICK);
             crate::pool::Ready::default()
         });
@@ -318,7 +304,7 @@ impl<'a> Run<'a> {
         } else {
             SLOW_TICK
         };
-        self.reporters.due().map_or(tick, |due| due.min(tick))
+        self.output.due().map_or(tick, |due| due.min(tick))
     }
 
     /// The tests in flight: worker, test and time since its set-up began.
@@ -360,45 +346,43 @@ impl<'a> Run<'a> {
 
     /// The status line's news, at most once in a tick.
     fn show_running(&mut self) {
-        if self.last_running.is_some_and(|last| last.elapsed() < TICK) {
-            return;
+        if self.output.takes_running() {
+            let running = self.running();
+            let is_read = self.output.tell_running(&running);
+            self.heed(is_read);
         }
-        self.last_running = Some(Instant::now());
-        let running = self.running();
-        let running: Vec<_> = running
-            .iter()
-            .map(|(slot, nodeid, elapsed)| RunningTest {
-                slot: *slot,
-                nodeid,
-                elapsed: *elapsed,
-            })
-            .collect();
-        let told = self.reporters.event(&RunEvent::Running(&running));
-        self.told(told);
     }
 
     /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop
     /// spin.
     fn flush_due(&mut self) {
-        if self.reporters.due().is_some_and(|due| due.is_zero()) {
-            let flushed = self.reporters.flush();
-            self.told(flushed);
+        if self.output.due().is_some_and(|due| due.is_zero()) {
+            self.flush();
         }
     }
 
     pub(super) fn tell(&mut self, event: &RunEvent<'_>) {
-        let told = self.reporters.event(event);
-        self.told(told);
+        let is_read = self.output.tell(event);
+        self.heed(is_read);
+    }
+
+    pub(super) fn flush(&mut self) {
+        let is_read = self.output.flush();
+        self.heed(is_read);
+    }
+
+    /// See [`Output::lend_terminal`].
+    pub(super) fn lend_terminal(&mut self, debugged: Option<u16>) {
+        let is_read = self.output.lend_terminal(debugged);
+        self.heed(is_read);
     }
 
     /// A run whose output nobody can read is not worth finishing.
-    pub(super) fn told(&mut self, told: Result<(), ReportError>) {
-        let Err(error) = told else { return };
-        if matches!(error, ReportError::Output(_)) {
+    fn heed(&mut self, is_read: bool) {
+        if !is_read {
             self.exit_status.output_closed();
             self.segment.stop();
         }
-        self.output_error.get_or_insert(error);
     }
 
     pub(super) fn send(&mut self, request: &HostRequest<'_>) {
@@ -418,7 +402,7 @@ impl<'a> Run<'a> {
             // Its end of file is yet to be read, after whatever it said last.
             Ok(()) | Err(WireError::Io(_)) => {}
             Err(WireError::Malformed(what)) => {
-                self.error.get_or_insert(Error::Internal(what));
+                self.output.fail(Error::Internal(what));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::pool::{Received, stop_self};
 impl Run<'_> {
     /// Reacts to one signal.
     pub(super) fn signal(&mut self, signal: Received) {
-        match (signal, self.debugged) {
+        match (signal, self.output.debugged()) {
             // What it means is the debugger's affair.
             (Received::End(Signal::INT), Some(slot)) => self.pool.signal(slot, Signal::INT),
             (Received::Resize, Some(slot)) => self.pool.signal(slot, Signal::WINCH),
@@ -42,12 +42,11 @@ impl Run<'_> {
 
     /// Ctrl-Z: nothing runs until this process is continued.
     fn suspend(&mut self) {
-        let ours = self.debugged.is_none() && self.interrupts == 0;
+        let ours = self.output.debugged().is_none() && self.interrupts == 0;
         if ours {
             self.tell(&RunEvent::Terminal { ours: false });
         }
-        let flushed = self.reporters.flush();
-        self.told(flushed);
+        self.flush();
         self.pool.signal_all(Signal::STOP);
         stop_self();
         self.pool.signal_all(Signal::CONT);

@@ -25,7 +25,7 @@ impl Run<'_> {
         }
         if self.silence.since.elapsed() < PATIENCE
             || self.silence.looked.elapsed() < LOOK
-            || self.debugged.is_some()
+            || self.output.debugged().is_some()
         {
             return;
         }
