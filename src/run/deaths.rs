@@ -6,8 +6,7 @@ use rustix::process::Signal;
 
 use super::lane::Lane;
 use super::lost::Lost;
-use super::output::TICK;
-use super::run::{PATIENCE, Run};
+use super::run::Run;
 use super::synthetic_results::synthetic_result;
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
@@ -65,7 +64,11 @@ impl Run<'_> {
                 .checked_add(1)
                 .is_some_and(|next| self.segment.reserved_test(slot, next).is_some()),
         };
-        if !has_more || !self.connected || self.segment.stopped() || self.exit_status.is_stopped() {
+        if !has_more
+            || !self.host.is_connected()
+            || self.segment.stopped()
+            || self.exit_status.is_stopped()
+        {
             return false;
         }
         match self.pool.succeed(slot) {
@@ -208,7 +211,7 @@ impl Run<'_> {
     fn replace(&mut self, slot: u16) -> Replacement {
         self.crashes += 1;
         let limit = self.pool.max_restarts();
-        if !self.connected || self.segment.stopped() {
+        if !self.host.is_connected() || self.segment.stopped() {
             return Replacement::Ending;
         }
         if self.segment.unclaimed_for(slot) == 0 {
@@ -233,13 +236,13 @@ impl Run<'_> {
     fn spawn(&mut self, slot: u16, (incarnation, event): (u16, u32)) {
         self.segment.clear_state(slot);
         self.segment.assign_event(slot, incarnation, event);
-        self.send(&HostRequest::Spawn { slot, incarnation });
+        self.host.spawn(slot, incarnation);
     }
 
     /// Everything that follows from the present state: requests to the host, fresh workers, tests
     /// that can't run any more.
     pub(super) fn settle(&mut self) {
-        if !self.connected {
+        if !self.host.is_connected() {
             self.settle_without_host();
         }
         if !self.pool.any_occupied()
@@ -252,14 +255,15 @@ impl Run<'_> {
             let Some(lost) = self.lost.pop_front() else {
                 break;
             };
-            self.send(&HostRequest::Crashed {
+            let request = HostRequest::Crashed {
                 test: lost.test,
                 message: &lost.message,
                 when: lost.when,
                 duration: lost.duration,
                 slot: lost.slot,
                 in_flight: lost.in_flight,
-            });
+            };
+            self.host.send(&request, &[]);
             self.asked.push(lost);
         }
     }
@@ -347,10 +351,7 @@ impl Run<'_> {
     /// Nobody reaps the killed workers or makes reports.
     fn settle_without_host(&mut self) {
         self.drain_all();
-        let patient = u128::from(self.quiet_ticks) * TICK.as_millis() < PATIENCE.as_millis()
-            && self
-                .disconnected_at
-                .is_some_and(|since| since.elapsed() < PATIENCE);
+        let patient = self.host.is_patient();
         for slot in 0..self.pool.len() {
             let running = self.pool.worker(slot).is_some_and(|worker| !worker.ended);
             // One that the dead host was asked for will never come.

@@ -1,8 +1,7 @@
 //! After the last worker: pytest's summary, the host's end, the final event.
 
-use std::os::fd::AsFd;
-
 use super::Finished;
+use super::host_link::HostLink;
 use super::run::Run;
 use super::stats::Stats;
 use crate::daemon::message::HostRequest;
@@ -16,12 +15,12 @@ impl Run<'_> {
     pub(super) fn finish(mut self) -> Finished {
         self.segment.unlink();
         self.finishing = true;
-        if self.host_exit_status.is_none() {
+        if self.host.exit_status().is_none() {
             if self.has_something_to_say() {
                 self.report();
             }
             self.stop_host();
-            if self.late_record && self.connected {
+            if self.host.has_late_record() && self.host.is_connected() {
                 // A shared fixture failed after the run had passed: now there is something to say.
                 self.report();
                 self.stop_host();
@@ -54,7 +53,7 @@ impl Run<'_> {
     }
 
     fn report(&mut self) {
-        self.late_record = false;
+        self.host.begin_report();
         let (memfd, len) = match self.record_log.memfd() {
             Ok(file) => file,
             Err(error) => {
@@ -74,35 +73,29 @@ impl Run<'_> {
             failures: self.exit_status.failures,
             len,
         };
-        if self.connected && self.connection.send(&request, &[memfd.as_fd()]).is_ok() {
-            self.summary = None;
-            self.wait_for(|run| run.summary.is_some());
+        if self.host.ask_for_summary(&request, &memfd) {
+            self.wait_for(|host| host.summary().is_some());
         }
     }
 
-    /// The host tears shared fixtures down before it goes.
     fn stop_host(&mut self) {
-        self.stopping = true;
-        let status = self
-            .summary
-            .as_ref()
-            .map_or_else(|| self.status(), |(status, _)| *status);
-        self.send(&HostRequest::Stop { status });
-        self.wait_for(|run| run.late_record && run.summary.is_none());
+        let said = self.host.summary().map(|(status, _)| *status);
+        self.host.stop(said.unwrap_or_else(|| self.status()));
+        self.wait_for(|host| host.has_late_record() && host.summary().is_none());
     }
 
     /// Until `done`, or nothing can come any more.
-    fn wait_for(&mut self, done: impl Fn(&Self) -> bool) {
-        while self.connected && self.host_exit_status.is_none() && !done(self) {
+    fn wait_for(&mut self, done: impl Fn(&HostLink<'_>) -> bool) {
+        while self.host.is_connected() && self.host.exit_status().is_none() && !done(&self.host) {
             self.wait();
         }
     }
 
     fn describe(&mut self) -> RunEnd {
         let unfinished = self.test_states.unfinished();
-        let mut status = self.host_exit_status.unwrap_or_else(|| self.status());
+        let mut status = self.host.exit_status().unwrap_or_else(|| self.status());
         let mut summary = None;
-        if let Some((final_status, text)) = self.summary.take() {
+        if let Some((final_status, text)) = self.host.take_summary() {
             status = final_status;
             summary = Some(text);
         }

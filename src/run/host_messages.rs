@@ -17,7 +17,7 @@ use crate::pool::{Death, Worker};
 impl Run<'_> {
     /// Reads one message, which is there.
     pub(super) fn receive(&mut self) {
-        match self.connection.recv() {
+        match self.host.receive() {
             Ok(Some(packet)) => {
                 if let Err(error) = self.message(packet) {
                     self.broken(&error);
@@ -45,7 +45,7 @@ impl Run<'_> {
             // The host and its forks have it mapped: nobody needs the name any more.
             HostEvent::Attached { pid } => {
                 self.segment.unlink();
-                self.host = pid;
+                self.host.attached(pid);
             }
             HostEvent::Notice { text, slot } => {
                 match slot {
@@ -90,7 +90,7 @@ impl Run<'_> {
                 let text = read_announced(fd()?, len)?;
                 let text = String::from_utf8(text)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                self.summary = Some((status, text));
+                self.host.has_summarized(status, text);
             }
             HostEvent::Taken {
                 shouldstop,
@@ -128,7 +128,7 @@ impl Run<'_> {
                     });
                     self.internal_error.get_or_insert(exit.internal);
                 }
-                self.host_exit_status = Some(exit.status);
+                self.host.has_exited(exit.status);
                 self.host_gave_up();
             }
             HostEvent::Unknown => {}
@@ -174,7 +174,9 @@ impl Run<'_> {
 
     /// The host has set up what all workers share.
     fn fixtures(&mut self, fixtures: Fixtures) {
-        self.shares |= !fixtures.shared.is_empty();
+        if !fixtures.shared.is_empty() {
+            self.host.set_up_shared_fixtures();
+        }
         let mut lines = fixtures.notes;
         if self.options.verbose > 0 {
             if !fixtures.shared.is_empty() {
@@ -197,7 +199,7 @@ impl Run<'_> {
 
     /// The controller has seen the records that were sent last; its hooks may want the run to end.
     fn taken(&mut self, shouldstop: Option<String>, shouldfail: Option<String>) {
-        self.streaming = false;
+        self.host.has_taken_records();
         let wanted = [
             (StopReason::ShouldFail, shouldfail),
             (StopReason::ShouldStop, shouldstop),
@@ -227,7 +229,7 @@ impl Run<'_> {
         self.lend_terminal(active.then_some(slot));
         self.flush();
         if active {
-            self.send(&HostRequest::Debugger { slot });
+            self.host.send(&HostRequest::Debugger { slot }, &[]);
         }
         Ok(())
     }
@@ -281,7 +283,7 @@ impl Run<'_> {
                 lost.slot
             }
             None => {
-                self.late_record = !more;
+                self.host.has_sent_record(more);
                 worker.map_or(0, |(slot, _)| slot)
             }
         };
@@ -310,23 +312,16 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if !self.stopping && self.host_exit_status.is_none() && self.interrupts == 0 {
+        if !self.host.may_leave() && self.interrupts == 0 {
             self.exit_status.host_died();
-            self.output.fail(Error::WentAway {
-                who: "run's host process",
-                doing: "the tests were running".into(),
-                log: self.log.clone(),
-            });
+            self.output.fail(self.host.went_away());
         }
         self.disconnect();
     }
 
     /// Nothing more is asked of the host or heard from it; without it, workers are of no use.
     pub(super) fn disconnect(&mut self) {
-        if self.connected {
-            self.connected = false;
-            self.disconnected_at = Some(std::time::Instant::now());
-        }
+        self.host.disconnect();
         self.segment.stop();
         self.pool.signal_all(Signal::KILL);
     }

@@ -7,6 +7,7 @@
 mod deaths;
 mod end;
 mod exit_status;
+mod host_link;
 mod host_messages;
 mod lane;
 mod lost;

@@ -1,12 +1,12 @@
 //! The state of a run and its one loop.
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::exit_status::ExitStatus;
+use super::host_link::HostLink;
 use super::lane::Lane;
 use super::lost::Lost;
 use super::output::{Output, TICK};
@@ -16,7 +16,6 @@ use super::silence::Silence;
 use super::stats::Stats;
 use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
-use crate::daemon::wire::{Connection, WireError};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
 use crate::history::Sample;
@@ -27,12 +26,10 @@ use crate::test_list::TestList;
 
 /// Longest sleep while only the host is at work.
 const SLOW_TICK: Duration = Duration::from_millis(250);
-/// How long killed workers may take to disappear once nobody is left to reap them.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The state of a run.
 pub(super) struct Run<'a> {
-    pub(super) connection: &'a Connection,
+    pub(super) host: HostLink<'a>,
     pub(super) segment: Arc<Segment>,
     pub(super) waker: Waker,
     bell: OwnedFd,
@@ -41,7 +38,6 @@ pub(super) struct Run<'a> {
     signals: &'a mut Signals,
     pub(super) output: Output<'a>,
     timings: bool,
-    pub(super) log: Option<PathBuf>,
     pub(super) began: Instant,
     pub(super) began_epoch: f64,
 
@@ -72,24 +68,7 @@ pub(super) struct Run<'a> {
     /// Number of results when workers were last sent for tests that were given back.
     pub(super) revived_at: Option<usize>,
 
-    /// `false` once the connection has ended.
-    pub(super) connected: bool,
-    pub(super) disconnected_at: Option<Instant>,
-    /// Times that nothing has happened since, for as long as a tick.
-    pub(super) quiet_ticks: u32,
-    /// The host was told to stop: its end is no surprise.
-    pub(super) stopping: bool,
-    /// Its answer to `report`.
-    pub(super) summary: Option<(i32, String)>,
-    /// It has ended the run by itself.
-    pub(super) host_exit_status: Option<i32>,
-    /// A record came unasked, and no other follows.
-    pub(super) late_record: bool,
-    /// The controller has records that it has not looked at yet.
-    pub(super) streaming: bool,
     pub(super) needs_report: bool,
-    /// Session fixtures are shared; they are finalized when the last worker has ended.
-    pub(super) shares: bool,
     /// Tests that were running when the run was interrupted.
     pub(super) interrupted: Vec<(u16, u32, Duration)>,
     /// The first exception that has escaped from a hook.
@@ -98,8 +77,6 @@ pub(super) struct Run<'a> {
     pub(super) interrupts: u32,
 
     pub(super) silence: Silence,
-    /// The host's process id; 0: not known.
-    pub(super) host: i32,
     /// All workers have ended.
     pub(super) finishing: bool,
     pub(super) stats: Option<Stats>,
@@ -126,7 +103,7 @@ impl<'a> Run<'a> {
         let bell = rustix::event::eventfd(0, flags)
             .map_err(|errno| Error::os("make an eventfd", errno.into()))?;
         Ok(Self {
-            connection: setup.connection,
+            host: HostLink::new(setup.connection, setup.log),
             waker: setup.segment.waker(),
             segment: setup.segment,
             bell,
@@ -134,7 +111,6 @@ impl<'a> Run<'a> {
             signals: setup.signals,
             output: Output::new(setup.reporters),
             timings: setup.timings,
-            log: setup.log,
             began: setup.began,
             began_epoch: setup.began_epoch,
             pool: Pool::new(setup.slots, setup.max_restarts),
@@ -156,21 +132,11 @@ impl<'a> Run<'a> {
             serial: setup.serial.into(),
             sequences: vec![Vec::new(); setup.slots.into()],
             revived_at: None,
-            connected: true,
-            disconnected_at: None,
-            quiet_ticks: 0,
-            stopping: false,
-            summary: None,
-            host_exit_status: None,
-            late_record: false,
-            streaming: false,
             needs_report: setup.options.needs_report,
-            shares: false,
             interrupted: Vec::new(),
             internal_error: None,
             interrupts: 0,
             silence: Silence::new(),
-            host: 0,
             finishing: false,
             stats: setup.options.stats.then(Stats::new),
             body: Vec::new(),
@@ -181,13 +147,12 @@ impl<'a> Run<'a> {
         for slot in 0..self.pool.len() {
             self.segment.assign_event(slot, 0, slot.into());
         }
-        let segment = Arc::clone(&self.segment);
         let request = HostRequest::Go {
-            segment: segment.name(),
+            segment: self.segment.name(),
             slots: self.pool.len(),
             timings: self.timings,
         };
-        self.send_with(&request, |run| vec![run.bell.as_fd()]);
+        self.host.send(&request, &[self.bell.as_fd()]);
     }
 
     /// Until every test has its final state and no worker is left.
@@ -205,7 +170,7 @@ impl<'a> Run<'a> {
 
     fn is_over(&self) -> bool {
         let settled = self.lost.is_empty() && self.asked.is_empty();
-        self.host_exit_status.is_some()
+        self.host.exit_status().is_some()
             || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
     }
 
@@ -217,8 +182,8 @@ impl<'a> Run<'a> {
         let has_finished = |lane: &Lane, slot| {
             !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
         };
-        self.connected
-            && !self.shares
+        self.host.is_connected()
+            && !self.host.shares_fixtures()
             && self.interrupts == 0
             && !self.exit_status.is_stopped()
             && self.test_states.unfinished() == 0
@@ -227,22 +192,13 @@ impl<'a> Run<'a> {
 
     /// Hands what is new to the controller, if it wants to see reports while the run goes on.
     fn stream(&mut self) {
-        // One message at a time: a slow hook must make neither this process nor the host wait.
-        if !self.options.stream || !self.connected || self.streaming {
+        if !self.options.stream || !self.host.takes_records() {
             return;
         }
         match self.record_log.news() {
             Ok(None) => {}
-            Ok(Some((memfd, len))) => {
-                self.streaming = true;
-                // Its end of file is yet to be read, after whatever it said last.
-                let _ = self
-                    .connection
-                    .send(&HostRequest::Reports { len }, &[memfd.as_fd()]);
-            }
-            Err(error) => {
-                self.output.fail(Error::os("make a file in memory", error));
-            }
+            Ok(Some((memfd, len))) => self.host.stream(&memfd, len),
+            Err(error) => self.output.fail(Error::os("make a file in memory", error)),
         }
     }
 
@@ -255,7 +211,7 @@ impl<'a> Run<'a> {
         // `armed` rings no bell.
         let unread = self.segment.has_data() && self.lanes.iter().all(Lane::is_open);
         let watched = Watched {
-            control: self.connected.then(|| self.connection.as_fd()),
+            control: self.host.watched(),
             signals: self.signals.as_fd(),
             bell: Some(self.bell.as_fd()),
             workers: self.pool.watched().collect(),
@@ -263,9 +219,7 @@ impl<'a> Run<'a> {
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
         self.segment.disarm();
         if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
-            // What was waited for is over, whatever the clock says: it may stand still
-            // (libfaketime).
-            self.quiet_ticks += u32::from(self.disconnected_at.is_some() && limit >= TICK);
+            self.host.was_quiet_for(limit);
             self.flush();
         }
         let ready = ready.unwrap_or_else(|error| {
@@ -291,7 +245,7 @@ impl<'a> Run<'a> {
                 self.signal(signal);
             }
         }
-        if ready.control && self.connected {
+        if ready.control && self.host.is_connected() {
             self.receive();
         }
         self.listen(happened);
@@ -382,28 +336,6 @@ impl<'a> Run<'a> {
         if !is_read {
             self.exit_status.output_closed();
             self.segment.stop();
-        }
-    }
-
-    pub(super) fn send(&mut self, request: &HostRequest<'_>) {
-        self.send_with(request, |_| Vec::new());
-    }
-
-    fn send_with(
-        &mut self,
-        request: &HostRequest<'_>,
-        fds: impl for<'r> FnOnce(&'r Self) -> Vec<BorrowedFd<'r>>,
-    ) {
-        if !self.connected {
-            return;
-        }
-        let fds = fds(self);
-        match self.connection.send(request, &fds) {
-            // Its end of file is yet to be read, after whatever it said last.
-            Ok(()) | Err(WireError::Io(_)) => {}
-            Err(WireError::Malformed(what)) => {
-                self.output.fail(Error::Internal(what));
-            }
         }
     }
 }

@@ -31,7 +31,9 @@ impl Run<'_> {
                 self.segment.stop();
                 match self.interrupts {
                     1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
-                    1 => self.send(&HostRequest::Interrupt),
+                    1 => {
+                        self.host.send(&HostRequest::Interrupt, &[]);
+                    }
                     2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
                     _ => self.disconnect(),
                 }
@@ -52,6 +54,14 @@ impl Run<'_> {
         self.pool.signal_all(Signal::CONT);
         if ours {
             self.tell(&RunEvent::Terminal { ours: true });
+        }
+    }
+
+    /// A process that is stopped does not see a signal that is to end it before it goes on.
+    fn wake_stopped(&self) {
+        self.pool.signal_all(Signal::CONT);
+        if let Some(host) = self.host.process() {
+            let _ = rustix::process::kill_process(host, Signal::CONT);
         }
     }
 }

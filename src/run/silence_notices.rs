@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
-
 use super::run::Run;
 use super::silence::is_stopped;
 use crate::event::RunEvent;
@@ -78,10 +76,10 @@ impl Run<'_> {
     }
 
     fn look_at_host(&mut self) {
-        let pid = self.host;
-        if self.silence.host || pid <= 0 || !self.connected {
+        let Some(pid) = self.host.process().filter(|_| !self.silence.host) else {
             return;
-        }
+        };
+        let pid = pid.as_raw_pid();
         let text = if is_stopped(pid) {
             format!(
                 "the run's host process is stopped (process {pid})\n\
@@ -98,14 +96,5 @@ impl Run<'_> {
         };
         self.silence.host = true;
         self.tell(&RunEvent::Notice(&text));
-    }
-
-    /// A process that is stopped does not see a signal that is to end it before it goes on.
-    pub(super) fn wake_stopped(&self) {
-        self.pool.signal_all(Signal::CONT);
-        if let Some(pid) = Pid::from_raw(self.host).filter(|_| self.connected && self.host > 0) {
-            // As long as the connection is there, so is the process.
-            let _ = rustix::process::kill_process(pid, Signal::CONT);
-        }
     }
 }
