@@ -13,10 +13,6 @@ use crate::event::{Replacement, RunEvent, limit_reached};
 use crate::pool::Death;
 use crate::shm::{Phase, Sharing, monotonic_ns};
 
-/// Most tests that the host is asked about at a time: its answers must fit into the socket's queue,
-/// or both sides would wait for each other.
-const ASKED_LIMIT: usize = 8;
-
 impl Run<'_> {
     /// The worker of `slot` is gone: reads its last records, settles what it had claimed, and
     /// replaces it if it crashed. `death` is `None` when there is no host any more to say how it
@@ -56,8 +52,7 @@ impl Run<'_> {
         let has_more = match self.segment.plan().sharing {
             // In a fixed sequence another process begins, unless nothing became of this one.
             Sharing::Own => {
-                self.sequence(slot, incarnation)
-                    .is_some_and(|tests| !tests.is_empty())
+                self.measurements.has_run_any(slot, incarnation)
                     && self.segment.unclaimed_for(slot) > 0
             }
             Sharing::Steal | Sharing::Queue => incarnation
@@ -91,24 +86,10 @@ impl Run<'_> {
         }
     }
 
-    /// What a process has run so far.
-    fn sequence(&self, slot: u16, incarnation: u16) -> Option<&Vec<u32>> {
-        self.sequences[usize::from(slot)].get(usize::from(incarnation))
-    }
-
-    /// A process has run a test.
-    pub(super) fn ran(&mut self, slot: u16, incarnation: u16, test: u32) {
-        let processes = &mut self.sequences[usize::from(slot)];
-        if processes.len() <= usize::from(incarnation) {
-            processes.resize(usize::from(incarnation) + 1, Vec::new());
-        }
-        processes[usize::from(incarnation)].push(test);
-    }
-
     /// The interrupt that was sent to all workers ended it: no crash.
     fn was_interrupted(&self, death: Option<&Death>) -> bool {
         let by_interrupt = death.is_some_and(|death| death.signal() == Some(Signal::INT.as_raw()));
-        self.interrupts > 1 || (self.interrupts == 1 && by_interrupt)
+        self.closing.interrupts > 1 || (self.closing.interrupts == 1 && by_interrupt)
     }
 
     /// The test that the worker was running, as far as it has no result.
@@ -164,9 +145,9 @@ impl Run<'_> {
             }
             (None, Some(death)) => death.cause(),
         };
-        self.needs_report = true;
+        self.closing.needs_report = true;
         if let Some(lost) = &in_flight {
-            self.ran(slot, incarnation, lost.test);
+            self.measurements.ran(slot, incarnation, lost.test);
         }
         let replacement = match self.replace(slot) {
             // It is said once.
@@ -194,8 +175,7 @@ impl Run<'_> {
                 };
                 let message =
                     format!("worker 'gw{slot}' crashed while running '{id}': {cause}{phase}");
-                self.test_states.ask(lost.test);
-                self.lost.push_back(Lost { message, ..lost });
+                self.lose(Lost { message, ..lost });
             }
             Some(_) => {}
             None => {
@@ -236,7 +216,8 @@ impl Run<'_> {
     fn spawn(&mut self, slot: u16, (incarnation, event): (u16, u32)) {
         self.segment.clear_state(slot);
         self.segment.assign_event(slot, incarnation, event);
-        self.host.spawn(slot, incarnation);
+        self.host
+            .send(&HostRequest::Spawn { slot, incarnation }, &[]);
     }
 
     /// Everything that follows from the present state: requests to the host, fresh workers, tests
@@ -251,10 +232,7 @@ impl Run<'_> {
         {
             self.nobody_left();
         }
-        while self.asked.len() < ASKED_LIMIT {
-            let Some(lost) = self.lost.pop_front() else {
-                break;
-            };
+        while let Some(lost) = self.lost.ask() {
             let request = HostRequest::Crashed {
                 test: lost.test,
                 message: &lost.message,
@@ -264,7 +242,22 @@ impl Run<'_> {
                 in_flight: lost.in_flight,
             };
             self.host.send(&request, &[]);
-            self.asked.push(lost);
+        }
+    }
+
+    /// The host is to make a report of a test; until then nobody else gives it a result.
+    fn lose(&mut self, lost: Lost) {
+        self.test_states.ask(lost.test);
+        self.lost.push(lost);
+    }
+
+    /// All tests that have no result become errors, by name; `message` has their node id and says
+    /// why.
+    fn lose_missing(&mut self, message: impl Fn(&str) -> String) {
+        let missing: Vec<u32> = self.test_states.missing().collect();
+        for test in missing {
+            let message = message(self.test_list.id(test));
+            self.lose(Lost::not_run(test, message));
         }
     }
 
@@ -302,19 +295,7 @@ impl Run<'_> {
         } else {
             "all workers ended without running it".to_owned()
         };
-        let missing: Vec<u32> = self.test_states.missing().collect();
-        for test in missing {
-            let message = format!("'{}' did not run: {why}", self.test_list.id(test));
-            self.test_states.ask(test);
-            self.lost.push_back(Lost {
-                test,
-                in_flight: false,
-                slot: 0,
-                when: "setup",
-                duration: 0.0,
-                message,
-            });
-        }
+        self.lose_missing(|id| format!("'{id}' did not run: {why}"));
     }
 
     /// When all other tests have their results and no worker is left, hands out the next tests that
@@ -368,28 +349,14 @@ impl Run<'_> {
     /// The host is gone and nobody interrupted the run: every test without a result is an error, by
     /// name.
     fn nobody_will_say(&mut self) {
-        let missing: Vec<u32> = self.test_states.missing().collect();
-        for test in missing {
-            let id = self.test_list.id(test);
-            let message = format!("'{id}' has no result: the run's host process died");
-            self.test_states.ask(test);
-            self.lost.push_back(Lost {
-                test,
-                in_flight: false,
-                slot: 0,
-                when: "setup",
-                duration: 0.0,
-                message,
-            });
-        }
+        self.lose_missing(|id| format!("'{id}' has no result: the run's host process died"));
     }
 
     /// Results of the tests about which the host can't be asked any more.
     fn make_up_lost(&mut self) {
-        let lost: Vec<Lost> = self.asked.drain(..).chain(self.lost.drain(..)).collect();
-        for lost in lost {
+        for lost in self.lost.take() {
             self.test_states.finish(lost.test);
-            self.needs_report = true;
+            self.closing.needs_report = true;
             let nodeid = self.test_list.id(lost.test);
             let result = synthetic_result(&lost, nodeid, self.options.junit.is_some());
             self.result(&result);

@@ -1,7 +1,9 @@
 //! After the last worker: pytest's summary, the host's end, the final event.
 
+use std::os::fd::AsFd;
+
 use super::Finished;
-use super::host_link::HostLink;
+use super::host_link::HostState;
 use super::run::Run;
 use super::stats::Stats;
 use crate::daemon::message::HostRequest;
@@ -15,12 +17,12 @@ impl Run<'_> {
     pub(super) fn finish(mut self) -> Finished {
         self.segment.unlink();
         self.finishing = true;
-        if self.host.exit_status().is_none() {
+        if self.host.said.exit_status.is_none() {
             if self.has_something_to_say() {
                 self.report();
             }
             self.stop_host();
-            if self.host.has_late_record() && self.host.is_connected() {
+            if self.host.said.late_record && self.host.is_connected() {
                 // A shared fixture failed after the run had passed: now there is something to say.
                 self.report();
                 self.stop_host();
@@ -36,16 +38,16 @@ impl Run<'_> {
             } else {
                 exit::INTERNAL_ERROR
             },
-            samples: self.samples,
+            samples: self.measurements.samples,
             error,
             complete: self.test_states.unfinished() == 0 && !self.exit_status.has_lost_its_host(),
-            sequences: self.sequences,
-            interrupts: self.interrupts,
+            sequences: self.measurements.sequences,
+            interrupts: self.closing.interrupts,
         }
     }
 
     fn has_something_to_say(&self) -> bool {
-        self.needs_report || self.exit_status.is_stopped() || self.status() != exit::OK
+        self.closing.needs_report || self.exit_status.is_stopped() || self.status() != exit::OK
     }
 
     fn status(&self) -> i32 {
@@ -53,7 +55,7 @@ impl Run<'_> {
     }
 
     fn report(&mut self) {
-        self.host.begin_report();
+        self.host.said.late_record = false;
         let (memfd, len) = match self.record_log.memfd() {
             Ok(file) => file,
             Err(error) => {
@@ -67,35 +69,42 @@ impl Run<'_> {
             interrupted: interrupted.map(|(text, _)| text),
             location: interrupted.map_or("", |(_, location)| location),
             stop: self.exit_status.stop_text().or(self.crash_limit.as_deref()),
-            duration: self.began.elapsed().as_secs_f64(),
+            duration: self.closing.began.elapsed().as_secs_f64(),
             streamed: self.record_log.streamed(),
-            elsewhere: self.elsewhere,
+            elsewhere: self.closing.elsewhere,
             failures: self.exit_status.failures,
             len,
         };
-        if self.host.ask_for_summary(&request, &memfd) {
-            self.wait_for(|host| host.summary().is_some());
+        if self.host.send(&request, &[memfd.as_fd()]) {
+            self.host.said.summary = None;
+            self.wait_for(|said| said.summary.is_some());
         }
     }
 
+    /// The host tears shared fixtures down before it goes.
     fn stop_host(&mut self) {
-        let said = self.host.summary().map(|(status, _)| *status);
-        self.host.stop(said.unwrap_or_else(|| self.status()));
-        self.wait_for(|host| host.has_late_record() && host.summary().is_none());
+        self.host.said.stopping = true;
+        let said = self.host.said.summary.as_ref().map(|(status, _)| *status);
+        let status = said.unwrap_or_else(|| self.status());
+        self.host.send(&HostRequest::Stop { status }, &[]);
+        self.wait_for(|said| said.late_record && said.summary.is_none());
     }
 
     /// Until `done`, or nothing can come any more.
-    fn wait_for(&mut self, done: impl Fn(&HostLink<'_>) -> bool) {
-        while self.host.is_connected() && self.host.exit_status().is_none() && !done(&self.host) {
+    fn wait_for(&mut self, done: impl Fn(&HostState) -> bool) {
+        while self.host.is_connected()
+            && self.host.said.exit_status.is_none()
+            && !done(&self.host.said)
+        {
             self.wait();
         }
     }
 
     fn describe(&mut self) -> RunEnd {
         let unfinished = self.test_states.unfinished();
-        let mut status = self.host.exit_status().unwrap_or_else(|| self.status());
+        let mut status = self.host.said.exit_status.unwrap_or_else(|| self.status());
         let mut summary = None;
-        if let Some((final_status, text)) = self.host.take_summary() {
+        if let Some((final_status, text)) = self.host.said.summary.take() {
             status = final_status;
             summary = Some(text);
         }
@@ -104,12 +113,13 @@ impl Run<'_> {
             status = exit::INTERNAL_ERROR;
         }
         RunEnd {
-            duration: self.began.elapsed(),
-            started: self.began_epoch,
+            duration: self.closing.began.elapsed(),
+            started: self.closing.began_epoch,
             status,
             not_run: unfinished,
             running: self
-                .interrupted
+                .closing
+                .running
                 .iter()
                 .filter(|(_, test, _)| self.test_states.is_missing(*test))
                 .map(|&(slot, test, elapsed)| {
@@ -120,8 +130,8 @@ impl Run<'_> {
             interrupted: self.exit_status.interrupted().is_some()
                 && !self.exit_status.success_was_asked_for(),
             summary,
-            suite_properties: std::mem::take(&mut self.properties),
-            internal_error: self.internal_error.take(),
+            suite_properties: std::mem::take(&mut self.closing.properties),
+            internal_error: self.closing.internal_error.take(),
             notes: self.stats.as_ref().map(Stats::notes).unwrap_or_default(),
         }
     }

@@ -11,7 +11,6 @@ use crate::daemon::wire::{Packet, WireError, read_announced};
 use crate::decode::{self, Stop, StopReason};
 use crate::error::Error;
 use crate::event::RunEvent;
-use crate::history::Sample;
 use crate::pool::{Death, Worker};
 
 impl Run<'_> {
@@ -45,7 +44,7 @@ impl Run<'_> {
             // The host and its forks have it mapped: nobody needs the name any more.
             HostEvent::Attached { pid } => {
                 self.segment.unlink();
-                self.host.attached(pid);
+                self.host.said.pid = pid;
             }
             HostEvent::Notice { text, slot } => {
                 match slot {
@@ -86,11 +85,11 @@ impl Run<'_> {
                 len,
                 properties,
             } => {
-                self.add_properties(properties);
+                self.closing.add_properties(properties);
                 let text = read_announced(fd()?, len)?;
                 let text = String::from_utf8(text)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                self.host.has_summarized(status, text);
+                self.host.said.summary = Some((status, text));
             }
             HostEvent::Taken {
                 shouldstop,
@@ -126,9 +125,9 @@ impl Run<'_> {
                         text: String::new(),
                         location: String::new(),
                     });
-                    self.internal_error.get_or_insert(exit.internal);
+                    self.closing.internal_error.get_or_insert(exit.internal);
                 }
-                self.host.has_exited(exit.status);
+                self.host.said.exit_status = Some(exit.status);
                 self.host_gave_up();
             }
             HostEvent::Unknown => {}
@@ -174,9 +173,7 @@ impl Run<'_> {
 
     /// The host has set up what all workers share.
     fn fixtures(&mut self, fixtures: Fixtures) {
-        if !fixtures.shared.is_empty() {
-            self.host.set_up_shared_fixtures();
-        }
+        self.host.said.shares |= !fixtures.shared.is_empty();
         let mut lines = fixtures.notes;
         if self.options.verbose > 0 {
             if !fixtures.shared.is_empty() {
@@ -194,12 +191,12 @@ impl Run<'_> {
         if !lines.is_empty() {
             self.tell(&RunEvent::Notice(&lines.join("\n")));
         }
-        self.charged = fixtures.charged.into_iter().collect();
+        self.measurements.charge(fixtures.charged);
     }
 
     /// The controller has seen the records that were sent last; its hooks may want the run to end.
     fn taken(&mut self, shouldstop: Option<String>, shouldfail: Option<String>) {
-        self.host.has_taken_records();
+        self.host.said.streaming = false;
         let wanted = [
             (StopReason::ShouldFail, shouldfail),
             (StopReason::ShouldStop, shouldstop),
@@ -240,7 +237,7 @@ impl Run<'_> {
                 "a worker was born that nobody asked for: slot {slot}, incarnation {incarnation}"
             )));
         }
-        if self.interrupts > 1 || self.lanes[usize::from(slot)].corrupt.is_some() {
+        if self.closing.interrupts > 1 || self.lanes[usize::from(slot)].corrupt.is_some() {
             self.pool.signal(slot, Signal::KILL);
         }
         Ok(())
@@ -273,17 +270,12 @@ impl Run<'_> {
         if test as usize >= self.test_list.len() {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
-        let asked = self.asked.iter().position(|lost| lost.test == test);
+        let asked = self.lost.answered(test);
         let worker = self.segment.claim_of(test);
-        let mut has_run = false;
-        let slot = match asked {
-            Some(at) => {
-                let lost = self.asked.swap_remove(at);
-                has_run = lost.in_flight;
-                lost.slot
-            }
+        let slot = match &asked {
+            Some(lost) => lost.slot,
             None => {
-                self.host.has_sent_record(more);
+                self.host.said.late_record = !more;
                 worker.map_or(0, |(slot, _)| slot)
             }
         };
@@ -299,9 +291,9 @@ impl Run<'_> {
         } else {
             self.test_states.finish(test);
         }
-        if has_run {
+        if asked.is_some_and(|lost| lost.in_flight) {
             // A crash is the test's last outcome, too.
-            self.samples.push((test, Sample::of(&result)));
+            self.measurements.measure(&result);
         }
         let incarnation = worker.map_or(0, |(_, incarnation)| incarnation);
         self.record_log
@@ -312,9 +304,13 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if !self.host.may_leave() && self.interrupts == 0 {
+        if let Some(error) = self
+            .host
+            .went_away()
+            .filter(|_| self.closing.interrupts == 0)
+        {
             self.exit_status.host_died();
-            self.output.fail(self.host.went_away());
+            self.output.fail(error);
         }
         self.disconnect();
     }

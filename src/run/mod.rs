@@ -4,6 +4,7 @@
 //! A single thread owns all state; nothing in here waits except `Run::wait`, which sleeps on
 //! everything at once.
 
+mod closing;
 mod deaths;
 mod end;
 mod exit_status;
@@ -11,6 +12,7 @@ mod host_link;
 mod host_messages;
 mod lane;
 mod lost;
+mod measurements;
 mod output;
 mod record_log;
 mod records;

@@ -7,8 +7,7 @@ use rustix::process::Signal;
 
 use super::run::Run;
 use crate::decode::{self, Bye, Record, Stop, StopReason};
-use crate::event::{RunEvent, TestResult, When};
-use crate::history::Sample;
+use crate::event::{RunEvent, TestResult};
 use crate::shm::records::spill;
 use crate::shm::{RecordHead, monotonic_ns};
 
@@ -135,10 +134,10 @@ impl Run<'_> {
                 if !self.test_states.finish(head.test) {
                     return self.corrupt(slot, "a second result of a test");
                 }
-                self.ran(slot, head.incarnation, head.test);
+                self.measurements.ran(slot, head.incarnation, head.test);
                 self.keep(slot, head, body);
-                self.discharge(&mut result);
-                self.samples.push((result.test, Sample::of(&result)));
+                self.measurements.discharge(&mut result);
+                self.measurements.measure(&result);
                 self.result(&result);
             }
             Record::Bye(bye) => {
@@ -165,18 +164,6 @@ impl Run<'_> {
         }
     }
 
-    /// Takes out of a test's set-up what shared fixtures took in the host: pytest's report has it,
-    /// but the worker had no part in it and another run may have it elsewhere.
-    fn discharge(&mut self, result: &mut TestResult) {
-        let Some(shared) = self.charged.remove(&result.test) else {
-            return;
-        };
-        let mut setups = result.reports.iter_mut();
-        if let Some(setup) = setups.find(|report| report.when == When::Setup) {
-            setup.duration = (setup.duration - shared).max(0.0);
-        }
-    }
-
     /// A test has its result, or the host has added to it.
     pub(super) fn result(&mut self, result: &TestResult) {
         let failures = result
@@ -185,7 +172,7 @@ impl Run<'_> {
             .filter(|report| report.is_failure)
             .count();
         self.exit_status.failures += failures as u64;
-        self.needs_report |= failures > 0
+        self.closing.needs_report |= failures > 0
             || result.warnings > 0
             || result.reports.iter().any(|report| report.in_summary);
         let test_list = self.test_list;
@@ -210,7 +197,7 @@ impl Run<'_> {
     /// A record outside of tests matters to the summary for its warnings only.
     fn warnings(&mut self, slot: u16, head: &RecordHead, body: &[u8], count: usize) {
         if count > 0 {
-            self.needs_report = true;
+            self.closing.needs_report = true;
             self.keep(slot, head, body);
         }
     }
@@ -220,16 +207,7 @@ impl Run<'_> {
         lane.said_bye = true;
         lane.holds = bye.holds;
         self.exit_status.session_ended(bye.status.into());
-        self.add_properties(bye.properties);
-    }
-
-    /// Properties of the junit file: each once, whoever of the workers has added it.
-    pub(super) fn add_properties(&mut self, properties: Vec<(String, String)>) {
-        for property in properties {
-            if !self.properties.contains(&property) {
-                self.properties.push(property);
-            }
-        }
+        self.closing.add_properties(bye.properties);
     }
 
     /// A worker, or the host, wants the run to end.
@@ -244,7 +222,9 @@ impl Run<'_> {
                 .map(|line| format!("INTERNALERROR> {line}").trim_end().to_owned())
                 .collect();
             self.tell(&RunEvent::Notice(&lines.join("\n")));
-            self.internal_error.get_or_insert_with(|| stop.text.clone());
+            self.closing
+                .internal_error
+                .get_or_insert_with(|| stop.text.clone());
         }
     }
 }

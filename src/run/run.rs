@@ -1,14 +1,16 @@
 //! The state of a run and its one loop.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::closing::Closing;
 use super::exit_status::ExitStatus;
 use super::host_link::HostLink;
 use super::lane::Lane;
-use super::lost::Lost;
+use super::lost::LostTests;
+use super::measurements::Measurements;
 use super::output::{Output, TICK};
 use super::record_log::RecordLog;
 use super::setup::{Finished, Setup};
@@ -18,7 +20,6 @@ use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
-use crate::history::Sample;
 use crate::plan::Serial;
 use crate::pool::{Pool, Signals, Watched, wait};
 use crate::shm::{Segment, Waker, monotonic_ns};
@@ -38,24 +39,15 @@ pub(super) struct Run<'a> {
     signals: &'a mut Signals,
     pub(super) output: Output<'a>,
     timings: bool,
-    pub(super) began: Instant,
-    pub(super) began_epoch: f64,
 
     pub(super) pool: Pool,
     pub(super) lanes: Vec<Lane>,
     pub(super) test_states: TestStates,
     pub(super) exit_status: ExitStatus,
     pub(super) record_log: RecordLog,
-    pub(super) samples: Vec<(u32, Sample)>,
-    pub(super) properties: Vec<(String, String)>,
-    /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them
-    /// in this test.
-    pub(super) charged: HashMap<u32, f64>,
-    /// Tests of other shards.
-    pub(super) elsewhere: usize,
-    /// Tests to ask the host about, and those that it was asked about.
-    pub(super) lost: VecDeque<Lost>,
-    pub(super) asked: Vec<Lost>,
+    pub(super) measurements: Measurements,
+    pub(super) lost: LostTests,
+    pub(super) closing: Closing,
     /// Workers that have crashed.
     pub(super) crashes: u32,
     /// What the end of the report says of the first crash that was one too many.
@@ -64,17 +56,8 @@ pub(super) struct Run<'a> {
     pub(super) out_of_restarts: bool,
     /// What is still withheld.
     pub(super) serial: VecDeque<Serial>,
-    pub(super) sequences: Vec<Vec<Vec<u32>>>,
     /// Number of results when workers were last sent for tests that were given back.
     pub(super) revived_at: Option<usize>,
-
-    pub(super) needs_report: bool,
-    /// Tests that were running when the run was interrupted.
-    pub(super) interrupted: Vec<(u16, u32, Duration)>,
-    /// The first exception that has escaped from a hook.
-    pub(super) internal_error: Option<String>,
-    /// Signals to end that have come.
-    pub(super) interrupts: u32,
 
     pub(super) silence: Silence,
     /// All workers have ended.
@@ -111,8 +94,6 @@ impl<'a> Run<'a> {
             signals: setup.signals,
             output: Output::new(setup.reporters),
             timings: setup.timings,
-            began: setup.began,
-            began_epoch: setup.began_epoch,
             pool: Pool::new(setup.slots, setup.max_restarts),
             lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
             test_states: TestStates::new(setup.test_list.len(), setup.planned),
@@ -120,22 +101,23 @@ impl<'a> Run<'a> {
             // pytest's own counter for `--maxfail` includes them.
             exit_status: ExitStatus::new(setup.options.collect_errors),
             record_log: RecordLog::default(),
-            samples: Vec::new(),
-            properties: setup.start.suite_properties.clone(),
-            charged: HashMap::new(),
-            elsewhere: setup.start.elsewhere,
-            lost: VecDeque::new(),
-            asked: Vec::new(),
+            measurements: Measurements::new(setup.slots),
+            lost: LostTests::default(),
+            closing: Closing {
+                began: setup.began,
+                began_epoch: setup.began_epoch,
+                elsewhere: setup.start.elsewhere,
+                needs_report: setup.options.needs_report,
+                interrupts: 0,
+                running: Vec::new(),
+                internal_error: None,
+                properties: setup.start.suite_properties,
+            },
             crashes: 0,
             crash_limit: None,
             out_of_restarts: false,
             serial: setup.serial.into(),
-            sequences: vec![Vec::new(); setup.slots.into()],
             revived_at: None,
-            needs_report: setup.options.needs_report,
-            interrupted: Vec::new(),
-            internal_error: None,
-            interrupts: 0,
             silence: Silence::new(),
             finishing: false,
             stats: setup.options.stats.then(Stats::new),
@@ -169,8 +151,8 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let settled = self.lost.is_empty() && self.asked.is_empty();
-        self.host.exit_status().is_some()
+        let settled = self.lost.is_empty();
+        self.host.said.exit_status.is_some()
             || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
     }
 
@@ -183,8 +165,8 @@ impl<'a> Run<'a> {
             !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
         };
         self.host.is_connected()
-            && !self.host.shares_fixtures()
-            && self.interrupts == 0
+            && !self.host.said.shares
+            && self.closing.interrupts == 0
             && !self.exit_status.is_stopped()
             && self.test_states.unfinished() == 0
             && (self.lanes.iter().zip(0..)).all(|(lane, slot)| has_finished(lane, slot))
@@ -192,12 +174,17 @@ impl<'a> Run<'a> {
 
     /// Hands what is new to the controller, if it wants to see reports while the run goes on.
     fn stream(&mut self) {
-        if !self.options.stream || !self.host.takes_records() {
+        // One message at a time: a slow hook must make neither this process nor the host wait.
+        if !self.options.stream || !self.host.is_connected() || self.host.said.streaming {
             return;
         }
         match self.record_log.news() {
             Ok(None) => {}
-            Ok(Some((memfd, len))) => self.host.stream(&memfd, len),
+            Ok(Some((memfd, len))) => {
+                self.host.said.streaming = true;
+                let request = HostRequest::Reports { len };
+                self.host.send(&request, &[memfd.as_fd()]);
+            }
             Err(error) => self.output.fail(Error::os("make a file in memory", error)),
         }
     }
@@ -283,18 +270,18 @@ impl<'a> Run<'a> {
 
     /// The run is interrupted: notes what is running, once.
     pub(super) fn note_running(&mut self) {
-        if self.interrupted.is_empty() {
-            self.interrupted = self.tests_in_flight().collect();
+        if self.closing.running.is_empty() {
+            self.closing.running = self.tests_in_flight().collect();
         }
     }
 
     /// The same for a test that has ended the run: its worker may be gone by now.
     pub(super) fn note_stopped(&mut self, slot: u16, test: u32) {
-        let is_noted = self.interrupted.iter().any(|noted| noted.1 == test);
+        let is_noted = self.closing.running.iter().any(|noted| noted.1 == test);
         if test < self.segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
             let started = self.segment.slot_state(slot).started_ns;
             let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started));
-            self.interrupted.push((slot, test, elapsed));
+            self.closing.running.push((slot, test, elapsed));
         }
     }
 

@@ -24,12 +24,12 @@ impl Run<'_> {
             Received::Resize => {}
             Received::Suspend => self.suspend(),
             Received::End(signal) => {
-                self.interrupts += 1;
+                self.closing.interrupts += 1;
                 self.tell(&RunEvent::Terminal { ours: false });
                 self.note_running();
                 self.exit_status.signal(signal);
                 self.segment.stop();
-                match self.interrupts {
+                match self.closing.interrupts {
                     1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
                     1 => {
                         self.host.send(&HostRequest::Interrupt, &[]);
@@ -44,7 +44,7 @@ impl Run<'_> {
 
     /// Ctrl-Z: nothing runs until this process is continued.
     fn suspend(&mut self) {
-        let ours = self.output.debugged().is_none() && self.interrupts == 0;
+        let ours = self.output.debugged().is_none() && self.closing.interrupts == 0;
         if ours {
             self.tell(&RunEvent::Terminal { ours: false });
         }
