@@ -4,14 +4,13 @@ use std::collections::HashSet;
 
 use rustix::process::Signal;
 
-use super::lane::Lane;
+use super::lanes::{Remains, Reserve};
 use super::lost::Lost;
 use super::run::Run;
 use super::synthetic_results::synthetic_result;
 use crate::daemon::message::HostRequest;
 use crate::event::{Replacement, RunEvent, limit_reached};
-use crate::pool::Death;
-use crate::shm::{Phase, Sharing, monotonic_ns};
+use crate::pool::{Death, Pool};
 
 impl Run<'_> {
     /// The worker of `slot` is gone: reads its last records, settles what it had claimed, and
@@ -22,16 +21,11 @@ impl Run<'_> {
         if self.output.debugged() == Some(slot) {
             self.lend_terminal(None);
         }
-        let incarnation = self.pool.incarnation(slot);
-        let lane = std::mem::take(&mut self.lanes[usize::from(slot)]);
-        let in_flight = self.in_flight(slot, incarnation);
-        self.pool.reaped(slot, incarnation);
-        self.segment.clear_state(slot);
-        self.release(slot, incarnation, in_flight.as_ref().map(|lost| lost.test));
-        let is_regular = lane.said_bye && lane.corrupt.is_none();
-        let is_followed = is_regular && self.succeed(slot, incarnation);
+        let remains = self.lanes.bury(slot, &self.test_states);
+        let is_regular = remains.lane.said_bye && remains.lane.corrupt.is_none();
+        let is_followed = is_regular && self.succeed(slot, remains.incarnation);
         if !is_followed {
-            self.give_back(slot, incarnation);
+            self.lanes.give_back(slot, remains.incarnation);
         }
         if is_regular {
             if let Some(death) = death.filter(|death| !death.is_clean()) {
@@ -39,51 +33,32 @@ impl Run<'_> {
                 self.tell(&RunEvent::Notice(&text));
             }
         } else if !self.was_interrupted(death) {
-            self.crashed((slot, incarnation), &lane, death, in_flight);
+            self.crashed(slot, remains, death);
         }
-        if !self.pool.is_occupied(slot) {
-            self.segment.vacate(slot);
+        if !self.lanes.pool().is_occupied(slot) {
+            self.lanes.segment().vacate(slot);
         }
     }
 
     /// A worker has ended its session because what is left lies behind what it has run: sends a
     /// fresh one in its place, which has seen nothing. That is no crash, and counts for no limit.
     fn succeed(&mut self, slot: u16, incarnation: u16) -> bool {
-        let has_more = match self.segment.plan().sharing {
-            // In a fixed sequence another process begins, unless nothing became of this one.
-            Sharing::Own => {
-                self.measurements.has_run_any(slot, incarnation)
-                    && self.segment.unclaimed_for(slot) > 0
-            }
-            Sharing::Steal | Sharing::Queue => incarnation
-                .checked_add(1)
-                .is_some_and(|next| self.segment.reserved_test(slot, next).is_some()),
-        };
-        if !has_more
-            || !self.host.is_connected()
-            || self.segment.stopped()
-            || self.exit_status.is_stopped()
-        {
-            return false;
-        }
-        match self.pool.succeed(slot) {
-            Some(reserved) => {
-                self.spawn(slot, reserved);
-                true
-            }
-            None => false,
-        }
+        let has_run = self.measurements.has_run_any(slot, incarnation);
+        self.lanes.has_more(slot, incarnation, has_run)
+            && self.host.is_connected()
+            && !self.lanes.segment().stopped()
+            && !self.exit_status.is_stopped()
+            && self.send_worker(slot, Pool::succeed)
     }
 
-    /// Nobody follows the worker: what it had claimed for its successor is anybody's again.
-    fn give_back(&mut self, slot: u16, incarnation: u16) {
-        let Some(next) = incarnation.checked_add(1) else {
-            return;
+    /// Asks for a worker in `slot`; `false`: there may be no more.
+    fn send_worker(&mut self, slot: u16, reserve: Reserve) -> bool {
+        let Some(incarnation) = self.lanes.reserve(slot, reserve) else {
+            return false;
         };
-        if let Some(test) = self.segment.reserved_test(slot, next) {
-            self.segment.release(test, slot, next);
-            self.segment.release_units(slot, next);
-        }
+        let request = HostRequest::Spawn { slot, incarnation };
+        self.host.send(&request, &[]);
+        true
     }
 
     /// The interrupt that was sent to all workers ended it: no crash.
@@ -92,46 +67,12 @@ impl Run<'_> {
         self.closing.interrupts > 1 || (self.closing.interrupts == 1 && by_interrupt)
     }
 
-    /// The test that the worker was running, as far as it has no result.
-    fn in_flight(&self, slot: u16, incarnation: u16) -> Option<Lost> {
-        let state = self.segment.slot_state(slot);
-        let test = state.current?;
-        let own = state.incarnation == incarnation
-            && self.test_states.is_missing(test)
-            && self.segment.claim_of(test) == Some((slot, incarnation));
-        let ns = monotonic_ns().saturating_sub(state.started_ns);
-        own.then(|| Lost {
-            test,
-            in_flight: true,
-            slot,
-            when: match state.phase {
-                Phase::Setup => "setup",
-                Phase::Teardown => "teardown",
-                Phase::Call | Phase::Idle => "call",
-            },
-            duration: std::time::Duration::from_nanos(ns).as_secs_f64(),
-            message: String::new(),
-        })
-    }
-
-    /// Gives back what a dead worker had claimed and not finished, but for the test that died with
-    /// it.
-    fn release(&mut self, slot: u16, incarnation: u16, in_flight: Option<u32>) {
-        for test in self.test_states.missing() {
-            if Some(test) != in_flight && self.segment.claim_of(test) == Some((slot, incarnation)) {
-                self.segment.release(test, slot, incarnation);
-            }
-        }
-        self.segment.release_units(slot, incarnation);
-    }
-
-    fn crashed(
-        &mut self,
-        (slot, incarnation): (u16, u16),
-        lane: &Lane,
-        death: Option<&Death>,
-        in_flight: Option<Lost>,
-    ) {
+    fn crashed(&mut self, slot: u16, remains: Remains, death: Option<&Death>) {
+        let Remains {
+            incarnation,
+            lane,
+            in_flight,
+        } = remains;
         let cause = match (&lane.corrupt, death) {
             (Some(what), _) => {
                 format!("its result ring was overwritten ({what}), so it was killed")
@@ -190,34 +131,22 @@ impl Run<'_> {
     /// Starts a worker in place of one that crashed, if there is something to do for it.
     fn replace(&mut self, slot: u16) -> Replacement {
         self.crashes += 1;
-        let limit = self.pool.max_restarts();
-        if !self.host.is_connected() || self.segment.stopped() {
+        let limit = self.lanes.pool().max_restarts();
+        if !self.host.is_connected() || self.lanes.segment().stopped() {
             return Replacement::Ending;
         }
-        if self.segment.unclaimed_for(slot) == 0 {
+        if self.lanes.segment().unclaimed_for(slot) == 0 {
             return if self.crashes > limit {
                 Replacement::Limit(limit)
             } else {
                 Replacement::NothingLeft
             };
         }
-        match self.pool.restart(slot) {
-            Some(reserved) => {
-                self.spawn(slot, reserved);
-                Replacement::Coming
-            }
-            None => {
-                self.out_of_restarts = true;
-                Replacement::Limit(limit)
-            }
+        if self.send_worker(slot, Pool::restart) {
+            return Replacement::Coming;
         }
-    }
-
-    fn spawn(&mut self, slot: u16, (incarnation, event): (u16, u32)) {
-        self.segment.clear_state(slot);
-        self.segment.assign_event(slot, incarnation, event);
-        self.host
-            .send(&HostRequest::Spawn { slot, incarnation }, &[]);
+        self.out_of_restarts = true;
+        Replacement::Limit(limit)
     }
 
     /// Everything that follows from the present state: requests to the host, fresh workers, tests
@@ -226,7 +155,7 @@ impl Run<'_> {
         if !self.host.is_connected() {
             self.settle_without_host();
         }
-        if !self.pool.any_occupied()
+        if !self.lanes.pool().any_occupied()
             && !self.exit_status.is_stopped()
             && self.test_states.missing().next().is_some()
         {
@@ -268,29 +197,28 @@ impl Run<'_> {
             return;
         }
         let progress = self.revived_at != Some(self.test_states.done());
-        let can_run = self.segment.unclaimed() > 0 && !self.segment.stopped();
+        let can_run = self.lanes.segment().unclaimed() > 0 && !self.lanes.segment().stopped();
         if can_run && progress && !self.out_of_restarts {
             self.revived_at = Some(self.test_states.done());
-            let mut unclaimed = self.segment.unclaimed();
-            for slot in 0..self.pool.len() {
+            let mut unclaimed = self.lanes.segment().unclaimed();
+            for slot in 0..self.lanes.pool().len() {
                 if unclaimed > 0
-                    && self.segment.unclaimed_for(slot) > 0
-                    && let Some(reserved) = self.pool.next(slot)
+                    && self.lanes.segment().unclaimed_for(slot) > 0
+                    && self.send_worker(slot, Pool::next)
                 {
                     unclaimed -= 1;
-                    self.spawn(slot, reserved);
                 }
             }
-            if self.pool.any_occupied() {
+            if self.lanes.pool().any_occupied() {
                 return;
             }
         }
         let why = if self.out_of_restarts {
             format!(
                 "more than {} workers crashed (`--max-worker-restart`)",
-                self.pool.max_restarts()
+                self.lanes.pool().max_restarts()
             )
-        } else if self.segment.stopped() {
+        } else if self.lanes.segment().stopped() {
             "a worker stopped the run without saying why".to_owned()
         } else {
             "all workers ended without running it".to_owned()
@@ -307,7 +235,7 @@ impl Run<'_> {
             .iter()
             .flat_map(|serial| serial.tests.iter().copied())
             .collect();
-        if self.segment.stopped()
+        if self.lanes.segment().stopped()
             || self
                 .test_states
                 .missing()
@@ -319,28 +247,31 @@ impl Run<'_> {
             return false;
         };
         for test in serial.tests {
-            self.segment.hand_out(test);
+            self.lanes.segment().hand_out(test);
         }
-        match self.pool.next(serial.slot) {
-            Some(reserved) => self.spawn(serial.slot, reserved),
-            None => return false,
+        let is_sent = self.send_worker(serial.slot, Pool::next);
+        if is_sent {
+            self.revived_at = None;
         }
-        self.revived_at = None;
-        true
+        is_sent
     }
 
     /// Nobody reaps the killed workers or makes reports.
     fn settle_without_host(&mut self) {
         self.drain_all();
         let patient = self.host.is_patient();
-        for slot in 0..self.pool.len() {
-            let running = self.pool.worker(slot).is_some_and(|worker| !worker.ended);
+        for slot in 0..self.lanes.pool().len() {
+            let running = self
+                .lanes
+                .pool()
+                .worker(slot)
+                .is_some_and(|worker| !worker.ended);
             // One that the dead host was asked for will never come.
-            if self.pool.is_occupied(slot) && !(running && patient) {
+            if self.lanes.pool().is_occupied(slot) && !(running && patient) {
                 self.bury(slot, None);
             }
         }
-        if self.exit_status.has_lost_its_host() && !self.pool.any_occupied() {
+        if self.exit_status.has_lost_its_host() && !self.lanes.pool().any_occupied() {
             self.nobody_will_say();
         }
         self.make_up_lost();

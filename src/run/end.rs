@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 use super::Finished;
 use super::host_link::HostState;
 use super::run::Run;
-use super::stats::Stats;
 use crate::daemon::message::HostRequest;
 use crate::error::Error;
 use crate::event::{RunEnd, RunEvent};
@@ -15,7 +14,7 @@ impl Run<'_> {
     /// Gets the summary if there is something that only pytest can say, lets the host end, and
     /// reports the end.
     pub(super) fn finish(mut self) -> Finished {
-        self.segment.unlink();
+        self.lanes.segment().unlink();
         self.finishing = true;
         if self.host.said.exit_status.is_none() {
             if self.has_something_to_say() {
@@ -132,7 +131,7 @@ impl Run<'_> {
             summary,
             suite_properties: std::mem::take(&mut self.closing.properties),
             internal_error: self.closing.internal_error.take(),
-            notes: self.stats.as_ref().map(Stats::notes).unwrap_or_default(),
+            notes: self.lanes.notes(),
         }
     }
 }

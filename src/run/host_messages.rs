@@ -43,7 +43,7 @@ impl Run<'_> {
         match event {
             // The host and its forks have it mapped: nobody needs the name any more.
             HostEvent::Attached { pid } => {
-                self.segment.unlink();
+                self.lanes.segment().unlink();
                 self.host.said.pid = pid;
             }
             HostEvent::Notice { text, slot } => {
@@ -203,7 +203,7 @@ impl Run<'_> {
         ];
         for (why, text) in wanted {
             if let Some(text) = text {
-                self.segment.stop();
+                self.lanes.segment().stop();
                 self.exit_status.worker_stop(&Stop {
                     why,
                     status: None,
@@ -216,7 +216,7 @@ impl Run<'_> {
 
     /// A debugger in the worker of `slot` asks for the terminal, or gives it back.
     fn debugger(&mut self, slot: u16, active: bool) -> Result<(), WireError> {
-        if slot >= self.pool.len() {
+        if slot >= self.lanes.pool().len() {
             return Err(WireError::Malformed(format!("there is no slot {slot}")));
         }
         if active {
@@ -232,21 +232,21 @@ impl Run<'_> {
     }
 
     fn born(&mut self, slot: u16, incarnation: u16, worker: Worker) -> Result<(), WireError> {
-        if !self.pool.born(slot, incarnation, worker) {
+        if !self.lanes.born(slot, incarnation, worker) {
             return Err(WireError::Malformed(format!(
                 "a worker was born that nobody asked for: slot {slot}, incarnation {incarnation}"
             )));
         }
-        if self.closing.interrupts > 1 || self.lanes[usize::from(slot)].corrupt.is_some() {
-            self.pool.signal(slot, Signal::KILL);
+        if self.closing.interrupts > 1 {
+            self.lanes.pool().signal(slot, Signal::KILL);
         }
         Ok(())
     }
 
     fn died(&mut self, slot: u16, incarnation: u16, death: &Death) -> Result<(), WireError> {
-        if slot >= self.pool.len()
-            || self.pool.incarnation(slot) != incarnation
-            || !self.pool.is_occupied(slot)
+        if slot >= self.lanes.pool().len()
+            || self.lanes.pool().incarnation(slot) != incarnation
+            || !self.lanes.pool().is_occupied(slot)
         {
             return Err(WireError::Malformed(format!(
                 "a worker died that was not alive: slot {slot}, incarnation {incarnation}"
@@ -271,7 +271,7 @@ impl Run<'_> {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
         let asked = self.lost.answered(test);
-        let worker = self.segment.claim_of(test);
+        let worker = self.lanes.segment().claim_of(test);
         let slot = match &asked {
             Some(lost) => lost.slot,
             None => {
@@ -281,11 +281,11 @@ impl Run<'_> {
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        if again && asked.is_some() && !self.segment.stopped() && !self.out_of_restarts {
+        if again && asked.is_some() && !self.lanes.segment().stopped() && !self.out_of_restarts {
             // This record is one of its runs, and not its result.
             self.test_states.run_again(test);
             if let Some((slot, incarnation)) = worker {
-                self.segment.release(test, slot, incarnation);
+                self.lanes.segment().release(test, slot, incarnation);
             }
             self.revived_at = None;
         } else {
@@ -318,7 +318,7 @@ impl Run<'_> {
     /// Nothing more is asked of the host or heard from it; without it, workers are of no use.
     pub(super) fn disconnect(&mut self) {
         self.host.disconnect();
-        self.segment.stop();
-        self.pool.signal_all(Signal::KILL);
+        self.lanes.segment().stop();
+        self.lanes.pool().signal_all(Signal::KILL);
     }
 }

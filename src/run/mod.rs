@@ -11,6 +11,7 @@ mod exit_status;
 mod host_link;
 mod host_messages;
 mod lane;
+mod lanes;
 mod lost;
 mod measurements;
 mod output;

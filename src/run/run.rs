@@ -1,14 +1,13 @@
 //! The state of a run and its one loop.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::closing::Closing;
 use super::exit_status::ExitStatus;
 use super::host_link::HostLink;
-use super::lane::Lane;
+use super::lanes::{Lanes, elapsed};
 use super::lost::LostTests;
 use super::measurements::Measurements;
 use super::output::{Output, TICK};
@@ -21,8 +20,7 @@ use crate::daemon::message::{HostRequest, Options};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
 use crate::plan::Serial;
-use crate::pool::{Pool, Signals, Watched, wait};
-use crate::shm::{Segment, Waker, monotonic_ns};
+use crate::pool::{Signals, Watched, wait};
 use crate::test_list::TestList;
 
 /// Longest sleep while only the host is at work.
@@ -31,17 +29,13 @@ const SLOW_TICK: Duration = Duration::from_millis(250);
 /// The state of a run.
 pub(super) struct Run<'a> {
     pub(super) host: HostLink<'a>,
-    pub(super) segment: Arc<Segment>,
-    pub(super) waker: Waker,
-    bell: OwnedFd,
     pub(super) test_list: &'a TestList,
     pub(super) options: &'a Options,
     signals: &'a mut Signals,
     pub(super) output: Output<'a>,
     timings: bool,
 
-    pub(super) pool: Pool,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) lanes: Lanes,
     pub(super) test_states: TestStates,
     pub(super) exit_status: ExitStatus,
     pub(super) record_log: RecordLog,
@@ -62,8 +56,6 @@ pub(super) struct Run<'a> {
     pub(super) silence: Silence,
     /// All workers have ended.
     pub(super) finishing: bool,
-    pub(super) stats: Option<Stats>,
-    pub(super) body: Vec<u8>,
 }
 
 /// Runs the tests and reports them.
@@ -82,20 +74,15 @@ pub fn execute(setup: Setup<'_>) -> Result<Finished> {
 
 impl<'a> Run<'a> {
     fn new(setup: Setup<'a>) -> Result<Self> {
-        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
-        let bell = rustix::event::eventfd(0, flags)
-            .map_err(|errno| Error::os("make an eventfd", errno.into()))?;
+        let stats = setup.options.stats.then(Stats::new);
+        let lanes = Lanes::new(setup.segment, setup.slots, setup.max_restarts, stats)?;
         Ok(Self {
             host: HostLink::new(setup.connection, setup.log),
-            waker: setup.segment.waker(),
-            segment: setup.segment,
-            bell,
             options: setup.options,
             signals: setup.signals,
             output: Output::new(setup.reporters),
             timings: setup.timings,
-            pool: Pool::new(setup.slots, setup.max_restarts),
-            lanes: (0..setup.slots).map(|_| Lane::default()).collect(),
+            lanes,
             test_states: TestStates::new(setup.test_list.len(), setup.planned),
             test_list: setup.test_list,
             // pytest's own counter for `--maxfail` includes them.
@@ -120,21 +107,19 @@ impl<'a> Run<'a> {
             revived_at: None,
             silence: Silence::new(),
             finishing: false,
-            stats: setup.options.stats.then(Stats::new),
-            body: Vec::new(),
         })
     }
 
     fn go(&mut self) {
-        for slot in 0..self.pool.len() {
-            self.segment.assign_event(slot, 0, slot.into());
+        for slot in 0..self.lanes.pool().len() {
+            self.lanes.segment().assign_event(slot, 0, slot.into());
         }
         let request = HostRequest::Go {
-            segment: self.segment.name(),
-            slots: self.pool.len(),
+            segment: self.lanes.segment().name(),
+            slots: self.lanes.pool().len(),
             timings: self.timings,
         };
-        self.host.send(&request, &[self.bell.as_fd()]);
+        self.host.send(&request, &[self.lanes.bell()]);
     }
 
     /// Until every test has its final state and no worker is left.
@@ -153,23 +138,19 @@ impl<'a> Run<'a> {
     fn is_over(&self) -> bool {
         let settled = self.lost.is_empty();
         self.host.said.exit_status.is_some()
-            || (settled && (!self.pool.any_occupied() || self.only_exits_are_left()))
+            || (settled && (!self.lanes.pool().any_occupied() || self.only_exits_are_left()))
     }
 
-    /// Every test has its result, and every worker has finished its session and said so: all that
-    /// it still does is to go, which takes a while for a large process. The host waits for that
-    /// when nobody waits for the host. Not with shared fixtures: their finalizers run after the
-    /// last worker.
+    /// Every test has its result, and all that workers still do is to go, which takes a while for a
+    /// large process. The host waits for that when nobody waits for the host. Not with shared
+    /// fixtures: their finalizers run after the last worker.
     fn only_exits_are_left(&self) -> bool {
-        let has_finished = |lane: &Lane, slot| {
-            !self.pool.is_occupied(slot) || (lane.said_bye && !lane.holds && lane.is_open())
-        };
         self.host.is_connected()
             && !self.host.said.shares
             && self.closing.interrupts == 0
             && !self.exit_status.is_stopped()
             && self.test_states.unfinished() == 0
-            && (self.lanes.iter().zip(0..)).all(|(lane, slot)| has_finished(lane, slot))
+            && self.lanes.have_finished()
     }
 
     /// Hands what is new to the controller, if it wants to see reports while the run goes on.
@@ -193,18 +174,15 @@ impl<'a> Run<'a> {
     pub(super) fn wait(&mut self) {
         self.flush_due();
         let limit = self.limit();
-        self.segment.arm();
-        // Re-check between arming and sleeping: what was committed before the worker could see
-        // `armed` rings no bell.
-        let unread = self.segment.has_data() && self.lanes.iter().all(Lane::is_open);
+        let unread = self.lanes.arm();
         let watched = Watched {
             control: self.host.watched(),
             signals: self.signals.as_fd(),
-            bell: Some(self.bell.as_fd()),
-            workers: self.pool.watched().collect(),
+            bell: Some(self.lanes.bell()),
+            workers: self.lanes.pool().watched().collect(),
         };
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
-        self.segment.disarm();
+        self.lanes.segment().disarm();
         if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
             self.host.was_quiet_for(limit);
             self.flush();
@@ -215,18 +193,7 @@ impl<'a> Run<'a> {
             std::thread::sleep(TICK);
             crate::pool::Ready::default()
         });
-        if let Some(stats) = &mut self.stats {
-            stats.wakes += 1;
-            stats.bells += u64::from(ready.bell);
-        }
-        let happened = ready.control || ready.bell || ready.signals || !ready.ended.is_empty();
-        if ready.bell {
-            // Its value does not matter: all rings are looked at after every wake-up.
-            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
-        }
-        for slot in ready.ended {
-            self.pool.ended(slot);
-        }
+        self.lanes.woke(&ready);
         if ready.signals {
             for signal in self.signals.pending() {
                 self.signal(signal);
@@ -235,12 +202,12 @@ impl<'a> Run<'a> {
         if ready.control && self.host.is_connected() {
             self.receive();
         }
-        self.listen(happened);
+        self.listen(!ready.is_nothing());
         self.show_running();
     }
 
     fn limit(&self) -> Duration {
-        let tick = if self.pool.any_occupied() {
+        let tick = if self.lanes.pool().any_occupied() {
             TICK
         } else {
             SLOW_TICK
@@ -248,22 +215,10 @@ impl<'a> Run<'a> {
         self.output.due().map_or(tick, |due| due.min(tick))
     }
 
-    /// The tests in flight: worker, test and time since its set-up began.
-    fn tests_in_flight(&self) -> impl Iterator<Item = (u16, u32, Duration)> {
-        let now = monotonic_ns();
-        self.pool.watched().filter_map(move |(slot, _)| {
-            let state = self.segment.slot_state(slot);
-            let test = state
-                .current
-                .filter(|&test| self.test_states.is_missing(test))?;
-            let elapsed = Duration::from_nanos(now.saturating_sub(state.started_ns));
-            Some((slot, test, elapsed))
-        })
-    }
-
-    /// The same with names.
+    /// The tests in flight: worker, node id as it is shown, and time since its set-up began.
     pub(super) fn running(&self) -> Vec<(u16, String, Duration)> {
-        self.tests_in_flight()
+        self.lanes
+            .in_flight(&self.test_states)
             .map(|(slot, test, elapsed)| (slot, self.test_list.shown(test).into_owned(), elapsed))
             .collect()
     }
@@ -271,16 +226,16 @@ impl<'a> Run<'a> {
     /// The run is interrupted: notes what is running, once.
     pub(super) fn note_running(&mut self) {
         if self.closing.running.is_empty() {
-            self.closing.running = self.tests_in_flight().collect();
+            self.closing.running = self.lanes.in_flight(&self.test_states).collect();
         }
     }
 
     /// The same for a test that has ended the run: its worker may be gone by now.
     pub(super) fn note_stopped(&mut self, slot: u16, test: u32) {
         let is_noted = self.closing.running.iter().any(|noted| noted.1 == test);
-        if test < self.segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
-            let started = self.segment.slot_state(slot).started_ns;
-            let elapsed = Duration::from_nanos(monotonic_ns().saturating_sub(started));
+        let segment = self.lanes.segment();
+        if test < segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
+            let elapsed = elapsed(&segment.slot_state(slot));
             self.closing.running.push((slot, test, elapsed));
         }
     }
@@ -322,7 +277,7 @@ impl<'a> Run<'a> {
     fn heed(&mut self, is_read: bool) {
         if !is_read {
             self.exit_status.output_closed();
-            self.segment.stop();
+            self.lanes.segment().stop();
         }
     }
 }

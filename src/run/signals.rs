@@ -12,8 +12,8 @@ impl Run<'_> {
     pub(super) fn signal(&mut self, signal: Received) {
         match (signal, self.output.debugged()) {
             // What it means is the debugger's affair.
-            (Received::End(Signal::INT), Some(slot)) => self.pool.signal(slot, Signal::INT),
-            (Received::Resize, Some(slot)) => self.pool.signal(slot, Signal::WINCH),
+            (Received::End(Signal::INT), Some(slot)) => self.lanes.pool().signal(slot, Signal::INT),
+            (Received::Resize, Some(slot)) => self.lanes.pool().signal(slot, Signal::WINCH),
             (signal, _) => self.own_signal(signal),
         }
     }
@@ -28,13 +28,15 @@ impl Run<'_> {
                 self.tell(&RunEvent::Terminal { ours: false });
                 self.note_running();
                 self.exit_status.signal(signal);
-                self.segment.stop();
+                self.lanes.segment().stop();
                 match self.closing.interrupts {
-                    1 if self.pool.any_alive() => self.pool.signal_all(Signal::INT),
+                    1 if self.lanes.pool().any_alive() => self.lanes.pool().signal_all(Signal::INT),
                     1 => {
                         self.host.send(&HostRequest::Interrupt, &[]);
                     }
-                    2 if self.pool.any_alive() => self.pool.signal_all(Signal::KILL),
+                    2 if self.lanes.pool().any_alive() => {
+                        self.lanes.pool().signal_all(Signal::KILL)
+                    }
                     _ => self.disconnect(),
                 }
                 self.wake_stopped();
@@ -49,9 +51,9 @@ impl Run<'_> {
             self.tell(&RunEvent::Terminal { ours: false });
         }
         self.flush();
-        self.pool.signal_all(Signal::STOP);
+        self.lanes.pool().signal_all(Signal::STOP);
         stop_self();
-        self.pool.signal_all(Signal::CONT);
+        self.lanes.pool().signal_all(Signal::CONT);
         if ours {
             self.tell(&RunEvent::Terminal { ours: true });
         }
@@ -59,7 +61,7 @@ impl Run<'_> {
 
     /// A process that is stopped does not see a signal that is to end it before it goes on.
     fn wake_stopped(&self) {
-        self.pool.signal_all(Signal::CONT);
+        self.lanes.pool().signal_all(Signal::CONT);
         if let Some(host) = self.host.process() {
             let _ = rustix::process::kill_process(host, Signal::CONT);
         }

@@ -34,8 +34,8 @@ impl Run<'_> {
 
     /// The worker itself has said what it waits for.
     pub(super) fn heard_of(&mut self, slot: u16) {
-        if slot < self.pool.len() {
-            let incarnation = self.pool.incarnation(slot);
+        if slot < self.lanes.pool().len() {
+            let incarnation = self.lanes.pool().incarnation(slot);
             self.silence.workers.insert((slot, incarnation));
         }
     }
@@ -46,14 +46,19 @@ impl Run<'_> {
     }
 
     fn look_at_workers(&mut self) {
-        for slot in 0..self.pool.len() {
-            let incarnation = self.pool.incarnation(slot);
-            let Some(pid) = self.pool.worker(slot).filter(|worker| !worker.ended) else {
+        for slot in 0..self.lanes.pool().len() {
+            let incarnation = self.lanes.pool().incarnation(slot);
+            let Some(pid) = self
+                .lanes
+                .pool()
+                .worker(slot)
+                .filter(|worker| !worker.ended)
+            else {
                 continue;
             };
             let pid = pid.pid;
             // The last one's result is there while its worker still ends the session.
-            let current = self.segment.slot_state(slot).current;
+            let current = self.lanes.segment().slot_state(slot).current;
             let idle = current.is_none_or(|test| !self.test_states.is_missing(test));
             let text = if is_stopped(pid) {
                 format!(
