@@ -1,15 +1,13 @@
 //! Workers that end, the tests that they take with them, and those who come in their place.
 
-use std::collections::HashSet;
-
 use rustix::process::Signal;
 
-use super::lanes::{Remains, Reserve};
+use super::lanes::Remains;
 use super::lost::Lost;
 use super::run::Run;
 use super::synthetic_results::synthetic_result;
 use crate::daemon::message::HostRequest;
-use crate::event::{Replacement, RunEvent, limit_reached};
+use crate::event::RunEvent;
 use crate::pool::{Death, Pool};
 
 impl Run<'_> {
@@ -19,7 +17,7 @@ impl Run<'_> {
     pub(super) fn bury(&mut self, slot: u16, death: Option<&Death>) {
         self.drain_fully(slot);
         if self.output.debugged() == Some(slot) {
-            self.lend_terminal(None);
+            self.show(|output| output.lend_terminal(None));
         }
         let remains = self.lanes.bury(slot, &self.test_states);
         let is_regular = remains.lane.said_bye && remains.lane.corrupt.is_none();
@@ -48,17 +46,9 @@ impl Run<'_> {
             && self.host.is_connected()
             && !self.lanes.segment().stopped()
             && !self.exit_status.is_stopped()
-            && self.send_worker(slot, Pool::succeed)
-    }
-
-    /// Asks for a worker in `slot`; `false`: there may be no more.
-    fn send_worker(&mut self, slot: u16, reserve: Reserve) -> bool {
-        let Some(incarnation) = self.lanes.reserve(slot, reserve) else {
-            return false;
-        };
-        let request = HostRequest::Spawn { slot, incarnation };
-        self.host.send(&request, &[]);
-        true
+            && self
+                .host
+                .spawn(slot, self.lanes.reserve(slot, Pool::succeed))
     }
 
     /// The interrupt that was sent to all workers ended it: no crash.
@@ -68,12 +58,8 @@ impl Run<'_> {
     }
 
     fn crashed(&mut self, slot: u16, remains: Remains, death: Option<&Death>) {
-        let Remains {
-            incarnation,
-            lane,
-            in_flight,
-        } = remains;
-        let cause = match (&lane.corrupt, death) {
+        let in_flight = remains.in_flight;
+        let cause = match (&remains.lane.corrupt, death) {
             (Some(what), _) => {
                 format!("its result ring was overwritten ({what}), so it was killed")
             }
@@ -88,16 +74,9 @@ impl Run<'_> {
         };
         self.closing.needs_report = true;
         if let Some(lost) = &in_flight {
-            self.measurements.ran(slot, incarnation, lost.test);
+            self.measurements.ran(slot, remains.incarnation, lost.test);
         }
-        let replacement = match self.replace(slot) {
-            // It is said once.
-            Replacement::Limit(_) if self.crash_limit.is_some() => Replacement::Ending,
-            other => other,
-        };
-        if let Replacement::Limit(limit) = replacement {
-            self.crash_limit = Some(format!("xdist: {}", limit_reached(slot, limit)));
-        }
+        let replacement = (self.replacements).replace(slot, &mut self.lanes, &self.host);
         let test_list = self.test_list;
         let nodeid = in_flight.as_ref().map(|lost| test_list.shown(lost.test));
         self.tell(&RunEvent::Crashed {
@@ -126,27 +105,6 @@ impl Run<'_> {
                 }
             }
         }
-    }
-
-    /// Starts a worker in place of one that crashed, if there is something to do for it.
-    fn replace(&mut self, slot: u16) -> Replacement {
-        self.crashes += 1;
-        let limit = self.lanes.pool().max_restarts();
-        if !self.host.is_connected() || self.lanes.segment().stopped() {
-            return Replacement::Ending;
-        }
-        if self.lanes.segment().unclaimed_for(slot) == 0 {
-            return if self.crashes > limit {
-                Replacement::Limit(limit)
-            } else {
-                Replacement::NothingLeft
-            };
-        }
-        if self.send_worker(slot, Pool::restart) {
-            return Replacement::Coming;
-        }
-        self.out_of_restarts = true;
-        Replacement::Limit(limit)
     }
 
     /// Everything that follows from the present state: requests to the host, fresh workers, tests
@@ -193,27 +151,13 @@ impl Run<'_> {
     /// Workers have left and tests are without a result: somebody else has to run them, or they are
     /// errors, by name.
     fn nobody_left(&mut self) {
-        if self.begin_serial() {
+        let (tests, lanes) = (&self.test_states, &mut self.lanes);
+        if self.replacements.begin_serial(tests, lanes, &self.host)
+            || self.replacements.revive(tests.done(), lanes, &self.host)
+        {
             return;
         }
-        let progress = self.revived_at != Some(self.test_states.done());
-        let can_run = self.lanes.segment().unclaimed() > 0 && !self.lanes.segment().stopped();
-        if can_run && progress && !self.out_of_restarts {
-            self.revived_at = Some(self.test_states.done());
-            let mut unclaimed = self.lanes.segment().unclaimed();
-            for slot in 0..self.lanes.pool().len() {
-                if unclaimed > 0
-                    && self.lanes.segment().unclaimed_for(slot) > 0
-                    && self.send_worker(slot, Pool::next)
-                {
-                    unclaimed -= 1;
-                }
-            }
-            if self.lanes.pool().any_occupied() {
-                return;
-            }
-        }
-        let why = if self.out_of_restarts {
+        let why = if self.replacements.are_exhausted() {
             format!(
                 "more than {} workers crashed (`--max-worker-restart`)",
                 self.lanes.pool().max_restarts()
@@ -224,36 +168,6 @@ impl Run<'_> {
             "all workers ended without running it".to_owned()
         };
         self.lose_missing(|id| format!("'{id}' did not run: {why}"));
-    }
-
-    /// When all other tests have their results and no worker is left, hands out the next tests that
-    /// run alone and sends a worker for them. Workers of before have ended, the teardown of their
-    /// fixtures included: nothing else runs.
-    fn begin_serial(&mut self) -> bool {
-        let withheld: HashSet<u32> = self
-            .serial
-            .iter()
-            .flat_map(|serial| serial.tests.iter().copied())
-            .collect();
-        if self.lanes.segment().stopped()
-            || self
-                .test_states
-                .missing()
-                .any(|test| !withheld.contains(&test))
-        {
-            return false;
-        }
-        let Some(serial) = self.serial.pop_front() else {
-            return false;
-        };
-        for test in serial.tests {
-            self.lanes.segment().hand_out(test);
-        }
-        let is_sent = self.send_worker(serial.slot, Pool::next);
-        if is_sent {
-            self.revived_at = None;
-        }
-        is_sent
     }
 
     /// Nobody reaps the killed workers or makes reports.

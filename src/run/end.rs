@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::Finished;
 use super::host_link::HostState;
+use super::output::Output;
 use super::run::Run;
 use crate::daemon::message::HostRequest;
 use crate::error::Error;
@@ -15,7 +16,7 @@ impl Run<'_> {
     /// reports the end.
     pub(super) fn finish(mut self) -> Finished {
         self.lanes.segment().unlink();
-        self.finishing = true;
+        self.host.said.finishing = true;
         if self.host.said.exit_status.is_none() {
             if self.has_something_to_say() {
                 self.report();
@@ -29,7 +30,7 @@ impl Run<'_> {
         }
         let end = self.describe();
         self.tell(&RunEvent::Ended(&end));
-        self.flush();
+        self.show(Output::flush);
         let (is_written, error) = self.output.end();
         Finished {
             status: if is_written {
@@ -67,7 +68,10 @@ impl Run<'_> {
             status: self.status(),
             interrupted: interrupted.map(|(text, _)| text),
             location: interrupted.map_or("", |(_, location)| location),
-            stop: self.exit_status.stop_text().or(self.crash_limit.as_deref()),
+            stop: self
+                .exit_status
+                .stop_text()
+                .or(self.replacements.crash_limit()),
             duration: self.closing.began.elapsed().as_secs_f64(),
             streamed: self.record_log.streamed(),
             elsewhere: self.closing.elsewhere,

@@ -36,6 +36,8 @@ pub(super) struct HostState {
     pub shares: bool,
     /// Its controller has records that it has not looked at yet.
     pub streaming: bool,
+    /// All workers have ended: it finalizes what they shared.
+    pub finishing: bool,
     /// It was told to stop: its end is no surprise.
     pub stopping: bool,
     /// Its answer to `report`: the exit status and pytest's summary.
@@ -77,6 +79,14 @@ impl<'a> HostLink<'a> {
     /// connection's end of file is yet to be read, after whatever the host said last.
     pub fn send(&self, request: &HostRequest<'_>, fds: &[BorrowedFd<'_>]) -> bool {
         self.is_connected() && self.connection.send(request, fds).is_ok()
+    }
+
+    /// Asks for the worker that was reserved in `slot`; `false`: none was.
+    pub fn spawn(&self, slot: u16, reserved: Option<u16>) -> bool {
+        if let Some(incarnation) = reserved {
+            self.send(&HostRequest::Spawn { slot, incarnation }, &[]);
+        }
+        reserved.is_some()
     }
 
     /// Nothing more is asked of the host or heard from it.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::Signal;
 
+use super::output::Output;
 use super::run::Run;
 use crate::daemon::message::{Fixtures, HostEvent, HostRequest};
 use crate::daemon::wire::{Packet, WireError, read_announced};
@@ -47,10 +48,7 @@ impl Run<'_> {
                 self.host.said.pid = pid;
             }
             HostEvent::Notice { text, slot } => {
-                match slot {
-                    Some(slot) => self.heard_of(slot),
-                    None => self.heard_of_host(),
-                }
+                self.silence.heard_of(slot, &self.lanes);
                 self.tell(&RunEvent::Notice(&text));
             }
             HostEvent::Born {
@@ -165,7 +163,7 @@ impl Run<'_> {
         if std::io::stdout().is_terminal() {
             self.tell(&RunEvent::Notice(&text));
         } else {
-            self.flush();
+            self.show(Output::flush);
             // Nobody reads it: then nobody misses it.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
@@ -223,8 +221,8 @@ impl Run<'_> {
             // What came before is shown before: nothing is written while it has the terminal.
             self.drain_fully(slot);
         }
-        self.lend_terminal(active.then_some(slot));
-        self.flush();
+        self.show(|output| output.lend_terminal(active.then_some(slot)));
+        self.show(Output::flush);
         if active {
             self.host.send(&HostRequest::Debugger { slot }, &[]);
         }
@@ -281,13 +279,17 @@ impl Run<'_> {
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        if again && asked.is_some() && !self.lanes.segment().stopped() && !self.out_of_restarts {
+        if again
+            && asked.is_some()
+            && !self.lanes.segment().stopped()
+            && !self.replacements.are_exhausted()
+        {
             // This record is one of its runs, and not its result.
             self.test_states.run_again(test);
             if let Some((slot, incarnation)) = worker {
                 self.lanes.segment().release(test, slot, incarnation);
             }
-            self.revived_at = None;
+            self.replacements.revive_again();
         } else {
             self.test_states.finish(test);
         }

@@ -13,6 +13,8 @@ pub(super) struct Lane {
     pub(super) corrupt: Option<String>,
     /// A record whose body lies in a spill file that has not come yet.
     pub(super) deferred: Option<RecordHead>,
+    /// Its worker has waited for room in the ring during this turn.
+    pub(super) wants_room: bool,
 }
 
 impl Lane {

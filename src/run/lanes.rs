@@ -16,9 +16,6 @@ use crate::pool::{Pool, Ready, Worker};
 use crate::shm::records::spill;
 use crate::shm::{Phase, RecordHead, Segment, Sharing, SlotState, Waker, monotonic_ns};
 
-/// Records read from one ring before the next one has its turn.
-const TURN: usize = 256;
-
 /// Bytes of a body beyond which its memory is given back.
 const LARGE: usize = 1 << 20;
 
@@ -34,13 +31,6 @@ pub(super) struct Lanes {
     /// Of the record that was read last; one buffer for all of them.
     body: Vec<u8>,
     stats: Option<Stats>,
-}
-
-/// One lane's turn to be read.
-pub(super) struct Turn {
-    slot: u16,
-    count: usize,
-    wants_room: bool,
 }
 
 /// What a worker that is gone has left.
@@ -135,29 +125,19 @@ impl Lanes {
         })
     }
 
-    /// The lane of `slot` has its turn to be [read](Self::read), which [ends](Self::end_turn).
-    pub fn turn(&self, slot: u16) -> Turn {
-        Turn {
-            slot,
-            count: 0,
-            wants_room: false,
-        }
-    }
-
-    /// The next record of the lane whose turn it is; `None`: there is none now, or the turn is over.
-    /// Its worker has written it and had the right to. Its [body](Self::body) is there until the
-    /// next one is read.
-    pub fn read(&mut self, turn: &mut Turn) -> Option<(RecordHead, Record)> {
-        self.try_read(turn).unwrap_or_else(|what| {
-            self.distrust(turn.slot, what);
+    /// The next record of a lane; `None`: there is none now. Its worker has written it and had the
+    /// right to. Its [body](Self::body) is there until the next one is read. Some reads are a turn,
+    /// which [ends](Self::end_turn).
+    pub fn read(&mut self, slot: u16) -> Option<(RecordHead, Record)> {
+        self.try_read(slot).unwrap_or_else(|what| {
+            self.distrust(slot, what);
             None
         })
     }
 
-    fn try_read(&mut self, turn: &mut Turn) -> Result<Option<(RecordHead, Record)>, String> {
-        let slot = turn.slot;
+    fn try_read(&mut self, slot: u16) -> Result<Option<(RecordHead, Record)>, String> {
         let lane = &mut self.lanes[usize::from(slot)];
-        if turn.count == TURN || lane.corrupt.is_some() {
+        if lane.corrupt.is_some() {
             return Ok(None);
         }
         let head = match lane.deferred.take() {
@@ -168,7 +148,7 @@ impl Lanes {
             }
         };
         let Some(head) = head else { return Ok(None) };
-        turn.wants_room |= head.space_waiter;
+        lane.wants_room |= head.space_waiter;
         if head.spilled.is_some() && !self.unspill(slot, &head)? {
             return Ok(None);
         }
@@ -176,7 +156,6 @@ impl Lanes {
             stats.record(head.mono_ns, monotonic_ns(), self.body.len());
             stats.spilled += u64::from(head.spilled.is_some());
         }
-        turn.count += 1;
         if head.slot != slot || head.incarnation != self.pool.incarnation(slot) {
             return Err("a record is another worker's".into());
         }
@@ -206,19 +185,18 @@ impl Lanes {
         &self.body
     }
 
-    /// `true`: there may be more to read.
-    pub fn end_turn(&mut self, turn: &Turn) -> bool {
+    /// Another lane has its turn to be read.
+    pub fn end_turn(&mut self, slot: u16) {
         // A body with much output is not kept for the next one.
         if self.body.capacity() > LARGE {
             self.body = Vec::new();
         }
-        if turn.wants_room {
-            self.waker.wake(turn.slot);
+        if std::mem::take(&mut self.lanes[usize::from(slot)].wants_room) {
+            self.waker.wake(slot);
             if let Some(stats) = &mut self.stats {
                 stats.full += 1;
             }
         }
-        turn.count == TURN
     }
 
     /// Reads a body from the worker's spill file; `false`: not now.

@@ -5,6 +5,9 @@ use crate::decode::{Record, Stop, StopReason};
 use crate::event::{RunEvent, TestResult};
 use crate::shm::RecordHead;
 
+/// Records read from one ring before the next one has its turn.
+const TURN: usize = 256;
+
 impl Run<'_> {
     /// Reads all rings until they are empty.
     pub(super) fn drain_all(&mut self) {
@@ -26,11 +29,15 @@ impl Run<'_> {
 
     /// Reads one turn's records; `true`: there may be more.
     fn drain(&mut self, slot: u16) -> bool {
-        let mut turn = self.lanes.turn(slot);
-        while let Some((head, record)) = self.lanes.read(&mut turn) {
+        let mut count = 0;
+        while count < TURN
+            && let Some((head, record)) = self.lanes.read(slot)
+        {
             self.record(&head, record);
+            count += 1;
         }
-        self.lanes.end_turn(&turn)
+        self.lanes.end_turn(slot);
+        count == TURN
     }
 
     fn record(&mut self, head: &RecordHead, record: Record) {

@@ -1,6 +1,5 @@
 //! The state of a run and its one loop.
 
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::lost::LostTests;
 use super::measurements::Measurements;
 use super::output::{Output, TICK};
 use super::record_log::RecordLog;
+use super::replacements::Replacements;
 use super::setup::{Finished, Setup};
 use super::silence::Silence;
 use super::stats::Stats;
@@ -19,7 +19,6 @@ use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
-use crate::plan::Serial;
 use crate::pool::{Signals, Watched, wait};
 use crate::test_list::TestList;
 
@@ -33,8 +32,6 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     signals: &'a mut Signals,
     pub(super) output: Output<'a>,
-    timings: bool,
-
     pub(super) lanes: Lanes,
     pub(super) test_states: TestStates,
     pub(super) exit_status: ExitStatus,
@@ -42,20 +39,8 @@ pub(super) struct Run<'a> {
     pub(super) measurements: Measurements,
     pub(super) lost: LostTests,
     pub(super) closing: Closing,
-    /// Workers that have crashed.
-    pub(super) crashes: u32,
-    /// What the end of the report says of the first crash that was one too many.
-    pub(super) crash_limit: Option<String>,
-    /// A crashed worker was not replaced because too many had crashed.
-    pub(super) out_of_restarts: bool,
-    /// What is still withheld.
-    pub(super) serial: VecDeque<Serial>,
-    /// Number of results when workers were last sent for tests that were given back.
-    pub(super) revived_at: Option<usize>,
-
+    pub(super) replacements: Replacements,
     pub(super) silence: Silence,
-    /// All workers have ended.
-    pub(super) finishing: bool,
 }
 
 /// Runs the tests and reports them.
@@ -64,10 +49,10 @@ pub(super) struct Run<'a> {
 /// What keeps the run from starting. Everything later is part of the run and ends up in
 /// [`Finished`].
 pub fn execute(setup: Setup<'_>) -> Result<Finished> {
-    let start = setup.start.clone();
+    let (start, timings) = (setup.start.clone(), setup.timings);
     let mut run = Run::new(setup)?;
     run.tell(&RunEvent::Started(&start));
-    run.go();
+    run.go(timings);
     run.work();
     Ok(run.finish())
 }
@@ -81,7 +66,6 @@ impl<'a> Run<'a> {
             options: setup.options,
             signals: setup.signals,
             output: Output::new(setup.reporters),
-            timings: setup.timings,
             lanes,
             test_states: TestStates::new(setup.test_list.len(), setup.planned),
             test_list: setup.test_list,
@@ -100,24 +84,19 @@ impl<'a> Run<'a> {
                 internal_error: None,
                 properties: setup.start.suite_properties,
             },
-            crashes: 0,
-            crash_limit: None,
-            out_of_restarts: false,
-            serial: setup.serial.into(),
-            revived_at: None,
+            replacements: Replacements::new(setup.serial),
             silence: Silence::new(),
-            finishing: false,
         })
     }
 
-    fn go(&mut self) {
+    fn go(&mut self, timings: bool) {
         for slot in 0..self.lanes.pool().len() {
             self.lanes.segment().assign_event(slot, 0, slot.into());
         }
         let request = HostRequest::Go {
             segment: self.lanes.segment().name(),
             slots: self.lanes.pool().len(),
-            timings: self.timings,
+            timings,
         };
         self.host.send(&request, &[self.lanes.bell()]);
     }
@@ -136,9 +115,8 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let settled = self.lost.is_empty();
-        self.host.said.exit_status.is_some()
-            || (settled && (!self.lanes.pool().any_occupied() || self.only_exits_are_left()))
+        let is_idle = || !self.lanes.pool().any_occupied() || self.only_exits_are_left();
+        self.host.said.exit_status.is_some() || (self.lost.is_empty() && is_idle())
     }
 
     /// Every test has its result, and all that workers still do is to go, which takes a while for a
@@ -172,7 +150,10 @@ impl<'a> Run<'a> {
 
     /// Sleeps until something happens, and takes note of it.
     pub(super) fn wait(&mut self) {
-        self.flush_due();
+        // What has waited long enough is written out: a `limit` of zero would make the loop spin.
+        if self.output.due().is_some_and(|due| due.is_zero()) {
+            self.show(Output::flush);
+        }
         let limit = self.limit();
         let unread = self.lanes.arm();
         let watched = Watched {
@@ -185,7 +166,7 @@ impl<'a> Run<'a> {
         self.lanes.segment().disarm();
         if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
             self.host.was_quiet_for(limit);
-            self.flush();
+            self.show(Output::flush);
         }
         let ready = ready.unwrap_or_else(|error| {
             // Out of memory for the list: try again a little later rather than losing the run.
@@ -203,7 +184,11 @@ impl<'a> Run<'a> {
             self.receive();
         }
         self.listen(!ready.is_nothing());
-        self.show_running();
+        // The status line's news.
+        if self.output.takes_running() {
+            let running = self.running();
+            self.show(|output| output.tell_running(&running));
+        }
     }
 
     fn limit(&self) -> Duration {
@@ -240,42 +225,26 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The status line's news, at most once in a tick.
-    fn show_running(&mut self) {
-        if self.output.takes_running() {
-            let running = self.running();
-            let is_read = self.output.tell_running(&running);
-            self.heed(is_read);
+    /// Says who is waited for when nothing has `happened` for a while.
+    fn listen(&mut self, happened: bool) {
+        let may = self.output.debugged().is_none();
+        if self.silence.is_long(happened, self.test_states.done(), may) {
+            let mut notices = self.silence.of_workers(&self.lanes, &self.test_states);
+            notices.extend(self.silence.of_host(&self.host));
+            for text in notices {
+                self.tell(&RunEvent::Notice(&text));
+            }
         }
     }
 
-    /// Writes out what has waited long enough. Without this a `limit` of zero would make the loop
-    /// spin.
-    fn flush_due(&mut self) {
-        if self.output.due().is_some_and(|due| due.is_zero()) {
-            self.flush();
-        }
-    }
-
+    /// Tells the reporters what has happened.
     pub(super) fn tell(&mut self, event: &RunEvent<'_>) {
-        let is_read = self.output.tell(event);
-        self.heed(is_read);
+        self.show(|output| output.tell(event));
     }
 
-    pub(super) fn flush(&mut self) {
-        let is_read = self.output.flush();
-        self.heed(is_read);
-    }
-
-    /// See [`Output::lend_terminal`].
-    pub(super) fn lend_terminal(&mut self, debugged: Option<u16>) {
-        let is_read = self.output.lend_terminal(debugged);
-        self.heed(is_read);
-    }
-
-    /// A run whose output nobody can read is not worth finishing.
-    fn heed(&mut self, is_read: bool) {
-        if !is_read {
+    /// Shows something. A run whose output nobody can read is not worth finishing.
+    pub(super) fn show(&mut self, write: impl FnOnce(&mut Output<'a>) -> bool) {
+        if !write(&mut self.output) {
             self.exit_status.output_closed();
             self.lanes.segment().stop();
         }

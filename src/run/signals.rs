@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 
+use super::output::Output;
 use super::run::Run;
 use crate::daemon::message::HostRequest;
 use crate::event::RunEvent;
@@ -50,7 +51,7 @@ impl Run<'_> {
         if ours {
             self.tell(&RunEvent::Terminal { ours: false });
         }
-        self.flush();
+        self.show(Output::flush);
         self.lanes.pool().signal_all(Signal::STOP);
         stop_self();
         self.lanes.pool().signal_all(Signal::CONT);
