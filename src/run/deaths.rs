@@ -20,7 +20,7 @@ impl Run<'_> {
             self.show(|output| output.lend_terminal(None));
         }
         let remains = self.lanes.bury(slot, &self.test_states);
-        let is_regular = remains.lane.said_bye && remains.lane.corrupt.is_none();
+        let is_regular = remains.said_bye && remains.corrupt.is_none();
         let is_followed = is_regular && self.succeed(slot, remains.incarnation);
         if !is_followed {
             self.lanes.give_back(slot, remains.incarnation);
@@ -34,7 +34,7 @@ impl Run<'_> {
             self.crashed(slot, remains, death);
         }
         if !self.lanes.pool().is_occupied(slot) {
-            self.lanes.segment().vacate(slot);
+            self.lanes.segment.vacate(slot);
         }
     }
 
@@ -44,7 +44,7 @@ impl Run<'_> {
         let has_run = self.measurements.has_run_any(slot, incarnation);
         self.lanes.has_more(slot, incarnation, has_run)
             && self.host.is_connected()
-            && !self.lanes.segment().stopped()
+            && !self.lanes.segment.stopped()
             && !self.exit_status.is_stopped()
             && self
                 .host
@@ -59,7 +59,7 @@ impl Run<'_> {
 
     fn crashed(&mut self, slot: u16, remains: Remains, death: Option<&Death>) {
         let in_flight = remains.in_flight;
-        let cause = match (&remains.lane.corrupt, death) {
+        let cause = match (&remains.corrupt, death) {
             (Some(what), _) => {
                 format!("its result ring was overwritten ({what}), so it was killed")
             }
@@ -157,12 +157,12 @@ impl Run<'_> {
         {
             return;
         }
-        let why = if self.replacements.are_exhausted() {
+        let why = if self.replacements.exhausted {
             format!(
                 "more than {} workers crashed (`--max-worker-restart`)",
                 self.lanes.pool().max_restarts()
             )
-        } else if self.lanes.segment().stopped() {
+        } else if self.lanes.segment.stopped() {
             "a worker stopped the run without saying why".to_owned()
         } else {
             "all workers ended without running it".to_owned()

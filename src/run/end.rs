@@ -15,7 +15,7 @@ impl Run<'_> {
     /// Gets the summary if there is something that only pytest can say, lets the host end, and
     /// reports the end.
     pub(super) fn finish(mut self) -> Finished {
-        self.lanes.segment().unlink();
+        self.lanes.segment.unlink();
         self.host.said.finishing = true;
         if self.host.said.exit_status.is_none() {
             if self.has_something_to_say() {
@@ -71,7 +71,7 @@ impl Run<'_> {
             stop: self
                 .exit_status
                 .stop_text()
-                .or(self.replacements.crash_limit()),
+                .or(self.replacements.crash_limit.as_deref()),
             duration: self.closing.began.elapsed().as_secs_f64(),
             streamed: self.record_log.streamed(),
             elsewhere: self.closing.elsewhere,

@@ -44,7 +44,7 @@ impl Run<'_> {
         match event {
             // The host and its forks have it mapped: nobody needs the name any more.
             HostEvent::Attached { pid } => {
-                self.lanes.segment().unlink();
+                self.lanes.segment.unlink();
                 self.host.said.pid = pid;
             }
             HostEvent::Notice { text, slot } => {
@@ -189,7 +189,7 @@ impl Run<'_> {
         if !lines.is_empty() {
             self.tell(&RunEvent::Notice(&lines.join("\n")));
         }
-        self.measurements.charge(fixtures.charged);
+        self.measurements.charged = fixtures.charged.into_iter().collect();
     }
 
     /// The controller has seen the records that were sent last; its hooks may want the run to end.
@@ -201,7 +201,7 @@ impl Run<'_> {
         ];
         for (why, text) in wanted {
             if let Some(text) = text {
-                self.lanes.segment().stop();
+                self.lanes.segment.stop();
                 self.exit_status.worker_stop(&Stop {
                     why,
                     status: None,
@@ -269,7 +269,7 @@ impl Run<'_> {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
         let asked = self.lost.answered(test);
-        let worker = self.lanes.segment().claim_of(test);
+        let worker = self.lanes.segment.claim_of(test);
         let slot = match &asked {
             Some(lost) => lost.slot,
             None => {
@@ -279,15 +279,12 @@ impl Run<'_> {
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        if again
-            && asked.is_some()
-            && !self.lanes.segment().stopped()
-            && !self.replacements.are_exhausted()
+        if again && asked.is_some() && !self.lanes.segment.stopped() && !self.replacements.exhausted
         {
             // This record is one of its runs, and not its result.
             self.test_states.run_again(test);
             if let Some((slot, incarnation)) = worker {
-                self.lanes.segment().release(test, slot, incarnation);
+                self.lanes.segment.release(test, slot, incarnation);
             }
             self.replacements.revive_again();
         } else {
@@ -320,7 +317,7 @@ impl Run<'_> {
     /// Nothing more is asked of the host or heard from it; without it, workers are of no use.
     pub(super) fn disconnect(&mut self) {
         self.host.disconnect();
-        self.lanes.segment().stop();
+        self.lanes.segment.stop();
         self.lanes.pool().signal_all(Signal::KILL);
     }
 }

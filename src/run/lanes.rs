@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::lane::Lane;
 use super::lost::Lost;
 use super::stats::Stats;
 use super::test_states::TestStates;
@@ -23,7 +22,8 @@ const LARGE: usize = 1 << 20;
 /// trusted, the end of a process into claims that are free again. What a record or a death means
 /// for the run is not known here.
 pub(super) struct Lanes {
-    segment: Arc<Segment>,
+    /// The claims of tests, and whether workers may take any.
+    pub segment: Arc<Segment>,
     pool: Pool,
     lanes: Vec<Lane>,
     waker: Waker,
@@ -33,10 +33,35 @@ pub(super) struct Lanes {
     stats: Option<Stats>,
 }
 
+/// What is known about the worker in a slot beside its process.
+#[derive(Debug, Default)]
+struct Lane {
+    /// It has finished its session.
+    said_bye: bool,
+    /// It has files, threads or memory that it gives back only when it is gone.
+    holds: bool,
+    /// Why nothing more is read from its ring.
+    corrupt: Option<String>,
+    /// A record whose body lies in a spill file that has not come yet.
+    deferred: Option<RecordHead>,
+    /// It has waited for room in its ring during this turn.
+    wants_room: bool,
+}
+
+impl Lane {
+    /// Whether its ring is read.
+    fn is_open(&self) -> bool {
+        self.corrupt.is_none() && self.deferred.is_none()
+    }
+}
+
 /// What a worker that is gone has left.
 pub(super) struct Remains {
     pub incarnation: u16,
-    pub lane: Lane,
+    /// It had finished its session.
+    pub said_bye: bool,
+    /// Why nothing more was read from its ring.
+    pub corrupt: Option<String>,
     /// The test that it was running, as far as that has no result.
     pub in_flight: Option<Lost>,
 }
@@ -64,11 +89,6 @@ impl Lanes {
             body: Vec::new(),
             stats,
         })
-    }
-
-    /// The claims of tests, and whether workers may take any.
-    pub fn segment(&self) -> &Segment {
-        &self.segment
     }
 
     /// The processes: to look at, and to send signals to.
@@ -252,7 +272,8 @@ impl Lanes {
         self.segment.release_units(slot, incarnation);
         Remains {
             incarnation,
-            lane,
+            said_bye: lane.said_bye,
+            corrupt: lane.corrupt,
             in_flight,
         }
     }

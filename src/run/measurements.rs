@@ -14,7 +14,7 @@ pub(super) struct Measurements {
     pub sequences: Vec<Vec<Vec<u32>>>,
     /// Seconds of a test's set-up that were those of shared fixtures: no other run has to have them
     /// in this test.
-    charged: HashMap<u32, f64>,
+    pub charged: HashMap<u32, f64>,
 }
 
 impl Measurements {
@@ -24,11 +24,6 @@ impl Measurements {
             sequences: vec![Vec::new(); slots.into()],
             charged: HashMap::new(),
         }
-    }
-
-    /// Shared fixtures take these seconds of the set-ups of these tests.
-    pub fn charge(&mut self, charged: impl IntoIterator<Item = (u32, f64)>) {
-        self.charged = charged.into_iter().collect();
     }
 
     /// A process has run a test, whatever came of it.

@@ -2,7 +2,9 @@
 //! [`RunEvent`](crate::event::RunEvent)s.
 //!
 //! A single thread owns all state; nothing in here waits except `Run::wait`, which sleeps on
-//! everything at once.
+//! everything at once. `Run` is the dispatcher: `records`, `deaths`, `host_messages`, `signals` and
+//! `end` say what it does about each kind of event. The other files are its parts, which know
+//! nothing of it: above all `lanes`, where events come from workers.
 
 mod closing;
 mod deaths;
@@ -10,7 +12,6 @@ mod end;
 mod exit_status;
 mod host_link;
 mod host_messages;
-mod lane;
 mod lanes;
 mod lost;
 mod measurements;

@@ -68,7 +68,7 @@ impl Run<'_> {
             }
             Record::Log(text) => {
                 let test_list = self.test_list;
-                let is_test = head.test < self.lanes.segment().spec().tests;
+                let is_test = head.test < self.lanes.segment.spec().tests;
                 let nodeid = is_test.then(|| test_list.shown(head.test));
                 self.tell(&RunEvent::LiveLog {
                     slot,
@@ -98,7 +98,7 @@ impl Run<'_> {
         let limit = u64::from(self.options.maxfail);
         if limit > 0 && failures > 0 && self.exit_status.failures >= limit {
             self.exit_status.max_failures();
-            self.lanes.segment().stop();
+            self.lanes.segment.stop();
         }
     }
 
@@ -119,7 +119,7 @@ impl Run<'_> {
 
     /// A worker, or the host, wants the run to end.
     pub(super) fn stop(&mut self, stop: &Stop) {
-        self.lanes.segment().stop();
+        self.lanes.segment.stop();
         self.note_running();
         self.exit_status.worker_stop(stop);
         if stop.why == StopReason::InternalError {

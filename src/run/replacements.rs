@@ -16,9 +16,9 @@ pub(super) struct Replacements {
     /// Workers that have crashed.
     crashes: u32,
     /// What the end of the report says of the first crash that was one too many.
-    crash_limit: Option<String>,
+    pub crash_limit: Option<String>,
     /// A crashed worker was not replaced because too many had crashed.
-    exhausted: bool,
+    pub exhausted: bool,
     /// What is still withheld.
     serial: VecDeque<Serial>,
     /// Number of results when workers were last sent for tests that were given back.
@@ -34,16 +34,6 @@ impl Replacements {
         }
     }
 
-    /// See `crash_limit` of the `report` request.
-    pub fn crash_limit(&self) -> Option<&str> {
-        self.crash_limit.as_deref()
-    }
-
-    /// Whether a crashed worker was not replaced because too many had crashed.
-    pub fn are_exhausted(&self) -> bool {
-        self.exhausted
-    }
-
     /// Something new can be run: workers may be sent for it even if there was no result since.
     pub fn revive_again(&mut self) {
         self.revived_at = None;
@@ -53,10 +43,10 @@ impl Replacements {
     pub fn replace(&mut self, slot: u16, lanes: &mut Lanes, host: &HostLink<'_>) -> Replacement {
         self.crashes += 1;
         let limit = lanes.pool().max_restarts();
-        if !host.is_connected() || lanes.segment().stopped() {
+        if !host.is_connected() || lanes.segment.stopped() {
             return Replacement::Ending;
         }
-        if lanes.segment().unclaimed_for(slot) == 0 {
+        if lanes.segment.unclaimed_for(slot) == 0 {
             if self.crashes <= limit {
                 return Replacement::NothingLeft;
             }
@@ -84,14 +74,14 @@ impl Replacements {
     ) -> bool {
         let withheld = self.serial.iter().flat_map(|serial| &serial.tests);
         let withheld: HashSet<u32> = withheld.copied().collect();
-        if lanes.segment().stopped() || tests.missing().any(|test| !withheld.contains(&test)) {
+        if lanes.segment.stopped() || tests.missing().any(|test| !withheld.contains(&test)) {
             return false;
         }
         let Some(serial) = self.serial.pop_front() else {
             return false;
         };
         for test in serial.tests {
-            lanes.segment().hand_out(test);
+            lanes.segment.hand_out(test);
         }
         let is_sent = host.spawn(serial.slot, lanes.reserve(serial.slot, Pool::next));
         if is_sent {
@@ -103,9 +93,9 @@ impl Replacements {
     /// When no worker is left, sends for as many as can take up what was given back; not if nothing
     /// came of that the last time. `false`: nobody comes.
     pub fn revive(&mut self, done: usize, lanes: &mut Lanes, host: &HostLink<'_>) -> bool {
-        let mut unclaimed = lanes.segment().unclaimed();
+        let mut unclaimed = lanes.segment.unclaimed();
         if unclaimed == 0
-            || lanes.segment().stopped()
+            || lanes.segment.stopped()
             || self.revived_at == Some(done)
             || self.exhausted
         {
@@ -114,7 +104,7 @@ impl Replacements {
         self.revived_at = Some(done);
         for slot in 0..lanes.pool().len() {
             if unclaimed > 0
-                && lanes.segment().unclaimed_for(slot) > 0
+                && lanes.segment.unclaimed_for(slot) > 0
                 && host.spawn(slot, lanes.reserve(slot, Pool::next))
             {
                 unclaimed -= 1;

@@ -19,19 +19,20 @@ use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
-use crate::pool::{Signals, Watched, wait};
+use crate::pool::{Ready, Signals, Watched, wait};
 use crate::test_list::TestList;
 
 /// Longest sleep while only the host is at work.
 const SLOW_TICK: Duration = Duration::from_millis(250);
 
-/// The state of a run.
+/// Dispatches what happens: it asks the lanes for records, the host for messages and the system for
+/// signals and deaths, and tells each part what it has to know of that. No part knows the run.
 pub(super) struct Run<'a> {
-    pub(super) host: HostLink<'a>,
-    pub(super) test_list: &'a TestList,
     pub(super) options: &'a Options,
+    pub(super) test_list: &'a TestList,
     signals: &'a mut Signals,
     pub(super) output: Output<'a>,
+    pub(super) host: HostLink<'a>,
     pub(super) lanes: Lanes,
     pub(super) test_states: TestStates,
     pub(super) exit_status: ExitStatus,
@@ -62,13 +63,13 @@ impl<'a> Run<'a> {
         let stats = setup.options.stats.then(Stats::new);
         let lanes = Lanes::new(setup.segment, setup.slots, setup.max_restarts, stats)?;
         Ok(Self {
-            host: HostLink::new(setup.connection, setup.log),
             options: setup.options,
+            test_list: setup.test_list,
             signals: setup.signals,
             output: Output::new(setup.reporters),
+            host: HostLink::new(setup.connection, setup.log),
             lanes,
             test_states: TestStates::new(setup.test_list.len(), setup.planned),
-            test_list: setup.test_list,
             // pytest's own counter for `--maxfail` includes them.
             exit_status: ExitStatus::new(setup.options.collect_errors),
             record_log: RecordLog::default(),
@@ -89,12 +90,13 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Lets the host fork the first workers.
     fn go(&mut self, timings: bool) {
         for slot in 0..self.lanes.pool().len() {
-            self.lanes.segment().assign_event(slot, 0, slot.into());
+            self.lanes.segment.assign_event(slot, 0, slot.into());
         }
         let request = HostRequest::Go {
-            segment: self.lanes.segment().name(),
+            segment: self.lanes.segment.name(),
             slots: self.lanes.pool().len(),
             timings,
         };
@@ -163,8 +165,8 @@ impl<'a> Run<'a> {
             workers: self.lanes.pool().watched().collect(),
         };
         let ready = wait(&watched, Some(if unread { Duration::ZERO } else { limit }));
-        self.lanes.segment().disarm();
-        if !unread && ready.as_ref().is_ok_and(crate::pool::Ready::is_nothing) {
+        self.lanes.segment.disarm();
+        if !unread && ready.as_ref().is_ok_and(Ready::is_nothing) {
             self.host.was_quiet_for(limit);
             self.show(Output::flush);
         }
@@ -172,7 +174,7 @@ impl<'a> Run<'a> {
             // Out of memory for the list: try again a little later rather than losing the run.
             self.output.fail(Error::os("wait for events", error));
             std::thread::sleep(TICK);
-            crate::pool::Ready::default()
+            Ready::default()
         });
         self.lanes.woke(&ready);
         if ready.signals {
@@ -218,7 +220,7 @@ impl<'a> Run<'a> {
     /// The same for a test that has ended the run: its worker may be gone by now.
     pub(super) fn note_stopped(&mut self, slot: u16, test: u32) {
         let is_noted = self.closing.running.iter().any(|noted| noted.1 == test);
-        let segment = self.lanes.segment();
+        let segment = &self.lanes.segment;
         if test < segment.spec().tests && self.test_states.is_missing(test) && !is_noted {
             let elapsed = elapsed(&segment.slot_state(slot));
             self.closing.running.push((slot, test, elapsed));
@@ -227,8 +229,8 @@ impl<'a> Run<'a> {
 
     /// Says who is waited for when nothing has `happened` for a while.
     fn listen(&mut self, happened: bool) {
-        let may = self.output.debugged().is_none();
-        if self.silence.is_long(happened, self.test_states.done(), may) {
+        let (done, may_tell) = (self.test_states.done(), self.output.debugged().is_none());
+        if self.silence.is_long(happened, done, may_tell) {
             let mut notices = self.silence.of_workers(&self.lanes, &self.test_states);
             notices.extend(self.silence.of_host(&self.host));
             for text in notices {
@@ -246,7 +248,7 @@ impl<'a> Run<'a> {
     pub(super) fn show(&mut self, write: impl FnOnce(&mut Output<'a>) -> bool) {
         if !write(&mut self.output) {
             self.exit_status.output_closed();
-            self.lanes.segment().stop();
+            self.lanes.segment.stop();
         }
     }
 }

@@ -29,7 +29,7 @@ impl Run<'_> {
                 self.tell(&RunEvent::Terminal { ours: false });
                 self.note_running();
                 self.exit_status.signal(signal);
-                self.lanes.segment().stop();
+                self.lanes.segment.stop();
                 match self.closing.interrupts {
                     1 if self.lanes.pool().any_alive() => self.lanes.pool().signal_all(Signal::INT),
                     1 => {

@@ -35,19 +35,19 @@ impl Silence {
         }
     }
 
-    /// Takes note of whether something `happened` and how many results there are; `true`: nothing
-    /// has for a while, and it is time to look around, if that `may` be told.
-    pub fn is_long(&mut self, happened: bool, done: usize, may: bool) -> bool {
+    /// Takes note of whether something `happened`, and of the number of results; `true`: nothing has
+    /// for a while, and the user is to be told of it now, who may be told.
+    pub fn is_long(&mut self, happened: bool, done: usize, may_tell: bool) -> bool {
         if happened || done != self.done {
             self.done = done;
             self.since = Instant::now();
             return false;
         }
-        let is_long = self.since.elapsed() >= PATIENCE && self.looked.elapsed() >= LOOK && may;
-        if is_long {
-            self.looked = Instant::now();
+        if self.since.elapsed() < PATIENCE || self.looked.elapsed() < LOOK || !may_tell {
+            return false;
         }
-        is_long
+        self.looked = Instant::now();
+        true
     }
 
     /// The worker of a slot has itself said what it waits for; `None`: the host has.
@@ -70,7 +70,7 @@ impl Silence {
             };
             let pid = worker.pid;
             // The last one's result is there while its worker still ends the session.
-            let current = lanes.segment().slot_state(slot).current;
+            let current = lanes.segment.slot_state(slot).current;
             let idle = current.is_none_or(|test| !tests.is_missing(test));
             let text = if is_stopped(pid) {
                 format!(
