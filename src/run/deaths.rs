@@ -46,9 +46,7 @@ impl Run<'_> {
             && self.host.is_connected()
             && !self.lanes.segment.stopped()
             && !self.exit_status.is_stopped()
-            && self
-                .host
-                .spawn(slot, self.lanes.reserve(slot, Pool::succeed))
+            && (self.host).spawn(slot, self.lanes.reserve(slot, Pool::succeed))
     }
 
     /// The interrupt that was sent to all workers ended it: no crash.

@@ -68,10 +68,7 @@ impl Run<'_> {
             status: self.status(),
             interrupted: interrupted.map(|(text, _)| text),
             location: interrupted.map_or("", |(_, location)| location),
-            stop: self
-                .exit_status
-                .stop_text()
-                .or(self.replacements.crash_limit.as_deref()),
+            stop: (self.exit_status.stop_text()).or(self.replacements.crash_limit.as_deref()),
             duration: self.closing.began.elapsed().as_secs_f64(),
             streamed: self.record_log.streamed(),
             elsewhere: self.closing.elsewhere,
@@ -95,10 +92,8 @@ impl Run<'_> {
 
     /// Until `done`, or nothing can come any more.
     fn wait_for(&mut self, done: impl Fn(&HostState) -> bool) {
-        while self.host.is_connected()
-            && self.host.said.exit_status.is_none()
-            && !done(&self.host.said)
-        {
+        let is_done = |said: &HostState| said.exit_status.is_some() || done(said);
+        while self.host.is_connected() && !is_done(&self.host.said) {
             self.wait();
         }
     }

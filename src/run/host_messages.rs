@@ -279,8 +279,8 @@ impl Run<'_> {
         };
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
-        if again && asked.is_some() && !self.lanes.segment.stopped() && !self.replacements.exhausted
-        {
+        let may_run = !self.lanes.segment.stopped() && !self.replacements.exhausted;
+        if again && asked.is_some() && may_run {
             // This record is one of its runs, and not its result.
             self.test_states.run_again(test);
             if let Some((slot, incarnation)) = worker {
@@ -303,11 +303,8 @@ impl Run<'_> {
 
     /// The connection has ended.
     fn end_of_file(&mut self) {
-        if let Some(error) = self
-            .host
-            .went_away()
-            .filter(|_| self.closing.interrupts == 0)
-        {
+        let surprise = self.host.went_away();
+        if let Some(error) = surprise.filter(|_| self.closing.interrupts == 0) {
             self.exit_status.host_died();
             self.output.fail(error);
         }

@@ -70,21 +70,16 @@ pub(super) struct Remains {
 pub(super) type Reserve = fn(&mut Pool, u16) -> Option<(u16, u32)>;
 
 impl Lanes {
-    /// Lanes for `slots` workers, each with a first one on its way.
-    pub fn new(
-        segment: Arc<Segment>,
-        slots: u16,
-        max_restarts: u32,
-        stats: Option<Stats>,
-    ) -> Result<Self, Error> {
+    /// A lane for each slot of the pool, with its first worker on its way.
+    pub fn new(segment: Arc<Segment>, pool: Pool, stats: Option<Stats>) -> Result<Self, Error> {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let bell = rustix::event::eventfd(0, flags)
             .map_err(|errno| Error::os("make an eventfd", errno.into()))?;
         Ok(Self {
             waker: segment.waker(),
             segment,
-            pool: Pool::new(slots, max_restarts),
-            lanes: (0..slots).map(|_| Lane::default()).collect(),
+            lanes: (0..pool.len()).map(|_| Lane::default()).collect(),
+            pool,
             bell,
             body: Vec::new(),
             stats,
@@ -161,13 +156,12 @@ impl Lanes {
             return Ok(None);
         }
         let head = match lane.deferred.take() {
-            Some(head) => Some(head),
-            None => {
-                let next = self.segment.reader(slot).next(&mut self.body);
-                next.map_err(|corrupt| corrupt.what.to_owned())?
-            }
+            None => self.segment.reader(slot).next(&mut self.body),
+            deferred => Ok(deferred),
         };
-        let Some(head) = head else { return Ok(None) };
+        let Some(head) = head.map_err(|corrupt| corrupt.what.to_owned())? else {
+            return Ok(None);
+        };
         lane.wants_room |= head.space_waiter;
         if head.spilled.is_some() && !self.unspill(slot, &head)? {
             return Ok(None);

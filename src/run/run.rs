@@ -19,7 +19,7 @@ use super::test_states::TestStates;
 use crate::daemon::message::{HostRequest, Options};
 use crate::error::{Error, Result};
 use crate::event::RunEvent;
-use crate::pool::{Ready, Signals, Watched, wait};
+use crate::pool::{Pool, Ready, Signals, Watched, wait};
 use crate::test_list::TestList;
 
 /// Longest sleep while only the host is at work.
@@ -61,14 +61,14 @@ pub fn execute(setup: Setup<'_>) -> Result<Finished> {
 impl<'a> Run<'a> {
     fn new(setup: Setup<'a>) -> Result<Self> {
         let stats = setup.options.stats.then(Stats::new);
-        let lanes = Lanes::new(setup.segment, setup.slots, setup.max_restarts, stats)?;
+        let pool = Pool::new(setup.slots, setup.max_restarts);
         Ok(Self {
             options: setup.options,
             test_list: setup.test_list,
             signals: setup.signals,
             output: Output::new(setup.reporters),
             host: HostLink::new(setup.connection, setup.log),
-            lanes,
+            lanes: Lanes::new(setup.segment, pool, stats)?,
             test_states: TestStates::new(setup.test_list.len(), setup.planned),
             // pytest's own counter for `--maxfail` includes them.
             exit_status: ExitStatus::new(setup.options.collect_errors),

@@ -30,14 +30,13 @@ impl Run<'_> {
                 self.note_running();
                 self.exit_status.signal(signal);
                 self.lanes.segment.stop();
+                let is_any_alive = self.lanes.pool().any_alive();
                 match self.closing.interrupts {
-                    1 if self.lanes.pool().any_alive() => self.lanes.pool().signal_all(Signal::INT),
+                    1 if is_any_alive => self.lanes.pool().signal_all(Signal::INT),
                     1 => {
                         self.host.send(&HostRequest::Interrupt, &[]);
                     }
-                    2 if self.lanes.pool().any_alive() => {
-                        self.lanes.pool().signal_all(Signal::KILL)
-                    }
+                    2 if is_any_alive => self.lanes.pool().signal_all(Signal::KILL),
                     _ => self.disconnect(),
                 }
                 self.wake_stopped();

@@ -35,8 +35,8 @@ impl Silence {
         }
     }
 
-    /// Takes note of whether something `happened`, and of the number of results; `true`: nothing has
-    /// for a while, and the user is to be told of it now, who may be told.
+    /// Takes note of whether something `happened`, and of the number of results; `true`: nothing
+    /// has for a while, and now is the time to tell the user, as far as that is allowed.
     pub fn is_long(&mut self, happened: bool, done: usize, may_tell: bool) -> bool {
         if happened || done != self.done {
             self.done = done;
