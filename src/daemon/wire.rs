@@ -133,10 +133,17 @@ impl Connection {
         Self { socket }
     }
 
+    /// Ends the connection for both sides, after what was sent so far.
+    pub fn shut_down(&self) {
+        // It can only fail if it has ended.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
     /// Sends one message with descriptors. Blocks while the peer's queue is full.
     ///
     /// # Errors
-    /// `EPIPE` or `ECONNRESET` when the peer is gone.
+    /// `EPIPE` or `ECONNRESET` when the peer is gone; others when a message is too long for a packet
+    /// and there can be no file for it.
     pub fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<(), WireError> {
         let json = serde_json::to_vec(message).map_err(io::Error::from)?;
         if json.len() <= INLINE_LIMIT {

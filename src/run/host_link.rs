@@ -1,5 +1,7 @@
 //! The connection to the run's host, and what is known of the host itself.
 
+use std::cell::OnceCell;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub(super) struct HostLink<'a> {
     log: Option<PathBuf>,
     /// When the connection ended; `None` as long as it holds.
     ended_at: Option<Instant>,
+    /// Why a request could not be sent, although the host was there.
+    unsent: OnceCell<io::Error>,
     /// How often nothing has happened since, for as long as a tick.
     quiet_ticks: u32,
     /// What it has said of itself.
@@ -55,6 +59,7 @@ impl<'a> HostLink<'a> {
             connection,
             log,
             ended_at: None,
+            unsent: OnceCell::new(),
             quiet_ticks: 0,
             said: HostState::default(),
         }
@@ -78,7 +83,25 @@ impl<'a> HostLink<'a> {
     /// Sends a request; `false`: the host does not get it. Nothing has to be done about that: the
     /// connection's end of file is yet to be read, after whatever the host said last.
     pub fn send(&self, request: &HostRequest<'_>, fds: &[BorrowedFd<'_>]) -> bool {
-        self.is_connected() && self.connection.send(request, fds).is_ok()
+        if !self.is_connected() {
+            return false;
+        }
+        let sent = self.connection.send(request, fds);
+        if let Err(WireError::Io(error)) = sent {
+            self.could_not_send(error);
+            return false;
+        }
+        sent.is_ok()
+    }
+
+    /// If the host is still there, it waits for a request that it will never get: no descriptor or
+    /// no memory was left for it here. The end of the connection is what both understand.
+    fn could_not_send(&self, error: io::Error) {
+        let is_gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        if !is_gone.contains(&error.kind()) {
+            self.connection.shut_down();
+            let _ = self.unsent.set(error);
+        }
     }
 
     /// Asks for the worker that was reserved in `slot`; `false`: none was.
@@ -95,12 +118,16 @@ impl<'a> HostLink<'a> {
     }
 
     /// What the user is told if the host has left when it should not have.
-    pub fn went_away(&self) -> Option<Error> {
+    pub fn went_away(&mut self) -> Option<Error> {
         let is_surprise = !self.said.stopping && self.said.exit_status.is_none();
-        is_surprise.then(|| Error::WentAway {
-            who: "run's host process",
-            doing: "the tests were running".into(),
-            log: self.log.clone(),
+        let unsent = self.unsent.take();
+        is_surprise.then(|| match unsent {
+            Some(error) => Error::os("tell the run's host process what to do", error),
+            None => Error::WentAway {
+                who: "run's host process",
+                doing: "the tests were running".into(),
+                log: self.log.clone(),
+            },
         })
     }
 
@@ -121,5 +148,43 @@ impl<'a> HostLink<'a> {
     pub fn process(&self) -> Option<Pid> {
         let pid = Some(self.said.pid).filter(|&pid| pid > 0 && self.is_connected());
         pid.and_then(Pid::from_raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Connection, Connection) {
+        let kind = rustix::net::SocketType::SEQPACKET;
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let domain = rustix::net::AddressFamily::UNIX;
+        let (one, other) = rustix::net::socketpair(domain, kind, flags, None).unwrap();
+        (Connection::new(one), Connection::new(other))
+    }
+
+    #[test]
+    fn both_sides_see_the_end_if_a_request_can_not_be_sent() {
+        let (here, there) = pair();
+        let mut host = HostLink::new(&here, None);
+        assert!(host.send(&HostRequest::Interrupt, &[]));
+        host.could_not_send(io::Error::from_raw_os_error(
+            rustix::io::Errno::MFILE.raw_os_error(),
+        ));
+        assert!(there.recv().unwrap().is_some());
+        assert!(there.recv().unwrap().is_none());
+        assert!(host.receive().unwrap().is_none());
+        let error = host.went_away().unwrap().to_string();
+        assert!(error.contains("tell the run's host process"), "{error}");
+    }
+
+    #[test]
+    fn a_host_that_is_gone_is_no_error_of_ours() {
+        let (here, there) = pair();
+        let mut host = HostLink::new(&here, None);
+        drop(there);
+        assert!(!host.send(&HostRequest::Interrupt, &[]));
+        let error = host.went_away().unwrap();
+        assert!(matches!(error, Error::WentAway { .. }), "{error}");
     }
 }

@@ -268,17 +268,16 @@ impl Run<'_> {
         if test as usize >= self.test_list.len() {
             return Err(WireError::Malformed(format!("there is no test {test}")));
         }
-        let asked = self.lost.answered(test);
         let worker = self.lanes.segment.claim_of(test);
-        let slot = match &asked {
-            Some(lost) => lost.slot,
-            None => {
-                self.host.said.late_record = !more;
-                worker.map_or(0, |(slot, _)| slot)
-            }
-        };
+        let ran_in = worker.map_or(0, |(slot, _)| slot);
+        let slot = self.lost.slot_of(test).unwrap_or(ran_in);
+        // Before the question counts as answered: without an answer the test is still lost.
         let result = decode::test(&body, 0, test, slot)
             .map_err(|error| WireError::Malformed(error.to_string()))?;
+        let asked = self.lost.answered(test);
+        if asked.is_none() {
+            self.host.said.late_record = !more;
+        }
         let may_run = !self.lanes.segment.stopped() && !self.replacements.exhausted;
         if again && asked.is_some() && may_run {
             // This record is one of its runs, and not its result.

@@ -62,6 +62,12 @@ impl LostTests {
         self.asked.last()
     }
 
+    /// In which slot a test was lost that the host was asked about.
+    pub fn slot_of(&self, test: u32) -> Option<u16> {
+        let asked = self.asked.iter().find(|lost| lost.test == test)?;
+        Some(asked.slot)
+    }
+
     /// The host has made a report of `test`; `None`: it was not asked for it.
     pub fn answered(&mut self, test: u32) -> Option<Lost> {
         let at = self.asked.iter().position(|lost| lost.test == test)?;
