@@ -208,12 +208,12 @@ impl Run<'_> {
 
     /// The host says that it has ended the run by itself, because something went wrong in it.
     pub(super) fn host_gave_up(&mut self) {
-        if self.exit_status.is_stopped() || self.test_states.unfinished() == 0 {
-            return;
-        }
         self.drain_all();
-        self.exit_status.host_died();
-        self.nobody_will_say();
+        if !self.exit_status.is_stopped() && self.test_states.unfinished() > 0 {
+            self.exit_status.host_died();
+            self.nobody_will_say();
+        }
+        // Of a stopped run, too, those that have crashed are told by name.
         self.make_up_lost();
     }
 }
