@@ -22,8 +22,11 @@ _QUIET = (
     *("-p", "no:unraisableexception"),
     "--assert=plain",
     "--capture=no",
-    "--color=no",
 )
+
+
+#: Folders of the sessions that there are right now.
+_folders: list[Path] = []
 
 
 def write(folder: Path, **files: str) -> None:
@@ -45,23 +48,33 @@ def collected(
         for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
             patch.delenv(name, raising=False)
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.setenv("PY_COLORS", "0")
         # A test that runs there takes the variable of this one away.
         patch.setenv("PYTEST_CURRENT_TEST", "")
         patch.setattr(sys, "dont_write_bytecode", True)
         patch.setattr(sys, "path", list(sys.path))
         patch.chdir(folder)
+        # Modules of another session may have the names of those of this one.
+        _forget(_folders)
+        _folders.append(folder)
         try:
             with _session([*_QUIET, *arguments], plugins) as session:
                 yield session
         finally:
-            for name, module in list(sys.modules.items()):
-                file = getattr(module, "__file__", None) or ""
-                if name not in modules and str(file).startswith(str(folder)):
-                    del sys.modules[name]
-            # A conftest of there has taken the name of one of here.
+            _folders.remove(folder)
+            _forget([folder])
+            # Those of the other session, and a conftest of here whose name one of there has taken.
             sys.modules.update(modules)
             for name in ("last_exc", "last_type", "last_value", "last_traceback"):
                 vars(sys).pop(name, None)
+
+
+def _forget(folders: Sequence[Path]) -> None:
+    """Take modules of these folders away."""
+    for name, module in list(sys.modules.items()):
+        file = str(getattr(module, "__file__", None) or "")
+        if any(file.startswith(f"{folder}/") for folder in folders):
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
@@ -75,6 +88,7 @@ def _session(arguments: list[str], plugins: Sequence[Any]) -> Iterator[pytest.Se
         session = pytest.Session.from_config(config)
         config.hook.pytest_sessionstart(session=session)
         config.hook.pytest_collection(session=session)
+        assert not session.testsfailed, "a module could not be collected"
         yield session
         config.hook.pytest_sessionfinish(session=session, exitstatus=0)
     finally:
@@ -82,6 +96,8 @@ def _session(arguments: list[str], plugins: Sequence[Any]) -> Iterator[pytest.Se
 
 
 def run(session: pytest.Session, name: str) -> list[pytest.TestReport]:
-    """The reports of a test, by its name."""
+    """The reports of a test, by its name; it knows nothing of an earlier run."""
     (item,) = (item for item in session.items if item.name == name)
+    item._report_sections.clear()
+    item.user_properties.clear()
     return runtestprotocol(item, log=False, nextitem=None)

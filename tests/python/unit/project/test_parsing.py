@@ -18,7 +18,7 @@ def test_no_warning_and_no_other_filter() -> None:
         parse(source)
         assert told == []
         compile(source, "x.py", "exec")
-        assert len(told) == 1
+        assert told != []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         before = list(warnings.filters)
