@@ -14,16 +14,17 @@ import pytest
 from _pytest.config import get_config
 from _pytest.runner import runtestprotocol
 
-#: What would act on this process as a whole, or depends on where it runs.
+#: What would act on this process as a whole, depends on where it runs, or takes time for nothing.
+_LEFT_OUT = (
+    *("cacheprovider", "faulthandler", "threadexception", "unraisableexception"),
+    *("debugging", "doctest", "legacypath", "pastebin", "recwarn", "setuponly"),
+    *("setupplan", "stepwise", "unittest"),
+)
 _QUIET = (
-    *("-p", "no:cacheprovider"),
-    *("-p", "no:faulthandler"),
-    *("-p", "no:threadexception"),
-    *("-p", "no:unraisableexception"),
+    *(word for name in _LEFT_OUT for word in ("-p", f"no:{name}")),
     "--assert=plain",
     "--capture=no",
 )
-
 
 #: Folders of the sessions that there are right now.
 _folders: list[Path] = []
@@ -38,9 +39,7 @@ def write(folder: Path, **files: str) -> None:
 
 
 @contextlib.contextmanager
-def collected(
-    folder: Path, *arguments: str, ini: str = "", plugins: Sequence[object] = ()
-) -> Iterator[Any]:
+def collected(folder: Path, *arguments: str, ini: str = "") -> Iterator[Any]:
     """A session in ``folder`` that has collected its tests; it ends with the context."""
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}")
     modules = dict(sys.modules)
@@ -58,7 +57,7 @@ def collected(
         _forget(_folders)
         _folders.append(folder)
         try:
-            with _session([*_QUIET, *arguments], plugins) as session:
+            with _session([*_QUIET, *arguments]) as session:
                 yield session
         finally:
             _folders.remove(folder)
@@ -71,18 +70,17 @@ def collected(
 
 def _forget(folders: Sequence[Path]) -> None:
     """Take modules of these folders away."""
+    places = tuple(f"{folder}/" for folder in folders)
     for name, module in list(sys.modules.items()):
         file = str(getattr(module, "__file__", None) or "")
-        if any(file.startswith(f"{folder}/") for folder in folders):
+        if file.startswith(places):
             del sys.modules[name]
 
 
 @contextlib.contextmanager
-def _session(arguments: list[str], plugins: Sequence[Any]) -> Iterator[pytest.Session]:
-    config: Any = get_config(arguments, plugins)
+def _session(arguments: list[str]) -> Iterator[pytest.Session]:
+    config: Any = get_config(arguments)
     try:
-        for plugin in plugins:
-            config.pluginmanager.register(plugin)
         config.parse(arguments)
         config._do_configure()
         session = pytest.Session.from_config(config)

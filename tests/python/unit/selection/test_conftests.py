@@ -211,7 +211,6 @@ def test_what_was_asked_last_counts(tmp_path: Path) -> None:
         (["conftest", "two__conftest", "two__deep__conftest"], False),
         (["one__conftest", "two__conftest"], True),
         (["conftest", "one__conftest", "two__deep__conftest"], True),
-        (["one__conftest"], False),
     ],
 )
 def test_conftests_of_one_name(tmp_path: Path, names: list[str], differs: bool) -> None:
