@@ -60,7 +60,6 @@ def ask(calls: list[Call], question: Callable[[Any], Any]) -> Any:
         ([("pytest_plugin", PROJECT)], True, True, False),
         ([("posixpath_of_mine", PROJECT)], True, True, False),
     ],
-    ids=str,
 )
 def test_who_asks(
     calls: list[Call], is_asked: bool, is_of_project: bool, is_for_python: bool
@@ -107,7 +106,6 @@ def test_nobody() -> None:
         ([("rpytest.worker", "/src/rpytest/worker.py"), ("os", FROZEN)], False),
         ([("pytest_of_mine", PROJECT)], True),
     ],
-    ids=str,
 )
 def test_who_acts(calls: list[Call], acts: bool) -> None:
     assert ask(calls, callers.acts_for_project) is acts
