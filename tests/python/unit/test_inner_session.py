@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import inner_session
+from support import inner_session
 
 
 def surroundings() -> dict[str, Any]:

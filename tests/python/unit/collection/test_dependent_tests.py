@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-import inner_session
 from rpytest.collection import dependent_tests, grouping
+from support import inner_session
 
 CONFTEST = """
 def pytest_addoption(parser):

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from _pytest._io import TerminalWriter
 
-import inner_session
 from rpytest.ipc import ring_records
 from rpytest.ipc.ring_records import Entry
 from rpytest.reports import encode
 from rpytest.reports.decode import decode_report
 from rpytest.reports.encode import Encoder, skip_reason
 from rpytest.reports.junit import CollectingXML
+from support import inner_session
 
 TESTS = """
 import pytest

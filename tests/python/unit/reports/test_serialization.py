@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from _pytest._io import TerminalWriter
 
-import inner_session
 from rpytest.ipc import ring_records
 from rpytest.reports.serialization import to_serializable
+from support import inner_session
 
 TESTS = '''
 import pytest

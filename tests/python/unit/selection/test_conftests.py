@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import inner_session
 from rpytest.selection.conftests import Conftests
+from support import inner_session
 
 PLAIN = "import pytest\n@pytest.fixture\ndef something(): pass"
 HOOKS = """
