@@ -25,7 +25,7 @@ def deeper(n):
     deeper(n - 1)
 def test_pass(): pass
 def test_assert():
-    """With a text\\udc80 that is not unicode."""
+    text = "\\udc80 is not unicode"
     local = [1, {"a": object()}]
     assert local == 3, "why"
 def test_deeper(): deeper(3)
