@@ -17,7 +17,7 @@ BROKEN_INSTALLATION = 3
 #: without a value.
 _OF_A_LETTER = frozenset("bBdEIOPqRsSuv")
 _WITH_VALUE = frozenset("WX")
-#: Those after which the options of a program follow.
+#: Options after which the options of the interpreter end, and those of a program follow.
 _LAST = frozenset("cm")
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
 

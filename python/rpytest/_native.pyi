@@ -106,8 +106,8 @@ class Worker:
         """
 
     def linger(self) -> int:
-        """For a worker without a test: takes one as soon as one is worth taking over; -1 when none
-        is left. -1 is final.
+        """Called by a worker that has found no test: waits until one is worth taking over, and
+        takes it; -1 when none is left. -1 is final.
         """
 
     def begin(self, test: int) -> None:

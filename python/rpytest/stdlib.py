@@ -75,7 +75,7 @@ class _Namespace:
 
 
 class _Os(_Namespace):
-    """Its variables are those that the process has now, whatever object holds them."""
+    """`os`, whose variables are those that the process has now, whatever object holds them."""
 
     def __init__(self) -> None:
         super().__init__("os")

@@ -59,7 +59,7 @@ class Assignment:
         self._fork = fork
         self.preloads = preloads
         self.is_kept = is_kept
-        #: By the descriptor of their connections.
+        #: Sessions and checkpoints, by the descriptor of their connections.
         self.entries: dict[int, SessionEntry] = {}
         #: Runs that checkpoints have, by the descriptor of their lines.
         self.lines: dict[int, Line] = {}
@@ -85,7 +85,7 @@ class Assignment:
         )
 
     def status(self) -> Raw:
-        """As it is shown to the user: a part of `DaemonStatus`."""
+        """The sessions as `--daemon-status` shows them: a part of `DaemonStatus`."""
         return {
             "memory_limit": self.memory_limit,
             "sessions": [
@@ -106,14 +106,12 @@ class Assignment:
         }
 
     def close(self) -> None:
-        """At the daemon's end: they end when nobody is connected to them."""
+        """Let go of all sessions at the daemon's end: they end when nobody is connected to them."""
         for entry in list(self.entries.values()):
             entry.control.close()
 
     def close_in_child(self, but: PendingRun | None) -> None:
-        """In a fork of the daemon: neither they nor their runs are this process's, except for one
-        run.
-        """
+        """Let go of sessions and their runs in a fork of the daemon, except for the run ``but``."""
         for entry in self.entries.values():
             entry.control.close()
             if entry.pidfd >= 0:
@@ -144,12 +142,12 @@ class Assignment:
 
     def _run(self, pending: PendingRun) -> None:
         key = session_key(pending.request)
-        # Of what is there, nothing goes on with a controller that another session has started.
+        # No session or checkpoint goes on with a controller that another session has started.
         is_new = pending.controller is not None
         self.memory_limit = pending.request.memory_limit or default_memory_limit()
         entry = next((entry for entry in self.entries.values() if entry.key == key), None)
         if entry is not None and not is_new:
-            # It finds out by itself whether anything it was made from has changed.
+            # The session finds out by itself whether anything it was made from has changed.
             self._hand_over(entry, pending)
             return
         entry = None if is_new else self._checkpoint(pending)

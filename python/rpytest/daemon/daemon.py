@@ -161,7 +161,7 @@ class Daemon:
             channel.PROTOCOL,
             self.build,
         ):
-            # Of another version, it may have other fields.
+            # The request comes from another version, and may have other fields.
             resign(conn, fds, f"this daemon is rpytest {self.build}, protocol {channel.PROTOCOL}")
             return
         match DaemonRequest.parse(raw):
@@ -318,7 +318,7 @@ def main() -> NoReturn:
             listener.remove_name()
         daemon.sessions.close()
         daemon.preloads.close()
-    # For one run the command line waits for this process, and so for all below it.
+    # The command line waits for a daemon of one run (`once`), and so for all below it.
     _wait_for_children(float("inf") if options.once else 5)
     coverage_run.finish()
     sys.exit(0)

@@ -33,18 +33,18 @@ class Environment:
 
     @classmethod
     def close_in_child(cls, but: Environment | None) -> None:
-        """In a fork of the daemon: let go of all others."""
+        """Let go of all environments but one in a fork of the daemon."""
         for each in list(cls._all):
             if each is not but:
                 each.close()
 
     def load(self) -> dict[str, str]:
-        """In a fork for a run of this environment."""
+        """The variables; called once, in a fork for a run of this environment."""
         fd, self.fd = self.fd, -1
         return channel.read_environment(fd)
 
     def close(self) -> None:
-        """Nobody needs it here."""
+        """Let go of the file: this process does not need the variables."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -90,7 +90,7 @@ class PendingRun:
         channel.send(sock, request.replace(env_at=len(fds) - 1), [*fds, *more])
 
     def complete(self, request: RunRequest) -> RunRequest:
-        """In a fork of the daemon that serves it: ``request`` with the environment."""
+        """``request`` with the environment; called in the fork of the daemon that serves it."""
         return request.replace(env=self.environment.load())
 
     def close(self) -> None:
@@ -132,12 +132,12 @@ class SessionEntry:
     is_over: bool = False
     #: pytest itself runs there, without workers.
     is_plain: bool = False
-    #: It serves runs with other arguments, each by a fork from the moment before tests are
-    #: selected.
+    #: It is a checkpoint: it serves runs with other arguments, each by a fork from the moment
+    #: before tests are selected.
     is_checkpoint: bool = False
     #: The key that runs must share for that.
     base: str = ""
-    #: Which checkpoint it is, and the process of the session that it was forked from.
+    #: A checkpoint's number, and the process of the session that it was forked from.
     number: int = 0
     source: int = 0
     #: A process of it that waits for the next run.
@@ -155,7 +155,7 @@ class SessionEntry:
         return 0 if self.info is None else self.info.tests
 
     def status(self) -> SessionStatus:
-        """As it is shown to the user."""
+        """The session as `--daemon-status` shows it."""
         info = self.info or Info(tests=0, root=self.cwd)
         return SessionStatus(
             pid=self.pid,
@@ -195,7 +195,7 @@ class Other:
     pidfd: int
     pending: PendingRun
     reaper: socket.socket | None
-    #: It is Python again, and may run pytest: its exit status counts, whatever it is.
+    #: The program is Python again, and may run pytest: its exit status counts, whatever that is.
     is_python: bool
 
 
@@ -220,7 +220,7 @@ def base_key(request: RunRequest) -> str:
         request.preload,
     ]
     is_terminal = request.tty is not None and request.tty.stdout
-    # Not just joined: a line break in an argument or a variable must not look like two of them.
+    # JSON, and not lines: a line break in an argument or a variable must not look like two of them.
     return json.dumps([request.cwd, request.env_key, rest, is_terminal])
 
 

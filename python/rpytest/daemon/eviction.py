@@ -19,7 +19,7 @@ MAX_CHECKPOINTS = 4
 
 
 def idle(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
-    """Those without a run, the least recently used first."""
+    """The sessions without a run, the least recently used first."""
     found = [
         entry
         for entry in sessions
@@ -34,7 +34,7 @@ def of_no_folder(sessions: Iterable[SessionEntry]) -> list[SessionEntry]:
 
 
 def too_many(sessions: Collection[SessionEntry]) -> list[tuple[SessionEntry, str]]:
-    """Those that make room for one more session and one more checkpoint, and why."""
+    """The sessions and checkpoints that must go to make room for one more of each, and why."""
     found: list[tuple[SessionEntry, str]] = []
     for is_checkpoint, most in ((False, MAX_SESSIONS), (True, MAX_CHECKPOINTS)):
         kept = sum(entry.is_checkpoint == is_checkpoint and not entry.is_over for entry in sessions)

@@ -26,7 +26,7 @@ class Listener:
         self._socket_inode, self._prefix_inode = _inode(path), _inode(sys.prefix)
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor of the listening socket."""
         return self._socket.fileno()
 
     def accept(self) -> socket.socket | None:
@@ -52,11 +52,11 @@ class Listener:
         return not self.owns_name() or _inode(sys.prefix) != self._prefix_inode
 
     def close(self) -> None:
-        """In a fork: it is not this process's."""
+        """Let go of the socket in a fork of the daemon, which accepts no connections."""
         self._socket.close()
 
     def remove_name(self) -> None:
-        """At the daemon's end."""
+        """Remove the socket's name at the daemon's end."""
         if self.owns_name():
             with contextlib.suppress(OSError):
                 os.unlink(self.path)

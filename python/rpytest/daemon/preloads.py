@@ -72,7 +72,7 @@ class PreloadEntry:
         return memory_kb(self.pid)
 
     def status(self) -> PreloadStatus:
-        """As it is shown to the user."""
+        """The process as `--daemon-status` shows it."""
         return PreloadStatus(
             pid=self.pid,
             cwd=self.request.cwd,
@@ -133,7 +133,8 @@ class Preloads:
             known = process.learned.modules
             if modules.keys() <= known.keys():
                 return
-            # Those that are hidden do no harm, and another part of the suite may need them again.
+            # Modules that a session does not ask for stay hidden and do no harm, and another part
+            # of the suite may need them again.
             modules = {**known, **modules}
             tried |= set(process.learned.tried)
             failed |= process.failed
@@ -209,7 +210,7 @@ class Preloads:
         self.processes[fd] = process
 
     def read(self, process: PreloadEntry) -> None:
-        """It has said something, or is gone."""
+        """Called when the process has said something, or is gone."""
         try:
             message, fds = channel.receive(process.control, ProcessEvent)
             if isinstance(message, ReadyToFork):
@@ -327,7 +328,7 @@ class Preloads:
         for process in [
             each for each in self.processes.values() if each.key == key and each.base is not None
         ]:
-            # It has what the preload has.
+            # A configured process has inherited what the preload has.
             self._drop(process)
         for process in self._preloads(key):
             self._drop(process)
@@ -382,7 +383,7 @@ class Preloads:
         self.processes.pop(process.control.fileno(), None)
         process.control.close()
         if not process.is_ready and process.base is None:
-            # It may be in the middle of a long import; nobody else depends on it.
+            # The preload may be in the middle of a long import; no session depends on it yet.
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
         if process.pidfd >= 0:
@@ -394,7 +395,7 @@ class Preloads:
             self._drop(process)
 
     def close_in_child(self) -> None:
-        """In a fork of the daemon: they are not this process's."""
+        """Let go of the processes in a fork of the daemon, which has only inherited them."""
         for process in self.processes.values():
             process.control.close()
             if process.pidfd >= 0:

@@ -54,7 +54,7 @@ class Sessions(Assignment):
             self.read_line(line)
 
     def read(self, entry: SessionEntry) -> None:
-        """It has said something, or is gone."""
+        """Called when the session has said something, or is gone."""
         try:
             message, fds = channel.receive(entry.control, SessionEvent)
         except (channel.Closed, OSError, ValueError):
@@ -73,7 +73,7 @@ class Sessions(Assignment):
             self._read_checkpoint(entry, message, fds)
             return
         if message.controller is not None and entry.pending:
-            # Of the run that it was to serve next.
+            # The controller is that of the run which the session was to serve next.
             entry.pending[0].keep(message.controller, fds)
         else:
             channel.close_all(fds)
@@ -205,7 +205,7 @@ class Sessions(Assignment):
             else:
                 channel.close_all(fds)
         except (channel.Closed, OSError, ValueError):
-            # It may have said why.
+            # The checkpoint itself may have said why nobody has the run.
             while checkpoint.control.fileno() in self.entries and has_message(checkpoint.control):
                 self.read(checkpoint)
         del self.lines[line.sock.fileno()]
@@ -237,7 +237,7 @@ class Sessions(Assignment):
     def _drop_changed(self, checkpoint: SessionEntry) -> None:
         """Let a checkpoint go that has found something changed."""
         for source in eviction.idle(self.entries.values()):
-            # It was made from the same files, and would find the same.
+            # The checkpoint's session was made from the same files, and would find the same.
             if source.pid == checkpoint.source:
                 self._forget(source)
         self._restart(checkpoint)
@@ -253,7 +253,7 @@ class Sessions(Assignment):
         self.others[entry.pidfd] = Other(
             entry.pid, entry.pidfd, pending, entry.reaper, is_this_python(entry.pid)
         )
-        # It stays open.
+        # `_forget` must not close the descriptor, by which the program is followed.
         entry.pidfd = -1
 
     def read_other(self, other: Other) -> None:
@@ -283,7 +283,7 @@ class Sessions(Assignment):
     def _restart(self, entry: SessionEntry, has_more_to_say: bool = False) -> None:
         pending, entry.pending, entry.sent = entry.pending, [], None
         if has_more_to_say:
-            # It ends when its run has.
+            # The session ends when its run has ended.
             entry.key, entry.is_over = f"over {entry.pid}", True
         else:
             self._forget(entry)
@@ -292,11 +292,12 @@ class Sessions(Assignment):
 
     def _lost(self, entry: SessionEntry) -> None:
         if entry.info is not None and entry.pending:
-            # It was warm and died before it took the run: a fresh one takes it.
+            # The session was warm and died before it took the run: a fresh one takes it.
             self.last_reason = "the session's process died"
             self._restart(entry)
             return
-        # It died while it collected. Who only waited for it gets one that is not to blame.
+        # The session died while it collected. Runs that only waited for it get one that is not to
+        # blame.
         collected_for = [pending for pending in entry.pending if pending is entry.first]
         waiting = [pending for pending in entry.pending if pending is not entry.first]
         entry.pending = []
@@ -310,7 +311,8 @@ class Sessions(Assignment):
         for pending in collected_for:
             log(f"session {entry.pid} {cause} while it collected")
             if cause in _BY_COMMAND_LINE:
-                # It has passed a signal on, and knows what it means when the connection ends.
+                # The command line has passed a signal on, and knows what it means when the
+                # connection ends.
                 pending.close()
                 continue
             if entry.is_plain:

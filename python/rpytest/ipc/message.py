@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_: object) -> Any:
-        """Only type checkers need it (PEP 681)."""
+        """Stands for the decorator of PEP 681, which only type checkers need."""
         return lambda cls: cls
 
 
@@ -28,7 +28,7 @@ __builtins__ = stdlib.BUILTINS
 #: A JSON object that nobody has looked at yet.
 Raw = dict[str, Any]
 
-#: By module and annotation: few of them differ.
+#: The types of fields by module and annotation: few of these differ.
 _KNOWN_TYPES: dict[tuple[str, str], tuple[Any, ...]] = {}
 
 
@@ -93,7 +93,7 @@ class Message:
         return type(self)(**{**vars(self), **changes})
 
     def wire(self) -> Raw:
-        """As a JSON object."""
+        """The message as a JSON object."""
         found: Raw = dict(self.tag)
         for name, value in vars(self).items():
             if value is not None or self._defaults.get(name, self) is not None:

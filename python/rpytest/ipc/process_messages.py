@@ -28,33 +28,35 @@ class BaseTemp(WorkerRequest, PytestRequest, op="basetemp"):
 
 
 class BaseTempAnswer(Message):
-    """Answer to it: one of the two."""
+    """Answer to `BaseTemp`: one of the two."""
 
     path: str | None = None
     error: str | None = None
 
 
 class Waits(WorkerRequest, op="waits"):
-    """It has ended its session and waits for a thread or a child."""
+    """The worker has ended its session and waits for a thread or a child."""
 
     text: str
 
 
 class WorkerDebugger(WorkerRequest, op="debugger"):
-    """It wants the terminal for a debugger (an answer says that it has it), or gives it back."""
+    """The worker wants the terminal for a debugger (an answer says that it has it), or gives it
+    back.
+    """
 
     active: bool
 
 
 class Resolved(WorkerRequest, op="resolved"):
-    """Of a bare one: it is configured, so many workers are wanted."""
+    """A bare worker is configured, and says how many workers are wanted."""
 
     workers: int
     uid: str
 
 
 class BareCollected(WorkerRequest, op="collected"):
-    """Of a bare one: it has collected. The first one says what the command line is to know."""
+    """A bare worker has collected. The first one says what the command line is to know."""
 
     len: int
     announcement: Collected | None = None
@@ -63,17 +65,17 @@ class BareCollected(WorkerRequest, op="collected"):
 
 
 class BareDependencies(WorkerRequest, op="dependencies"):
-    """Of a bare one: see `Dependencies`."""
+    """What a bare worker was made from, as in `Dependencies`."""
 
     len: int
 
 
 class BareAttached(WorkerRequest, op="attached"):
-    """Of a bare one: it has mapped the segment."""
+    """A bare worker has mapped the segment."""
 
 
 class BareEnded(WorkerRequest, op="ended"):
-    """Of a bare one: it has nothing to run."""
+    """A bare worker has ended without anything to run."""
 
     status: int
     text: str
@@ -117,7 +119,7 @@ class PytestAnswer(Message):
 
 
 class StartController(Message):
-    """To a base: fork a controller for one run. Socket and streams come along."""
+    """Tells a base to fork a controller for one run. Socket and streams come along."""
 
     uid: str
     workers: int
@@ -147,7 +149,7 @@ class ControllerEvent(Message):
 
 
 class ControllerConfigured(ControllerEvent, op="configured"):
-    """It is configured; the workers' inputs come along."""
+    """The controller is configured; the workers' inputs come along."""
 
     pid: int
     header: str
@@ -187,7 +189,7 @@ class ControllerText(ControllerEvent, op="text"):
 
 
 class ControllerEnded(ControllerEvent, op="ended"):
-    """It has ended by itself, and has said why."""
+    """The controller has ended by itself, and has said why."""
 
     status: int
     internal: str = ""
@@ -228,7 +230,7 @@ class Reclaim(SupervisedRequest, op="reclaim"):
 
 
 class SetUpBegins(SupervisedRequest, op="at"):
-    """This fixture is being set up."""
+    """The set-up of the fixture ``name`` begins."""
 
     name: str
     key: str
@@ -236,7 +238,7 @@ class SetUpBegins(SupervisedRequest, op="at"):
 
 
 class HazardFound(SupervisedRequest, op="hazard"):
-    """It can't be shared; everything is finalized, and this process ends."""
+    """The fixture ``name`` can't be shared; everything is finalized, and this process ends."""
 
     name: str
     key: str
@@ -285,13 +287,13 @@ class Stale(SessionEvent, ProcessEvent, ev="stale"):
     """Something has changed: whoever waits gets a fresh session."""
 
     reason: str
-    #: It will say what it has learned when its run has ended.
+    #: The session will say what it has learned when its run has ended.
     learns: bool = False
 
 
 class Info(SessionEvent, ev="info"):
-    """For `--daemon-status`; of a run before it begins. Of a checkpoint: it is there, its pidfd
-    comes along.
+    """What `--daemon-status` shows: a session sends it before a run begins, a checkpoint when it is
+    ready, with its pidfd.
     """
 
     tests: int
@@ -324,7 +326,7 @@ class ConfiguredForked(SessionEvent, ev="configured"):
 
 
 class Parts(SessionEvent, ev="parts"):
-    """Of a checkpoint: how parts of its tests are run, in words."""
+    """A checkpoint says how parts of its tests are run, in words."""
 
     parts: str
 
@@ -334,7 +336,7 @@ class Plain(SessionEvent, ev="plain"):
 
 
 class Done(SessionEvent, ev="done"):
-    """That run has ended."""
+    """The run that the session served has ended."""
 
 
 class Learned(SessionEvent, ev="learned"):
@@ -349,7 +351,7 @@ class Learned(SessionEvent, ev="learned"):
 
 
 class Unsuited(SessionEvent, ev="unsuited"):
-    """Of a session from a configured process: the run needs another configuration."""
+    """A session that a configured process has forked: the run needs another configuration."""
 
     reason: str
 
@@ -374,11 +376,11 @@ class Bare(SessionEvent, ev="bare"):
 
 
 class ForkSession(Message, op="session"):
-    """To a preload or a configured process: fork a session, whose socket comes along."""
+    """Tells a preload or a configured process to fork a session, whose socket comes along."""
 
 
 class Ready(ProcessEvent, ev="ready"):
-    """Of a preload: it has made its imports."""
+    """A preload has made its imports."""
 
     packages: list[str]
     modules: int
@@ -386,14 +388,14 @@ class Ready(ProcessEvent, ev="ready"):
 
 
 class ReadyToFork(ProcessEvent, ev="ready_to_fork"):
-    """Of a configured process; its pidfd comes along."""
+    """A configured process can fork sessions; its pidfd comes along."""
 
     pid: int
 
 
 class Spoiled(ProcessEvent, ev="spoiled"):
-    """Of a preload: something was executed that is not kept; it is to be made again without
-    these.
+    """A preload has executed something that it does not keep; it is to be made again without
+    ``failed``.
     """
 
     failed: dict[str, str]
@@ -409,11 +411,11 @@ class Ended(ProcessEvent, ev="ended"):
     """A session that was forked here has ended."""
 
     pid: int
-    #: As of `waitpid`.
+    #: The status that `waitpid` has returned.
     status: int
 
 
 class Confirmed(Message):
-    """To a process that was there before its run: nothing has changed but these files."""
+    """Tells a standby process that nothing has changed since it was forked but these files."""
 
     edited: list[str]

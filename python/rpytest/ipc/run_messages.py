@@ -259,7 +259,7 @@ class Attached(HostEvent, ev="attached"):
 
 
 class Notice(HostEvent, ev="notice"):
-    """Who does not end, and what it waits for."""
+    """A worker or the host does not end; ``text`` says what it waits for."""
 
     text: str
     #: `None`: the host.
@@ -275,11 +275,11 @@ class Born(HostEvent, ev="born"):
 
 
 class Died(HostEvent, ev="died"):
-    """It was reaped."""
+    """A worker was reaped."""
 
     slot: int
     incarnation: int
-    #: As of `waitpid`.
+    #: The status that `waitpid` has returned.
     status: int
     stack: str
 
@@ -396,12 +396,12 @@ class Crashed(HostRequest, ControllerRequest, PytestRequest, op="crashed"):
     slot: int = -1
     #: A worker died in it; otherwise nobody ran it.
     in_flight: bool = False
-    #: It is one of the test's runs only.
+    #: The test is run again: this is one of its runs only.
     again: bool = False
     #: What a plugin has made of it.
     outcome: str = "failed"
     attributes: dict[str, Any] = {}
-    #: To a pytest in another process: what the worker has written when it crashed, and the length
+    #: For a pytest in another process: what the worker has written when it crashed, and the length
     #: of the reports that it had kept.
     stack: str = ""
     len: int = 0

@@ -115,7 +115,7 @@ class PreloadBuilder:
         self.reads = frozenset().union(*(step.reads for step in steps))
 
     def modules(self) -> dict[str, ModuleType]:
-        """Those that are held, and those that are there from the beginning."""
+        """The modules that steps hold, and those that are there from the beginning."""
         found = dict(sys.modules)
         for step in set(self.owner.values()):
             found |= step.modules
@@ -146,7 +146,7 @@ class PreloadBuilder:
             if isinstance(error, (KeyboardInterrupt, SystemExit)) and not self._executed:
                 raise
             if not self._executed and isinstance(error, ModuleNotFoundError) and error.name == name:
-                # Not to be found: a module that another one has put in place.
+                # There is no such module to be found: another one has put it in place.
                 self.failed.pop(name, None)
                 return
             self.is_dirty = self.is_dirty or bool(self._executed)
@@ -277,7 +277,8 @@ class PreloadBuilder:
         if wanted == (spec.origin or ""):
             pass
         elif not has_failed and import_steps.resolve(name, path, self, self._finders) is not None:
-            # Not by the finder of a package, as of `six.moves`.
+            # A finder that was there before finds it, and not only one of a package, as of
+            # `six.moves`.
             raise self._guard.spoiled(f"imports `{name}`, which no session has imported")
         # Python's own `_x` are parts of its `x`, and may import it.
         is_part = has_failed or (name.startswith("_") and name in sys.stdlib_module_names)

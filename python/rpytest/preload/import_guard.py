@@ -98,7 +98,7 @@ class ImportGuard:
         self._replaced.clear()
 
     def spoiled(self, reason: str) -> NotPreloadable:
-        """To be raised: the import can't be kept."""
+        """The exception to be raised when the import can't be kept."""
         # Remembered, in case that it is swallowed by an `except:`.
         self.objection = self.objection or reason
         return NotPreloadable(reason)
@@ -108,7 +108,8 @@ class ImportGuard:
 
     def _register_at_fork(self, **handlers: Any) -> None:
         module = str(sys._getframe(1).f_globals.get("__name__", ""))
-        # In a child, which has nothing of the package yet, such a handler finds nothing to do.
+        # A handler for children alone finds nothing to do there: a child has nothing of the package
+        # yet.
         if top_level(module) not in sys.stdlib_module_names and handlers.keys() != {
             "after_in_child"
         }:

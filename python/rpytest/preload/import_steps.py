@@ -62,7 +62,7 @@ class ImportStep:
 
     name: str
     modules: dict[str, ModuleType] = field(default_factory=dict)
-    #: Those of the modules that the import system has found; others were put in place by these.
+    #: Names of those modules that the import system has found; these have put the others in place.
     found: set[str] = field(default_factory=set)
     #: The steps that it needs, each after those that it needs itself; the last is this one.
     closure: list[ImportStep] = field(default_factory=list)
@@ -76,7 +76,7 @@ class ImportStep:
     reads: set[str] = field(default_factory=set)
     #: What it does with what is each run's own in `sys`.
     use: Use = field(default_factory=Use)
-    #: It has loaded a library; many of them can't be initialised a second time.
+    #: The step has loaded a library; many libraries can't be initialised a second time.
     native: bool = False
     #: What its modules consisted of when the preload was done.
     states: list[ModuleState] = field(default_factory=list)
@@ -94,7 +94,7 @@ class ImportStep:
             if finder not in sys.meta_path:
                 sys.meta_path.insert(0 if front else len(sys.meta_path), finder)
         if self.filters:
-            # Not all at once: each was put at the front of the list.
+            # New filters go to the front of the list, where the import would have put them.
             new = [entry for entry in self.filters if entry not in warnings.filters]
             warnings.filters[:0] = new  # type: ignore[index]
             filters_changed()
@@ -132,7 +132,9 @@ class _PreloadedLoader:
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has been executed; the import system has replaced its spec, which was right."""
+        """Only restore the spec, which the import system has replaced: the module was executed
+        before.
+        """
         module.__spec__ = self.spec
 
 

@@ -135,7 +135,7 @@ def _tell(control: socket.socket, message: ProcessEvent, fds: list[int] | None =
 def _be_session(
     control: socket.socket, preload: PreloadBuilder, began: int, session_main: SessionMain
 ) -> NoReturn:
-    """In a fork: wait for the run, and be its session."""
+    """Wait for the run in a fork, and be its session."""
     try:
         request, fds = channel.receive(control, RunRequest)
         preload.dependencies.observer.started_ns = began

@@ -75,7 +75,7 @@ class PreloadFinder:
         return import_steps.PreloadedSpec(name, step.modules[name])
 
     def enter_fork(self) -> None:
-        """In a fork that is a session of its own."""
+        """Let a fork refuse, too, when it is a session of its own."""
         self._pid = os.getpid()
 
     def check_modules(self) -> None:
@@ -97,7 +97,7 @@ class PreloadFinder:
         self.refuse = None
 
     def _refuse(self, reason: str, names: list[str]) -> None:
-        # Not in a process that somebody else has forked.
+        # A process that somebody else has forked is not the session, and can't start over.
         if self.refuse is not None and os.getpid() == self._pid:
             self.refuse(reason, names)
 
@@ -170,8 +170,8 @@ class PreloadFinder:
         it is.
         """
         if self.refuse is None and any(step.native for step in coming):
-            # By a test. Many libraries can't be initialised a second time, and it is too late for
-            # starting over.
+            # A test has replaced it, if anybody has. Many libraries can't be initialised a second
+            # time, and it is too late for starting over.
             return None
         needed = {each for step in coming for each in step.closure if each in self.shown}
         for step, states in (
@@ -227,8 +227,8 @@ class PreloadFinder:
 
 
 def _named_in_libraries(step: ImportStep, names: set[str]) -> set[str]:
-    """Those of the variables whose names occur in a library that the step has loaded: C code may
-    look at them without being seen.
+    """Which of ``names``, variables of the environment, occur in a library that the step has
+    loaded: C code may look at them without being seen.
     """
     found: set[str] = set()
     for module in step.modules.values():

@@ -64,18 +64,18 @@ class Use:
         return None
 
     def put(self) -> None:
-        """Let it keep those of this process."""
+        """Let the step keep this process's objects in the place of the stand-ins."""
         for name, put in self.kept:
             put(getattr(sys, name))
 
 
 class StandIns:
-    """They are in `sys` while a step is made."""
+    """The stand-ins that are in `sys` while a step is made."""
 
     def __init__(self, refuse: Refuse) -> None:
         """``refuse`` makes the exception for what must not be done with one."""
         self._refuse = refuse
-        # As `_pytest.capture.FDCapture` makes them; where they lead is nobody's question.
+        # These are made as in `_pytest.capture.FDCapture`; where they lead is nobody's question.
         self._streams: dict[str, Any] = {
             name: EncodedFile(
                 io.BytesIO(), encoding="utf-8", errors="replace", newline="", write_through=True
@@ -116,7 +116,7 @@ class StandIns:
 
 
 class _StandIn:
-    """In the place of ``sys.<name>``; answers for ``stream``, if there is one."""
+    """Stands in the place of ``sys.<name>``; answers for ``stream``, if there is one."""
 
     def __init__(self, name: str, stream: object, use: Use, refuse: Refuse) -> None:
         def ask(attribute: str) -> Any:
@@ -157,7 +157,8 @@ def _places(kept: object, ours: Sequence[dict[str, Any]]) -> Iterator[Callable[[
             classes = [owner for owner in gc.get_referrers(holder) if isinstance(owner, type)]
             for key in _keys(holder, kept):
                 if classes:
-                    # Not into its dictionary, for the sake of Python's cache of attributes.
+                    # An entry that is written into a class's dictionary would not reach CPython's
+                    # cache of attributes (`PyType_Modified`).
                     yield functools.partial(type.__setattr__, classes[0], key)
                 else:
                     yield functools.partial(holder.__setitem__, key)

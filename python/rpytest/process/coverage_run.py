@@ -49,20 +49,19 @@ def hand_over(environment: dict[str, str]) -> None:
     # There is no data in general: `rpytest` is no part of what is measured.
     current._warn_no_data = False
     current.stop()
-    # Not `get_data`, which adds all files that were not executed: they are found at the end of the
-    # run.
+    # `get_data` would add all files that were not executed: they are found at the end of the run.
     data = current._data
     is_new = not data.measured_files()
     if is_new:
-        # As `coverage run` does when it writes; nothing of this process is to be left.
+        # `coverage run` does the same when it writes; nothing of this process is to be left.
         data.erase()
     config = current.config
     state = {
         "config": vars(config),
         "file": os.path.abspath(config.data_file),
-        # Of names of files that are kept apart, which end with a digest of what is in them.
+        # The suffix of files that are kept apart, whose names end with a digest of what is in them.
         "suffix": getattr(current, "_data_suffix", None) or (True if config.parallel else None),
-        # Else `--append` has brought in the data of earlier runs.
+        # If not, `--append` has brought in the data of earlier runs.
         "is_new": is_new,
     }
     environment[VARIABLE] = base64.b64encode(pickle.dumps(state)).decode("ascii")
@@ -86,12 +85,13 @@ class Measuring:
         self._ends, self._alive = os.pipe()
         if started is not None:
             started.stop()
-        # In memory: what a fork measures must not get into a file that others write to.
+        # Data is kept in memory: what a fork measures must not get into a file that others write
+        # to.
         self.measuring: Any = coverage.Coverage(data_file=None, config_file=False)
         config = self.measuring.config
         vars(config).update(vars(started.config) if self._given is None else self._given["config"])
-        # What it replaces in the process, and its handler of a signal, are for one process: here is
-        # `save`.
+        # What `patch` replaces in the process, and the handler of a signal, are for one process:
+        # here is `save`.
         config.patch, config.sigterm = [], False
         for name in ("_warn_no_data", "_warn_unimported_source", "_warn_preimported_source"):
             setattr(self.measuring, name, False)
@@ -121,7 +121,7 @@ class Measuring:
                 file.write(content)
 
     def finish(self) -> None:
-        """In the daemon, at its end: add what everybody has left to the data file of the run."""
+        """Add what everybody has left to the data file of the run, at the daemon's end."""
         os.close(self._alive)
         poll = select.poll()
         poll.register(self._ends, select.POLLHUP)
@@ -148,7 +148,7 @@ class Measuring:
 
 
 def begin() -> None:
-    """In a daemon for one run that has just been started: measure, if that is wanted."""
+    """Measure, if that is wanted, in a daemon for one run that has just been started."""
     global _measuring
     given = os.environ.pop(VARIABLE, None)
     started = _current()
@@ -157,14 +157,14 @@ def begin() -> None:
 
 
 def save() -> None:
-    """This process has done its work."""
+    """Keep what this process has measured: it has done its work."""
     if _measuring is not None:
         with _told():
             _measuring.save()
 
 
 def finish() -> None:
-    """The daemon has served its run."""
+    """Write the data of the run: the daemon has served it."""
     if _measuring is not None:
         with _told():
             _measuring.finish()

@@ -30,13 +30,13 @@ _files: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class FrozenObjectsListener(Protocol):
-    """Who has counted something among the objects that are not frozen."""
+    """Somebody who has counted something among the objects that are not frozen."""
 
     def returned(self, back: bool) -> None:
         """Count again: right before, and right after, (``back``) what is frozen comes back."""
 
 
-#: Those of them that are alive.
+#: The listeners that are alive.
 counting: weakref.WeakSet[FrozenObjectsListener] = weakref.WeakSet()
 
 
@@ -80,7 +80,9 @@ def _return() -> None:
 
 
 def install() -> None:
-    """In the process that all others are forked from, before anything of the project runs."""
+    """Replace functions of `gc`, in the process that all others are forked from, before anything of
+    the project runs.
+    """
 
     @functools.wraps(get_objects)
     def objects(*args: Any, **kwargs: Any) -> list[Any]:

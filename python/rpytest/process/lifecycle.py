@@ -110,7 +110,7 @@ def _end_in(main: Callable[[], object]) -> NoReturn:
     except BackToPytest:
         raise
     except BaseException:
-        # Not into pytest, which runs further up in this process.
+        # The exception must not reach pytest, which runs further up in this process.
         import traceback
 
         traceback.print_exc()
@@ -223,8 +223,8 @@ def forget_inherited_cleanups() -> None:
                 held.clear()
     tracker: Any = sys.modules.get("multiprocessing.resource_tracker")
     if tracker is not None:
-        # Its pipe and process belong to the parent; a fresh tracker starts when this process needs
-        # one.
+        # The tracker's pipe and process belong to the parent; a fresh tracker starts when this
+        # process needs one.
         _kept.append(tracker._resource_tracker)
         fresh = tracker.ResourceTracker()
         tracker._resource_tracker = fresh

@@ -29,9 +29,9 @@ _seed = random.Random.seed
 _setstate = random.Random.setstate
 _randbits = secrets.randbits
 
-#: Those of `random.Random` with a state from the system.
+#: Generators of `random.Random` with a state from the system.
 _unseeded: weakref.WeakSet[random.Random] = weakref.WeakSet()
-#: Those of numpy, which have no weak references, by identity.
+#: Generators of numpy, which have no weak references, by identity.
 _of_numpy: dict[int, Any] = {}
 #: What the system was asked for: numpy takes 128 bits.
 _drawn: set[int] = set()
@@ -39,8 +39,8 @@ _NUMPY_BITS = 128
 
 
 def observe() -> None:
-    """In the process that all others are forked from, before anything of a project or a library
-    runs.
+    """Notice generators with a state from the system, in the process that all others are forked
+    from, before anything of a project or a library runs.
     """
     known: Any = random
     global_one = known._inst
@@ -73,14 +73,14 @@ def observe() -> None:
 
 
 def observe_no_longer() -> None:
-    """In a worker: what is made from here on is its own."""
+    """Notice no more, in a worker: what is made from here on is its own."""
     random.Random.seed = _seed  # type: ignore[method-assign]
     random.Random.setstate = _setstate  # type: ignore[method-assign]
     secrets.randbits = _randbits
 
 
 def _note(generator: random.Random, is_unseeded: bool) -> None:
-    # Of a class without a hash there is no telling.
+    # A generator of a class without a hash can't be noted.
     with contextlib.suppress(TypeError):
         (_unseeded.add if is_unseeded else _unseeded.discard)(generator)
 
@@ -96,7 +96,7 @@ def find(objects: list[Any]) -> None:
 
 
 def reseed() -> None:
-    """In a forked process: other numbers than in the one that it was forked from."""
+    """Give a forked process other numbers than the one that it was forked from."""
     for generator in list(_unseeded):
         _seed(generator)
     for each in list(_of_numpy.values()):
@@ -105,7 +105,7 @@ def reseed() -> None:
             sequence = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
             if getattr(sequence, "entropy", None) not in _drawn:
                 continue
-            # Not by `seed`, after which nothing would tell that it was not the project.
+            # `seed` is not used: after it, nothing would tell that the project has not called it.
             if hasattr(each, "set_state"):
                 each.set_state(type(each)().get_state())
             else:

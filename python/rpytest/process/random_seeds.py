@@ -23,7 +23,7 @@ from rpytest.stdlib import contextlib
 
 __builtins__ = stdlib.BUILTINS
 
-#: Of functions (`inspect.CO_OPTIMIZED`), and not of modules and bodies of classes.
+#: The flag of functions (`inspect.CO_OPTIMIZED`), which modules and bodies of classes lack.
 _IS_FUNCTION = 1
 
 _NAMES = frozenset({"LOAD_NAME", "LOAD_GLOBAL"})
@@ -92,7 +92,7 @@ def state() -> object | None:
 
 
 def restore(state: object | None) -> None:
-    """In the forked process: go on from this state, after CPython has seeded it anew."""
+    """Go on from this state in the forked process, after CPython has seeded it anew."""
     if state is not None:
         sys.modules["random"].setstate(state)
 
@@ -158,7 +158,7 @@ def _modules(files: set[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for module in list(sys.modules.values()):
         try:
-            # Not `getattr`: a module that is loaded lazily would be loaded.
+            # `getattr` would load a module that is loaded lazily.
             contents = object.__getattribute__(module, "__dict__")
         except AttributeError:
             continue

@@ -38,8 +38,8 @@ def take_over_command_line(request: RunRequest, fds: list[int], conn: socket.soc
     importlib.invalidate_caches()
     distribution.install()
     sys.argv = [request.prog, *request.argv]
-    # As for a console script: the folder of the program; as for `python -m`: the current one;
-    # neither with `-P` and `-I`.
+    # What Python puts on the path: for a console script the folder of the program, for `python -m`
+    # the current one, with `-P` and `-I` neither.
     if request.cwd_on_path:
         sys.path.insert(0, os.getcwd())
     elif not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):

@@ -56,7 +56,8 @@ class RpytestPlugin:
         placeholder = _Placeholder()
         distribution.name_when_loaded(pluginmanager, placeholder)
         for name in ("xdist", "xdist.looponfail", "xdist.plugin"):
-            # Not blocked: `-p` would undo that. Not this object: `-p no:xdist` is to do no harm.
+            # The name is not blocked, because `-p xdist` would undo that (`consider_pluginarg`). It
+            # does not stand for this object, because `-p no:xdist` is to do no harm.
             if not pluginmanager.is_blocked(name):
                 pluginmanager.register(placeholder if name == "xdist" else _Placeholder(), name)
         add_options(parser)

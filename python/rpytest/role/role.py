@@ -81,10 +81,10 @@ class Role:
     def become_controller(
         self, config: pytest.Config, start: ControllerStart, arguments: list[str]
     ) -> None:
-        """In a fork of the base: from here on pytest runs as a controller."""
+        """Let pytest run as a controller from here on, in a fork of the base."""
         message = start.message
         if message.argv is not None and message.argv != arguments:
-            # Of another command line, which its session has accepted.
+            # The run has another command line than the base, and its session has accepted that.
             known = comparison.ParsedCommandLine(config, arguments)
             arguments = list(message.argv)
             different = known.compare(arguments, counted=False)
@@ -119,8 +119,8 @@ class RoleHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_header(self) -> Iterator[None]:
-        """It is written anew for a run with other arguments where these were read for it: that is
-        no dependency.
+        """Note separately which options are read for the header: a run with other values writes it
+        anew, so they are no dependency.
         """
         with option_reads.reads.for_header():
             return (yield)

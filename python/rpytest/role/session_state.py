@@ -30,7 +30,7 @@ class SessionState(Role):
         is_kept: bool,
     ) -> None:
         super().__init__()
-        #: It may serve other runs after its first one.
+        #: The session may serve other runs after its first one.
         self.is_kept = is_kept
         #: The connections to the daemon and to the command line.
         self.control = control
@@ -38,7 +38,7 @@ class SessionState(Role):
         self.request = request
         self.dependencies = dependencies
         self.identity_reads = worker_identity.IdentityReads()
-        #: By identity: the plugins that were there when the arguments were parsed, initial
+        #: The plugins, by identity, that were there when the arguments were parsed, initial
         #: conftests included.
         self.parsed_plugins: frozenset[int] = frozenset()
         #: `--testrunuid`.

@@ -66,7 +66,7 @@ class StandbyProcess:
         return True
 
     def end(self) -> None:
-        """It is not needed, or of no use."""
+        """Kill the standby process: it is not needed, or of no use."""
         self._sock.close()
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
@@ -74,7 +74,7 @@ class StandbyProcess:
         os.close(self.pidfd)
 
     def let_go(self) -> None:
-        """In a fork of its parent."""
+        """Let go of the standby process in a fork of its parent."""
         self._sock.close()
         os.close(self.pidfd)
 
@@ -85,7 +85,7 @@ class StandbyForker:
     def __init__(self) -> None:
         #: The process of the next run.
         self.standby: StandbyProcess | None = None
-        #: In that process.
+        #: The other side, in the standby process itself.
         self.waiting: StandbySide | None = None
         self._pages: list[tuple[int, int]] = []
         #: What the process of the last run has noted for the next one.

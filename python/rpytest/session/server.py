@@ -68,9 +68,9 @@ class Server:
         self.dependencies = dependencies
         self.controllers = controllers
         self.identity_reads = identity_reads
-        #: In a host and its workers.
+        #: The shared fixtures, in a host and its workers.
         self.shared: SharedFixtures | None = None
-        #: For `--watch`; a session that was made without has none.
+        #: What uses what, for `--watch`; a session that was made without has no graph.
         self.graph = graph
         #: The host of the next run.
         self.standby_forker = StandbyForker()
@@ -106,13 +106,13 @@ class Server:
     def _next_run(self) -> None:
         """Serve one more run; raises `Closed` when there will be no other."""
         if self.dependencies.effects is not None:
-            # It will not be used again; what it started must not outlive this run.
+            # The session will not be used again; what it started must not outlive this run.
             self._tell(Stale(reason=self.dependencies.effects, learns=self._learned() is not None))
             self._end()
         if self.idle is None:
             takeover.detach_streams()
             rebind_capture(self.collected.config)
-            # Its copy of the first run's standard error.
+            # faulthandler has a copy of the first run's standard error, which it lets go of here.
             restart_faulthandler(self.collected.config, 2)
             self.idle = self._prepare()
         self._wait(self.idle)
@@ -222,7 +222,7 @@ class Server:
                     self._tell(Standby(pid=forked.pid))
 
     def _serve_ahead(self, waiting: StandbySide) -> NoReturn:
-        """In a standby process: be the host of the next run."""
+        """Be the host of the next run, in a standby process."""
         self.control.close()
         message, fds = waiting.wait()
         self.request = message
@@ -232,7 +232,9 @@ class Server:
         self._be_host(warm=True)
 
     def _learned(self) -> Learned | None:
-        """Not before the first run has its process: somebody waits for that."""
+        """What was learned of installed packages. Not asked for before the first run has its
+        process, because somebody waits for that.
+        """
         if not self._has_asked:
             self._has_asked, self._lesson = True, self.collected.learn()
         return self._lesson
@@ -367,7 +369,7 @@ class Server:
         return host
 
     def become_worker(self, forked: WorkerForked) -> Worker:
-        """In a forked worker, where pytest goes on."""
+        """Let go of the host in a forked worker, where pytest goes on."""
         try:
             self._leave_host(forked.spec)
             return Worker(forked.spec, forked.segment)

@@ -84,7 +84,7 @@ class Session(SessionState):
 
     @property
     def selection(self) -> SelectedRun | None:
-        """In a process of its checkpoint's that is one run."""
+        """The run that this process is, if a checkpoint has forked it."""
         return None if self.checkpoint is None else self.checkpoint.selection
 
     # pytest's life cycle
@@ -157,7 +157,7 @@ class Session(SessionState):
             self.dependencies.observer.per_run = "asked for"
         threads = inspection.python_threads()
         if threads:
-            # They would be missing in a controller, too, which is forked here.
+            # Threads would be missing in a controller, too, which is forked here.
             self._fall_back(f"a thread is alive before collection ({', '.join(threads[:3])})")
         start = None
         try:
@@ -193,7 +193,7 @@ class Session(SessionState):
             self.checkpoint = Checkpoint(self, session)
 
     def use(self, preload: PreloadBuilder) -> None:
-        """This process was forked from a preload."""
+        """Take over from the preload that this process was forked from."""
         self.dependencies.inherit(preload.dependencies)
         self.finder = session_finder.PreloadFinder(preload, self._start_over)
         self.finder.read = self.dependencies.variables
@@ -263,7 +263,7 @@ class Session(SessionState):
         if threads:
             self._fall_back(f"a thread is alive after collection ({', '.join(threads[:3])})")
         if inspection.interval_timers():
-            # Of `signal.alarm`, for example: forks don't have it.
+            # Forks don't have the timer of `signal.alarm`, for example.
             self._fall_back("an interval timer runs after collection")
         children = inspection.child_processes()
         if children:
@@ -308,7 +308,7 @@ class Session(SessionState):
                 server.serve_selection(selection.waiting)
         except WorkerForked as raised:
             forked = raised.with_traceback(None)
-        # Not while an exception is dealt with: a test may look.
+        # The `except` clause is left first: a test may look at the exception that is dealt with.
         worker = self.worker = server.become_worker(forked)
         worker.configure(config, session, self.xml)
         worker.run()
@@ -316,7 +316,7 @@ class Session(SessionState):
 
     def _fall_back(self, reason: str) -> NoReturn:
         """This session can't be forked into workers: they must be started in the `bare` way."""
-        # Not an exception: pytest would report it as an internal error.
+        # No exception is raised: pytest would report it as an internal error.
         self.dependencies.observer.before_effect = None
         self.tell_dependencies()
         lifecycle.run_exit_functions()
@@ -367,7 +367,7 @@ class Session(SessionState):
         return own
 
     def tell_dependencies(self) -> None:
-        """For `--watch`."""
+        """Tell the command line, for `--watch`, what the session was made from."""
         if self.request.watch and self.is_watchable:
             usage_graph.send_dependencies(self.conn, self.dependencies, self.graph)
 
