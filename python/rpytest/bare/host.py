@@ -79,7 +79,7 @@ class BareController(Role):
         plugin = pytest_plugin.RpytestPlugin(self.request, self.decide, self.loop)
         status = self.run_pytest(self.argv, plugin)
         if self.controller is None:
-            # It failed before it had a role.
+            # pytest failed before it called `decide`: there is no controller to end.
             lifecycle.run_exit_functions()
             with contextlib.suppress(channel.Closed):
                 channel.send(self.start.sock, ControllerEnded(status=status))
@@ -96,7 +96,7 @@ class BareController(Role):
         return self.controller.loop(session)
 
 
-#: Of a worker that did not get as far as collecting.
+#: The news of a worker that did not get as far as collecting.
 _NO_NEWS = ring_records.dump(
     {"tests": 0, "reports": [], "warnings": [], "deselected": 0, "ids": None}
 )

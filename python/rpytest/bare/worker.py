@@ -101,7 +101,7 @@ class BareWorker(Role):
                 if not self.spec.is_live:
                     self.terminal.release()
             else:
-                # To be shown if worker 0 has nothing to complain about.
+                # The host shows this text if worker 0 has nothing to complain about.
                 text = self.terminal.take()
         self._tell_dependencies()
         lifecycle.run_exit_functions()

@@ -47,7 +47,7 @@ def serial(items: list[pytest.Item]) -> list[int]:
 
 
 def _scope(item: pytest.Item) -> str:
-    # Not what stands before the last `::` of the id, which may be within a parameter.
+    # The id is not split at its last `::`, which may be within a parameter.
     scope: Any = item.getparent(pytest.Class)
     return scope.nodeid if scope is not None else file_of(item)
 

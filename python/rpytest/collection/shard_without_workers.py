@@ -38,7 +38,9 @@ def _add_properties(config: pytest.Config, properties: Iterable[Sequence[str]]) 
 
 
 class ShardWithoutWorkers:
-    """In the plain role pytest itself runs: leave it only the shard's tests."""
+    """A plugin for the plain role, in which pytest itself runs the tests: leaves it only the
+    shard's.
+    """
 
     def __init__(self, conn: socket.socket, shard: Shard) -> None:
         self.conn = conn

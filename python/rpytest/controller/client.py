@@ -193,7 +193,9 @@ class ControllerClient:
             channel.close_all(fds)
 
     def _hear_the_end(self) -> NoReturn:
-        """It is gone: raises :class:`Ended` if it has said so before, else :class:`Died`."""
+        """Called when the controller is gone: raises :class:`Ended` if it has said so before, else
+        :class:`Died`.
+        """
         while True:
             self._receive_one()
 

@@ -77,7 +77,7 @@ class Controller:
         self.config: pytest.Config
         self.terminal: Terminal
         self.manager: NodeManager
-        #: By slot and incarnation.
+        #: The workers' nodes, by slot and incarnation.
         self.nodes: dict[tuple[int, int], WorkerNode] = {}
         #: Nobody waits for an answer any more.
         self.is_forsaken = False
@@ -375,8 +375,8 @@ class Controller:
         )
 
     def mark_test_pending(self, item: str) -> None:
-        """Of pytest-xdist's schedulers: run the test once more. For `pytest_handlecrashitem`, and
-        the test that it is called with.
+        """As pytest-xdist's schedulers do: run the test once more. Only the test that
+        `pytest_handlecrashitem` is called with can be named, while the hook runs.
         """
         if item != self.crashing:
             raise ValueError(
@@ -426,7 +426,7 @@ class Controller:
             if self.last is not None and not self.is_live:
                 text = self.terminal.take()
             elif not self.is_forsaken:
-                # It ended by itself, and what it says is why.
+                # pytest ended without being told to, and what it says is why.
                 self.terminal.release()
         lifecycle.run_exit_functions()
         heap.flush_files()

@@ -45,7 +45,7 @@ HOOKS = (
     "pytest_handlecrashitem",
     "pytest_keyboard_interrupt",
     "pytest_warning_recorded",
-    # To be refused.
+    # A controller is needed to refuse this one, which can't be obeyed.
     "pytest_xdist_make_scheduler",
 )
 
@@ -142,7 +142,7 @@ class ControllerStarter:
         return self.client.hand_over(self.uid)
 
     def close(self) -> None:
-        """In a process that only inherited it: let go."""
+        """Let go of base and controller in a process that has only inherited them."""
         if self.base is not None:
             self.base.close()
         if self.client is not None:

@@ -28,7 +28,7 @@ class Reporting(Protocol):
 
     @property
     def nodes(self) -> Mapping[Any, WorkerNode]:
-        """Those of the workers."""
+        """The nodes of the workers."""
 
     @property
     def numbers(self) -> Mapping[int, int]:
@@ -69,8 +69,8 @@ class _AroundSummary:
             self.show()
 
     def _sort(self, stats: dict[str, list[Any]]) -> None:
-        """In collection order, as a serial run has them; what collection itself has reported stays
-        in front.
+        """Put reports in collection order, as a serial run has them; what collection itself has
+        reported stays in front.
         """
         numbers = self.controller.numbers
         for name, reports in stats.items():

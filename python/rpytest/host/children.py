@@ -30,9 +30,9 @@ class Child:
         self.spec = spec
         self.pid = pid
         self.pidfd = pidfd
-        #: Its end of the socket is open.
+        #: The worker's end of the socket is open.
         self.talks = True
-        #: It is dead, which can't be told yet.
+        #: The worker died before it was announced, so that its death can't be told yet.
         self.ended = False
 
 
@@ -49,7 +49,7 @@ class Children:
         self.kept: dict[int, bytes] = {}
 
     def __iter__(self) -> Iterator[Child]:
-        """They may be removed meanwhile."""
+        """The live workers, in a list of its own: some may be removed meanwhile."""
         return iter(list(self.by_slot.values()))
 
     def fork(
@@ -110,7 +110,7 @@ class Children:
         parts = []
         poll = select.poll()
         poll.register(child.spec.stacks, select.POLLIN)
-        # It writes line by line, and word by word.
+        # faulthandler writes line by line, and word by word: wait for the rest.
         while poll.poll(20):
             part = os.read(child.spec.stacks, 1 << 16)
             if not part:
@@ -123,7 +123,7 @@ class Children:
             channel.send(self.conn, Stack(slot=child.spec.slot, text=text))
 
     def reap(self, child: Child) -> None:
-        """It is dead: tell the command line how, and keep what it has said last."""
+        """Called when a worker is dead: tell the command line how, and keep what it said last."""
         try:
             _, status = os.waitpid(child.pid, 0)
         except ChildProcessError:

@@ -222,14 +222,14 @@ class Host:
                 self.conn, self.segment.planned(), self.slots, self.timings, self._go_on
             )
             if self.shared.unanswered_request is not None:
-                # Of the fork that has been the host.
+                # The command line has asked this of the fork that has been the host.
                 self._obey(*self.shared.unanswered_request)
                 return
             self._tell_shared(message)
         self._spawn_first()
 
     def _go_on(self, message: Fixtures | None) -> NoReturn:
-        """In a fork that has set session fixtures up for all workers: it is the host now."""
+        """Go on as the host, in a fork that has set session fixtures up for all workers."""
 
         def serve() -> NoReturn:
             self._tell_shared(message)
@@ -304,7 +304,7 @@ class Host:
         self._forked(self.children.fork(spec, theirs, self._be_worker))
 
     def _be_worker(self, spec: WorkerSpec) -> NoReturn:
-        """In a forked worker."""
+        """Leave the host's frames in a forked worker, and go back to the session's."""
         if self.controller is not None:
             self.controller.close()
         assert self.segment is not None
@@ -322,8 +322,8 @@ class Host:
             message, fds = channel.receive(child.spec.host, WorkerRequest)
             self._heard(child, message, fds)
         except (channel.Closed, OSError, ValueError, KeyError):
-            # Its end of the socket is closed, or a test has written nonsense to it; the pidfd tells
-            # the rest.
+            # The worker's end of the socket is closed, or a test has written nonsense to it; the
+            # pidfd tells the rest.
             child.talks = False
             # A worker that waits for an answer goes on.
             child.spec.host.close()
@@ -379,8 +379,8 @@ class Host:
             if kind == ring_records.TEST
         }
         if self.shared is not None and report.status != 0:
-            # Of tests that have failed; before the finalizers, which say what they have to say
-            # themselves.
+            # Hints about tests that have failed; they come before the finalizers, which say what
+            # they have to say themselves.
             report.suspects = self.shared.suspects(bodies)
         records = self._finalize(report, [fd], set(ran_in), report.failures)
         os.close(fd)
@@ -400,7 +400,7 @@ class Host:
             # pytest's cache is this side's.
             self.services.report(report.replace(cache_only=True), bodies)
             status, text, properties = self.controller.conclude(report, bodies[report.streamed :])
-            # It ends now, which is no news.
+            # The controller ends now, which is no news.
             self.controller.close()
             self.controller = None
         data = text.encode("utf-8", "backslashreplace")
@@ -414,9 +414,10 @@ class Host:
 
     def _end(self, status: int) -> NoReturn:
         self._finish(status)
-        # Its end is what the command line waits for, and the end of a large process takes a while.
+        # The command line waits for the end of this connection, and the end of a large process
+        # takes a while.
         self.conn.close()
-        # Nor must a reader of its output wait for that.
+        # A reader of this process's output must not wait for that either.
         takeover.detach_streams()
         self.children.kill()
         self.at_end()
@@ -481,7 +482,7 @@ class Host:
 def control_run(announcement: Collected, controller: ControllerClient) -> None:
     """Add to the `collected` message what a controller changes about a run."""
     options = announcement.options
-    # Its hooks run at the end whether there is something to say or not.
+    # The controller's hooks run at the end whether there is something to say or not.
     options.needs_report = options.controlled = True
     options.stream = controller.wants_reports
     options.silent = options.silent or controller.is_live

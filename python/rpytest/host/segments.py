@@ -23,7 +23,7 @@ def remove_segments_of(conn: socket.socket) -> None:
             conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
         if pid <= 0:
-            # Of another PID namespace.
+            # The process is in another PID namespace, where its number is not known here.
             return
         for name in os.listdir(_SHARED_MEMORY):
             if name.startswith(f"rpytest-{pid}-"):

@@ -29,8 +29,7 @@ class CollectingXML(LogXML):
     #: writes it, in this process.
     writes_file = True
 
-    # Not under a name that begins with `pytest_`: pytest would take it for a hook that it does not
-    # know.
+    # The name does not begin with `pytest_`: pytest would take it for a hook that it does not know.
     log_report = LogXML.pytest_runtest_logreport
     # pluggy registers routines only: as `None` these are no hooks.
     pytest_runtest_logreport = None  # type: ignore[assignment]

@@ -34,8 +34,8 @@ _known = {
 def to_serializable(
     report: pytest.TestReport, hook: Callable[..., Any], config: pytest.Config
 ) -> Any:
-    """As the result of ``hook``, which is asked about all of the report but its traceback; parts of
-    that are the report's own.
+    """The report as ``hook`` returns it. The hook is asked about all of it but the traceback, parts
+    of which are the report's own.
     """
     longrepr: Any = report.longrepr
     if not (

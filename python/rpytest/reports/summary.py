@@ -81,7 +81,7 @@ class Summary:
             not cache_only and needs_every_report(self.config)
         )
         counts: Counter[str] = Counter()
-        # In collection order, as a serial run has it.
+        # Records are read in collection order, which is the order of a serial run.
         for test, flags, kind, slot, _, body in sorted(
             split_bodies(bodies), key=lambda record: record[0]
         ):

@@ -33,7 +33,7 @@ class Buffer(io.StringIO):
         self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
-        """As the command line's standard output."""
+        """Whether the command line's standard output is a terminal."""
         return self._is_terminal
 
     def take(self) -> str:
@@ -59,7 +59,7 @@ class Terminal:
         self.header = ""
         #: Known from `pytest_sessionstart` on.
         self.session: pytest.Session | None = None
-        #: It is all that was written before collection, and pytest writes it again.
+        #: The header is all that was written before collection, and pytest writes it again.
         self.has_plain_header = True
         #: See :meth:`_header_like`.
         self.header_like: tuple[Any, ...] = ()
@@ -176,7 +176,9 @@ class Terminal:
         )
 
     def silence_hooks(self) -> None:
-        """In a worker: no hook of the reporter runs any more, but plugins still find it by name."""
+        """Let no hook of the reporter run any more in a worker, where plugins still find it by
+        name.
+        """
         if self.reporter is not None:
             manager = self.config.pluginmanager
             manager.unregister(self.reporter)

@@ -107,7 +107,7 @@ class _Watcher:
         self._ended = _thread.allocate_lock()
         self._ended.acquire()
         self._main = threading.get_ident()
-        # Not a `threading.Thread`: nobody is to find it among those that are waited for.
+        # A `threading.Thread` would be found among those that are waited for.
         try:
             _thread.start_new_thread(self._watch, ())
         except RuntimeError:

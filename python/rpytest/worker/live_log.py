@@ -34,14 +34,14 @@ class LiveLog:
         self._thread = threading.get_ident()
 
     def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
-        """As the terminal reporter's; the line break that ends its own unfinished line is not
-        needed.
+        """As `TerminalReporter.write`; the line break that ends the reporter's unfinished line is
+        not needed.
         """
         if content != "\n":
             self._writer.write(content, flush=flush, **markup)
 
     def section(self, title: str, sep: str = "=", **kw: bool) -> None:
-        """As the terminal reporter's."""
+        """As `TerminalReporter.section`."""
         self._writer.sep(sep, title, **kw)
 
     def flush(self) -> None:

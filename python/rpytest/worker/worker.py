@@ -161,7 +161,8 @@ class Worker:
             self._stop(ring_records.WHY_INTERRUPT, -1, "KeyboardInterrupt", interrupt_location())
             raise
         except BaseException:
-            # It has escaped from a hook, which pytest reports; what the test has come to is known.
+            # The exception has escaped from a hook, and pytest reports it; what the test has come
+            # to is known.
             if any(report.when == "call" or report.outcome != "passed" for report in self.reports):
                 self._commit()
             raise
