@@ -20,7 +20,7 @@ from typing import Any
 #: The attributes of a class, whatever its metaclass says.
 CLASS_CONTENTS: Any = type.__dict__["__dict__"].__get__
 
-#: In the place of what is not found.
+#: Stands for a value that is not found.
 NOTHING = object()
 
 
@@ -118,7 +118,8 @@ PURE_BUILTINS = names(
     """
 )
 
-#: Of these, what may be done with members that are only handed on.
+#: Those of :data:`PURE_BUILTINS` that may be called with a `Kind.CONTAINER`, too: they only hand
+#: its members on.
 OF_CONTAINERS = names("dict enumerate iter len list reversed tuple zip")
 
 #: Methods of Python's own types, of paths and of what :data:`PURE` gives, that are operations.
@@ -200,7 +201,7 @@ CLASS_PARTS = (
     *SIMPLE,
 )
 
-#: Of metaclasses whose classes answer as those of `type` do.
+#: Names of metaclasses whose classes answer as those of `type` do.
 METACLASSES = ("type", "ABCMeta", "EnumMeta", "EnumType", "_ProtocolMeta", "NamedTupleMeta")
 
 

@@ -35,7 +35,7 @@ __builtins__ = stdlib.BUILTINS
 #: Modules that a selection must not find, and that must not be dropped either.
 _kept: list[object] = []
 
-#: By which somebody may find, or change, what is in a process without naming it.
+#: Names by which somebody may find, or change, what is in a process without naming it.
 _SEARCHING = (b"__subclasses__", b"get_objects", b"get_referrers", b"get_referents")
 
 
@@ -47,7 +47,7 @@ class Executed:
     module: ModuleType | None
     #: Names in `sys.modules` that came while it was executed and collected, its own among them.
     brought: list[str] = field(default_factory=list)
-    #: Its collector, if it is a plain test module.
+    #: The collector of a plain test module.
     collector: pytest.Module | None = None
     #: Why it is none of those that can be judged, if so: "was imported by another module".
     objection: str | None = None
@@ -56,12 +56,12 @@ class Executed:
 
     @property
     def name(self) -> str:
-        """Its name in `sys.modules`, or what that was."""
+        """The name that the module has, or had, in `sys.modules`."""
         return imports.module_name_of(self.path) if self.module is None else self.module.__name__
 
 
 class ImportRecord:
-    """All of them, from the beginning of collection on."""
+    """All executed test modules and conftests, from the beginning of collection on."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -106,7 +106,7 @@ class ImportRecord:
         self._open.append([])
 
     def leave(self, collector: pytest.Collector, outcome: str | None) -> None:
-        """It has done its work; ``outcome`` is its report's, if it has come to one."""
+        """``collector`` has done its work; ``outcome`` is its report's, if it has come to one."""
         names = [*self._open.pop(), *self._new_names()]
         loaded = self._loaded_conftests() - self._conftests
         self._conftests |= loaded
@@ -131,7 +131,8 @@ class ImportRecord:
             return
         entry.collector = collector
         if entry.module is None:
-            # It has left its import by `pytest.skip`, and Python has taken it out again.
+            # The module has left its import by `pytest.skip`, and Python has taken it out of
+            # `sys.modules`.
             return
         if entry.name not in names or sys.modules.get(entry.name) is not entry.module:
             entry.objection = "was imported by another module"
@@ -313,7 +314,7 @@ class ImportRecord:
         return self._empty[name]
 
     def _named_elsewhere(self) -> str | None:
-        """Who may have found a left-out module in `sys.modules` when it imported it."""
+        """Which module may have found a left-out one in `sys.modules` when it imported it."""
         own = {entry.name: entry for entry in self.executed}
         for entry in self.executed:
             for name in entry.brought:

@@ -83,7 +83,7 @@ class Imports(Scopes):
             return
         full = f"{module}.{attribute}"
         if place is None:
-            # It could not be imported, or is to be.
+            # The module could not be imported, or has not been imported yet.
             return
         if type(place) is not ModuleType:
             raise MayLeaveTraces(f"imports `{module}`, which is an object of another kind")

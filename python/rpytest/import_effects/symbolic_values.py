@@ -24,7 +24,8 @@ class ImportEffects:
     #: Full names of modules in the order of the import statements that execute them, each once;
     #: `from a import b` is `a`, and `a.b` if that is a module.
     imports: tuple[str, ...]
-    #: Of these, what is executed under a condition: harmless only if it was imported before.
+    #: Those of the imports that are executed under a condition: harmless only if the module was
+    #: imported before.
     conditional: frozenset[str]
     #: What the statements look at that may be different at another moment, if anything.
     reads: str | None

@@ -48,7 +48,7 @@ SELECTING = frozenset(
     }
 )
 
-#: Those that say what is collected; all others only say what is done with it.
+#: Options that say what is collected; all others only say what is done with it.
 COLLECTING = frozenset({"file_or_dir", "ignore", "ignore_glob", "lf", "keepduplicates"})
 
 #: Options about the course of a run and its report, which pytest reads while it runs or at the end.
@@ -112,7 +112,7 @@ _COMPLETED = frozenset({"dist", "distload", "numprocesses", "maxprocesses", "ste
 _COUNTING = frozenset({"numprocesses", "maxprocesses", "tx", "rpytest_replay"})
 
 
-#: What this version's function wants to know.
+#: What `determine_setup` of this pytest wants to know.
 _SETUP = tuple(inspect.signature(determine_setup).parameters)
 
 
@@ -194,7 +194,7 @@ class ParsedCommandLine:
             if self.own.get(name, nothing) != new.get(name, nothing)
         }
         if option_reads.COMMAND_LINE in option_reads.reads.read:
-            # For somebody who reads them `-k a` is not `-ka`.
+            # Whoever reads the arguments themselves can tell `-k a` from `-ka`.
             raise Declined(
                 "the arguments are others, and were read by "
                 f"{option_reads.where(option_reads.COMMAND_LINE)}"

@@ -115,7 +115,7 @@ def workers(config: pytest.Config, request: RunRequest) -> int:
         chosen = config.hook.pytest_xdist_auto_num_workers(config=config)
         value = max(1, auto_workers(request.cpus) if chosen is None else int(chosen))
     elif config.option.numprocesses is None and tx:
-        # Not of `--tx`, as under pytest-xdist.
+        # `--maxprocesses` does not limit `--tx`, as under pytest-xdist.
         return int(value)
     limit = config.option.maxprocesses
     return min(int(value), limit) if limit else int(value)

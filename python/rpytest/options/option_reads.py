@@ -22,15 +22,15 @@ import pytest
 
 from rpytest.process import heap
 
-#: Who reads options for somebody else, or takes care of them itself.
+#: Packages that read options for somebody else, or whose own reads are taken care of.
 _OWN = frozenset({"_pytest", "pytest", "rpytest", "argparse", "copy", "copyreg", "pluggy"})
-#: Of these, those that read `sys.argv` only for somebody else.
+#: Those of them that read `sys.argv` only for somebody else.
 _READERS = frozenset({"argparse", "copy", "copyreg"})
 #: Functions of pytest that read an option for their caller.
 _GETTERS = frozenset({"getoption", "getvalue", "getvalueorskip", "get_verbosity"})
 
-#: In the place of an option's name: all of them, the paths and node ids, the command line as it was
-#: given.
+#: Names that stand in the place of an option's: all of them, the paths and node ids, the command
+#: line as it was given.
 EVERYTHING = "*"
 ARGUMENTS = "file_or_dir"
 COMMAND_LINE = "argv"
@@ -69,7 +69,7 @@ class OptionReads:
         active, self.active = self.active, False
         found: list[tuple[list[Any], slice | None, str]] = [*parts]
         if type(sys.argv) is ObservedArgv and sys.getrefcount(sys.argv) > 2:
-            # Not only `sys` holds it: `def main(argv=sys.argv)`, `from sys import argv`.
+            # Somebody besides `sys` holds it: `def main(argv=sys.argv)`, `from sys import argv`.
             found.append(([sys.argv], None, "somebody who keeps `sys.argv`"))
         for box, index, place in found:
             places = _places(box)
@@ -157,7 +157,7 @@ class ObservedArgv(list[str]):
         if not self.is_whole:
             self._note_read()
         elif isinstance(index, slice) and reads.active and _is_import(sys._getframe(1)):
-            # Not read yet, and perhaps never: `def main(args=sys.argv[1:])`.
+            # The part is not read yet, and perhaps never: `def main(args=sys.argv[1:])`.
             return reads.part_of(self, index, sys._getframe(1))
         elif index != 0:
             # The program's name is the same.
@@ -183,7 +183,7 @@ def _noticing(name: str) -> Any:
 
 
 def _added_to(self: ObservedArgv, other: list[str]) -> list[str]:
-    """As `list.__add__`, with this one on the right: `list` itself would not ask it."""
+    """As `list.__add__`, with the observed list on the right: `list` would not call its methods."""
     if reads.active:
         reads.note(COMMAND_LINE, sys._getframe(1))
     return [*other, *list.copy(self)]
@@ -192,7 +192,7 @@ def _added_to(self: ObservedArgv, other: list[str]) -> list[str]:
 for _name in (
     *("__iter__", "__reversed__", "__len__", "__contains__", "index", "count", "__repr__"),
     *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__add__", "__mul__", "__rmul__"),
-    # Who changes it wants to be the only one.
+    # A change counts as reading, too: the list of a run with other arguments would lack it.
     *(
         "__setitem__",
         "__delitem__",
@@ -249,7 +249,8 @@ def _places(box: list[Any]) -> list[KeptPart] | None:
     references = 0
     own = sys.__dict__
     if own["argv"] is box[0]:
-        # It was there before, out of the collector's reach.
+        # The dictionary of `sys` was there before, out of the collector's reach: `get_referrers`
+        # does not find it.
         found.append(KeptPart(own, "argv"))
         references += 1
     for holder in heap.get_referrers(box[0]):

@@ -30,8 +30,8 @@ _HELPERS = frozenset(
         for name in ("", "._common", "._legacy", "._functional", ".abc", ".readers", ".simple")
     }
 )
-#: Whose questions are about what is known otherwise, or is nobody else's business: packages and
-#: single modules.
+#: Packages and single modules whose questions are about what is known otherwise, or is nobody
+#: else's business.
 KNOWN = frozenset(
     {
         "_pytest",
@@ -55,14 +55,14 @@ INSIDE = installed_folders()
 _STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
 _PACKAGES = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib")})
 
-#: Those of other environments that this one includes.
+#: Folders of packages of other environments that this one includes.
 _PACKAGES_BELOW = tuple(
     os.path.join(os.sep, name, "") for name in ("site-packages", "dist-packages")
 )
 
 
 def asker(frame: FrameType | None) -> tuple[str, FrameType | None]:
-    """Who wants to know: what it has called to that end (nothing: the function itself), and its
+    """Who wants to know: the helper that it has called to that end ("": it asks by itself), and its
     frame.
     """
     function = ""

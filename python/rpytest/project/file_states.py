@@ -40,10 +40,10 @@ VIRTUAL = ("/proc/", "/sys/", "/dev/")
 
 FileState = tuple[int, int, int, int, int]
 
-#: Which names of a folder count: to Python's import system and to pytest, which makes doctests of
-#: texts (`_pytest.doctest.pytest_collect_file`), folders and what may be a module, a text or an
-#: installed distribution; in doubt all but those that come and go; to a hook that is asked what to
-#: collect, all that pytest has not made; to who has listed it, all.
+#: Which names of a folder count. MODULES: to Python's import system and to pytest, which makes
+#: doctests of texts (`_pytest.doctest.pytest_collect_file`), folders and what may be a module, a
+#: text or an installed distribution. SOME: in doubt, all but those that come and go. MOST: to a
+#: hook that is asked what to collect, all that pytest has not made. ALL: to who has listed it, all.
 MODULES, SOME, MOST, ALL = range(4)
 _SUFFIXES = (
     *importlib.machinery.all_suffixes(),
@@ -56,16 +56,18 @@ _SUFFIXES = (
     ".rst",
 )
 
-#: In the place of the state of a folder that was changed just now. File systems know the time of
-#: the last tick of the kernel's clock only (`current_time` in the kernel), so what is made in the
-#: same tick would leave no trace.
+#: Stands in the place of the state of a folder that was changed just now. File systems know the
+#: time of the last tick of the kernel's clock only (`current_time` in the kernel), so what is made
+#: in the same tick would leave no trace.
 YOUNG: FileState = (0, 0, 0, 0, 0)
 _TICK_NS = 20_000_000
 
-#: Of the daemon's start: our own looks are not among those that are noticed, and cost nothing.
+#: The functions of the daemon's start: `staleness/stat_observer.py` replaces those of `os`, and our
+#: own looks are not to be noticed, nor to cost anything.
 _stat = os.stat
 _readlink = os.readlink
-#: Not by a name that libraries which fake the time look for in all modules.
+#: The clock is in a `partial`, because libraries that fake the time look for such functions in all
+#: modules.
 _now = functools.partial(time.clock_gettime_ns, time.CLOCK_REALTIME)
 
 
@@ -97,7 +99,9 @@ class FolderListing(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Else the names say nothing: it is a zip file on `sys.path`, or not there."""
+        """Whether it is a folder. If not, the names say nothing: it is a zip file on `sys.path`, or
+        not there.
+        """
         return self.names[ALL] != b""
 
 
@@ -117,7 +121,7 @@ def listing(name: str) -> FolderListing:
             first = MODULES
         for kind in range(first, len(hashes)):
             hashes[kind].update(text)
-    # Not a clock that a project may have replaced.
+    # `_now` is no clock that a project may have replaced.
     if before is not None and max(before[3], before[4]) >= _now() - _TICK_NS:
         before = YOUNG
     return FolderListing(before, tuple(found.digest() for found in hashes))

@@ -76,7 +76,9 @@ class Cache:
         ]
 
     def reload(self) -> None:
-        """In a reused session: other runs may have written since it was collected."""
+        """Read the failures again in a reused session: other runs may have written since it was
+        collected.
+        """
         plugin: Any = self.config.pluginmanager.getplugin("lfplugin")
         if plugin is not None and not reads_cache(self.config):
             plugin.lastfailed = type(plugin)(self.config).lastfailed
@@ -148,8 +150,8 @@ def _state_of_ids(cache: Any) -> FileState | None:
 
 @contextlib.contextmanager
 def not_a_worker(config: pytest.Config) -> Iterator[None]:
-    """For the time in which the host does what pytest does outside of workers: hooks tell by
-    ``workerinput``.
+    """Take `workerinput`, by which hooks tell a worker, away for the time in which the host does
+    what pytest does outside of workers.
     """
     holder: Any = config
     if not hasattr(holder, "workerinput"):

@@ -28,8 +28,8 @@ def prepare(config: pytest.Config) -> None:
 
 
 def separate(config: pytest.Config, process: str, again: bool = False) -> None:
-    """In a fork: from here on this process's file. ``again``: it takes the place of one that has
-    written there.
+    """Write to a fork's own file from here on. ``again``: this process takes the place of one that
+    has written there.
     """
     trace = _Trace.of(config)
     if trace is None:

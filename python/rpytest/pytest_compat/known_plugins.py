@@ -85,7 +85,9 @@ def has_summary(
 
 
 def mute_summaries(config: pytest.Config, stats: Mapping[str, list[Any]]) -> None:
-    """In a process that ends with pytest's summary: leave out what has nothing to say in it."""
+    """Leave out the summaries of plugins that have nothing to say, in a process that ends with
+    pytest's summary.
+    """
     implementation: Any
     for implementation in config.hook.pytest_terminal_summary.get_hookimpls():
         is_plain = not implementation.wrapper and not implementation.hookwrapper
@@ -100,7 +102,7 @@ def package(implementation: Any) -> str:
 
 
 def prepare_session(config: pytest.Config, watch: IdentityReads) -> None:
-    """In a session that is about to be configured; its base has been forked."""
+    """Prepare plugins in a session that is about to be configured; its base has been forked."""
     module: Any = sys.modules.get(_RERUNFAILURES)
     if getattr(module, "HAS_PYTEST_HANDLECRASHITEM", False) and config.pluginmanager.hasplugin(
         "rerunfailures"
@@ -125,7 +127,9 @@ def prepare_controller(config: pytest.Config) -> None:
 
 
 def prepare_worker(config: pytest.Config, name: str, given: dict[str, Any]) -> None:
-    """In a forked worker of this name; ``given`` is what the controller has put into its input."""
+    """Prepare plugins in a forked worker of this name; ``given`` is what the controller has put
+    into its input.
+    """
     measuring = _measuring(config)
     if measuring is not None:
         measuring.nodeid = name

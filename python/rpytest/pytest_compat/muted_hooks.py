@@ -29,7 +29,7 @@ class MutedHooks:
             implementation.function = _nothing(implementation)
 
     def end(self) -> None:
-        """They are what they were."""
+        """Give the hooks their functions back."""
         for implementation, function in self._off:
             implementation.function = function
         self._off.clear()

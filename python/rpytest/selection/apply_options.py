@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: What a worker's configuration has other values of than its command line.
 _OF_A_WORKER = ("dist", "distload", "numprocesses", "maxprocesses", "stepwise")
 
-#: To take thousands of objects apart would cost more than all the rest.
+#: Objects that are not needed any more: to take thousands apart would cost more than all the rest.
 _kept: list[object] = []
 
 #: Options that change what pytest writes before the first test.
@@ -113,7 +113,7 @@ def cache(
         plugin = manager.getplugin(name)
         if plugin is not None:
             manager.unregister(plugin)
-    # In place: their hooks keep their position among those of others.
+    # The plugins begin again in place: their hooks keep their position among those of others.
     last_failed: Any = manager.getplugin("lfplugin")
     if last_failed is not None:
         type(last_failed).__init__(last_failed, config)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from rpytest.role.session_state import SessionState
 
-#: Milliseconds without a request after which it does what makes later ones faster.
+#: Milliseconds without a request after which a checkpoint does what makes later ones faster.
 _QUIET = 700
 
 #: Items that are prepared between two looks at the control socket.
@@ -88,7 +88,7 @@ class Checkpoint:
     # Inside of pytest's collection
 
     def _collect(self, session: pytest.Session) -> None:
-        """In the place of pytest's own `pytest_collection`."""
+        """Stands in the place of pytest's own `pytest_collection`."""
         start = None
         try:
             self._fork_configured()
@@ -250,7 +250,7 @@ class Checkpoint:
         self.children.add(pidfd)
 
     def _serve_ahead(self, waiting: StandbySide) -> NoReturn:
-        """In a standby process."""
+        """Wait for a run in a standby process, and become it."""
         self.control.close()
         self._leave(*waiting.wait())
 
@@ -325,8 +325,8 @@ class Checkpoint:
         lifecycle.exit_now(0)
 
     def _become_run(self, message: RunRequest, fds: list[int]) -> None:
-        """In a process that was forked for one run; returns, or raises :class:`CollectAgain`, when
-        pytest is to go on.
+        """Become the run that this process was forked for; returns, or raises
+        :class:`CollectAgain`, when pytest is to go on.
         """
         self.control.close()
         line = channel.adopt(fds.pop())

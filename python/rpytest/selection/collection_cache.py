@@ -85,7 +85,7 @@ class CollectionCache:
         held._collect_path = collect_path
 
     def _report(self, collector: pytest.Collector) -> pytest.CollectReport:
-        """In the place of pytest's own `pytest_make_collect_report`."""
+        """Stands in the place of pytest's own `pytest_make_collect_report`."""
         if self._decline is not None:
             return self._recall(collector, self._decline)
         self.record.enter()
@@ -260,7 +260,7 @@ class CollectionCache:
     def _renew(self, old: Any, decline: Callable[[str], NoReturn]) -> Any:
         """The collector of the new version, in its place."""
         if old not in self.reports or old.parent is None:
-            # It is one.
+            # ``old`` is a collector of the new version.
             return old
         if old not in self._renewed:
             made = old.parent.ihook.pytest_collect_file(file_path=old.path, parent=old.parent)
@@ -286,7 +286,8 @@ class CollectionCache:
         if not report.passed:
             decline(f"{collector.nodeid} can't be collected any more")
         if sys.path == [root_of(collector.path), *entries]:
-            # It is there already, behind those of test modules that have come later.
+            # The module's folder is there already, behind those of test modules that have come
+            # later.
             sys.path[:] = entries
         if sys.path != entries:
             decline(f"importing {collector.nodeid} changes `sys.path`")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rpytest.ipc.process_messages import HandedOver
     from rpytest.role.session_state import SessionState
 
-#: Milliseconds without a request after which it does what makes later ones faster.
+#: Milliseconds without a request after which the process does what makes later ones faster.
 _QUIET = 300
 
 
@@ -58,7 +58,7 @@ class SessionForked(lifecycle.BackToPytest):
 
 
 class ConfiguredProcess:
-    """Such a process, and each session that is forked from it."""
+    """A configured process, and each session that is forked from it."""
 
     def __init__(self, role: SessionState, session: pytest.Session) -> None:
         self.role = role
@@ -219,7 +219,7 @@ class ConfiguredProcess:
         except Died:
             self._refuse("the process that starts its controllers died")
         if reason is not None:
-            # Its hooks have run: whoever serves the run goes on with it.
+            # The controller's hooks have run: whoever serves the run goes on with that controller.
             self._refuse(reason, *controllers.hand_over())
 
     def _refuse(

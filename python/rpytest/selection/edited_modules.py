@@ -21,7 +21,7 @@ import pytest
 from rpytest.import_effects.import_history import ImportRecord, effects_of
 from rpytest.import_effects.symbolic_values import ImportEffects
 
-#: By which a module may have something of modules whose names only running it can tell.
+#: Names by which a module may have something of modules that only running it can tell.
 _ANY_MODULE = frozenset(
     {
         "__import__",
@@ -36,7 +36,7 @@ _ANY_MODULE = frozenset(
     }
 )
 
-#: Among the names that are mentioned: perhaps all.
+#: Stands among the names that are mentioned for any other.
 ANY = "*"
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def close_run_in_child(role: SessionState, config: pytest.Config, control: socket.socket) -> None:
-    """In a fork that waits for other runs: let go of the session's own. ``control`` is the fork's
-    connection to the daemon.
+    """Let go of the session's own run in a fork that waits for other runs. ``control`` is the
+    fork's connection to the daemon.
     """
     lifecycle.keep_private(control)
     lifecycle.forget_inherited_cleanups()

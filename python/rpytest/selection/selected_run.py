@@ -63,7 +63,7 @@ class Kept:
     role: SessionState
     session: pytest.Session
     collection_cache: CollectionCache
-    #: By identity: the plugins before collection.
+    #: The plugins before collection, by identity.
     plugins: set[int]
     arguments: ParsedCommandLine
     conftests: Conftests
@@ -87,22 +87,22 @@ class SelectedRun:
         self.arguments = kept.arguments
         self.conftests = kept.conftests
         self.editable = kept.editable
-        #: To the daemon, of this run alone: as long as it is open and nothing was said, nobody else
-        #: gets the run.
+        #: This run's own connection to the daemon: as long as it is open and nothing was said,
+        #: nobody else gets the run.
         self.control = line
-        #: This process was there before there was a run for it.
+        #: Set in a standby process, which was there before there was a run for it.
         self.waiting = kept.waiting
         #: What the run says about its collection.
         self.how = KEPT
         self.edited = edited
-        #: pytest is collecting for it.
+        #: pytest is collecting for the run.
         self.collects_again = False
         self._is_confirmed = False
         self._silence = MutedHooks()
         #: Collected again, although the same tests are meant.
         self._is_all = False
         self._is_of_edits = False
-        #: By identity: the plugins before edited modules are collected.
+        #: The plugins before edited modules are collected, by identity.
         self._registered: list[int] = []
 
     def begin(self, message: RunRequest, fds: list[int]) -> None:
@@ -251,7 +251,7 @@ class SelectedRun:
         record.leave_out(chosen)
         self.how = KEPT_PARTLY
         for name, module in self.conftests.imported():
-            # Its name was taken by one of another folder.
+            # A conftest of another folder has taken the module's name.
             sys.modules[name] = module
 
     def confirm(self) -> None:
@@ -309,7 +309,7 @@ class SelectedRun:
     def decline(self, reason: str) -> NoReturn:
         """Leave the run to another session."""
         if self.waiting is not None:
-            # As long as this process may be replaced by another one it says nothing.
+            # A standby process says nothing as long as another one may take its place.
             self.waiting.confirmed()
         controller, handed = self._controller()
         told = RunDeclined(reason=reason, edited=self._is_of_edits, controller=controller)

@@ -47,8 +47,8 @@ def source_of(name: str) -> str:
 
 
 def _under_prefix(name: str) -> str | None:
-    """For a file below `sys.pycache_prefix` (``PYTHONPYCACHEPREFIX``), where folders are called as
-    those of the sources are: without that prefix.
+    """The name without `sys.pycache_prefix` (``PYTHONPYCACHEPREFIX``), below which folders are
+    called as those of the sources are; `None`: it does not lie there.
     """
     if not sys.pycache_prefix:
         return None
@@ -67,7 +67,7 @@ class ByteCode:
         self._doubtful: set[str] = set()
         #: What was seen since the last look.
         self._fresh: set[str] = set()
-        #: Of all that was seen, what concerns a process that is forked from this one.
+        #: What a process that is forked from this one needs of all that was seen.
         self._left: Iterable[str] = ()
 
     def opened(self, name: str) -> None:
@@ -81,7 +81,7 @@ class ByteCode:
         self._left = [name for name in self._seen if not name.startswith(foreign)]
 
     def inherit(self, other: ByteCode) -> None:
-        """Of the process that this one was forked from."""
+        """Take over what the process has seen that this one was forked from."""
         for name in other._left:
             self.opened(name)
 

@@ -156,7 +156,7 @@ class Dependencies:
         """Depend on what was in a folder when somebody was told first: what came later was not
         seen.
         """
-        # To whom it was told; for the finders of the import system, that was long ago.
+        # How much of the folder was told; the finders of the import system were told long ago.
         known = self.observer.told.get(name, MODULES)
         kind = max(kind, known)
         if known == SOME:
@@ -200,7 +200,7 @@ class Dependencies:
         have had their say about the tests.
         """
         was_opened, was_imported = self._taken
-        # Only what is new is looked at: the rest is memory that forks share.
+        # Only what is new is looked at: to look at the rest would copy memory that forks share.
         opened = set(
             itertools.islice(reversed(self.observer.opened), len(self.observer.opened) - was_opened)
         )
@@ -242,7 +242,7 @@ class Dependencies:
         for name in folders | self.observer.listed.keys():
             known = self._directories.get(name)
             if known is not None and self.observer.told.get(name, -1) <= known[1]:
-                # Else somebody has asked for more of it since its state was taken.
+                # Nobody has asked for more of the folder since its state was taken.
                 continue
             # The project itself may have such a name.
             if (
@@ -358,7 +358,7 @@ class Dependencies:
             yield name, None
 
     def latest(self, names: Iterable[str]) -> list[str]:
-        """Those of these files that were read, the ones that were changed last first."""
+        """Which of these files were read, the ones that were changed last first."""
         known = [
             (max(state[3], state[4]), name)
             for name in names

@@ -24,10 +24,10 @@ _SIMPLE = (bool, int, float, str, bytes, tuple, frozenset)
 #: the project runs.
 _OURS = frozenset({("pdb", "set_trace"), ("threading", "excepthook"), ("inspect", "unwrap")})
 
-#: Changed by `warnings.catch_warnings`; by every fork of ours.
+#: Modules that change all the time: by `warnings.catch_warnings`; by every fork of ours.
 _VARYING = frozenset({"warnings", "multiprocessing.resource_tracker"})
 
-#: In the place of the value of an attribute that is not there.
+#: Stands for the value of an attribute that is not there.
 MISSING = object()
 
 
@@ -36,7 +36,7 @@ class ModuleState:
 
     def __init__(self, name: str, module: ModuleType) -> None:
         self.name = name
-        # Not `vars()`: a module that is loaded lazily would be loaded.
+        # `vars()` would load a module that is loaded lazily (`importlib.util.LazyLoader`).
         self._now: dict[str, Any] = object.__getattribute__(module, "__dict__")
         self._before = dict(self._now)
         if name == "sys":
@@ -101,6 +101,6 @@ def _differ(old: object, new: object) -> bool:
 
 
 def module_states(modules: Mapping[str, ModuleType], names: Iterable[str]) -> list[ModuleState]:
-    """Of those of the modules that can be looked at."""
+    """The states of those of the modules that can be looked at."""
     found = ((name, modules.get(name)) for name in names if name not in _VARYING)
     return [ModuleState(name, module) for name, module in found if isinstance(module, ModuleType)]

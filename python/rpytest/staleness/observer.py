@@ -186,7 +186,9 @@ class Observer:
             self.stat_observer.scanned(name, who)
 
     def _see(self, name: str) -> None:
-        """It is about to be read."""
+        """Note the state of a file that is about to be read, or that it has come since it was
+        noted.
+        """
         if name not in self.opened:
             self.opened[name] = file_states.state(name)
         elif (
@@ -200,8 +202,8 @@ class Observer:
         if isinstance(code, CodeType) and code.co_name == "<module>":
             name = code.co_filename
             if not name.startswith("<"):
-                # Its byte code may have been read in its place, under a name that says nothing
-                # about it; and its module may be gone in the end.
+                # The source's byte code may have been read in its place, under a name that says
+                # nothing about the source; and the module may be gone in the end.
                 source = os.path.abspath(name)
                 if source not in self.opened and (found := file_states.state(source)) is not None:
                     self.opened[source] = found
@@ -227,7 +229,7 @@ class Observer:
                     or not stat.S_ISDIR(found[0])
                     or not self.stat_observer.is_own(source)
                 ):
-                    # Else it is a folder of this process's own that `rmtree` removes.
+                    # A folder of this process's own is left out: `rmtree` opens what it removes.
                     self.opened[source] = found
             if name.endswith(CACHE_FILES) and not is_read_by_pytest(sys._getframe(2)):
                 self.cache_read.add(name)
@@ -270,7 +272,8 @@ class Observer:
             try:
                 sqlite3.Connection.set_trace_callback(connection, self._executes)
             except sqlite3.ProgrammingError:
-                # Not complete before this event's hook has returned; or of another thread.
+                # The connection is not complete before this event's hook has returned; or it
+                # belongs to another thread.
                 if next(attempts, None) is None or not call_soon(trace):
                     self.per_run = (
                         self.per_run or "collection opened a database that can't be followed"
@@ -299,7 +302,7 @@ class Observer:
         name, *arguments = (os.fsdecode(word) for word in command)
         name = os.path.basename(name)
         if name == "ldconfig" and arguments == ["-p"]:
-            # It prints what is in there.
+            # The program prints what is in this file.
             self.opened.setdefault(_LOADER_CACHE, file_states.state(_LOADER_CACHE))
             return True
         return name == "uname"

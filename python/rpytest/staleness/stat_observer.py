@@ -109,13 +109,13 @@ class StatObserver:
         """``written``: files that this process has opened for writing so far."""
         self._written = written
         self._answers: dict[Question, Answer] = {}
-        #: Those whose answers are known to be what they were at the end.
+        #: Questions whose answers are known to be what they were at the end.
         self._settled: set[Question] = set()
         #: What this process has made or removed, and folders with all that is in them.
         self._touched: set[str] = set()
         self._emptied: set[str] = set()
-        #: Of both, and of the files that it has written, those that are the project's doing: they
-        #: are to be as it has left them.
+        #: What of both, and of the files that this process has written, is the project's doing: it
+        #: is to be as the project has left it.
         self.made: dict[str, None] = {}
         #: Files that it has opened to append something, with their sizes.
         self.appended: dict[str, int] = {}
@@ -155,7 +155,7 @@ class StatObserver:
                     args[folder] if folder is not None and folder < len(args) else None,
                 )
                 if event == "os.mkdir" and _ask(("stat", path, 0)) is not None:
-                    # It will fail, as for `makedirs` it may.
+                    # The call will fail, as for `makedirs` it may.
                     continue
                 (self._emptied if event in _EMPTYING else self._touched).add(path)
                 if event != "sqlite3.connect" and acts_for_project(sys._getframe(2)):
@@ -283,7 +283,7 @@ class StatObserver:
                 yield path
 
 
-#: Who notices at present.
+#: The observer that notices at present.
 _current: StatObserver | None = None
 
 
@@ -369,8 +369,8 @@ def _replace(functions: dict[str, Any]) -> None:
         places.append(accessor)
     for place in places:
         for name, function in functions.items():
-            # Not what somebody has put there meanwhile; classes have functions of other names of
-            # their own.
+            # What somebody has put there meanwhile stays; and a class may have something else of
+            # that name.
             if plain(getattr(place, name, None)) is _FUNCTIONS[name].plain:
                 setattr(place, name, function)
 

@@ -24,7 +24,7 @@ from rpytest.stdlib import json
 if TYPE_CHECKING:
     from rpytest.staleness.dependencies import Dependencies
 
-#: Not the project's: Python, and what is installed beside it.
+#: Where files lie that are not the project's: Python, and what is installed beside it.
 FOREIGN = (sys.prefix + os.sep, sys.base_prefix + os.sep, "/proc/", "/sys/", "/dev/")
 
 

@@ -22,7 +22,7 @@ VERSION = "3.8.0"
 
 class _Xdist(Distribution):
     def read_text(self, filename: str) -> str | None:
-        """Its metadata, and no other file."""
+        """The distribution's metadata, and no other file."""
         if filename == "METADATA":
             return f"Metadata-Version: 2.1\nName: pytest-xdist\nVersion: {VERSION}\n"
         return None
@@ -36,7 +36,7 @@ class _Finder(DistributionFinder):
     """Comes last: an installed pytest-xdist is found before."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """It finds no modules."""
+        """Find no modules: only the distribution."""
 
     def find_distributions(
         self,

@@ -86,7 +86,7 @@ class IdentityReads:
                 frame.f_globals.get("__name__") == xdist_module.__name__
                 and frame.f_back is not None
             ):
-                # For somebody who has called pytest-xdist's function.
+                # Somebody has called pytest-xdist's function, and is the one who wants to know.
                 frame = frame.f_back
             module = str(frame.f_globals.get("__name__", ""))
             self.asked = module.split(".")[0] not in ("_pytest", "rpytest")

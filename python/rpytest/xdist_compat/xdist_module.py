@@ -62,7 +62,7 @@ class XdistModuleFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         path: Sequence[str] | None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        """Only the three names; as the last finder it is asked only for what is not installed."""
+        """Find the three names only; the last finder is asked only for what is not installed."""
         if fullname not in self.NAMES:
             return None
         if fullname != "xdist" and not isinstance(
