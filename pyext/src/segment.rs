@@ -37,7 +37,7 @@ impl Segment {
         self.segment.stop();
     }
 
-    /// Its name.
+    /// The segment's name.
     #[getter]
     fn name(&self) -> &str {
         self.segment.name()

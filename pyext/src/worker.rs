@@ -44,11 +44,11 @@ impl Worker {
         Ok(exclusive(&self.end)?.claim().map_or(-1, i64::from))
     }
 
-    /// For a worker without a test: takes one as soon as there is one that is worth it; −1 when
-    /// none is left that could be.
+    /// Called by a worker that has found no test: waits until one is worth taking over, and takes
+    /// it; −1 when none is left that could be.
     fn linger(&self, py: Python<'_>) -> PyResult<i64> {
         let mut end = exclusive(&self.end)?;
-        // Its last test is torn down and recorded: nobody waits for it any more.
+        // This worker's last test is torn down and recorded: nobody waits for that test any more.
         end.idle();
         loop {
             if let Some(test) = end.claim() {

@@ -66,9 +66,9 @@ pub enum SegmentError {
     NotAssigned {
         /// The slot.
         slot: u16,
-        /// Who tried.
+        /// The incarnation that tried.
         incarnation: u16,
-        /// Whose it is.
+        /// The incarnation that has the slot.
         assigned: u16,
     },
 }

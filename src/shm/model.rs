@@ -106,14 +106,14 @@ fn a_released_claim_is_taken_again_or_still_there() {
             thread::spawn(move || {
                 let mut walker = Walker::new(&segment, 1, 0);
                 let claimed: Vec<_> = std::iter::from_fn(|| walker.claim(&segment)).collect();
-                // Who knows that something was given back must not overlook it.
+                // A worker that knows of something given back must not overlook it.
                 assert!(walker.epoch() == 0 || claimed.contains(&0));
                 claimed
             })
         };
         assert!(segment.release(0, 0, 0));
         let mut claimed = walker.join().unwrap();
-        // Its replacement.
+        // The replacement of the dead worker.
         let mut next = Walker::new(&segment, 0, 1);
         claimed.extend(std::iter::from_fn(|| next.claim(&segment)));
         claimed.sort_unstable();
@@ -159,7 +159,7 @@ fn the_rest_of_a_dead_workers_unit_is_run_by_one_other() {
         assert!(segment.release(1, 0, 0));
         segment.release_units(0, 0);
         let theirs = other.join().unwrap();
-        // Its replacement.
+        // The replacement of the dead worker.
         let mut next = Walker::new(&segment, 0, 1);
         let ours: Vec<_> = std::iter::from_fn(|| next.claim(&segment)).collect();
         let claimed = (ours, theirs);

@@ -30,7 +30,7 @@ pub struct WorkerEnd {
 pub struct Counters {
     /// Tests claimed.
     pub claims: u64,
-    /// Of these, tests of other workers' parts of the plan.
+    /// How many of these claims were of other workers' parts of the plan.
     pub steals: u64,
     /// Records written.
     pub records: u64,

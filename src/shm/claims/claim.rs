@@ -112,7 +112,7 @@ impl Segment {
         self.free_in(0..entries)
     }
 
-    /// Of these tests the ones that the worker of `slot` could claim.
+    /// Of the [unclaimed](Self::unclaimed) tests the ones that the worker of `slot` could claim.
     ///
     /// # Panics
     /// When there is no such slot.

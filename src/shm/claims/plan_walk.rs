@@ -44,7 +44,7 @@ pub(in crate::shm) struct Walker {
     module: Option<u32>,
     /// What others may have left, known once this worker has nothing of its own.
     rest: Option<Rest>,
-    /// It runs what another was meant to run.
+    /// Whether it runs what another was meant to run.
     stealing: bool,
     /// There was work left that was not worth taking over.
     declined: bool,
@@ -261,8 +261,8 @@ impl Walker {
                 })
     }
 
-    /// In a part that is an instruction: what comes next in it. Where its ranks go down begins
-    /// another process.
+    /// What comes next in a part that is an instruction. Where the ranks of the part go down,
+    /// another process begins.
     fn next_own(&mut self, segment: &Segment) -> Option<u32> {
         let entries = &segment.plan().entries;
         while self.own.0 < self.own.1 && !segment.free_at(self.own.0) {
@@ -281,7 +281,7 @@ impl Walker {
     /// How many times as long as planned open tests take, in units of [`ONE`].
     fn pace(&self) -> u64 {
         let took = self.took / 1000;
-        // As long as little is known it is as planned.
+        // As long as little is known, the pace is as planned.
         let (took, planned) = (took + FORK_US, self.planned + FORK_US);
         (took * u64::from(ONE) / planned).clamp(u64::from(ONE) / 16, u64::from(ONE) * 16)
     }

@@ -16,7 +16,7 @@ pub(in crate::shm) struct Running {
     pub place: u32,
     /// µs.
     pub left: u64,
-    /// It takes so much longer than estimated that nobody knows when it ends.
+    /// The test takes so much longer than estimated that nobody knows when it ends.
     pub late: bool,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::shm) struct Piece {
     pub start: u32,
     pub end: u32,
     pub cost: u64,
-    /// It is the unit, and nobody has begun it.
+    /// The piece is the whole unit, and nobody has begun it.
     pub whole: bool,
 }
 
@@ -374,8 +374,8 @@ fn prefix_sums(costs: impl Iterator<Item = u64>) -> Vec<u64> {
 /// How many times as long as estimated a test takes that may as well hang.
 const LATE: u64 = 3;
 
-/// Which part of the time that it has taken a set-up is assumed to take still that is over its
-/// estimate. Less than for tests: who comes to help too early has to wait for it as well.
+/// A set-up that is over its estimate is assumed to take still what it has taken, divided by this.
+/// That is less than for tests: who comes to help too early has to wait for the set-up as well.
 const SET_UP_LONGER: u64 = 4;
 
 /// A test of unknown cost still counts.

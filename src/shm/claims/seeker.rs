@@ -10,7 +10,7 @@ pub(in crate::shm) const FORK_US: u64 = 15_000;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shm) struct Seeker {
     pub slot: u16,
-    /// Of its last test.
+    /// The module of its last test.
     pub module: Option<u32>,
     pub floor: Option<u32>,
     /// What a fresh fork in its place costs, µs.

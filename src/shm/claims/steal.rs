@@ -65,7 +65,7 @@ impl Rest {
     fn open_pays(&self, segment: &Segment, seeker: &Seeker, open: &Open, queues: &[Queue]) -> bool {
         let entries = &segment.plan().entries;
         let first = &entries[open.first as usize];
-        // Who will come to it without anybody's help, and when that worker has time for it.
+        // Workers that will come to it without help, and when each has time for it.
         let others = (0..segment.spec().slots).filter(|&slot| slot != seeker.slot);
         let mut loads: Vec<u64> = others
             .filter_map(|slot| {

@@ -4,8 +4,8 @@ use super::remaining_work::{Queue, Rest};
 use super::seeker::Seeker;
 use crate::shm::{PlanEntry, Segment};
 
-/// Which part of what a set-up or a fork costs has to be gained at least: workers share processors,
-/// disks and servers.
+/// What a set-up or a fork costs, divided by this, has to be gained at least: workers share
+/// processors, disks and servers.
 pub(in crate::shm) const SET_UP_COUNTS: u64 = 4;
 
 /// A worker that considers taking over a part of a queue.
@@ -70,14 +70,14 @@ impl Thief<'_> {
         let finished = (cost + enter).max(all - cost + again);
         let pays = match self.queue.running {
             _ if enter + again == 0 => true,
-            // It was this worker's own to do.
+            // The work was this worker's own to do.
             _ if self.queue.owner == Some(self.seeker.slot) => true,
             // Nobody else is there to do it.
             None if !is_behind => true,
-            // Who is about to begin needs no fork in somebody else's place, which would take as
-            // long as its own.
+            // A worker that is about to begin needs no fork in somebody else's place, which would
+            // take as long as its own.
             None => self.is_vacant() && cost + enter < all,
-            // Who waits for a test that hangs has nothing better to do.
+            // A worker that waits for a test that hangs has nothing better to do.
             Some(running) if running.late => cost + enter < all,
             Some(_) => finished.max(self.floor) + (enter + again) / SET_UP_COUNTS < all,
         };

@@ -113,7 +113,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // It may hang in a mutex, so it is not asked.
+        // The helper may hang in a mutex, so it is not asked to end.
         let _ = rustix::process::kill_process(self.pid, rustix::process::Signal::KILL);
         while matches!(
             rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty()),

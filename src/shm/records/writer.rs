@@ -17,7 +17,7 @@ pub(in crate::shm) struct Writer {
 /// What happened to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shm) enum Written {
-    /// It is committed; `filling` when it made the ring more than half full.
+    /// The record is committed; `filling` when it made the ring more than half full.
     Committed { filling: bool },
     /// There is no room.
     Full,

@@ -17,8 +17,8 @@ const PREFIX: &str = "/rpytest-";
 
 /// A mapped segment.
 ///
-/// Who opens one keeps no descriptor of it: a test that truncates or writes to whatever is open
-/// would take the memory away from all processes of the run.
+/// A process that opens a segment keeps no descriptor of it: a test that truncates or writes to
+/// whatever is open would take the memory away from all processes of the run.
 pub(in crate::shm) struct Mapping {
     shmem: Shmem,
     base: NonNull<u8>,
@@ -54,7 +54,8 @@ impl Mapping {
                 return Err(os_error("create", name, error));
             }
         };
-        // For the same reason the name is ours to remove from here on.
+        // The crate would not remove the name under a closed stdin: it is ours to remove from here
+        // on.
         shmem.set_owner(false);
         let Some(base) = NonNull::new(shmem.as_ptr()) else {
             let _ = rustix::shm::unlink(name);

@@ -1,7 +1,7 @@
 //! What the parent knows about a slot without asking the shared memory.
 
-// Not the atomics of `sync`: these are private to the process, and atomic only because its threads
-// share the segment. Relaxed throughout: there is one reader per slot.
+// These are not the atomics of `sync`: they are private to the process, and atomic only because its
+// threads share the segment. Relaxed throughout: there is one reader per slot.
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 

@@ -170,7 +170,7 @@ pub(in crate::shm) fn queue(plan: &PlanTable) -> Vec<u32> {
         .collect()
 }
 
-/// In [`heads`]: the entry's unit may be divided.
+/// Stands in [`heads`] for an entry whose unit may be divided.
 pub(in crate::shm) const NO_UNIT: u32 = u32::MAX;
 
 /// CRC-32 of everything in a segment that never changes.

@@ -30,7 +30,7 @@ pub struct Segment {
     heads: Vec<u32>,
     /// See [`plan_table::queue`].
     queue: Vec<u32>,
-    /// It costs something to enter some module.
+    /// Whether it costs something to enter some module.
     has_tolls: bool,
     /// Made when it is asked for.
     places: OnceLock<Places>,
@@ -126,7 +126,7 @@ impl Segment {
         Ok(Self::with(memory, geometry, plan))
     }
 
-    /// Its name.
+    /// The segment's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.memory.mapping().name()
@@ -316,7 +316,7 @@ impl Segment {
         Some((head, end))
     }
 
-    /// Who holds the unit that begins at entry `head`.
+    /// The word that says who holds the unit that begins at entry `head`.
     pub(in crate::shm) fn hold_word(&self, head: u32) -> &AtomicU32 {
         self.memory.word32(self.geometry.hold(head))
     }

@@ -56,7 +56,7 @@ impl Phase {
 pub struct SlotState {
     /// The test in flight.
     pub current: Option<u32>,
-    /// Its phase.
+    /// The phase of that test.
     pub phase: Phase,
     /// When it began: `CLOCK_MONOTONIC`, nanoseconds. Never earlier than `current` began, so time
     /// limits err to the long side.
