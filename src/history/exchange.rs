@@ -217,7 +217,7 @@ impl History {
     /// Merges `imported` into the file as it is by now. `None`: there is no place for a cache.
     ///
     /// # Errors
-    /// Those of writing the file; it is then as it was.
+    /// When the file can't be written; it is then as it was.
     pub fn import(self, imported: Exported) -> io::Result<Option<usize>> {
         let Some(file) = self.file.clone() else {
             return Ok(None);

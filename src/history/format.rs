@@ -145,7 +145,7 @@ pub enum Unusable {
 #[derive(Debug)]
 pub struct Content {
     bytes: Mmap,
-    /// As long as it is open, no other file can have its [`FileId`].
+    /// As long as this file is open, no other one can have its [`FileId`].
     _file: File,
 }
 

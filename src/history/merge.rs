@@ -30,7 +30,7 @@ pub struct Recorded {
 /// One sample, small: there are as many as tests.
 #[derive(Clone, Copy, Debug)]
 struct Update {
-    /// Its number in the collection.
+    /// The test's number in the collection.
     test: TestIndex,
     place: Place,
     /// Setup, call, teardown.

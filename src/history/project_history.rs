@@ -20,7 +20,7 @@ pub struct History {
     /// `None` when there is no place for a cache.
     pub(super) file: Option<PathBuf>,
     known: Option<Estimates>,
-    /// Which file `known` is.
+    /// The file that `known` was read from.
     file_id: Option<FileId>,
     /// The rows of the tests that were last asked for together, by their number.
     rows: Vec<Option<u32>>,
@@ -43,8 +43,8 @@ pub struct Known<'a> {
     pub last_outcome: LastOutcome,
     /// Number of the run that last had the test; compare with [`History::runs`].
     pub last_run: u32,
-    /// It failed and passed by turns lately: at least three changes in its last 16 runs. Fewer are
-    /// what an error and its correction look like.
+    /// Whether it failed and passed by turns lately: at least three changes in its last 16 runs.
+    /// Fewer are what an error and its correction look like.
     pub flaky: bool,
 }
 
@@ -101,7 +101,7 @@ impl History {
                 None
             }
             Ok(Err(unusable)) => Some(warning(file, &unusable)),
-            // Not there, or not for us to read.
+            // The file is not there, or not for us to read.
             Err(_) => None,
         };
         (history, warning)

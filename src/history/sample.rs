@@ -11,7 +11,7 @@ pub struct Sample {
     pub call: Duration,
     pub teardown: Duration,
     pub outcome: LastOutcome,
-    /// It was run more than once, by a plugin such as pytest-rerunfailures.
+    /// The test was run more than once, by a plugin such as pytest-rerunfailures.
     pub rerun: bool,
 }
 

@@ -253,7 +253,7 @@ impl Plan {
         for later in &mut self.parts[part + 1..] {
             later.0 += serial.len() as u32;
         }
-        // They wait for the busiest worker.
+        // The serial tests wait for the busiest worker.
         let busiest = self.loads.iter().copied().max().unwrap_or(0);
         self.loads[part] = busiest + serial.iter().map(|&test| costs[test as usize]).sum::<u64>();
         self.serial.push(Serial {
@@ -341,8 +341,8 @@ fn longest_first(tests: &Tests, sorted: &Sorted, workers: usize) -> Plan {
                 len: group.len() as u32,
                 module,
                 cost: group_cost(&tests, &costs, first..first + group.len()),
-                // By its number of tests, as long as nothing else is known: it can't be divided
-                // later.
+                // The cost counts as known, if only by the number of tests: the unit can't be
+                // divided later.
                 known: true,
                 enter: 0,
                 keep: true,

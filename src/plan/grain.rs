@@ -60,7 +60,7 @@ impl Grain {
         let light = (each * of_each).clamp(1000, Self::LIGHT_US) as u64;
         Grain {
             light: light.max(beside),
-            // In a first run all are the same, however few.
+            // In a first run all tests are the same, however few.
             is_fine: is_fine || longest == 0,
             is_first: longest == 0,
         }

@@ -111,7 +111,7 @@ fn weights(durations: &[Option<Duration>]) -> Vec<u64> {
 /// How ids are taken apart, one level finer than the one before.
 const LEVELS: [fn(&str) -> &str; 4] = [module, class, function, |id| id];
 
-/// By modules, and finer where one is too heavy and may be divided.
+/// Groups the tests by modules, and finer where one is too heavy and may be divided.
 fn groups<'a, S: AsRef<str>>(
     ids: &'a [S],
     kept: &[u32],

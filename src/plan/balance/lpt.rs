@@ -99,7 +99,7 @@ pub fn complete(units: &[Unit], workers: usize, given: &[usize]) -> Assignment {
 
 struct Deal {
     done: Assignment,
-    /// Of modules that are expensive to enter: the workers that do.
+    /// For each module that is expensive to enter, the workers that do.
     inside: HashMap<u32, Vec<usize>>,
 }
 

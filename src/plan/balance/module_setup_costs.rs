@@ -12,8 +12,8 @@ use crate::plan::{Grain, Tests};
 /// Less than this part of a worker's fair share is not dear.
 const NOT_DEAR: u64 = 50;
 
-/// Which part of the work that further set-ups are counts as time lost: workers share processors,
-/// disks and servers.
+/// What further set-ups take counts as time lost, divided by this: workers share processors, disks
+/// and servers.
 const SET_UPS_COUNT: u64 = 4;
 
 /// Costs of tests without, and of entering their modules and classes, microseconds.
@@ -45,7 +45,7 @@ impl Costs {
         costs
     }
 
-    /// As finely as it is good for so many workers.
+    /// The costs as finely as it is good for so many workers.
     ///
     /// Where set-ups are dear each test counts: their sums say how many workers are to enter a
     /// module. Set-ups that would not be dear if every worker made all of them are nothing but a

@@ -14,12 +14,12 @@ const ROUNDS: usize = 100;
 /// Looks at a worker in a module, at most: some milliseconds.
 const STEPS: usize = 300_000;
 
-/// Of suites with more tests than this modules are only cut: with many tests that is as good.
+/// Modules of suites with more tests than this are only cut: with many tests that is as good.
 const SINGLE: usize = 5000;
 
 /// A module that is expensive to enter.
 pub struct Module {
-    /// As counted along the collection.
+    /// The module's number as counted along the collection.
     pub number: u32,
     pub tests: Range<usize>,
     /// µs without entering it.

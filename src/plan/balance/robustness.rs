@@ -93,7 +93,7 @@ pub fn power(time: u64) -> f64 {
     square * square
 }
 
-/// Who is in which of the modules that cost something to enter.
+/// Which workers are in which of the modules that cost something to enter.
 struct Stays {
     /// Per worker what it does there, and what it enters: numbers and costs.
     fixed: Vec<(u64, Vec<(u32, u64)>)>,

@@ -34,8 +34,8 @@ const EARLY: u64 = 4;
 /// worker that has gone on can't come back for what would have fitted better.
 const FINER: u64 = 4;
 
-/// Which part of a worker's fair share a test takes that is given to a worker in any case: how many
-/// each has of them makes a difference.
+/// A test that takes more than a worker's fair share, divided by this, is given to a worker in any
+/// case: how many each has of them makes a difference.
 const BIG: u64 = 4;
 
 /// A quarter of that is enough for tests that take so many times the average: there are few of
@@ -75,7 +75,7 @@ pub struct Open {
 /// Whether modules are cut that are expensive to enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expensive<'a> {
-    /// They stay whole.
+    /// These modules stay whole.
     Whole,
     Pieces(Pieces),
     /// Each into as many pieces: per module, as counted along the collection.
@@ -154,7 +154,7 @@ pub struct Unit {
     pub enter: u64,
     /// Whether the duration of any of its tests is known.
     pub known: bool,
-    /// It must not be divided, whoever would have the time.
+    /// The unit must not be divided, whoever would have the time.
     pub keep: bool,
     /// Whoever has time takes it.
     pub open: bool,
@@ -201,7 +201,7 @@ struct Builder<'a> {
     tests: &'a Tests<'a>,
     costs: &'a Costs,
     split: &'a Split<'a>,
-    /// For the tests of the module, without entering it.
+    /// The most that tests of the module may take in one unit, without entering it.
     limit: u64,
     module: u32,
     /// What all tests from here on take, µs.
