@@ -82,7 +82,7 @@ pub struct FixtureSetup {
     pub start: f64,
     /// Seconds, without those of other fixtures that were set up meanwhile.
     pub duration: f64,
-    /// It raised.
+    /// The set-up raised.
     pub failed: bool,
 }
 
@@ -150,7 +150,7 @@ pub enum RunEvent<'a> {
 /// Whether another worker comes in place of one that crashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
-    /// It is being started.
+    /// Yes: it is being started.
     Coming,
     /// No: every test has been taken.
     NothingLeft,
@@ -201,7 +201,7 @@ pub struct RunStart {
     /// How tests are given to workers, in words.
     pub scheduling: Option<String>,
     pub deselected: usize,
-    /// Those of `deselected` that other shards run: pytest doesn't know of them.
+    /// How many of `deselected` are tests that other shards run: pytest doesn't know of them.
     pub elsewhere: usize,
     /// Properties of the junit file's suite that are known from the start.
     pub suite_properties: Vec<(String, String)>,
@@ -236,11 +236,11 @@ pub struct RunEnd {
     pub status: i32,
     /// Planned tests without a result because the run was stopped.
     pub not_run: usize,
-    /// Those of them that were running when it was.
+    /// Tests of these that were running when the run was stopped, and for how long.
     pub running: Vec<(Slot, String, Duration)>,
     /// Why it was stopped early, if it was.
     pub stopped: Option<String>,
-    /// It was stopped from outside or by a test, and not for the number of failures.
+    /// The run was stopped from outside or by a test, and not for the number of failures.
     pub interrupted: bool,
     /// pytest's own summary, final line included; `None` when there is nothing that only pytest can
     /// say.

@@ -111,7 +111,8 @@ pub fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// As a shell reads it: a name without a slash is looked up in `PATH`.
+/// Places of a chosen interpreter, as a shell reads it: a name without a slash is looked up in
+/// `PATH`.
 fn chosen_candidates<'a>(
     places: &'a Places,
     chosen: &'a OsString,

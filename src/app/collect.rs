@@ -95,7 +95,7 @@ pub(super) fn collect(
     ];
     match link.connection.send(request, &fds) {
         Ok(()) => {}
-        // It ends, or was killed, as it is asked: what it said before is still to be read.
+        // The daemon ends, or was killed, as it is asked: what it said before is still to be read.
         Err(WireError::Io(error))
             if matches!(
                 error.kind(),
@@ -152,7 +152,7 @@ impl Waiting<'_> {
         let ready =
             wait(&watched, patience).map_err(|error| Error::os("wait for the daemon", error))?;
         if self.interrupted_at.is_some() && self.collector.is_none() && ready == Ready::default() {
-            // That was the time. The clock need not say so: it may stand still (libfaketime).
+            // The patience is over. The clock need not say so: it may stand still (libfaketime).
             return Ok(Some(Answer::Ended(interrupted())));
         }
         if ready.signals {
@@ -160,7 +160,7 @@ impl Waiting<'_> {
                 self.signal(signal);
             }
             if self.interrupts > 1 && self.collector.is_none() {
-                // Nobody there to pass it on to, and the user insists.
+                // Nobody is there to pass the interrupt on to, and the user insists.
                 return Ok(Some(Answer::GivenUp));
             }
         }
@@ -281,7 +281,8 @@ impl Waiting<'_> {
         match signal {
             Received::Resize => self.forward(Signal::WINCH),
             Received::Suspend => {
-                // Not SIGTSTP: in a session of its own the process would not be stopped by it.
+                // SIGTSTP would not stop the process: in a session of its own its process group is
+                // orphaned.
                 self.forward(Signal::STOP);
                 stop_self();
                 self.forward(Signal::CONT);
@@ -291,7 +292,7 @@ impl Waiting<'_> {
                 self.interrupted_at.get_or_insert_with(Instant::now);
                 if self.collector.is_some() {
                     self.forward(signal);
-                    // It may stand still.
+                    // The process may be stopped, and deals with the signal when it goes on.
                     self.forward(Signal::CONT);
                 } else {
                     // A daemon that is gone is noticed by the end of the connection.

@@ -61,7 +61,7 @@ impl<'a> HistoryStatus<'a> {
         self.tests.iter().filter(|test| test.flaky).count()
     }
 
-    /// For people; with `verbose` a line per test, the slowest first. Ends in a newline.
+    /// A text for people; with `verbose` a line per test, the slowest first. Ends in a newline.
     #[must_use]
     pub fn text(&self, verbose: bool) -> String {
         let mut text = format!("project        {}\n", self.root.display());
@@ -112,7 +112,7 @@ impl<'a> HistoryStatus<'a> {
         }
     }
 
-    /// For programs: one JSON object; `verbose` adds `durations`. Times are in seconds. Ends in a
+    /// One JSON object for programs; `verbose` adds `durations`. Times are in seconds. Ends in a
     /// newline.
     #[must_use]
     pub fn json(&self, verbose: bool) -> String {
@@ -149,7 +149,8 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<13}  {value}");
 }
 
-/// As pytest writes durations, with a digit more below a tenth of a second, where most tests are.
+/// A time as pytest writes durations, with a digit more below a tenth of a second, where most tests
+/// are.
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 0.1 {

@@ -121,7 +121,7 @@ fn run_tests(
     let options = daemon::Options {
         python,
         idle: idle.map_or_else(|| settings.idle_timeout(), Duration::from_secs),
-        // In CI nothing lingers, unless it is asked for by saying no to its absence.
+        // In CI no daemon stays, unless one is asked for by `RPYTEST_NO_DAEMON=0`.
         once: is_measured || invocation.options.no_daemon || set_to(env::NO_DAEMON).unwrap_or(ci),
         is_measured,
     };
@@ -221,8 +221,8 @@ fn converse(
                     "a new one is of another build, too",
                 ));
             }
-            // Its idle time was over at this very moment; one that we started ourselves has a
-            // reason that we can tell.
+            // The daemon's idle time was over at this very moment; one that we started ourselves
+            // has a reason that we can tell.
             Answer::Gone if attempts == 0 && !link.is_new() => {
                 match daemon::connect(options, &mut || gives_up(&signals.pending()))? {
                     Some(another) => *link = another,
@@ -265,7 +265,8 @@ fn set_to(name: &str) -> Option<bool> {
 
 fn request(invocation: &Invocation, settings: &Settings, cwd: &Path, ci: bool) -> RunRequest {
     let mut environment = Environment::current();
-    // For us alone: from `python -m rpytest`, which is expected to do as `python -m pytest` does.
+    // The variable is for us alone: under `python -m rpytest` we are expected to have the same
+    // import path as `python -m pytest` has.
     let cwd_on_path = environment.remove(env::CWD_ON_PATH).is_some();
     for name in [env::PYTHON_OPTIONS, env::COVERAGE] {
         environment.remove(name);

@@ -169,7 +169,7 @@ const FLAGS: [Flag; 12] = [
     },
     Flag {
         name: "--timings",
-        // Only with `=`: the next token may be a path of pytest's.
+        // A value comes only after `=`: the next token may be a path of pytest's.
         takes_value: false,
     },
     Flag {

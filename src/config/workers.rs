@@ -19,7 +19,7 @@ pub enum Workers {
 }
 
 impl fmt::Display for Workers {
-    /// As `-n` takes it.
+    /// The number as `-n` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Workers::Auto => f.write_str("auto"),

@@ -38,19 +38,19 @@ const FIXED_NAMES: [&[u8]; 7] = [
     b"SETUPTOOLS_USE_DISTUTILS",
     b"RPYTEST_RUNTIME_DIR",
 ];
-/// And by their ends: those of sanitizers (`ASAN_OPTIONS`).
+/// The ends of more such names: those of sanitizers (`ASAN_OPTIONS`).
 const FIXED_SUFFIX: &[u8] = b"SAN_OPTIONS";
 
 /// Hashes of everything that makes a daemon unfit for another caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Of the interpreter alone, whatever its environment.
+    /// The hash of the interpreter alone, whatever its environment.
     pub interpreter: u64,
     pub whole: u64,
 }
 
 impl Identity {
-    /// Of the daemon that could serve this process with `python`.
+    /// The hashes of the daemon that could serve this process with `python`.
     ///
     /// # Errors
     /// When the interpreter can't be looked at.

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The variable.
 pub(super) const NAME: &str = "PYTHONPATH";
 
-/// This process's, as a daemon must have it; `None` when it is not set.
+/// This process's `PYTHONPATH`, as a daemon must have it; `None` when it is not set.
 pub(super) fn of_this_process() -> Option<OsString> {
     let value = env::var_os(NAME)?;
     Some(match env::current_dir() {
@@ -20,7 +20,7 @@ pub(super) fn of_this_process() -> Option<OsString> {
 /// has it.
 fn absolute(value: &OsStr, folder: &Path) -> OsString {
     if value.is_empty() {
-        // As good as not set.
+        // An empty value is as good as none.
         return value.to_owned();
     }
     let entries = env::split_paths(value).map(|entry| {
@@ -30,7 +30,7 @@ fn absolute(value: &OsStr, folder: &Path) -> OsString {
             folder.join(entry)
         }
     });
-    // Only a folder with a colon in its name can't be part of it; then as it was.
+    // Only a folder with a colon in its name can't be part of the value; then that stays as it was.
     env::join_paths(entries).unwrap_or_else(|_| value.to_owned())
 }
 

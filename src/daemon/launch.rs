@@ -39,8 +39,8 @@ pub(super) struct Launch<'a> {
     pub files: Option<(&'a Path, &'a Path)>,
     /// Options of the interpreter itself.
     pub options: Vec<OsString>,
-    /// In the current directory: coverage.py begins to measure when the interpreter starts, and
-    /// finds its configuration and files from there.
+    /// The daemon begins in the current directory: coverage.py begins to measure when the
+    /// interpreter starts, and finds its configuration and files from there.
     pub is_measured: bool,
 }
 
@@ -121,7 +121,8 @@ impl Launch<'_> {
             None => command.arg("--once"),
         };
         if self.is_measured {
-            // It serves this run alone, and coverage.py reads more variables than are known here.
+            // The daemon serves this run alone, and coverage.py reads more variables than are known
+            // here.
             if let Some(value) = import_path::of_this_process() {
                 command.env(import_path::NAME, value);
             }

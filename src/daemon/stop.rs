@@ -104,8 +104,8 @@ pub(super) fn end(socket: &Path) -> Result<bool> {
 /// Reads until the connection ends; `false` when it is still open after `left`, of which it takes
 /// what it has waited for.
 ///
-/// That is counted: a clock may stand still, or be far ahead (libfaketime in the environment of the
-/// command).
+/// The waiting is counted: a clock may stand still, or be far ahead (libfaketime in the environment
+/// of the command).
 fn closes(connection: &Connection, left: &mut Duration) -> bool {
     while !left.is_zero() {
         match readable(connection.as_fd(), SLICE) {

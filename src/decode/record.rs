@@ -28,7 +28,7 @@ pub struct Bye {
     pub properties: Vec<(String, String)>,
     /// Number of warnings that were recorded after its last test.
     pub warnings: usize,
-    /// It has something in `config.workeroutput`.
+    /// The worker has something in `config.workeroutput`.
     pub has_output: bool,
     /// Files, threads or memory that it gives back only when it is gone.
     pub holds: bool,
@@ -48,7 +48,7 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// By its number in records and messages.
+    /// The reason that has this number in records and messages.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         Some(match number {

@@ -10,7 +10,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr}
 pub struct TerminalModes(Option<Termios>);
 
 impl TerminalModes {
-    /// As it is set now.
+    /// The terminal as it is set now.
     #[must_use]
     pub fn current() -> Self {
         Self(tcgetattr(io::stdin()).ok())

@@ -21,14 +21,14 @@ pub struct Worker {
 /// How a reaped worker ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
-    /// As from `waitpid`.
+    /// The status that `waitpid` has returned.
     pub status: i32,
     /// What the crash wrote; may be empty.
     pub stack: String,
 }
 
 impl Death {
-    /// It ended by itself with status 0.
+    /// Whether the worker ended by itself with status 0.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.status == 0
@@ -326,7 +326,7 @@ mod tests {
         }
         let count = Pool::incarnations_for(2, 2);
         assert_eq!(events, (0..count).collect::<Vec<_>>());
-        // Who follows another one is no replacement, and has an event as well.
+        // A worker that follows another one is no replacement, and has an event as well.
         assert_eq!(pool.succeed(0), Some((2, count)));
         assert_eq!(pool.succeed(0), Some((3, count + 1)));
         assert!(count + 1 < Pool::events_for(2, 2));

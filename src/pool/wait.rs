@@ -105,7 +105,8 @@ mod tests {
                 ..Ready::default()
             }
         );
-        // Not `drop`: a test beside this one may just have forked, and its process has `b`, too.
+        // `drop` would not end the connection: a test beside this one may just have forked, and its
+        // process has `b`, too.
         b.shutdown(std::net::Shutdown::Both).unwrap();
         let ready = wait(&watched(Some(a.as_fd())), None).unwrap();
         assert_eq!(

@@ -103,8 +103,8 @@ pub fn copy_pages(ranges: &[PageRange]) {
             )
         };
         if populated == Err(rustix::io::Errno::INVAL) {
-            // Not writable any more, or an older system, which can't: the copies are made when they
-            // are needed.
+            // The pages are not writable any more, or the kernel is older than this advice (Linux
+            // 5.14): the copies are made when they are needed.
             continue;
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         );
         assert!(ranges.is_sorted());
         copy_pages(&ranges);
-        // Not mapped, not aligned: nothing happens.
+        // Pages that are not mapped, or not aligned: nothing happens.
         copy_pages(&[(0, 4096), (1 << 62, 4096), (inside | 1, 4096)]);
         assert!(memory.iter().all(|&byte| byte == 1));
     }

@@ -29,7 +29,7 @@ pub enum MergeError {
         second: String,
         shard: u32,
     },
-    /// They can't be parts of one run.
+    /// The two files can't be parts of one run.
     #[error("`{first}` and `{second}` don't belong together: {what}")]
     Different {
         first: String,

@@ -28,7 +28,7 @@ pub struct ScreenOptions {
     pub color: bool,
     /// Columns, as [`terminal_width`] has it.
     pub width: usize,
-    /// It is a terminal, and no file or pipe.
+    /// Standard output is a terminal, and no file or pipe.
     pub terminal: bool,
 }
 

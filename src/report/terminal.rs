@@ -84,8 +84,8 @@ impl Terminal {
             }
             self.screen.newline();
         } else if self.verbosity == -1 && !self.screen.options().terminal {
-            // Its line where there is nobody to see that it goes on; with `-qq` nothing but results
-            // was asked for.
+            // pytest-xdist's line, where there is nobody to see that the run goes on; with `-qq`
+            // nothing but results was asked for.
             self.screen.lines("bringing up nodes...");
         }
         self.screen.flush()
@@ -150,7 +150,8 @@ impl Terminal {
         }
     }
 
-    /// In pytest-xdist's words; `gw0` is the name of worker 0, as tests have it from `worker_id`.
+    /// Tells of a crash in pytest-xdist's words; `gw0` is the name of worker 0, as tests have it
+    /// from `worker_id`.
     fn crashed(
         &self,
         slot: Slot,

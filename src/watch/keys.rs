@@ -54,7 +54,7 @@ enum Kind {
     Keys(TerminalModes),
     /// A terminal, in the background.
     Background,
-    /// Its other end may be closed, which means that nobody is there any more.
+    /// A pipe: when its other end is closed, nobody is there any more.
     Pipe,
     /// Nothing to be learned from.
     Other,
@@ -78,7 +78,7 @@ impl Input {
     fn keys() -> Option<Kind> {
         let stdin = io::stdin();
         if tcgetpgrp(&stdin) != Ok(getpgrp()) {
-            // It would be stopped for trying.
+            // A process in the background would be stopped for trying (SIGTTOU).
             return None;
         }
         let saved = TerminalModes::current();
@@ -102,7 +102,7 @@ impl Input {
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         match self.kind {
             Kind::Keys(_) => fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)),
-            // That it is closed is told without being asked for.
+            // `poll` tells that it is closed without being asked for that.
             Kind::Pipe => fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())),
             Kind::Background | Kind::Other => {}
         }
@@ -121,7 +121,7 @@ impl Input {
                 Ok(Some(Key::Quit))
             }
             Kind::Background => {
-                // It may have been brought to the foreground.
+                // The process may have been brought to the foreground.
                 if let Some(kind) = Self::keys() {
                     self.kind = kind;
                 }

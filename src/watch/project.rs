@@ -32,9 +32,9 @@ struct Message {
 pub struct Project {
     files: BTreeMap<PathBuf, Option<Stamp>>,
     folders: BTreeMap<PathBuf, Folder>,
-    /// By a file: those that use it.
+    /// The files that use a file, by its path.
     users: HashMap<PathBuf, Vec<PathBuf>>,
-    /// Of files that are read; others come and go.
+    /// Suffixes of files that are read; files with others come and go.
     suffixes: HashSet<String>,
 }
 
@@ -43,7 +43,8 @@ struct Folder {
     every_entry: bool,
     /// When its entries were changed last, as far as that was looked at.
     changed: Option<i128>,
-    /// That was so short before it was listed that what comes next may leave the same time.
+    /// The folder was changed so shortly before it was listed that the next change may leave the
+    /// same time.
     is_fresh: bool,
     entries: BTreeSet<String>,
 }
@@ -184,7 +185,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     ])
 }
 
-/// As in a [`Stamp`].
+/// The time as in a [`Stamp`].
 fn now() -> i128 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -278,7 +279,7 @@ mod tests {
     fn a_file_that_comes_in_the_moment_of_a_look_is_found_later() {
         let tree = Tree::new(&["test_a.py"]);
         let folder = fs::File::open(tree.path("")).unwrap();
-        // Not past, however long this takes.
+        // The moment is not past, however long this takes.
         let moment = SystemTime::now() + std::time::Duration::from_secs(3600);
         folder.set_modified(moment).unwrap();
         let mut project = Project::default();
@@ -286,7 +287,7 @@ mod tests {
             .learn(&tree.message(&["test_a.py"], false, &[]), true)
             .unwrap();
         tree.write("test_b.py", "");
-        // As kernels do that know ticks only.
+        // Kernels that know ticks only leave the same time, too.
         folder.set_modified(moment).unwrap();
         assert_eq!(tree.changes(&mut project), ["test_b.py"]);
     }

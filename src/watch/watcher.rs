@@ -29,7 +29,7 @@ const NAMED: usize = 3;
 enum Next {
     All,
     Failed,
-    /// These were changed.
+    /// These files were changed.
     Changed(BTreeSet<PathBuf>),
     Quit(i32),
 }
@@ -90,12 +90,12 @@ pub fn watch(cwd: &Path, mut run: impl FnMut(&mut Turn) -> Result<i32>) -> Resul
 
 struct Watcher<'a> {
     cwd: &'a Path,
-    /// For the time between runs; during a run it has its own.
+    /// Signals between runs; a run has its own.
     signals: Signals,
     project: Project,
     /// Node ids of what failed when it ran last.
     failed: HashSet<String>,
-    /// The last run's.
+    /// The last run's exit status.
     status: i32,
     /// What was changed during the last run, which is why the run after it began; `None`: that had
     /// another reason.
@@ -273,7 +273,7 @@ impl StatusLine {
         self.shown.clear();
     }
 
-    /// It may be damaged: draw it again.
+    /// The line may be damaged: draw it again.
     fn forget(&mut self) {
         self.shown.clear();
     }

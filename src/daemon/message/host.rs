@@ -159,7 +159,7 @@ pub struct HostStop {
 pub struct Died {
     pub slot: u16,
     pub incarnation: u16,
-    /// As from `waitpid`.
+    /// The status that `waitpid` has returned.
     pub status: i32,
     #[serde(default)]
     pub stack: String,
@@ -229,9 +229,9 @@ pub enum ShardAnswer<'a> {
         tests: &'a [u32],
         /// A line about it.
         notice: &'a str,
-        /// For the junit file's suite.
+        /// Properties for the junit file's suite.
         properties: &'a [(String, String)],
     },
-    /// It can't be told; a usage error.
+    /// Which tests belong to the shard can't be told; a usage error.
     Error(String),
 }

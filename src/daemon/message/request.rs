@@ -46,8 +46,8 @@ pub struct RunRequest {
     pub build: &'static str,
     pub argv: Vec<SystemText>,
     pub cwd: SystemText,
-    /// It travels beside the message, as a file in memory: the daemon, from whose memory all runs
-    /// of all projects are forked, passes it on unread.
+    /// The environment travels beside the message, as a file in memory: the daemon, from whose
+    /// memory all runs of all projects are forked, passes it on unread.
     #[serde(skip)]
     pub env: Environment,
     /// [`Environment::key`].

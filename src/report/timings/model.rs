@@ -165,7 +165,7 @@ impl Test {
     }
 }
 
-/// Who a fixture is.
+/// What tells a fixture from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fixture {
     pub name: String,

@@ -37,7 +37,7 @@ struct Kept {
     reason: String,
 }
 
-/// Of a report, what is shown.
+/// What is shown of a report.
 #[derive(Clone, Copy, Debug)]
 struct Short {
     when: When,
