@@ -150,7 +150,7 @@ def _tx_workers(specs: list[str]) -> int:
     total = 0
     for spec in specs:
         count, star, kind = spec.rpartition("*")
-        if kind != "popen" or (star and not count.isdigit()):
+        if kind != "popen" or (star and not (count.isascii() and count.isdigit())):
             raise pytest.UsageError(
                 f"`--tx {spec}` is not possible; hint: workers are local forks, `--tx "
                 "N*popen` or `-n N`"

@@ -184,9 +184,28 @@ class WorkerInput(dict[str, Any]):
         self._look(key)
         return super().pop(key, *default)
 
+    def popitem(self) -> tuple[str, Any]:
+        self._look_at_all()
+        return super().popitem()
+
     def setdefault(self, key: str, default: Any = None) -> Any:
         self._look(key)
         return super().setdefault(key, default)
+
+    def __reversed__(self) -> Iterator[str]:
+        self._look_at_all()
+        return super().__reversed__()
+
+    def __eq__(self, other: object) -> bool:
+        self._look_at_all()
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __repr__(self) -> str:
+        self._look_at_all()
+        return super().__repr__()
 
 
 def hide_input(config: pytest.Config, values: WorkerInput, watch: IdentityReads) -> None:

@@ -98,7 +98,8 @@ def test_a_plugin_chooses_for_auto(chosen: int | None, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["ssh=host", "2*ssh=host", "x*popen", "*popen", "-1*popen", "popen//chdir=x", ""]
+    "spec",
+    ["²*popen", "ssh=host", "2*ssh=host", "x*popen", "*popen", "-1*popen", "popen//chdir=x", ""],
 )
 @pytest.mark.parametrize("count", [None, 2])
 def test_remote_workers_are_refused_even_if_they_are_not_asked_for(

@@ -14,7 +14,7 @@ from rpytest.ipc import ring_records
 from rpytest.reports.serialization import to_serializable
 from support import inner_session
 
-TESTS = '''
+TESTS = """
 import pytest
 class Odd(Exception):
     def __repr__(self): raise ValueError
@@ -50,7 +50,7 @@ def test_no_such_fixture(no_such_fixture): pass
 def broken(): raise ValueError("in a fixture")
 def test_broken(broken): pass
 def test_exec(): exec("raise ValueError('no source')")
-'''
+"""
 
 NAMES = [
     "test_pass",

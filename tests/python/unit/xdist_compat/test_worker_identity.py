@@ -38,6 +38,7 @@ def test_as_pytest_xdist_has_it(watch: IdentityReads) -> None:
         "workercount": 3,
         "testrunuid": "uid",
         "mainargv": ["tests"],
+        "given": 1,
     }
 
 
@@ -85,6 +86,26 @@ def unpacked(values: WorkerInput) -> None:
     dict(**values)
 
 
+def shown(values: WorkerInput) -> None:
+    repr(values)
+
+
+def as_text(values: WorkerInput) -> None:
+    str(values)
+
+
+def compared(values: WorkerInput) -> None:
+    assert values != {}
+
+
+def from_the_end(values: WorkerInput) -> None:
+    list(reversed(values))
+
+
+def pop_any(values: WorkerInput) -> None:
+    values.popitem()
+
+
 def is_there(values: WorkerInput) -> None:
     assert "workerid" in values
     assert "testrunuid" in values
@@ -114,6 +135,11 @@ def size(values: WorkerInput) -> None:
         (items, "workerid"),
         (copied, "workerid"),
         (unpacked, "workerid"),
+        (shown, "workerid"),
+        (as_text, "workerid"),
+        (compared, "workerid"),
+        (from_the_end, "workerid"),
+        (pop_any, "workerid"),
         # That it is there is the same in all workers.
         (is_there, None),
         (arguments, None),
