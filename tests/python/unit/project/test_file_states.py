@@ -37,6 +37,19 @@ def test_an_edit_that_keeps_size_and_time_is_another_state(tmp_path: Path) -> No
     assert after[:4] == before[:4]
 
 
+def test_a_state_is_all_that_the_system_knows(tmp_path: Path) -> None:
+    """Each of these may be the only trace: the inode of a file that was put in the place of one."""
+    (tmp_path / "x").write_text("12")
+    found = (tmp_path / "x").stat()
+    assert state(str(tmp_path / "x")) == (
+        found.st_mode,
+        found.st_ino,
+        2,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
 def test_digest_is_of_the_content(tmp_path: Path) -> None:
     one, other = tmp_path / "1", tmp_path / "2"
     one.write_text("x")

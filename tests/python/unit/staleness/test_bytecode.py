@@ -143,3 +143,15 @@ def test_what_a_fork_inherits(tmp_path: Path) -> None:
     other.snapshot(())
     other_code(module)
     assert other.changed() is not None
+
+
+@pytest.mark.parametrize(("later", "doubtful"), [(-1, True), (0, True), (1, False)])
+def test_a_source_may_have_changed_after_it_was_compiled(
+    tmp_path: Path, later: int, doubtful: bool
+) -> None:
+    """In the same tick of the clock, too: what was compiled may be an earlier text."""
+    module = Module(tmp_path)
+    compiled = module.source.stat().st_ctime_ns + later
+    os.utime(module.cache, ns=(compiled, compiled))
+    found = module.seen().doubtful_sources()
+    assert found == ({str(module.source)} if doubtful else set())
