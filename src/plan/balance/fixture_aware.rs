@@ -8,8 +8,6 @@
 use super::local_search;
 use super::lpt::{self, Assignment};
 use super::module_setup_costs::Costs;
-use super::piece_counts;
-use super::rebalance;
 use super::robustness::Robustness;
 use super::units::{self, Expensive, Pieces, Split, Unit};
 use crate::plan::Tests;
@@ -51,18 +49,6 @@ pub fn assign(
             }
             choice.offer(plan(&split));
         }
-        let targets = TARGETS.iter().map(|percent| least / 100 * percent);
-        for counts in piece_counts::find(&choice.robustness, tests, costs, workers, targets) {
-            choice.offer(plan(&Split {
-                expensive: Expensive::Counts(&counts),
-                ..split
-            }));
-        }
-        if !close(&choice.best.1, least) {
-            for found in rebalance::again(tests, costs, &choice.best, workers) {
-                choice.offer(found);
-            }
-        }
     }
     let (units, best) = choice.best;
     (units, best.parts)
@@ -95,7 +81,7 @@ impl Choice {
 }
 
 /// From splitting expensive modules hardly to splitting them as far as they can be.
-fn candidates(split: Split<'_>, least: u64) -> impl Iterator<Item = Split<'_>> {
+fn candidates(split: Split, least: u64) -> impl Iterator<Item = Split> {
     TARGETS.into_iter().flat_map(move |percent| {
         PIECES.into_iter().map(move |each| Split {
             expensive: Expensive::Pieces(Pieces {

@@ -7,7 +7,7 @@
 
 use super::lpt::Assignment;
 use super::module_setup_costs::{self, Costs};
-use super::rebalance::{self, Module};
+use super::module_shares::{self, Module};
 use super::units::{self, Split, Unit};
 use crate::plan::Tests;
 
@@ -37,7 +37,7 @@ pub fn plans(
     workers: usize,
     add: impl Fn(&mut Vec<Unit>),
 ) -> Vec<(Vec<Unit>, Assignment)> {
-    let modules = rebalance::modules(tests, costs);
+    let modules = module_shares::modules(tests, costs);
     // One descent looks at each module, with each set of workers, in each set of workers, a few
     // times.
     let descent = modules
@@ -50,7 +50,7 @@ pub fn plans(
     }
     let mut open = units::group(tests, costs, split);
     add(&mut open);
-    rebalance::keep_others(&mut open, &modules);
+    module_shares::keep_others(&mut open, &modules);
     let search = Search {
         modules: &modules,
         workers,
@@ -65,7 +65,7 @@ pub fn plans(
                 .collect()
         })
         .collect();
-    rebalance::plans(tests, costs, &modules, &inside, &open, workers)
+    module_shares::plans(tests, costs, &modules, &inside, &open, workers)
 }
 
 impl Search<'_> {

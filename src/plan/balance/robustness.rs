@@ -16,7 +16,7 @@ use super::units::Unit;
 use crate::plan::Tests;
 
 /// Scenarios looked at.
-pub const SCENARIOS: usize = 24;
+const SCENARIOS: usize = 24;
 
 /// How much of a price is the mean of the scenarios, in percent; the rest is what happens if all is
 /// as estimated.
@@ -47,11 +47,10 @@ impl Robustness {
         }
     }
 
-    /// What a time becomes in a scenario. Times of one module that don't depend on each other ask
-    /// for different `turn`s.
-    pub fn vary(&self, time: u64, module: usize, scenario: usize, turn: usize) -> u64 {
+    /// What a time of a module becomes in a scenario.
+    fn vary(&self, time: u64, module: usize, scenario: usize) -> u64 {
         let factors = self.factors.get(module);
-        let factor = factors.and_then(|factors| factors.get((scenario + turn) % SCENARIOS));
+        let factor = factors.and_then(|factors| factors.get(scenario));
         factor.map_or(time, |factor| time * factor / 1000)
     }
 
@@ -61,7 +60,7 @@ impl Robustness {
         let stays = Stays::new(units, assignment);
         let mut loads = Vec::new();
         let scenarios = (0..SCENARIOS).map(|scenario| {
-            let enter = |module: u32, enter| self.vary(enter, module as usize, scenario, 0);
+            let enter = |module: u32, enter| self.vary(enter, module as usize, scenario);
             stays.time(enter, &mut loads)
         });
         weigh(assignment.longest(), scenarios)
@@ -76,19 +75,19 @@ fn factor(place: usize) -> u64 {
 }
 
 /// When all are done if it is as estimated, and in each scenario, to one number.
-pub fn weigh(estimated: u64, scenarios: impl Iterator<Item = u64>) -> u64 {
+fn weigh(estimated: u64, scenarios: impl Iterator<Item = u64>) -> u64 {
     let mean = scenarios.sum::<u64>() / SCENARIOS as u64;
     (estimated * (100 - WEIGHT) + mean * WEIGHT) / 100
 }
 
 /// A soft maximum of times: the fourth root of the sum of fourth powers. What is not the longest
 /// counts as well, since the longest may turn out to be short.
-pub fn root(sum: f64) -> u64 {
+fn root(sum: f64) -> u64 {
     sum.max(0.0).sqrt().sqrt() as u64
 }
 
 /// See [`root`].
-pub fn power(time: u64) -> f64 {
+fn power(time: u64) -> f64 {
     let square = time as f64 * time as f64;
     square * square
 }

@@ -44,12 +44,12 @@ const RARE: u64 = 32;
 
 /// How far modules are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split<'a> {
+pub struct Split {
     pub workers: u64,
     /// A unit's most cost, µs, unless it is a single test.
     pub limit: u64,
     /// Where entering the module costs something.
-    pub expensive: Expensive<'a>,
+    pub expensive: Expensive,
     /// Units to be had if there are as many tests.
     pub wanted: usize,
     /// What is light enough to be open to all, in modules that cost nothing to enter.
@@ -74,12 +74,10 @@ pub struct Open {
 
 /// Whether modules are cut that are expensive to enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expensive<'a> {
+pub enum Expensive {
     /// These modules stay whole.
     Whole,
     Pieces(Pieces),
-    /// Each into as many pieces: per module, as counted along the collection.
-    Counts(&'a [u32]),
 }
 
 /// How a module that is expensive to enter is cut.
@@ -100,7 +98,7 @@ impl Pieces {
     }
 }
 
-impl Split<'_> {
+impl Split {
     /// The finest split of modules that cost nothing to enter; the others stay whole.
     pub fn fine(total: u64, workers: usize, wanted: usize) -> Self {
         Split {
@@ -113,10 +111,10 @@ impl Split<'_> {
     }
 }
 
-impl<'a> Split<'a> {
+impl Split {
     /// The same with everything open that is light beside a worker's fair share, if there is enough
     /// of it.
-    pub fn open(self, costs: &Costs, grain: Grain) -> Split<'a> {
+    pub fn open(self, costs: &Costs, grain: Grain) -> Split {
         let total: u64 = costs.own.iter().sum();
         let (pieces, whole) = if grain.is_first {
             // A module's fixtures may be dear, and would be made again.
@@ -200,7 +198,7 @@ pub fn group(tests: &Tests, costs: &Costs, split: &Split) -> Vec<Unit> {
 struct Builder<'a> {
     tests: &'a Tests<'a>,
     costs: &'a Costs,
-    split: &'a Split<'a>,
+    split: &'a Split,
     /// The most that tests of the module may take in one unit, without entering it.
     limit: u64,
     module: u32,
@@ -234,13 +232,6 @@ impl Builder<'_> {
             match self.split.expensive {
                 Expensive::Whole => None,
                 Expensive::Pieces(pieces) => Some(pieces.limit(enter)),
-                Expensive::Counts(counts) => {
-                    let count = counts[self.module as usize].max(1);
-                    if self.costs.classes_are_free(&module) {
-                        return self.cut(module, count);
-                    }
-                    Some(self.costs.sum(&module).div_ceil(count.into()))
-                }
             }
         };
         let Some(limit) = limit.filter(|&limit| self.costs.sum(&module) > limit) else {
@@ -309,25 +300,6 @@ impl Builder<'_> {
         {
             unit.open = open;
         }
-    }
-
-    /// At most `count` pieces of about equal cost.
-    fn cut(&mut self, module: Range<usize>, count: u32) {
-        let (count, cost) = (u64::from(count), self.costs.sum(&module));
-        let (mut start, mut before) = (module.start, 0);
-        let mut pieces = 0;
-        for test in module.clone() {
-            let own = self.costs.own[test];
-            // A test belongs to the piece in which its middle lies.
-            let piece = u128::from(2 * before + own) * u128::from(count) / u128::from(2 * cost);
-            if piece as u64 > pieces {
-                self.push(start..test);
-                start = test;
-                pieces = piece as u64;
-            }
-            before += own;
-        }
-        self.push(start..module.end);
     }
 
     /// Chunks of about equal cost, none over the limit unless it is a single test.

@@ -1,6 +1,6 @@
 //! Dividing modules with expensive fixtures among given workers, so that all are done together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::lpt::{self, Assignment};
@@ -10,9 +10,6 @@ use crate::plan::Tests;
 
 /// Rounds in which work is levelled between workers.
 const ROUNDS: usize = 100;
-
-/// Looks at a worker in a module, at most: some milliseconds.
-const STEPS: usize = 300_000;
 
 /// Modules of suites with more tests than this are only cut: with many tests that is as good.
 const SINGLE: usize = 5000;
@@ -73,34 +70,6 @@ pub fn plans(
         (units, assignment)
     };
     plans.into_iter().map(complete).collect()
-}
-
-/// The same for the workers that enter the modules in a plan.
-pub fn again(
-    tests: &Tests,
-    costs: &Costs,
-    (units, assignment): &(Vec<Unit>, Assignment),
-    workers: usize,
-) -> Vec<(Vec<Unit>, Assignment)> {
-    let modules = modules(tests, costs);
-    let mut of: HashMap<u32, Vec<usize>> = HashMap::with_capacity(modules.len());
-    for (worker, part) in assignment.parts.iter().enumerate() {
-        for unit in part.iter().map(|&index| &units[index]) {
-            let inside = of.entry(unit.module).or_default();
-            if inside.last() != Some(&worker) {
-                inside.push(worker);
-            }
-        }
-    }
-    let take = |module: &Module| of.remove(&module.number).unwrap_or_default();
-    let inside: Vec<Vec<usize>> = modules.iter().map(take).collect();
-    let looks = inside.iter().map(Vec::len).sum::<usize>() + workers;
-    if looks * ROUNDS > STEPS {
-        return Vec::new();
-    }
-    let mut open = units.clone();
-    keep_others(&mut open, &modules);
-    plans(tests, costs, &modules, &inside, &open, workers)
 }
 
 /// Per module what each of the workers inside does of it, µs.
