@@ -61,7 +61,7 @@ class LikeATraceback:
 
 
 @pytest.mark.parametrize(
-    "longrepr", [None, "text", ("a.py", 3, "Skipped: why"), LikeATraceback(), Broken()], ids=repr
+    "longrepr", [None, "text", ("a.py", 3, "Skipped: why"), LikeATraceback(), Broken()]
 )
 def test_what_is_not_recorded(longrepr: Any) -> None:
     assert failure_text.record(longrepr, None) is None

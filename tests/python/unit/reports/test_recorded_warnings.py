@@ -61,7 +61,6 @@ def travelled(message: Any, category: type[Warning] | None = None) -> warnings.W
         pytest.PytestUnraisableExceptionWarning("text"),
         UnicodeWarning(b"bytes"),
     ],
-    ids=repr,
 )
 def test_the_same(warning: Warning) -> None:
     found = travelled(warning)
