@@ -61,6 +61,7 @@ def travelled(message: Any, category: type[Warning] | None = None) -> warnings.W
         pytest.PytestUnraisableExceptionWarning("text"),
         UnicodeWarning(b"bytes"),
     ],
+    ids=repr,
 )
 def test_the_same(warning: Warning) -> None:
     found = travelled(warning)
@@ -89,7 +90,7 @@ def test_a_category_above_its_class() -> None:
 
 
 @pytest.mark.parametrize(
-    "warning", [Own("name", 3), Picky(name="text"), UserWarning(Name.A, object())], ids=str
+    "warning", [Own("name", 3), Picky(name="text"), UserWarning(Name.A, object())]
 )
 def test_a_class_that_can_not_be_made_again(warning: Warning) -> None:
     """Name and text are the same, and it is a warning."""
