@@ -121,13 +121,14 @@ impl<'a> HostLink<'a> {
     pub fn went_away(&mut self) -> Option<Error> {
         let is_surprise = !self.said.stopping && self.said.exit_status.is_none();
         let unsent = self.unsent.take();
-        is_surprise.then(|| match unsent {
-            Some(error) => Error::os("tell the run's host process what to do", error),
-            None => Error::WentAway {
-                who: "run's host process",
-                doing: "the tests were running".into(),
-                log: self.log.clone(),
-            },
+        if let Some(error) = unsent {
+            // That the host was told to stop explains nothing: it was not told.
+            return Some(Error::os("tell the run's host process what to do", error));
+        }
+        is_surprise.then(|| Error::WentAway {
+            who: "run's host process",
+            doing: "the tests were running".into(),
+            log: self.log.clone(),
         })
     }
 
@@ -171,6 +172,7 @@ mod tests {
         host.could_not_send(io::Error::from_raw_os_error(
             rustix::io::Errno::MFILE.raw_os_error(),
         ));
+        host.said.stopping = true;
         assert!(there.recv().unwrap().is_some());
         assert!(there.recv().unwrap().is_none());
         assert!(host.receive().unwrap().is_none());

@@ -17,9 +17,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import CellType, FunctionType
-from typing import Any, NoReturn, TypeAlias
-
-from _pytest.capture import DontReadFromInput, EncodedFile
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 #: The attributes of `sys` that have stand-ins.
 _NAMES = ("argv", "stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
@@ -47,14 +45,21 @@ def answer(stream: object, attribute: str) -> Answer:
     return "object", None
 
 
+class Place(NamedTuple):
+    """Where a package keeps something."""
+
+    get: Callable[[], object]
+    put: Callable[[object], None]
+
+
 class Use:
     """What one step has done with the stand-ins."""
 
     def __init__(self) -> None:
         #: What it has asked, (name in `sys`, attribute), and the answers.
         self.asked: dict[tuple[str, str], Answer] = {}
-        #: Where it keeps one: its name in `sys`, and a function that puts another one there.
-        self.kept: list[tuple[str, Callable[[object], None]]] = []
+        #: Where it keeps one: its name in `sys`, and the place.
+        self.kept: list[tuple[str, Place]] = []
 
     def first_difference(self) -> str | None:
         """The first question to which this process has another answer."""
@@ -64,9 +69,18 @@ class Use:
         return None
 
     def put(self) -> None:
-        """Let the step keep this process's objects in the place of the stand-ins."""
-        for name, put in self.kept:
-            put(getattr(sys, name))
+        """Let the step keep this process's objects in the place of the stand-ins.
+
+        Where there is something else by now, the project or a test has put it there.
+        """
+        for name, place in self.kept:
+            try:
+                is_stand_in = type(place.get()) is _StandIn
+            except (LookupError, ValueError):
+                # The place is gone.
+                continue
+            if is_stand_in:
+                place.put(getattr(sys, name))
 
 
 class StandIns:
@@ -74,6 +88,9 @@ class StandIns:
 
     def __init__(self, refuse: Refuse) -> None:
         """``refuse`` makes the exception for what must not be done with one."""
+        # Not at the top: the daemon says by itself what is missing if pytest can't be imported.
+        from _pytest.capture import DontReadFromInput, EncodedFile
+
         self._refuse = refuse
         # These are made as in `_pytest.capture.FDCapture`; where they lead is nobody's question.
         self._streams: dict[str, Any] = {
@@ -118,6 +135,9 @@ class StandIns:
 class _StandIn:
     """Stands in the place of ``sys.<name>``; answers for ``stream``, if there is one."""
 
+    #: Without a place for weak references, which are not counted.
+    __slots__ = ("_ask", "_used")
+
     def __init__(self, name: str, stream: object, use: Use, refuse: Refuse) -> None:
         def ask(attribute: str) -> Any:
             told = answer(stream, attribute)
@@ -145,44 +165,56 @@ class _StandIn:
     __enter__ = __exit__ = __add__ = __iadd__ = __mul__ = __lt__ = __gt__ = __format__ = _refuse
 
 
-def _places(kept: object, ours: Sequence[dict[str, Any]]) -> Iterator[Callable[[object], None]]:
-    """For each place where an object is kept, a function that puts another one there.
-
-    Places of other kinds than these are not found.
-    """
+def _places(kept: object, ours: Sequence[dict[str, Any]]) -> Iterator[Place]:
+    """Each place where an object is kept. Places of other kinds than these are not found."""
     for holder in gc.get_referrers(kept):
         if any(holder is one for one in ours):
             continue
         if isinstance(holder, dict):
             classes = [owner for owner in gc.get_referrers(holder) if isinstance(owner, type)]
             for key in _keys(holder, kept):
+                place = _item(holder, key)
                 if classes:
-                    # An entry that is written into a class's dictionary would not reach CPython's
-                    # cache of attributes (`PyType_Modified`).
-                    yield functools.partial(type.__setattr__, classes[0], key)
-                else:
-                    yield functools.partial(holder.__setitem__, key)
+                    # Not into its dictionary, for the sake of Python's cache of attributes.
+                    place = place._replace(put=functools.partial(type.__setattr__, classes[0], key))
+                yield place
         elif isinstance(holder, list):
             for index, value in enumerate(holder):
                 if value is kept:
-                    yield functools.partial(holder.__setitem__, index)
+                    yield _item(holder, index)
         elif isinstance(holder, tuple):
             for owner in gc.get_referrers(holder):
                 if isinstance(owner, FunctionType) and owner.__defaults__ is holder:
                     for index, value in enumerate(holder):
                         if value is kept:
-                            yield functools.partial(_set_default, owner, index)
+                            yield Place(
+                                functools.partial(_default, owner, index),
+                                functools.partial(_set_default, owner, index),
+                            )
         elif isinstance(holder, CellType):
-            yield functools.partial(setattr, holder, "cell_contents")
+            yield Place(
+                functools.partial(getattr, holder, "cell_contents"),
+                functools.partial(setattr, holder, "cell_contents"),
+            )
         elif type(holder).__dictoffset__:
             # Python 3.11 and later keep attributes in the object itself.
             attributes = object.__getattribute__(holder, "__dict__")
             for key in _keys(attributes, kept):
-                yield functools.partial(attributes.__setitem__, key)
+                yield _item(attributes, key)
+
+
+def _item(holder: Any, key: Any) -> Place:
+    return Place(
+        functools.partial(holder.__getitem__, key), functools.partial(holder.__setitem__, key)
+    )
 
 
 def _keys(holder: dict[Any, Any], kept: object) -> list[Any]:
     return [key for key, value in holder.items() if value is kept]
+
+
+def _default(function: FunctionType, index: int) -> object:
+    return (function.__defaults__ or ())[index]
 
 
 def _set_default(function: FunctionType, index: int, value: object) -> None:

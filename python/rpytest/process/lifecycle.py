@@ -110,10 +110,12 @@ def _end_in(main: Callable[[], object]) -> NoReturn:
     except BackToPytest:
         raise
     except BaseException:
-        # The exception must not reach pytest, which runs further up in this process.
-        import traceback
+        # The exception must not reach pytest, which runs further up in this process, and neither
+        # must another one that is raised because the terminal is gone.
+        with contextlib.suppress(BaseException):
+            import traceback
 
-        traceback.print_exc()
+            traceback.print_exc()
     exit_now(3)
 
 

@@ -196,15 +196,32 @@ class Summary:
             finish.send(_NoResult())
         except StopIteration:
             pass
-        except Exception as error:
+        except pytest.exit.Exception as error:
+            # As in `_pytest.main.wrap_session`.
+            if error.returncode is not None:
+                session.exitstatus = error.returncode
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        except SystemExit as error:
+            # Never green: pytest, too, has a status of its own then.
+            return _exit_status(error) or int(session.exitstatus), self.terminal.take()
+        except BaseException as error:
             # A hook's: pytest would end with a traceback, and the interpreter with this status.
             trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
             traceback.print_exception(type(error), error, trace)
-            return 1, self.terminal.take()
+            is_interrupt = isinstance(error, KeyboardInterrupt)
+            return 130 if is_interrupt else 1, self.terminal.take()
         # The reason of an interruption with an exit status of its own
         # (`pytest.exit(…, returncode=7)`) comes at the very end.
         reporter.pytest_unconfigure()
         return int(session.exitstatus), self.terminal.take()
+
+
+def _exit_status(error: SystemExit) -> int:
+    """What the interpreter makes of it (`handle_system_exit` in CPython's `pythonrun.c`)."""
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
 
 
 def _index_teardowns(reporter: TerminalReporter) -> None:

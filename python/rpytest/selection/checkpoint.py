@@ -328,8 +328,20 @@ class Checkpoint:
         """Become the run that this process was forked for; returns, or raises
         :class:`CollectAgain`, when pytest is to go on.
         """
+        try:
+            selection = self.selection = self._make_run(channel.adopt(fds.pop()))
+            selection.begin(message, fds)
+        except CollectAgain:
+            raise
+        except BaseException as error:
+            if self.selection is not None:
+                # Another session may do better.
+                self.selection.decline(f"{type(error).__name__}: {error}")
+            lifecycle.exit_now(3)
+
+    def _make_run(self, line: socket.socket) -> SelectedRun:
+        """Let go of what is the checkpoint's."""
         self.control.close()
-        line = channel.adopt(fds.pop())
         lifecycle.keep_private(line)
         kept = Kept(
             self.role,
@@ -341,17 +353,10 @@ class Checkpoint:
             self.editable,
             self.standby_forker.waiting,
         )
-        selection = self.selection = SelectedRun(kept, line, self.edited)
         lifecycle.forget_inherited_cleanups()
         channel.close_all(list(self.children))
         self.children.clear()
         if self.standby_forker.standby is not None:
             self.standby_forker.standby.let_go()
             self.standby_forker.standby = None
-        try:
-            selection.begin(message, fds)
-        except CollectAgain:
-            raise
-        except BaseException as error:
-            # Another session may do better.
-            selection.decline(f"{type(error).__name__}: {error}")
+        return SelectedRun(kept, line, self.edited)

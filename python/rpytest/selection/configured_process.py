@@ -179,7 +179,11 @@ class ConfiguredProcess:
         restart_capture(config)
         role.dependencies.begin_again(request.variables, start.began)
         option_reads.resume(config)
-        announce_process(role.conn)
+        try:
+            announce_process(role.conn)
+        except channel.Closed:
+            # The command line is gone, and nothing was done for it.
+            lifecycle.exit_now(0)
         self._start_controller()
 
     def _adopt(self, request: RunRequest) -> None:

@@ -188,6 +188,21 @@ ROWS = [
         hook("pytest_sessionfinish(session)", "session.exitstatus = 9", MIXED),
     ),
     # Warnings
+    Row(
+        4,
+        "sys.exit in the summary",
+        hook("pytest_terminal_summary(terminalreporter)", "sys.exit(4)"),
+    ),
+    Row(
+        9,
+        "pytest.exit in the summary",
+        hook("pytest_terminal_summary(terminalreporter)", "pytest.exit('why', returncode=9)"),
+    ),
+    Row(
+        1,
+        "pytest.fail in the summary",
+        hook("pytest_terminal_summary(terminalreporter)", "pytest.fail('why')"),
+    ),
     Row(0, "warnings", beside("warnings.warn('w')")),
     Row(6, "--max-warnings", beside("warnings.warn('w')"), ("--max-warnings=0",), (9, 2)),
     Row(

@@ -7,6 +7,7 @@ import io
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,7 @@ def test_what_is_kept_is_the_session_s(code: str, kept: str) -> None:
         ("import sys\nsys.stdout = open", "replaces `sys.stdout`"),
         ("import sys\ndel sys.__stdin__", "replaces `sys.__stdin__`"),
         ("import sys\nset([sys.stdout])", "uses `sys.stdout`"),
+        ("import sys, weakref\nweakref.ref(sys.stdout)", "cannot create weak reference"),
         ("import sys\nfor word in sys.argv: pass", "uses `sys.argv`"),
         ("import sys\n'-c' in sys.argv", "uses `sys.argv`"),
         ("import sys\nlen(sys.argv)", "uses `sys.argv`"),
@@ -80,7 +82,7 @@ def test_what_is_kept_is_the_session_s(code: str, kept: str) -> None:
     ],
 )
 def test_what_is_refused(code: str, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises((Refused, TypeError), match=reason):
         imported(code)
 
 
@@ -143,3 +145,45 @@ def test_a_step_within_a_step() -> None:
         inner.put()
         outer.put()
         assert (vars(one)["stdout"] is vars(two)["mine"] is stream) is True
+
+
+def test_what_was_replaced_since_is_left_alone() -> None:
+    """By the project or a test, before another step is shown that was made in view of it."""
+    stand_ins, inner, outer = StandIns(Refused), Use(), Use()
+    made = types.ModuleType("made")
+    with stand_ins.in_place(outer), stand_ins.in_place(inner):
+        exec(
+            "import sys\nout = sys.stdout\nboth = [sys.stdout, sys.stderr]\n"
+            "def f(file=sys.stdout): pass",
+            vars(made),
+        )
+    values: dict[str, Any] = vars(made)
+    with output() as stream:
+        inner.put()
+        values["out"] = "replaced"
+        values["both"].pop(0)
+        values["f"].__defaults__ = None
+    with output() as other:
+        inner.put()
+        outer.put()
+        assert values["out"] == "replaced"
+        assert len(values["both"]) == 1
+        assert values["both"][0] is sys.stderr
+        assert values["f"].__defaults__ is None
+    assert (stream is other) is False
+
+
+def test_what_a_session_has_stays_when_another_step_comes() -> None:
+    """Shown by a test that captures, for example."""
+    stand_ins, inner, outer = StandIns(Refused), Use(), Use()
+    made = types.ModuleType("made")
+    with stand_ins.in_place(outer):
+        with stand_ins.in_place(inner):
+            exec("from sys import stdout", vars(made))
+        inner.put()
+    assert outer.kept
+    with output() as stream:
+        inner.put()
+    with output():
+        outer.put()
+    assert (vars(made)["stdout"] is stream) is True
