@@ -172,8 +172,7 @@ class StandbyForker:
             ours.close()
             lifecycle.keep_private(theirs)
             lifecycle.forget_inherited_cleanups()
-            _native.copy_pages(self._pages)
-            self.waiting = StandbySide(theirs, notes)
+            self.waiting = StandbySide(theirs, notes, self._pages)
             main(self.waiting)
 
         try:
@@ -214,16 +213,23 @@ class StandbyForker:
 class StandbySide:
     """The waiting process, as it sees itself."""
 
-    def __init__(self, sock: socket.socket, notes: int) -> None:
+    def __init__(self, sock: socket.socket, notes: int, pages: list[tuple[int, int]]) -> None:
+        """``pages``: addresses and lengths of those that the last run has needed."""
         self._sock = sock
         self._notes = notes
+        self._pages = pages
         self._is_confirmed = False
         #: Files that have changed, which the parent has found to be no obstacle.
         self.edited: list[str] = []
 
     def wait(self) -> tuple[RunRequest, list[int]]:
-        """Return the run; ends this process when there will be none."""
+        """Get ready, and return the run; ends this process when there will be none.
+
+        By now it must hold no connection of its parent's, whose end would not be seen as long as
+        this process stands still.
+        """
         try:
+            _native.copy_pages(self._pages)
             return channel.receive(self._sock, RunRequest)
         except (channel.Closed, OSError, ValueError):
             self._leave()
