@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -37,6 +38,9 @@ _MOST_ASKED = 2
 
 #: Seconds after which it is looked at whether the process that a run waits for stands still.
 _STOPPED_AFTER = 2.0
+
+#: Milliseconds that a process may take to end after SIGKILL.
+_DEATH_MS = 1000
 
 #: Seconds between two looks at how much memory is in use.
 _MEASURED_EVERY = 2.0
@@ -333,6 +337,22 @@ class Assignment:
                 log(f"session {entry.pid} is killed: it is stopped, and a run waits for it")
                 self.last_reason = "the session's process was stopped"
                 _kill(entry.pidfd)
+                self._cut_off(entry)
+
+    def _cut_off(self, entry: SessionEntry) -> None:
+        """See to it that the end of a process that was killed is read, after what it said last.
+
+        Its end of the connections may be held by a fork of it that was stopped before it could let
+        go of them.
+        """
+        poll = select.poll()
+        poll.register(entry.pidfd, select.POLLIN)
+        if not poll.poll(_DEATH_MS):
+            return
+        lines = [line.sock for line in self.lines.values() if line.checkpoint is entry]
+        for sock in (entry.control, *lines):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def reap(self) -> None:
         """Wait for all children of the daemon that have ended."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +28,8 @@ from rpytest.daemon.entries import (
 from rpytest.ipc import channel
 from rpytest.ipc.process_messages import Info
 from rpytest.ipc.run_messages import RunRequest, Tty
+from rpytest.process.inspection import is_stopped
+from support.processes import wait_until
 
 
 def request(**fields: Any) -> RunRequest:
@@ -337,3 +342,29 @@ def test_make_room(daemon: Daemon) -> None:
     daemon.sessions._make_room()
     assert list(daemon.sessions.entries.values()) == [kept]
     assert daemon.dropped == [(preload, f"{there} is gone")]
+
+
+@pytest.mark.parametrize("is_checkpoint", [False, True])
+def test_a_stopped_process_is_killed_and_its_end_is_read(
+    daemon: Daemon, is_checkpoint: bool
+) -> None:
+    """Also while a fork of it holds its ends of the connections, as this test does."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    entry = daemon.session(child.pid, is_checkpoint=is_checkpoint)[0]
+    entry.pidfd = os.pidfd_open(child.pid)
+    daemon.stack.callback(os.close, entry.pidfd)
+    pending, _ = daemon.run()
+    pending.since = 0.0
+    line, _ = daemon.pair()
+    if is_checkpoint:
+        daemon.sessions.lines[line.fileno()] = Line(line, pending, entry, 0)
+    else:
+        entry.pending = [pending]
+        entry.sent = pending
+    os.kill(child.pid, signal.SIGSTOP)
+    assert wait_until(lambda: is_stopped(child.pid))
+    daemon.sessions._look_for_stopped()
+    assert child.wait() == -signal.SIGKILL
+    for sock in (entry.control, line) if is_checkpoint else (entry.control,):
+        with pytest.raises(channel.Closed):
+            channel.receive(sock, RunRequest, socket.MSG_DONTWAIT)
