@@ -197,7 +197,7 @@ impl Waiting<'_> {
                 self.collector = fd;
                 self.pid = pid;
                 if self.interrupts > 0 {
-                    self.forward(Signal::INT);
+                    self.interrupt(Signal::INT);
                 }
                 Ok(None)
             }
@@ -291,9 +291,7 @@ impl Waiting<'_> {
                 self.interrupts += 1;
                 self.interrupted_at.get_or_insert_with(Instant::now);
                 if self.collector.is_some() {
-                    self.forward(signal);
-                    // The process may be stopped, and deals with the signal when it goes on.
-                    self.forward(Signal::CONT);
+                    self.interrupt(signal);
                 } else {
                     // A daemon that is gone is noticed by the end of the connection.
                     let _ = self.link.connection.send(&HostRequest::Interrupt, &[]);
@@ -326,6 +324,13 @@ impl Waiting<'_> {
         };
         self.told = true;
         print(io::stderr().lock(), &text);
+    }
+
+    /// Passes a signal on to the process that collects.
+    fn interrupt(&self, signal: Signal) {
+        self.forward(signal);
+        // The process may be stopped, and deals with the signal when it goes on.
+        self.forward(Signal::CONT);
     }
 
     fn forward(&self, signal: Signal) {
